@@ -1,0 +1,34 @@
+# Everything runs in .venv, which `make` sets up by itself: python3 >= 3.11, venv and make are enough,
+# and a C compiler for full speed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SETUP := requirements-dev.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml plugins/*/setup.py plugins/*/src/*/*/*.c)
+
+.PHONY: demo test check quick bench clean help
+
+help:            ## what there is
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): $(SETUP)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+demo: $(STAMP)   ## install, compare the three shipped tokenizers, round-trip a hard string
+	$(BIN)/python -m tokframe.cli.demo
+
+test: check      ## set up, lint, type-check, run every test
+	$(BIN)/python -m pytest
+
+quick: $(STAMP)  ## the tests without the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(STAMP)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:           ## remove what make made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

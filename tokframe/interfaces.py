@@ -1,0 +1,343 @@
+"""The contracts: ITokenizer (text to ids and back) and the Encoder, Quantizer and Decoder of a learned one.
+
+A tokenizer implements six small methods on bytes; everything users call is derived from them here, once.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+import numpy as np
+
+from tokframe import batching, streams
+from tokframe.errors import EncodingError, InvalidTokenError, UnsupportedError
+from tokframe.results import Capabilities, Encoding, IntArray, PaddedBatch, Quantized
+
+if TYPE_CHECKING:
+    import torch
+
+    from tokframe.state import State
+    from tokframe.training import TrainJob
+
+__all__ = ["Decoder", "Encoder", "ITokenizer", "Quantizer"]
+
+
+class ITokenizer(ABC):
+    """Text to ids and back.
+
+    Subclasses implement `vocab_size`, `special_tokens`, `token_bytes`, `encode_raw`, `decode_raw`, `state` and
+    `from_state`. Special tokens are only ever added by `add_special` or found where `allowed_special` says so:
+    their text inside user text is ordinary text.
+    """
+
+    #: The registered name; set by the loader.
+    name: str = ""
+    capabilities: ClassVar[Capabilities]
+
+    # -- what a tokenizer implements ------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """Number of ids; valid ids are 0 to `vocab_size - 1`."""
+
+    @property
+    @abstractmethod
+    def special_tokens(self) -> Mapping[str, int]:
+        """Special token text to id, e.g. `{"<pad>": 0}`."""
+
+    @abstractmethod
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes an id stands for (a special token: its text). Raises: InvalidTokenError."""
+
+    @abstractmethod
+    def encode_raw(self, data: bytes) -> IntArray:
+        """Return the ids of bytes, without special tokens.
+
+        Raises: UnsupportedError where `capabilities.bytes_input` is False and `data` is not UTF-8.
+        """
+
+    @abstractmethod
+    def decode_raw(self, ids: IntArray) -> bytes:
+        """Return the bytes of valid ids, special tokens included as their text. Raises: InvalidTokenError."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return all that is needed to build this tokenizer again, as plain data."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: State) -> Self:
+        """Build a tokenizer from its state. Raises: ArtifactCorruptError where the state makes no sense."""
+
+    @classmethod
+    def train(cls, job: TrainJob) -> Self:
+        """Train on `job.corpus` with `job.config`. Raises: UnsupportedError where this tokenizer has no training."""
+        raise UnsupportedError(f"{cls.__name__} has no training", capability="train")
+
+    def settled(self, data: bytes) -> int:
+        """Return how many leading bytes encode the same whatever follows; 0 where only the end tells."""
+        return 0
+
+    def template(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the ids that `add_special` puts before and after a text; by default none."""
+        return (), ()
+
+    # -- text -----------------------------------------------------------------------------------------------
+
+    def encode(self, text: str, add_special: bool = True, *, allowed_special: Collection[str] = ()) -> list[int]:
+        """Return the ids of `text`.
+
+        `add_special` adds the tokens of `template()`. Special-token text is ordinary text, except for the names
+        in `allowed_special`. Raises: EncodingError naming the position of a lone surrogate.
+        """
+        ids: list[int] = self.encode_array(text, add_special, allowed_special=allowed_special).tolist()
+        return ids
+
+    def encode_array(self, text: str, add_special: bool = True, *, allowed_special: Collection[str] = ()) -> IntArray:
+        """Return the ids of `text` as an int32 array; otherwise as `encode`."""
+        if allowed_special:
+            ids = self._encode_with_special(text, allowed_special)
+        else:
+            ids = self.encode_raw(utf8(text))
+        return self._wrap(ids) if add_special else ids
+
+    def decode(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> str:
+        """Return the text of ids; bytes that are not UTF-8 become U+FFFD (see `decode_bytes`).
+
+        Raises: InvalidTokenError naming an id outside the vocabulary and its position.
+        """
+        return self.decode_bytes(tokens, skip_special).decode("utf-8", errors="replace")
+
+    # -- bytes ----------------------------------------------------------------------------------------------
+
+    def encode_bytes(self, data: bytes, add_special: bool = True) -> list[int]:
+        """Return the ids of any bytes. Raises: UnsupportedError where the tokenizer takes only text."""
+        ids = self.encode_raw(bytes(data))
+        wrapped: list[int] = (self._wrap(ids) if add_special else ids).tolist()
+        return wrapped
+
+    def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
+        """Return the exact bytes of ids. Raises: InvalidTokenError."""
+        ids = self.as_ids(tokens)
+        if skip_special and len(ids) and self.special_tokens:
+            ids = self._without_special(ids)
+        return self.decode_raw(ids)
+
+    # -- many -----------------------------------------------------------------------------------------------
+
+    def encode_batch(
+        self,
+        texts: Sequence[str],
+        add_special: bool = True,
+        *,
+        max_length: int | None = None,
+        threads: int | None = None,
+    ) -> list[list[int]]:
+        """Return the ids of each text, in order, as `encode` gives them.
+
+        `max_length` truncates each to that many ids, keeping the closing special tokens. `threads` is the number
+        of worker threads; by default one per core.
+        """
+        arrays = batching.encode_many(self, texts, add_special, max_length, threads)
+        return [ids.tolist() for ids in arrays]
+
+    def encode_batch_padded(
+        self,
+        texts: Sequence[str],
+        add_special: bool = True,
+        *,
+        max_length: int | None = None,
+        pad_to: int | None = None,
+        threads: int | None = None,
+    ) -> PaddedBatch:
+        """Return ids and mask as `(batch, width)` arrays, padded with `<pad>` to the longest or to `pad_to`.
+
+        Raises: UnsupportedError without a `<pad>` token; EncodingError if a text is longer than `pad_to`.
+        """
+        arrays = batching.encode_many(self, texts, add_special, max_length, threads)
+        return batching.pad(self, arrays, pad_to)
+
+    def decode_batch(
+        self, batch: Iterable[Sequence[int] | IntArray], skip_special: bool = True, *, threads: int | None = None
+    ) -> list[str]:
+        """Return the text of each sequence of ids, in order, as `decode` gives it."""
+        return batching.decode_many(self, batch, skip_special, threads)
+
+    # -- looking closer -------------------------------------------------------------------------------------
+
+    def count(self, text: str) -> int:
+        """Return how many ids `text` has, special tokens not counted."""
+        return len(self.encode_raw(utf8(text)))
+
+    def offsets(self, text: str) -> Encoding:
+        """Return ids with the byte and character span of each, special tokens not added.
+
+        Raises: UnsupportedError where ids do not spell the text (a lossy tokenizer).
+        """
+        if not self.capabilities.offsets:
+            raise UnsupportedError(f"{self.name or type(self).__name__} gives no offsets", capability="offsets")
+        data = utf8(text)
+        ids = self.encode_raw(data)
+        return streams.spans(data, ids, [len(self.token_bytes(t)) for t in ids.tolist()])
+
+    def stream_encoder(self) -> streams.StreamEncoder:
+        """Return an incremental encoder: the ids of the parts fed are those of the whole."""
+        return streams.StreamEncoder(self)
+
+    def stream_decoder(self, skip_special: bool = True) -> streams.StreamDecoder:
+        """Return an incremental decoder that never gives half a character."""
+        return streams.StreamDecoder(self, skip_special)
+
+    # -- keeping --------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the artifact folder `path`. Raises: ArtifactExistsError unless `overwrite`; ArtifactError."""
+        from tokframe.loading import save
+
+        return save(self, path, overwrite=overwrite)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from tokframe.loading import from_state
+
+        return from_state, (self.name, self.state())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name or 'unnamed'!r} vocab_size={self.vocab_size}>"
+
+    # -- shared parts ---------------------------------------------------------------------------------------
+
+    def as_ids(self, tokens: Sequence[int] | IntArray) -> IntArray:
+        """Return ids as an int32 array. Raises: InvalidTokenError naming the first that is no id."""
+        if isinstance(tokens, np.ndarray) and tokens.dtype == np.int32 and tokens.ndim == 1:
+            wide: Any = tokens
+        else:
+            wide = _integers(tokens, self.vocab_size)
+        size = self.vocab_size
+        if len(wide) and (int(wide.min()) < 0 or int(wide.max()) >= size):
+            position = int(np.flatnonzero((wide < 0) | (wide >= size))[0])
+            raise _invalid(int(wide[position]), position, size)
+        ids: IntArray = wide.astype(np.int32, copy=False)
+        return ids
+
+    def check_token(self, token: int) -> int:
+        """Return the id as an int. Raises: InvalidTokenError if it is outside the vocabulary."""
+        value = _index(token, 0)
+        if not 0 <= value < self.vocab_size:
+            raise _invalid(value, 0, self.vocab_size)
+        return value
+
+    def _wrap(self, ids: IntArray) -> IntArray:
+        before, after = self.template()
+        if not before and not after:
+            return ids
+        return np.concatenate([np.asarray(before, np.int32), ids, np.asarray(after, np.int32)])
+
+    def _without_special(self, ids: IntArray) -> IntArray:
+        special = sorted(self.special_tokens.values())
+        if special[-1] - special[0] == len(special) - 1:  # a block of ids, as first-party tokenizers have it
+            low, high = special[0], special[-1]
+            if low == 0:
+                if int(ids.min()) > high:
+                    return ids
+                kept: IntArray = ids[ids > high]
+                return kept
+            block: IntArray = ids[(ids < low) | (ids > high)]
+            return block
+        others: IntArray = ids[~np.isin(ids, special)]
+        return others
+
+    def _encode_with_special(self, text: str, allowed: Collection[str]) -> IntArray:
+        known = self.special_tokens
+        unknown = sorted(set(allowed) - set(known))
+        if unknown:
+            raise EncodingError(f"{unknown[0]!r} is no special token of {self.name}; it has {', '.join(known)}")
+        parts: list[IntArray] = []
+        for piece, special in streams.split_special(text, allowed):
+            parts.append(np.asarray([known[piece]], np.int32) if special else self.encode_raw(utf8(piece)))
+        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+
+
+def utf8(text: str) -> bytes:
+    """Return the UTF-8 of text. Raises: EncodingError naming the position of a lone surrogate."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise EncodingError(
+            f"character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}, which no UTF-8 text can "
+            "hold. Replace it, e.g. text.encode('utf-8', 'replace').decode(), or encode the bytes you mean with "
+            "encode_bytes",
+            position=error.start,
+        ) from None
+    except AttributeError:
+        raise EncodingError(f"expected str, got {type(text).__name__}; for bytes there is encode_bytes") from None
+
+
+def _integers(tokens: Any, size: int) -> Any:
+    """Return ids as an integer array. Raises: EncodingError or InvalidTokenError naming the first that is none."""
+    try:
+        known = isinstance(tokens, (list, tuple)) or (isinstance(tokens, np.ndarray) and tokens.ndim)
+        values = tokens if known else list(tokens)
+    except TypeError:
+        raise EncodingError(f"expected a sequence of ids, got {type(tokens).__name__}") from None
+    try:
+        wide = np.asarray(values)
+    except (TypeError, ValueError, OverflowError):
+        wide = None
+    if wide is not None and wide.ndim == 1 and (wide.size == 0 or wide.dtype.kind in "iu"):
+        return wide if wide.size else wide.astype(np.int32)
+    # Something in it is no id, or too large for an array of numpy's: find it, so that it can be named.
+    found = [_index(token, position) for position, token in enumerate(values)]
+    for position, token in enumerate(found):
+        if not 0 <= token < size:
+            raise _invalid(token, position, size)
+    return np.asarray(found, np.int64)
+
+
+def _index(token: Any, position: int) -> int:
+    """Return one id as an int; a bool or a float is none, whatever its value."""
+    if not isinstance(token, (bool, np.bool_)):
+        try:
+            return operator.index(token)
+        except TypeError:
+            pass
+    hint = "; for several sequences there is decode_batch" if isinstance(token, (list, tuple, np.ndarray)) else ""
+    raise EncodingError(f"{token!r:.60} at position {position} is no id, which is an integer{hint}", position=position)
+
+
+def _invalid(token: int, position: int, size: int) -> InvalidTokenError:
+    return InvalidTokenError(
+        f"id {token} at position {position} is outside the vocabulary; ids are 0 to {size - 1}",
+        token=token,
+        position=position,
+    )
+
+
+class Encoder(Protocol):
+    """Bytes to latents: a torch module built as `Class(config, d_latent=..., max_length=...)`."""
+
+    def __call__(self, data: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """(batch, bytes) int64, (batch,) int64 -> (batch, d_latent); bytes past a length do not count."""
+
+
+class Quantizer(Protocol):
+    """Latents to codes and back: a torch module built as `Class(config, d_latent=..., max_length=...)`."""
+
+    codebook_size: int
+
+    def __call__(self, latents: torch.Tensor) -> Quantized:
+        """(batch, d_latent) -> Quantized; the same code for a latent in any batch, in training or not."""
+
+    def decode_indices(self, indices: torch.Tensor) -> torch.Tensor:
+        """(batch,) int64 codes -> (batch, d_latent)."""
+
+
+class Decoder(Protocol):
+    """Latents to byte scores: a torch module built as `Class(config, d_latent=..., max_length=...)`."""
+
+    def __call__(self, latents: torch.Tensor) -> torch.Tensor:
+        """(batch, d_latent) -> (batch, positions, 257): 256 bytes and the end."""

@@ -1,0 +1,273 @@
+"""load, create, save, train: the one place where registry, config and artifact meet."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from tokframe import artifact
+from tokframe.components import Registry, TokenizerSpec, load_target, normal_name
+from tokframe.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    ArtifactVersionError,
+    MissingPluginError,
+    RegistryError,
+    UnknownNameError,
+    UnsupportedError,
+)
+from tokframe.interfaces import ITokenizer
+from tokframe.plugins import host
+from tokframe.progress import Reporter, SilentReporter
+from tokframe.state import ComponentUse, State
+
+if TYPE_CHECKING:
+    from tokframe.corpus import Corpus
+
+__all__ = ["build", "create", "from_state", "load", "save", "train", "where"]
+
+
+def load(name: str | os.PathLike[str]) -> ITokenizer:
+    """Load a trained tokenizer: the one a registered name ships, or the artifact at a path.
+
+    A path holds a separator (`./mine`) or is a `Path`; anything else is a registered name, `name` or
+    `distribution/name`. Works offline.
+
+    Raises: UnknownNameError; ArtifactError and its kinds; MissingPluginError if a component's plugin is not here.
+    """
+    path, _ = where(name)
+    found = artifact.read(path)
+    return build(found)
+
+
+def create(name: str, config: Mapping[str, Any] | None = None) -> ITokenizer:
+    """Build an untrained tokenizer of a registered name from a config.
+
+    Raises: UnknownNameError; ConfigError; UnsupportedError where the tokenizer only comes out of training.
+    """
+    registry = host().registry
+    spec = registry.tokenizer(name)
+    build = getattr(load_target(spec), "from_config", None)
+    if build is None:
+        raise UnsupportedError(
+            f"{name!r} only comes out of training: tokframe train {name} --corpus FILE --out DIR", capability="create"
+        )
+    tokenizer: ITokenizer = build(dict(config or {}))
+    tokenizer.name = registry.reference(spec)
+    return tokenizer
+
+
+def save(tokenizer: ITokenizer, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a tokenizer as an artifact folder. Raises: ArtifactExistsError; ArtifactError; UnknownNameError."""
+    registry = host().registry
+    spec = registry.tokenizer(tokenizer.name)
+    state = tokenizer.state()
+    components = []
+    for use in state.components:
+        part = registry.component(use.kind, use.name)
+        components.append(
+            {
+                "section": use.section,
+                "kind": use.kind,
+                "name": part.name,
+                "distribution": part.distribution,
+                "distribution_version": part.distribution_version,
+            }
+        )
+    header = {
+        "tokenizer": {
+            "name": spec.name,
+            "version": getattr(tokenizer, "state_version", 1),
+            "distribution": spec.distribution,
+            "distribution_version": spec.distribution_version,
+        },
+        "components": components,
+    }
+    return artifact.write(path, header, state, overwrite=overwrite)
+
+
+def from_state(name: str, state: State) -> ITokenizer:
+    """Build a registered tokenizer from its state (what unpickling does). Raises: as `load`."""
+    registry = host().registry
+    spec = registry.tokenizer(name)
+    tokenizer: ITokenizer = load_target(spec).from_state(state)
+    tokenizer.name = registry.reference(spec)
+    return tokenizer
+
+
+def train(
+    name: str,
+    *,
+    corpus: Corpus | Sequence[str | Path],
+    out: str | Path,
+    config: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+) -> ITokenizer:
+    """Train a registered tokenizer and save it at `out`; checkpoints are kept at `out` + ".training".
+
+    Raises: ArtifactExistsError or ArtifactError, before any work, if `out` may not be written; ConfigError;
+    CorpusError; TrainingError; TrainingInterrupted when `should_stop` became true.
+    """
+    from tokframe.corpus import Corpus
+    from tokframe.training import TrainJob
+
+    registry = host().registry
+    spec = registry.tokenizer(name)
+    if not spec.trainable:
+        raise UnsupportedError(f"{name!r} has no training", capability="train")
+    target = Path(out)
+    artifact.check_place(target, overwrite=overwrite)
+    job = TrainJob(
+        corpus=corpus if isinstance(corpus, Corpus) else Corpus.open(corpus),
+        config=dict(config or {}),
+        workdir=target.with_name(target.name + ".training"),
+        registry=registry,
+        resume=resume,
+        reporter=reporter or SilentReporter(),
+        should_stop=should_stop or (lambda: False),
+        device=device,
+        seed=seed,
+        name=spec.name,
+    )
+    tokenizer: ITokenizer = load_target(spec).train(job)
+    tokenizer.name = registry.reference(spec)
+    save(tokenizer, target, overwrite=overwrite)
+    return tokenizer
+
+
+def where(name: str | os.PathLike[str]) -> tuple[Path, TokenizerSpec | None]:
+    """Return the folder that `load(name)` reads, and the spec if `name` is a registered one.
+
+    Raises: UnknownNameError; ArtifactNotFoundError for a name that ships no trained tokenizer.
+    """
+    registry = host().registry
+    if not isinstance(name, str):
+        return Path(name), None
+    if _is_path(name, registry):
+        return Path(name), None
+    try:
+        spec = registry.tokenizer(name)
+    except UnknownNameError as error:
+        if Path(name).is_dir():
+            raise UnknownNameError(
+                f"{error} There is a folder of that name: to load it say './{name}'",
+                kind=error.kind,
+                name=error.name,
+                suggestions=error.suggestions,
+                unavailable=error.unavailable,
+            ) from None
+        raise
+    if not spec.artifact:
+        raise ArtifactNotFoundError(
+            f"{name!r} ships no trained tokenizer. Train one: tokframe train {name} --corpus FILE --out DIR, "
+            "then load the folder by its path"
+        )
+    package, _, folder = spec.artifact.partition(":")
+    found = importlib.util.find_spec(package)
+    locations = list(found.submodule_search_locations or ()) if found else []
+    if not locations:
+        raise ArtifactNotFoundError(f"{name!r} ships its tokenizer in package {package!r}, which is not installed")
+    return Path(locations[0]) / folder, spec
+
+
+def build(found: artifact.Artifact) -> ITokenizer:
+    """Resolve the names in a checked artifact's manifest and build its tokenizer. Raises: as `load`."""
+    registry = host().registry
+    head = found.manifest.get("tokenizer")
+    parts = found.manifest.get("components", [])
+    if not isinstance(head, dict) or not isinstance(head.get("name"), str) or not isinstance(parts, list):
+        raise ArtifactCorruptError(
+            f"{found.path / artifact.MANIFEST} names no tokenizer", path=found.path, file=artifact.MANIFEST
+        )
+    spec = _resolve(found, registry, "tokenizer", head)
+    uses = []
+    for part in parts:
+        if not isinstance(part, dict) or not all(isinstance(part.get(k), str) for k in ("section", "kind", "name")):
+            raise ArtifactCorruptError(
+                f"{found.path / artifact.MANIFEST} holds a malformed component {part!r}",
+                path=found.path,
+                file=artifact.MANIFEST,
+            )
+        resolved = _resolve(found, registry, part["kind"], part)
+        uses.append(ComponentUse(section=part["section"], kind=part["kind"], name=registry.reference(resolved)))
+    assert isinstance(spec, TokenizerSpec)  # asked for by kind
+    target = load_target(spec)
+    state = evolve(found.state, components=tuple(uses))
+    version = head.get("version", 1)
+    current = getattr(target, "state_version", 1)
+    if version != current:
+        state = _migrate(found, state, spec, version, current)
+    tokenizer: ITokenizer = target.from_state(state)
+    tokenizer.name = registry.reference(spec)
+    return tokenizer
+
+
+def _resolve(found: artifact.Artifact, registry: Registry, kind: str, entry: Mapping[str, Any]) -> Any:
+    """Return the spec an artifact means: that of the recorded distribution, else the only one of that name."""
+    name, distribution = entry["name"], str(entry.get("distribution", ""))
+    try:
+        if distribution:
+            try:
+                return registry.get(kind, f"{distribution}/{name}")
+            except UnknownNameError:
+                pass
+        return registry.get(kind, name)
+    except RegistryError as error:
+        if not isinstance(error, UnknownNameError):
+            raise
+        version = entry.get("distribution_version", "")
+        raise MissingPluginError(
+            f"{found.path} needs {kind} {name!r} of {distribution or 'an unnamed plugin'} {version}, which is not "
+            f"installed or not loaded. Try: pip install {distribution or name}. Status of plugins: tokframe plugins",
+            path=found.path,
+            needs=[distribution],
+        ) from error
+
+
+def _migrate(found: artifact.Artifact, state: State, spec: TokenizerSpec, version: Any, current: int) -> State:
+    """Bring an older state up to date, step by step."""
+    if isinstance(version, bool) or not isinstance(version, int) or version > current:
+        raise ArtifactVersionError(
+            f"{found.path} holds {spec.name!r} of version {version!r}, and the installed {spec.distribution} reads up "
+            f"to {current}. Upgrade: pip install --upgrade {spec.distribution}",
+            path=found.path,
+            found=version if isinstance(version, int) else 0,
+            supported=current,
+        )
+    steps = {m.from_version: m for m in host().migrations() if m.tokenizer == spec.name}
+    while version < current:
+        step = steps.get(version)
+        if step is None:
+            raise ArtifactVersionError(
+                f"{found.path} holds {spec.name!r} of version {version}; no installed plugin brings it to {current}",
+                path=found.path,
+                found=version,
+                supported=current,
+            )
+        module, _, function = step.target.partition(":")
+        state = getattr(importlib.import_module(module), function)(state)
+        version += 1
+    return state
+
+
+def _is_path(name: str, registry: Registry) -> bool:
+    """A separator means a path, except in `distribution/name` of something registered."""
+    separators = [s for s in (os.sep, os.altsep) if s]
+    if not any(s in name for s in separators):
+        return False
+    head, _, tail = name.partition("/")
+    if "/" in tail or head in ("", ".", "..", "~"):
+        return True
+    known = {(normal_name(s.distribution), s.name) for s in registry.specs("tokenizer")}
+    return (normal_name(head), tail) not in known

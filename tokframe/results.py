@@ -1,0 +1,94 @@
+"""What tokframe's calls return where one value is not enough: frozen classes with named fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Capabilities", "Check", "Encoding", "IntArray", "PaddedBatch", "Quantized", "VerifyReport"]
+
+IntArray = npt.NDArray[np.int32]
+
+
+@frozen(kw_only=True)
+class Capabilities:
+    """What a tokenizer promises; a promise is tested, and what is not promised raises UnsupportedError."""
+
+    lossless: bool  #: decode(encode(text)) == text for every text
+    bytes_input: bool  #: encode_bytes takes any bytes and decode_bytes gives them back
+    offsets: bool = True  #: offsets() gives byte and character spans
+    streaming: bool = True  #: stream_encoder() gives the ids of the whole in bounded memory
+
+
+@frozen(kw_only=True, eq=False)
+class Encoding:
+    """Ids with the piece of text each stands for.
+
+    `ids` (tokens,), `byte_spans` and `char_spans` (tokens, 2) half open. A character cut by a token border
+    belongs to every token that holds one of its bytes.
+    """
+
+    ids: IntArray
+    byte_spans: IntArray
+    char_spans: IntArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@frozen(kw_only=True, eq=False)
+class PaddedBatch:
+    """A rectangle of ids: `ids` and `mask` (batch, width), mask 1 where a token is real, 0 where it pads."""
+
+    ids: IntArray
+    mask: IntArray
+
+    def to_torch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return `(ids, mask)` as int64 torch tensors sharing nothing with this object."""
+        import torch
+
+        return torch.from_numpy(self.ids.astype(np.int64)), torch.from_numpy(self.mask.astype(np.int64))
+
+
+@frozen(kw_only=True, eq=False)
+class Quantized:
+    """What a quantizer makes of latents.
+
+    `latents` (batch, d_latent) for the decoder, gradient passing straight through; `indices` (batch,) int64 codes;
+    `loss` a scalar the quantizer wants minimised; `margin` (batch,) distance of the nearest digit to its bin
+    border in bins, or None where a quantizer knows none; `metrics` figures worth showing.
+    """
+
+    latents: torch.Tensor
+    indices: torch.Tensor
+    loss: torch.Tensor
+    margin: torch.Tensor | None = None
+    metrics: dict[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Check:
+    """One thing that was checked; `detail` says what was found."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+@frozen(kw_only=True)
+class VerifyReport:
+    """What `tokframe verify` found; `ok` when every check is."""
+
+    tokenizer: str
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True when every check passed."""
+        return all(check.ok for check in self.checks)

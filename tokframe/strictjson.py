@@ -1,0 +1,75 @@
+"""JSON in and out, strictly: no duplicate keys, no NaN, and the same data always as the same bytes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokframe.errors import ConfigError
+
+__all__ = ["canonical_json", "json_type", "parse_json", "read_json"]
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a config file. Raises: ConfigError for an unreadable file or anything `parse_json` refuses."""
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(str(path), [("$", f"cannot be read: {error.strerror or error}")]) from error
+    return parse_json(raw, str(path))
+
+
+def parse_json(raw: bytes | str, source: str) -> dict[str, Any]:
+    """Parse a JSON object strictly: no duplicate keys, no NaN or infinity. Raises: ConfigError."""
+    try:
+        data = json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
+    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        raise ConfigError(source, [("$", f"not valid JSON: {error}")]) from error
+    if not isinstance(data, dict):
+        raise ConfigError(source, [("$", f"expected an object, got {json_type(data)}")])
+    return data
+
+
+def canonical_json(data: Any) -> bytes:
+    """Return JSON with sorted keys, two-space indent and a final newline: same data, same bytes."""
+    text = json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False, default=_default)
+    return (text + "\n").encode()
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON data")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"key {key!r} stands twice in one object")
+        found[key] = value
+    return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large for a number")
+    return value
+
+
+def json_type(value: Any) -> str:
+    """Name a JSON value for an error, e.g. `str '32'`."""
+    if value is None:
+        return "null"
+    for kind, name in ((bool, "bool"), (int, "int"), (float, "float"), (str, "str"), (Mapping, "object")):
+        if isinstance(value, kind):
+            return f"{name} {value!r}" if kind is not Mapping else name
+    return "list" if isinstance(value, (list, tuple)) else type(value).__name__
