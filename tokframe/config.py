@@ -66,9 +66,13 @@ def _issues(value: Any, where: str) -> Iterator[Problem]:
         for name, text in own():
             yield f"{where}.{name}" if name else where, text
     for attribute in attrs.fields(type(value)):
-        inner = getattr(value, attribute.name)
+        inner, path = getattr(value, attribute.name), f"{where}.{attribute.name}"
         if attrs.has(type(inner)):
-            yield from _issues(inner, f"{where}.{attribute.name}")
+            yield from _issues(inner, path)
+        elif isinstance(inner, (list, tuple)):
+            for index, element in enumerate(inner):
+                if attrs.has(type(element)):
+                    yield from _issues(element, f"{path}[{index}]")
 
 
 def _flatten(error: BaseException, where: str) -> Iterator[Problem]:
@@ -87,7 +91,7 @@ def _flatten(error: BaseException, where: str) -> Iterator[Problem]:
             yield from _flatten(inner, where)
     elif isinstance(error, ForbiddenExtraKeysError):
         known = [a.name for a in attrs.fields(error.cl)] if error.cl and attrs.has(error.cl) else []
-        for key in sorted(error.extra_fields):
+        for key in sorted(map(str, error.extra_fields)):
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
             yield f"{where}.{key}", f"unknown key{hint}"

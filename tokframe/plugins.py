@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pluggy
 from attrs import evolve, frozen
@@ -323,8 +324,8 @@ def _location(distribution: metadata.Distribution) -> str:
     try:
         direct = json.loads(distribution.read_text("direct_url.json") or "{}")
         if direct.get("dir_info", {}).get("editable"):
-            return str(direct.get("url", "")).removeprefix("file://")
-    except (ValueError, OSError):
+            return unquote(str(direct.get("url", "")).removeprefix("file://"))
+    except (ValueError, OSError, AttributeError):  # the file is another tool's
         pass
     return ""
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["StreamDecoder", "StreamEncoder", "spans", "split_special"]
 
 
+#: A stretch that was not settled is looked at again once it has grown by one part in this many.
+_PATIENCE = 64
+
+
 class StreamEncoder:
     """Encodes a text fed in parts; the ids of all parts are those of the whole, special tokens not added.
 
@@ -29,6 +33,7 @@ class StreamEncoder:
             raise UnsupportedError(f"{tokenizer.name} cannot encode a stream", capability="streaming")
         self._tokenizer = tokenizer
         self._pending = bytearray()
+        self._next_look = 0
 
     def feed(self, data: str | bytes) -> list[int]:
         """Take the next part and return the ids that are settled by now.
@@ -44,11 +49,15 @@ class StreamEncoder:
                     position=error.start,
                 ) from None
         self._pending += data
-        settled = self._tokenizer.settled(bytes(self._pending))
-        if not settled:
+        if len(self._pending) < self._next_look:
             return []
+        settled = self._tokenizer.settled(bytes(self._pending))
         ready = bytes(self._pending[:settled])
         del self._pending[:settled]
+        # Looking costs time in what is pending: waiting for a share of it keeps many small parts linear in sum.
+        self._next_look = len(self._pending) + len(self._pending) // _PATIENCE
+        if not ready:
+            return []
         ids: list[int] = self._tokenizer.encode_raw(ready).tolist()
         return ids
 
@@ -56,6 +65,7 @@ class StreamEncoder:
         """Return the ids of what is still pending; the encoder is then empty and can be used again."""
         rest = bytes(self._pending)
         self._pending.clear()
+        self._next_look = 0
         ids: list[int] = self._tokenizer.encode_raw(rest).tolist() if rest else []
         return ids
 

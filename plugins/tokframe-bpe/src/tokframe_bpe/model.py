@@ -1,0 +1,98 @@
+"""The saved form, `tokenizer.json` as Hugging Face reads it: what it must be, and the bytes of each id in it.
+
+Special tokens have ids but are no "added tokens" of the file: Hugging Face would search all text for those.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tokenizers import Tokenizer, pre_tokenizers
+
+from tokframe.errors import ArtifactCorruptError
+
+__all__ = ["FILE", "SPECIAL", "blank", "corrupt", "dump", "pre_tokenizer", "read"]
+
+FILE = "tokenizer.json"
+SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
+
+
+def pre_tokenizer() -> Any:
+    """Return the split of GPT-2: contractions, letters, digits, others (with a space before), white space."""
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+
+
+def blank() -> Any:
+    """Return an untrained Hugging Face tokenizer."""
+    from tokenizers import models
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizer()
+    return tokenizer
+
+
+def dump(tokenizer: Any) -> bytes:
+    """Return a trained Hugging Face tokenizer as the content of `tokenizer.json`."""
+    data = json.loads(tokenizer.to_str())
+    data["added_tokens"] = []
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def read(content: bytes) -> tuple[Any, list[bytes]]:
+    """Return the Hugging Face tokenizer and the bytes of each id. Raises: ArtifactCorruptError."""
+    try:
+        data = json.loads(content)
+        vocab: dict[str, int] = data["model"]["vocab"]
+        expected = json.loads(pre_tokenizer().__getstate__())
+        if data["model"]["type"] != "BPE" or data["pre_tokenizer"] != expected:
+            raise corrupt("is no byte-level BPE with the split of GPT-2")
+        for part in ("added_tokens", "normalizer", "post_processor", "truncation", "padding"):
+            if data.get(part):
+                raise corrupt(f"has a {part!r}, which would change the ids of plain text")
+        if any(data["model"].get(key) for key in ("dropout", "ignore_merges", "unk_token", "byte_fallback")):
+            raise corrupt("has a model option that would change the ids of plain text")
+        tokenizer = Tokenizer.from_str(content.decode())
+        names = {number: name for name, number in vocab.items()}
+        ordered = [names[number] for number in range(len(vocab))]
+    except ArtifactCorruptError:
+        raise
+    except KeyError as cause:
+        raise corrupt(f"has no {cause}") from cause
+    except Exception as cause:  # the binding raises plain Exception for a file it cannot read
+        raise corrupt(f"is not what Hugging Face tokenizers reads ({cause})") from cause
+    if tuple(ordered[: len(SPECIAL)]) != SPECIAL:
+        raise corrupt(f"does not begin with {', '.join(SPECIAL)}")
+    return tokenizer, [text.encode() for text in SPECIAL] + _token_bytes(ordered[len(SPECIAL) :])
+
+
+def corrupt(what: str) -> ArtifactCorruptError:
+    """Return the error that says what is wrong with `tokenizer.json`."""
+    return ArtifactCorruptError(
+        f"{FILE} {what}: it was altered or not made by tokframe. Train it anew: "
+        "tokframe train bpe --corpus FILE --out DIR",
+        file=FILE,
+    )
+
+
+def _token_bytes(names: list[str]) -> list[bytes]:
+    """Return the bytes of tokens spelt in the byte-level alphabet. Raises: ArtifactCorruptError."""
+    alphabet = _alphabet()
+    try:
+        table = [bytes(map(alphabet.__getitem__, name)) for name in names]
+    except KeyError as cause:
+        raise corrupt(f"has a token with {cause}, which stands for no byte") from cause
+    missing = set(range(256)) - {token[0] for token in table if len(token) == 1}
+    if missing:
+        raise corrupt(f"has no token for the byte 0x{min(missing):02x}")
+    return table
+
+
+def _alphabet() -> dict[str, int]:
+    """Return the byte of each character of the byte-level alphabet.
+
+    Printable Latin-1 characters stand for themselves, U+0100 and on for the others in order, as in GPT-2.
+    """
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in set(plain)]
+    return {chr(byte): byte for byte in plain} | {chr(0x100 + n): byte for n, byte in enumerate(others)}

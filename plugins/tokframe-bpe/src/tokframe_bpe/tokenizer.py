@@ -1,0 +1,116 @@
+"""The tokenizer "bpe": Hugging Face `tokenizers` for UTF-8 text, byte ids for the rest, a table to decode.
+
+Hugging Face only ever sees plain text: it knows no special tokens, and its decoder, which replaces bytes that
+are not UTF-8, is not used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from tokframe.interfaces import ITokenizer
+from tokframe.results import Capabilities, IntArray
+from tokframe.state import State
+from tokframe_bpe.cuts import chunks, settled_bytes
+from tokframe_bpe.model import FILE, SPECIAL, corrupt, read
+
+if TYPE_CHECKING:
+    from tokframe.training import TrainJob
+
+__all__ = ["BPETokenizer"]
+
+_INVALID = re.compile("([\udc80-\udcff]+)")  # what "surrogateescape" makes of bytes that are not UTF-8
+_GROUP = 64  # chunks handed over at a time: their tokens, which Hugging Face keeps in full, stay few
+
+
+class BPETokenizer(ITokenizer):
+    """Byte-level BPE: exact for any bytes. Safe to use from many threads."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(lossless=True, bytes_input=True)
+
+    def __init__(self, content: bytes, config: Mapping[str, Any]) -> None:
+        """Take the content of `tokenizer.json`. Raises: ArtifactCorruptError."""
+        self._content = content
+        self._config = dict(config)
+        self._tokenizer, self._bytes = read(content)
+        self._special = {text: number for number, text in enumerate(SPECIAL)}
+        self._byte_ids = np.zeros(256, np.int32)
+        for number, token in enumerate(self._bytes):
+            if len(token) == 1:
+                self._byte_ids[token[0]] = number
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+        return len(self._bytes)
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """`<pad>`, `<unk>`, `<s>` and `</s>`; `<unk>` is never needed."""
+        return dict(self._special)
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes an id stands for. Raises: InvalidTokenError."""
+        return self._bytes[self.check_token(token)]
+
+    def encode_raw(self, data: bytes) -> IntArray:
+        """Return the ids of any bytes."""
+        found: list[IntArray] = []
+        parts = chunks(data)
+        while group := list(islice(parts, _GROUP)):
+            try:
+                found += self._encode(part.decode() for part in group)
+            except UnicodeDecodeError:
+                found += self._encode_mixed(group)
+        return np.concatenate(found) if found else np.empty(0, np.int32)
+
+    def decode_raw(self, ids: IntArray) -> bytes:
+        """Return the bytes of ids. Raises: InvalidTokenError."""
+        return b"".join(map(self._bytes.__getitem__, self.as_ids(ids).tolist()))
+
+    def settled(self, data: bytes) -> int:
+        """Return how many leading bytes have the same ids whatever follows."""
+        return settled_bytes(data)
+
+    def state(self) -> State:
+        """Return `tokenizer.json`, byte for byte as it was read."""
+        return State(config=dict(self._config), files={FILE: self._content})
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Build a tokenizer from its state. Raises: ArtifactCorruptError."""
+        if FILE not in state.files:
+            raise corrupt("is missing")
+        return cls(state.files[FILE], state.config)
+
+    @classmethod
+    def train(cls, job: TrainJob) -> Self:
+        """Learn merges from a corpus. Raises: as `training.learn`."""
+        from tokframe.config import structure, unstructure
+        from tokframe_bpe.config import BPEConfig
+        from tokframe_bpe.training import learn
+
+        config = structure(BPEConfig, job.config)
+        return cls(learn(job, config), unstructure(config))
+
+    def _encode(self, texts: Iterable[str]) -> Iterator[IntArray]:
+        # "fast" leaves out the offsets, which `offsets` works out from the bytes of the tokens
+        for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
+            yield np.array(encoding.ids, np.int32)
+
+    def _encode_mixed(self, group: Iterable[bytes]) -> Iterator[IntArray]:
+        """Yield the ids of chunks some of which are not UTF-8: bytes that are not have ids of their own."""
+        for part in group:
+            # pieces alternate: text, invalid, text, ..., text
+            pieces = _INVALID.split(part.decode("utf-8", "surrogateescape"))
+            texts = self._encode(pieces[::2])
+            for number, piece in enumerate(pieces):
+                if number % 2:
+                    yield self._byte_ids[np.frombuffer(piece.encode("utf-8", "surrogateescape"), np.uint8)]
+                else:
+                    yield next(texts)

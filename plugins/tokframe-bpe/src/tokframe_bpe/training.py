@@ -1,0 +1,65 @@
+"""Learns the merges from a corpus. Only the reading can be stopped: merging is one call into Hugging Face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tokenizers import trainers
+
+from tokframe.errors import TrainingError, TrainingInterrupted
+from tokframe_bpe.model import SPECIAL, blank, dump, pre_tokenizer
+
+if TYPE_CHECKING:
+    from tokframe.training import TrainJob
+    from tokframe_bpe.config import BPEConfig
+
+__all__ = ["learn"]
+
+
+def learn(job: TrainJob, config: BPEConfig) -> bytes:
+    """Return the content of `tokenizer.json`.
+
+    Raises: TrainingInterrupted on request; TrainingError if there is no text; CorpusError.
+    """
+    if job.resume:
+        job.reporter.note("BPE training is short and keeps no checkpoint: it starts from the beginning")
+    tokenizer = blank()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocab_size,
+        min_frequency=config.min_frequency,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=sorted(pre_tokenizer().alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_documents(job), trainer)
+    size = tokenizer.get_vocab_size()
+    merges = size - len(SPECIAL) - 256
+    if size < config.vocab_size:
+        job.reporter.note(
+            f"the corpus is too small to fill the vocabulary: {merges:,} merges were found, so there are "
+            f"{size:,} ids and not {config.vocab_size:,}"
+        )
+    else:
+        job.reporter.note(f"learned {merges:,} merges")
+    return dump(tokenizer)
+
+
+def _documents(job: TrainJob) -> Iterator[str]:
+    sizes = [file.size for file in job.corpus.files]
+    known = sum(size for size in sizes if size is not None) / 1e6 if None not in sizes else None
+    job.reporter.stage("read the corpus", known, "MB")
+    done = 0.0
+    for document in job.corpus.documents():
+        if job.should_stop():
+            raise TrainingInterrupted(
+                f"stopped after reading {done:.1f} MB; nothing is kept, as BPE training is short: run the "
+                "same command again",
+                checkpoint=job.workdir,
+            )
+        yield document
+        done += len(document.encode()) / 1e6
+        job.reporter.advance(done)
+    if not done:
+        raise TrainingError("the corpus holds no text, so there is nothing to merge. Name another: --corpus FILE")
+    job.reporter.stage("merge pairs")

@@ -1,0 +1,144 @@
+"""The tokenizer "word": a piece of text that is in the vocabulary has an id, every other is `<unk>`."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Mapping, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from tokframe import streams
+from tokframe.errors import ArtifactCorruptError, UnsupportedError
+from tokframe.interfaces import ITokenizer, utf8
+from tokframe.results import Capabilities, Encoding, IntArray
+from tokframe.state import State
+from tokframe_word.pattern import pieces, settled_chars
+from tokframe_word.special import SPECIAL, UNKNOWN
+
+if TYPE_CHECKING:
+    from tokframe.training import TrainJob
+
+__all__ = ["WordTokenizer"]
+
+_FILE = "vocab.json"
+
+
+class WordTokenizer(ITokenizer):
+    """Word-level: lossy, as what is not in the vocabulary cannot be decoded.
+
+    An unknown piece decodes to the text `<unk>`, with `skip_special` too: a word that was lost is never left
+    out silently. `offsets` gives the true span of every piece, unknown ones included.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(lossless=False, bytes_input=False)
+
+    def __init__(self, words: Sequence[str], config: Mapping[str, Any]) -> None:
+        """Take the words in order of their ids, special tokens left out."""
+        self._config = dict(config)
+        self._texts = [*SPECIAL, *words]
+        self._bytes = [text.encode() for text in self._texts]
+        self._ids = {word: number for number, word in enumerate(words, len(SPECIAL))}
+        self._special = {text: number for number, text in enumerate(SPECIAL)}
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+        return len(self._texts)
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """`<pad>`, `<unk>`, `<s>` and `</s>`."""
+        return dict(self._special)
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of a word; those of `<unk>` are its name. Raises: InvalidTokenError."""
+        return self._bytes[self.check_token(token)]
+
+    def encode_raw(self, data: bytes) -> IntArray:
+        """Return the ids of UTF-8 text. Raises: UnsupportedError if it is not UTF-8."""
+        found = [self._lookup(part) for part in pieces(_text(data))]
+        return np.concatenate(found) if found else np.empty(0, np.int32)
+
+    def decode_raw(self, ids: IntArray) -> bytes:
+        """Return the text of ids as UTF-8. Raises: InvalidTokenError."""
+        return b"".join(map(self._bytes.__getitem__, self.as_ids(ids).tolist()))
+
+    def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
+        """Return the text of ids as UTF-8; `skip_special` keeps `<unk>`. Raises: InvalidTokenError."""
+        ids = self.as_ids(tokens)
+        if skip_special:
+            ids = ids[(ids >= len(SPECIAL)) | (ids == UNKNOWN)]
+        return self.decode_raw(ids)
+
+    def offsets(self, text: str) -> Encoding:
+        """Return ids with the byte and character span of each, special tokens not added."""
+        data = utf8(text)
+        parts = list(pieces(text))
+        ids = np.concatenate([self._lookup(part) for part in parts]) if parts else np.empty(0, np.int32)
+        return streams.spans(data, ids, [len(piece.encode()) for part in parts for piece in part])
+
+    def settled(self, data: bytes) -> int:
+        """Return how many leading bytes encode the same whatever follows. Raises: UnsupportedError."""
+        text = _text(data, final=False)
+        return len(text[: settled_chars(text)].encode())
+
+    def state(self) -> State:
+        """Return the vocabulary as `vocab.json`: the texts in order of their ids, one a line."""
+        listing = json.dumps(self._texts, ensure_ascii=False, indent=0)
+        return State(config=dict(self._config), files={_FILE: listing.encode() + b"\n"})
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Build a tokenizer from its state. Raises: ArtifactCorruptError."""
+        try:
+            texts = json.loads(state.files[_FILE])
+        except KeyError:
+            raise _corrupt("is missing") from None
+        except ValueError as cause:
+            raise _corrupt(f"is not UTF-8 JSON ({cause})") from cause
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise _corrupt("is not a list of texts")
+        if tuple(texts[: len(SPECIAL)]) != SPECIAL:
+            raise _corrupt(f"does not begin with {', '.join(SPECIAL)}")
+        if len(set(texts)) != len(texts):
+            raise _corrupt("holds a text twice")
+        try:
+            return cls(texts[len(SPECIAL) :], state.config)
+        except UnicodeEncodeError as cause:
+            raise _corrupt(f"holds a lone surrogate ({cause})") from cause
+
+    @classmethod
+    def train(cls, job: TrainJob) -> Self:
+        """Count the pieces of a corpus and keep the most frequent. Raises: as `training.most_frequent`."""
+        from tokframe.config import structure, unstructure
+        from tokframe_word.config import WordConfig
+        from tokframe_word.training import most_frequent
+
+        config = structure(WordConfig, job.config)
+        return cls(most_frequent(job, config.vocab_size - len(SPECIAL)), unstructure(config))
+
+    def _lookup(self, part: Sequence[str]) -> IntArray:
+        return np.fromiter(map(self._ids.get, part, repeat(UNKNOWN)), np.int32, len(part))
+
+
+def _text(data: bytes, final: bool = True) -> str:
+    """Return bytes as text; where they are not final, without a character that is not yet complete."""
+    try:
+        return codecs.utf_8_decode(data, "strict", final)[0]
+    except UnicodeDecodeError as cause:
+        raise UnsupportedError(
+            f"byte 0x{data[cause.start]:02x} at position {cause.start} is not UTF-8, and a word-level "
+            "tokenizer takes only text. For any bytes use tokframe.load('bpe') or 'autoencoder-fsq'",
+            capability="bytes_input",
+        ) from None
+
+
+def _corrupt(what: str) -> ArtifactCorruptError:
+    return ArtifactCorruptError(
+        f"{_FILE} {what}: it was altered or not made by tokframe. Train it anew: "
+        "tokframe train word --corpus FILE --out DIR",
+        file=_FILE,
+    )

@@ -1,0 +1,56 @@
+"""Counts the pieces of a corpus. Counts, then the texts decide on the vocabulary: never the order read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from tokframe.errors import TrainingError, TrainingInterrupted
+from tokframe_word.pattern import pieces
+
+if TYPE_CHECKING:
+    from tokframe.training import TrainJob
+
+__all__ = ["most_frequent"]
+
+
+def most_frequent(job: TrainJob, size: int) -> list[str]:
+    """Return up to `size` pieces of the corpus, the most frequent first, of equals the one that sorts first.
+
+    Raises: TrainingInterrupted on request; TrainingError if there is no text; CorpusError.
+    """
+    if job.resume:
+        job.reporter.note("counting words takes seconds and keeps no checkpoint: it starts from the beginning")
+    counts = _count(job)
+    if not counts:
+        raise TrainingError("the corpus holds no text, so there are no words to count. Name another: --corpus FILE")
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    total, kept = counts.total(), ordered[:size]
+    covered = sum(count for _, count in kept)
+    job.reporter.note(
+        f"kept {len(kept):,} of {len(counts):,} different pieces; {(total - covered) / total:.2%} of the "
+        f"corpus's {total:,} are <unk>"
+    )
+    if len(kept) < size:
+        job.reporter.note(f"the corpus is too small to fill the vocabulary: {len(kept):,} of {size:,} words")
+    return [text for text, _ in kept]
+
+
+def _count(job: TrainJob) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    sizes = [file.size for file in job.corpus.files]
+    known = sum(size for size in sizes if size is not None) / 1e6 if None not in sizes else None
+    job.reporter.stage("count words", known, "MB")
+    done = 0.0
+    for document in job.corpus.documents():
+        if job.should_stop():
+            raise TrainingInterrupted(
+                f"stopped after counting {done:.1f} MB; nothing is kept, as counting is short: run the same "
+                "command again",
+                checkpoint=job.workdir,
+            )
+        for part in pieces(document):
+            counts.update(part)
+        done += len(document.encode()) / 1e6
+        job.reporter.advance(done, words=len(counts))
+    return counts

@@ -1,0 +1,78 @@
+"""`tokenizer.json` is read only if it is what this plugin writes: else ids would change or bytes be lost."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tokenizers import decoders
+from tokframe_bpe import model
+from tokframe_bpe.tokenizer import BPETokenizer
+
+from tokframe.errors import ArtifactCorruptError
+from tokframe.state import State
+
+
+def rename(data, old, new):
+    vocab = data["model"]["vocab"]
+    data["model"]["vocab"] = {new if name == old else name: number for name, number in vocab.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda d: d.pop("model"), "has no 'model'"),
+        (lambda d: d["model"].update(type="WordLevel"), "is no byte-level BPE"),
+        (lambda d: d["pre_tokenizer"].update(add_prefix_space=True), "is no byte-level BPE"),
+        (lambda d: d.update(normalizer={"type": "NFC"}), "has a 'normalizer'"),
+        (lambda d: d["model"].update(dropout=0.1), "a model option"),
+        (
+            lambda d: d.update(
+                added_tokens=[
+                    {"id": 0, "content": "<pad>", "special": True, "normalized": False}
+                    | {"single_word": False, "lstrip": False, "rstrip": False}
+                ]
+            ),
+            "has a 'added_tokens'",
+        ),
+        (lambda d: rename(d, "<pad>", "[PAD]"), "does not begin with <pad>"),
+        (lambda d: d["model"]["vocab"].update({"zz": 9999}), "is not what Hugging Face|has no"),
+    ],
+)
+def test_a_file_that_would_change_ids_is_refused(bpe, change, problem):
+    data = json.loads(bpe.state().files[model.FILE])
+    change(data)
+    with pytest.raises(ArtifactCorruptError, match=problem) as error:
+        BPETokenizer.from_state(State(files={model.FILE: json.dumps(data).encode()}))
+    assert error.value.file == model.FILE
+
+
+@pytest.mark.parametrize(
+    ("instead", "problem"),
+    [("aa", "no token for the byte 0x61"), ("\u4e00", "'\u4e00', which stands for no byte")],
+)
+def test_a_file_without_one_of_the_bytes_is_refused(instead, problem):
+    data = json.loads(model.dump(model.blank()))
+    names = [instead if name == "a" else name for name in sorted(model.pre_tokenizer().alphabet())]
+    data["model"]["vocab"] = {name: number for number, name in enumerate([*model.SPECIAL, *names])}
+    with pytest.raises(ArtifactCorruptError, match=problem):
+        model.read(json.dumps(data).encode())
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"null"])
+def test_a_file_that_is_no_tokenizer_is_refused(content):
+    with pytest.raises(ArtifactCorruptError, match=r"tokenizer\.json"):
+        BPETokenizer.from_state(State(files={model.FILE: content}))
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(ArtifactCorruptError, match="missing"):
+        BPETokenizer.from_state(State())
+
+
+def test_the_bytes_of_ids_are_those_of_hugging_faces_own_decoder(bpe):
+    outside = decoders.ByteLevel()
+    vocab = json.loads(bpe.state().files[model.FILE])["model"]["vocab"]
+    for name, number in vocab.items():
+        if number >= len(model.SPECIAL):
+            assert outside.decode([name]) == bpe.token_bytes(number).decode("utf-8", "replace")

@@ -1,0 +1,33 @@
+"""What tokframe-bpe ships: found by name, small, of the full size, exact on text that training never saw."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import tokframe
+from tokframe.corpus import Corpus
+
+
+def test_the_shipped_tokenizer_has_all_its_ids_and_is_small():
+    tokenizer = tokframe.load("bpe")
+    assert tokenizer.vocab_size == 32768
+    assert len(tokenizer.state().files["tokenizer.json"]) < 3_000_000
+
+
+def test_unseen_code_comes_back_in_few_ids():
+    tokenizer = tokframe.load("bpe")
+    data = b"".join(file.read() for file in Corpus.open("stdlib:heldout").files[:10])
+    ids = tokenizer.encode_bytes(data)
+    assert tokenizer.decode_bytes(ids) == data
+    assert len(data) / len(ids) > 3
+
+
+def test_announcing_the_plugin_imports_nothing_heavy():
+    source = (
+        "import sys, tokframe_bpe; tokframe_bpe.tokframe_tokenizers(); "
+        "heavy = {'numpy', 'tokenizers', 'tokframe.interfaces'} & set(sys.modules); "
+        "sys.exit(' '.join(sorted(heavy)) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,111 @@
+"""Training "bpe": the same text gives the same file; small corpora, stopping and bad configs are told."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+import tokframe
+from tokframe.errors import ConfigError, TrainingInterrupted
+
+
+class Listener:
+    def __init__(self):
+        self.stages, self.notes, self.done = [], [], []
+
+    def stage(self, name, total=None, unit=""):
+        self.stages.append((name, total, unit))
+
+    def advance(self, done, **figures):
+        self.done.append(done)
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.fixture
+def corpus(tmp_path, text):
+    path = tmp_path / "text.txt"
+    path.write_bytes(text.encode() * 2)
+    return [path]
+
+
+def test_the_same_text_gives_the_same_file_in_every_process(tmp_path, corpus):
+    source = "import sys, tokframe; tokframe.train('bpe', corpus=sys.argv[1:2], out=sys.argv[2])"
+    files = set()
+    for seed in ("1", "2"):
+        out = tmp_path / f"out{seed}"
+        command = [sys.executable, "-c", source, str(corpus[0]), str(out)]
+        subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": seed, "RAYON_NUM_THREADS": seed})
+        files.add((out / "tokenizer.json").read_bytes())
+    assert len(files) == 1
+
+
+def test_merges_are_those_of_a_plain_hugging_face_training(tmp_path, corpus, text):
+    tokenizer = tokframe.train("bpe", corpus=corpus, out=tmp_path / "out", config={"vocab_size": 300})
+    outside = Tokenizer(models.BPE())
+    outside.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        min_frequency=2,
+        special_tokens=["<pad>", "<unk>", "<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    outside.train_from_iterator([text * 2], trainer)
+    assert tokenizer.vocab_size == outside.get_vocab_size() == 300
+    assert tokenizer.encode("The cat saw it's theirs") == outside.encode("The cat saw it's theirs").ids
+
+
+def test_a_small_corpus_gives_an_honest_size_and_a_note(tmp_path, corpus):
+    listener = Listener()
+    tokenizer = tokframe.train("bpe", corpus=corpus, out=tmp_path / "out", reporter=listener)
+    assert 260 < tokenizer.vocab_size < 32768
+    assert any(f"{tokenizer.vocab_size:,} ids and not 32,768" in note for note in listener.notes)
+
+
+def test_progress_ends_at_its_total(tmp_path, corpus):
+    listener = Listener()
+    tokframe.train("bpe", corpus=corpus, out=tmp_path / "out", reporter=listener)
+    _, total, unit = listener.stages[0]
+    assert unit == "MB"
+    assert listener.done[-1] == pytest.approx(total)
+    assert [stage[0] for stage in listener.stages] == ["read the corpus", "merge pairs"]
+
+
+def test_resuming_starts_again_and_says_so(tmp_path, corpus):
+    listener = Listener()
+    tokframe.train("bpe", corpus=corpus, out=tmp_path / "out", resume=True, reporter=listener)
+    assert any("from the beginning" in note for note in listener.notes)
+
+
+def test_a_stopped_training_leaves_nothing_behind(tmp_path, corpus):
+    answers = itertools.chain([False], itertools.repeat(True))
+    with pytest.raises(TrainingInterrupted, match="again"):
+        tokframe.train("bpe", corpus=corpus + _more(tmp_path), out=tmp_path / "out", should_stop=answers.__next__)
+    assert not (tmp_path / "out").exists()
+
+
+def _more(folder):
+    path = folder / "more.txt"
+    path.write_text("more text")
+    return [path]
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({"vocab_size": 259}, r"\$\.vocab_size: 259 is too small"),
+        ({"vocab_size": 2**31}, r"\$\.vocab_size: .* too large"),
+        ({"min_frequency": 0}, r"\$\.min_frequency: 0 is too small"),
+        ({"min_frequence": 3}, "did you mean 'min_frequency'"),
+    ],
+)
+def test_a_wrong_config_is_refused_before_work(tmp_path, corpus, config, problem):
+    with pytest.raises(ConfigError, match=problem):
+        tokframe.train("bpe", corpus=corpus, out=tmp_path / "out", config=config)

@@ -1,0 +1,122 @@
+"""Shared fixtures: plugins made up on the spot, distributions installed for real, fresh processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from tokframe import plugins
+from tokframe.plugins import Host
+
+DISTRIBUTIONS = Path(__file__).parent / "distributions"
+# In this process the toy is imported from its source; fresh processes get it installed (fixture `installed`).
+sys.path.insert(0, str(DISTRIBUTIONS / "toy-bytes"))
+
+
+class MadeUpDistribution(metadata.Distribution):
+    """An installed distribution that exists only in memory."""
+
+    def __init__(self, name, *, version="1.0", requires=(), files=None):
+        lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
+        lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+        self._files = {"METADATA": "\n".join(lines) + "\n", **(files or {})}
+
+    def read_text(self, filename):
+        return self._files.get(filename)
+
+    def locate_file(self, path):
+        return Path(path)
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """Return a function that makes a plugin: `plugin("acme", source)` -> (entry point, distribution)."""
+    folder = tmp_path / "plugins-made-up"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    made = []
+
+    def make(name, source="", *, entry_point=None, module=None, value=None, **metadata_of):
+        module = module or name.replace("-", "_") + f"_{len(made)}_plugin"
+        made.append(module)
+        (folder / f"{module}.py").write_text("import tokframe\n" + textwrap.dedent(source), encoding="utf-8")
+        point = metadata.EntryPoint(name=entry_point or name, value=value or module, group=plugins.GROUP)
+        return point, MadeUpDistribution(name, **metadata_of)
+
+    yield make
+    for module in made:
+        sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def toy_entry_point():
+    """Return the toy plugin as an entry point, as if it were installed."""
+    point = metadata.EntryPoint(name="toy", value="toy_bytes", group=plugins.GROUP)
+    return point, MadeUpDistribution("toy-bytes", version="0.3.0")
+
+
+@pytest.fixture
+def use_host(monkeypatch):
+    """Return a function that puts a host of the given entry points in place of this process's own."""
+
+    def use(*entry_points, **options):
+        host = Host(entry_points=entry_points, allow=options.pop("allow", None), **options)
+        monkeypatch.setattr(plugins, "_host", host)
+        return host
+
+    monkeypatch.delenv("TOKFRAME_PLUGINS", raising=False)
+    monkeypatch.delenv("TOKFRAME_DISABLE_PLUGINS", raising=False)
+    monkeypatch.delenv("TOKFRAME_STRICT_PLUGINS", raising=False)
+    return use
+
+
+@pytest.fixture
+def toy_host(use_host, toy_entry_point):
+    """This process knows the plugin toy-bytes and no other."""
+    return use_host(toy_entry_point)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """Install the throw-away distributions for real and return the folder to put on PYTHONPATH."""
+    target = tmp_path_factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "--isolated", "install", "--quiet", "--disable-pip-version-check"]
+    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--no-compile", "--target", str(target)]
+    sources = [str(DISTRIBUTIONS / name) for name in ("toy-bytes", "acme-sign", "acme-broken")]
+    done = subprocess.run([*pip, *offline, *sources], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"pip could not install the test distributions:\n{done.stderr}"
+    return target
+
+
+@pytest.fixture
+def fresh(installed, tmp_path):
+    """Return a function that runs Python source in a fresh process where those distributions are installed.
+
+    Keyword arguments are environment variables; `cwd` is an empty folder. Returns the completed process.
+    """
+    empty = tmp_path / "cwd"
+    empty.mkdir()
+
+    def run(source, *arguments, check=True, **environment):
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("TOKFRAME_")}
+        inherited |= {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", textwrap.dedent(source), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            cwd=empty,
+            env=inherited | environment,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
