@@ -1,0 +1,53 @@
+"""`tokframe analyze`: how a tokenizer uses its vocabulary on a text."""
+
+from __future__ import annotations
+
+import click
+
+from tokframe.cli.options import Command, corpus_option, json_file_option, name_argument
+
+__all__ = ["command"]
+
+
+@click.command(
+    "analyze",
+    cls=Command,
+    epilog="\b\nExample:\n  tokframe analyze autoencoder-fsq --corpus notes/ --plots plots/",
+)
+@name_argument()
+@corpus_option(required=False, default="stdlib:heldout")
+@click.option("--plots", metavar="DIR", help="Also draw what is found, as PNG files in DIR (needs matplotlib).")
+@click.option(
+    "--top", default=20, show_default=True, type=click.IntRange(0), help="How many of the most used ids to list."
+)
+@json_file_option()
+def command(name: str, corpus: tuple[str, ...], plots: str | None, top: int, json_to: str | None) -> None:
+    """Show how a tokenizer uses its vocabulary on a text.
+
+    Frequencies of ids, how much of the vocabulary is used and how that grows with the text, how much of the text
+    learned ids spell, token lengths, and an estimate of what fewer ids would cost.
+
+    JSON: {"tokenizer", "bytes", "chars", "tokens", "bytes_per_token", "vocab_size", "vocab_used", "utilisation",
+    "perplexity", "perplexity_share", "renyi_efficiency", "unigram_bits_per_byte", "coverage", "lengths", "growth",
+    "pruning", "rank_frequency", "top", "unused", "unused_count", "own"}; "own" is what the tokenizer adds.
+    """
+    from tokframe.cli.console import note, show, write_json
+    from tokframe.cli.progress import reporting
+    from tokframe.corpus import Corpus
+    from tokframe.evaluate.analysis import analyze
+    from tokframe.evaluate.plots import save_plots
+    from tokframe.evaluate.summary import analysis_summary
+    from tokframe.loading import load
+
+    tokenizer = load(name)
+    text = Corpus.open(corpus or ["stdlib:heldout"])
+    for reason in text.skipped:
+        note(f"left out: {reason}")
+    with reporting() as reporter:
+        analysis = analyze(tokenizer, text, reporter)
+    if json_to is not None:
+        write_json(analysis.to_json(top), json_to)
+    if json_to != "-":
+        show(analysis_summary(analysis, top))
+    for path in save_plots(analysis, plots) if plots else []:
+        note(f"wrote {path}")

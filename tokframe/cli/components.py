@@ -1,0 +1,68 @@
+"""`tokframe components`: every tokenizer and part of one that can be used by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import click
+from rich.table import Table
+from rich.text import Text
+
+from tokframe.cli.console import show, show_json
+from tokframe.cli.options import json_option
+from tokframe.components import KINDS, ComponentSpec, TokenizerSpec
+from tokframe.plugins import host
+
+__all__ = ["command"]
+
+
+@click.command("components", epilog="\b\nExample:\n  tokframe components --kind quantizer")
+@click.option("--kind", type=click.Choice(["tokenizer", *KINDS]), help="Only one kind.")
+@json_option()
+def command(kind: str | None, as_json: bool) -> None:
+    """List the tokenizers and parts of tokenizers that can be used by name.
+
+    JSON: {"components": [{"kind", "name", "distribution", "distribution_version", "summary", "target", "config",
+    "extra", "conflict", and for tokenizers "artifact", "defaults", "trainable"}]}.
+    """
+    registry = host().registry
+    specs = registry.specs(kind)
+    conflicts = set(registry.conflicts())
+    if as_json:
+        show_json({"components": [_data(spec, (spec.kind, spec.name) in conflicts) for spec in specs]})
+    else:
+        _show(specs, conflicts)
+
+
+def _data(spec: ComponentSpec | TokenizerSpec, conflict: bool) -> dict[str, Any]:
+    return {"kind": spec.kind, **attrs.asdict(spec), "conflict": conflict}
+
+
+def _show(specs: list[ComponentSpec | TokenizerSpec], conflicts: set[tuple[str, str]]) -> None:
+    if not specs:
+        show(Text("Nothing of that kind is installed. What is: tokframe plugins"))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for title in ("kind", "name", "plugin"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("what it is")
+    order = {kind: number for number, kind in enumerate(("tokenizer", *KINDS))}
+    last = ""
+    for spec in sorted(specs, key=lambda spec: (order[spec.kind], spec.name, spec.distribution)):
+        clash = (spec.kind, spec.name) in conflicts
+        name = Text(f"{spec.distribution}/{spec.name}" if clash else spec.name, style="yellow" if clash else "bold")
+        kind = Text(spec.kind if spec.kind != last else "", style="cyan")
+        table.add_row(kind, name, spec.distribution, _what(spec, clash))
+        last = spec.kind
+    show(table)
+
+
+def _what(spec: ComponentSpec | TokenizerSpec, clash: bool) -> Text:
+    text = Text(spec.summary)
+    if isinstance(spec, TokenizerSpec):
+        facts = ["ready to use" if spec.artifact else "", "trainable" if spec.trainable else ""]
+        text.append(f"{' ' if spec.summary else ''}({', '.join(filter(None, facts))})" if any(facts) else "", "dim")
+    if clash:
+        text.append(" claimed by more than one plugin: use the full name", "yellow")
+    return text

@@ -1,0 +1,116 @@
+"""`tokframe decode`: ids to the exact bytes they stand for."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import click
+
+from tokframe.cli.encode import open_input
+from tokframe.cli.options import json_option, name_argument
+from tokframe.errors import EncodingError, InvalidTokenError
+
+__all__ = ["command"]
+
+_BLOCK = 1_000_000
+
+
+@click.command(
+    "decode",
+    epilog="\b\nExample:\n  tokframe decode autoencoder-fsq notes.ids > notes.txt\n"
+    "  echo 100 101 | tokframe decode bpe",
+)
+@name_argument()
+@click.argument("file", default="-", metavar="[FILE|-]")
+@click.option("--special", is_flag=True, help="Write special tokens as their text instead of leaving them out.")
+@json_option()
+def command(name: str, file: str, special: bool, as_json: bool) -> None:
+    """Turn ids from a file (or stdin) back into bytes on stdout, exactly; nothing is added, no line end either.
+
+    Ids are numbers separated by blanks or lines, or the JSON that `tokframe encode --json` writes.
+
+    JSON: {"text", "base64", "bytes", "tokens"}; "text" is null where the bytes are not UTF-8.
+    """
+    from tokframe.cli.console import show_json
+    from tokframe.loading import load
+
+    tokenizer = load(name)
+    parts: list[bytes] = []
+    count = 0
+    with open_input(file) as stream:
+        for ids in _blocks(stream):
+            try:
+                data = tokenizer.decode_bytes(ids, skip_special=not special)
+            except InvalidTokenError as error:
+                raise InvalidTokenError(
+                    f"id {error.token} at position {count + error.position} is outside the vocabulary of {name}; "
+                    f"ids are 0 to {tokenizer.vocab_size - 1}",
+                    token=error.token,
+                    position=count + error.position,
+                ) from error
+            count += len(ids)
+            if as_json:
+                parts.append(data)
+            else:
+                sys.stdout.buffer.write(data)
+    if as_json:
+        data = b"".join(parts)
+        show_json({"text": _text(data), "base64": base64.b64encode(data).decode(), "bytes": len(data), "tokens": count})
+    else:
+        sys.stdout.buffer.flush()
+
+
+def _blocks(stream: BinaryIO) -> Iterator[list[int]]:
+    """Yield ids in order, a block of input at a time. Raises: EncodingError for what is no number."""
+    first = stream.read(_BLOCK)
+    if first.lstrip()[:1] in (b"{", b"["):
+        yield _from_json(first + stream.read())
+        return
+    rest, done = b"", 0
+    block = first
+    while block:
+        words = (rest + block).split()
+        ends_inside = not block[-1:].isspace() and words
+        rest = words.pop() if ends_inside else b""
+        yield _numbers(words, done)
+        done += len(words)
+        block = stream.read(_BLOCK)
+    if rest:
+        yield _numbers([rest], done)
+
+
+def _numbers(words: list[bytes], done: int) -> list[int]:
+    numbers: list[int] = []
+    try:
+        for word in words:
+            numbers.append(int(word))
+    except ValueError:
+        position = done + len(numbers)
+        bad = words[len(numbers)][:40].decode("utf-8", "replace")
+        raise EncodingError(
+            f"{bad!r} at position {position} is no id; expected numbers, as `tokframe encode` writes them",
+            position=position,
+        ) from None
+    return numbers
+
+
+def _from_json(raw: bytes) -> list[int]:
+    try:
+        data = json.loads(raw)
+    except ValueError as error:
+        raise EncodingError(f"the ids are not valid JSON: {error}") from error
+    ids = data.get("ids") if isinstance(data, dict) else data
+    if not isinstance(ids, list) or not all(type(token) is int for token in ids):
+        raise EncodingError('expected {"ids": [numbers]} or [numbers], as `tokframe encode --json` writes them')
+    return ids
+
+
+def _text(data: bytes) -> str | None:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,89 @@
+"""`tokframe encode`: any bytes to ids, a stream at a time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from tokframe.cli.options import json_option, name_argument
+
+if TYPE_CHECKING:
+    from tokframe.interfaces import ITokenizer
+
+__all__ = ["command", "open_input"]
+
+_BLOCK = 1_000_000
+
+
+@click.command(
+    "encode",
+    epilog="\b\nExample:\n  tokframe encode autoencoder-fsq notes.txt > notes.ids\n"
+    "  echo hello | tokframe encode bpe | tokframe decode bpe",
+)
+@name_argument()
+@click.argument("file", default="-", metavar="[FILE|-]")
+@click.option("--special", is_flag=True, help="Add the special tokens the tokenizer puts around a text.")
+@json_option()
+def command(name: str, file: str, special: bool, as_json: bool) -> None:
+    """Turn a file (or stdin) into ids: one line of numbers for the whole input.
+
+    The input is taken as bytes, exactly as it is; `tokframe decode` gives them back.
+
+    JSON: {"ids": [...], "tokens": n, "bytes": n}.
+    """
+    from tokframe.cli.console import show_json
+    from tokframe.loading import load
+
+    tokenizer = load(name)
+    before, after = tokenizer.template() if special else ((), ())
+    with open_input(file) as stream:
+        if as_json:
+            ids: list[int] = [*before]
+            size = 0
+            for data, part in _encoded(tokenizer, stream):
+                size += data
+                ids += part
+            ids.extend(after)
+            show_json({"ids": ids, "tokens": len(ids), "bytes": size})
+            return
+        gap = ""
+        for some in chain([before], (part for _, part in _encoded(tokenizer, stream)), [after]):
+            if some:
+                click.echo(gap + " ".join(map(str, some)), nl=False)
+                gap = " "
+        click.echo()
+
+
+@contextmanager
+def open_input(file: str) -> Iterator[BinaryIO]:
+    """Open a file for reading bytes, or give stdin for `-` and leave it open. Raises: CorpusError."""
+    from tokframe.errors import CorpusError
+
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as stream:
+            yield stream
+    except OSError as error:
+        if error.filename is None:  # not about this file: a closed pipe, a full disk
+            raise
+        raise CorpusError(f"cannot read {file!r}: {error.strerror}", path=file) from error
+
+
+def _encoded(tokenizer: ITokenizer, stream: BinaryIO) -> Iterator[tuple[int, list[int]]]:
+    """Yield (bytes read, ids settled by them) until the end; the ids of all parts are those of the whole."""
+    if not tokenizer.capabilities.streaming:
+        data = stream.read()
+        yield len(data), tokenizer.encode_bytes(data, add_special=False)
+        return
+    encoder = tokenizer.stream_encoder()
+    while data := stream.read(_BLOCK):
+        yield len(data), encoder.feed(data)
+    yield 0, encoder.finish()

@@ -1,0 +1,202 @@
+"""`tokframe`: finds commands, built in or from plugins, and turns every error into one message and an exit code."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+import click
+
+from tokframe import __version__
+from tokframe.errors import TokframeError
+
+__all__ = ["main"]
+
+#: Command -> (section, one line of help); kept here so that `--help` imports no command.
+_COMMANDS = {
+    "plugins": ("Look around", "List installed plugins with their status, and why one is not ok."),
+    "components": ("Look around", "List tokenizers and their parts that can be used by name."),
+    "info": ("Look around", "Show what a saved tokenizer is: parts, config, files, training."),
+    "verify": ("Look around", "Check that a saved tokenizer is sound."),
+    "encode": ("Use", "Turn text or bytes into ids."),
+    "decode": ("Use", "Turn ids back into the exact bytes."),
+    "train": ("Train and measure", "Train a tokenizer on your text."),
+    "analyze": ("Train and measure", "Show how a tokenizer uses its vocabulary on a text."),
+    "compare": ("Train and measure", "Compare tokenizers side by side on a text."),
+}
+_FROM_PLUGINS = "From plugins"
+
+_EPILOG = """\b
+NAME is a registered name (tokframe components) or a path with a separator (./mine).
+
+\b
+Exit codes:
+  0    done
+  1    an error, told in one message on stderr; also `plugins --check` and `verify`
+       when something is not ok
+  2    the command line itself is wrong
+  130  interrupted by Ctrl-C (training keeps a checkpoint)
+  141  whoever read the output closed it, as in `tokframe encode ... | head`
+
+\b
+Environment:
+  TOKFRAME_TRACEBACK=1        show where an error came from
+  TOKFRAME_PLUGINS            load only these plugins (comma separated distributions)
+  TOKFRAME_DISABLE_PLUGINS    load all plugins but these
+  NO_COLOR=1                  no colour
+
+\b
+Example:
+  tokframe compare autoencoder-fsq bpe --corpus my-notes/
+"""
+
+
+class _PipeClosedError(Exception):
+    """The reader of our output is gone."""
+
+
+class _Root(click.Group):
+    """The top command: built-in commands by name, then those of plugins, which only then are discovered."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*_COMMANDS, *sorted(_plugin_commands())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _COMMANDS:
+            command: click.Command = importlib.import_module(f"tokframe.cli.{cmd_name}").command
+            return command
+        return _plugin_commands().get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, (section, text) in _COMMANDS.items():
+            sections.setdefault(section, []).append((name, text))
+        for name, command in sorted(_plugin_commands().items()):
+            sections.setdefault(_FROM_PLUGINS, []).append((name, command.get_short_help_str(100)))
+        for section, rows in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(rows, col_max=16)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:  # before click, which would call it an ordinary error
+            raise _PipeClosedError from None
+        return result
+
+
+def _plugin_commands() -> dict[str, click.Command]:
+    """Return the commands of plugins by name; whatever goes wrong with plugins leaves the others working."""
+    from tokframe.plugins import host
+
+    commands: dict[str, click.Command] = {}
+    try:
+        found = host().commands()
+    except Exception as error:  # a third party's code may raise anything
+        _warn(f"commands of plugins are left out: {error}")
+        return commands
+    for command in found:
+        name = command.name or ""
+        if name in _COMMANDS or name in commands:
+            _warn(f"a plugin's command {name!r} is left out: the name is taken")
+        else:
+            commands[name] = command
+    return commands
+
+
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"tokframe {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Root,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+def _root() -> None:
+    """Tokenizers as plugins: train, use and compare them."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (see `tokframe --help`)."""
+    before = warnings.showwarning
+    warnings.showwarning = lambda message, *_args, **_more: _warn(str(message))
+    try:
+        return _run(args)
+    finally:
+        warnings.showwarning = before
+
+
+def _run(args: Sequence[str] | None) -> int:
+    show_traceback = os.environ.get("TOKFRAME_TRACEBACK") == "1"
+    try:
+        code = _root.main(None if args is None else list(args), prog_name="tokframe", standalone_mode=False)
+    except _PipeClosedError:
+        _abandon_stdout()
+        return 141
+    except click.Abort:  # click's word for Ctrl-C
+        click.echo("\nInterrupted.", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except Exception as error:
+        if show_traceback:
+            raise
+        _fail(_message(error))
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _message(error: Exception) -> str:
+    notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+    if isinstance(error, TokframeError):
+        return f"{error}{notes}"
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        return f"{error.strerror}: {error.filename}{notes}" if error.filename else f"{error.strerror}{notes}"
+    return (
+        f"{type(error).__name__}: {error}{notes}\n"
+        "This is a fault of tokframe or of a plugin; TOKFRAME_TRACEBACK=1 shows where it happened"
+    )
+
+
+def _fail(text: str) -> None:
+    click.echo(f"{_styled('Error:', 'red')} {text}", err=True)
+
+
+def _warn(text: str) -> None:
+    click.echo(f"{_styled('Warning:', 'yellow')} {text}", err=True)
+
+
+def _styled(text: str, colour: str) -> str:
+    return text if os.environ.get("NO_COLOR") else click.style(text, fg=colour, bold=True)
+
+
+def _abandon_stdout() -> None:
+    """Point stdout at nothing, so that flushing it at exit does not fail again."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # no real file, as in tests
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What several commands share on the command line: NAME, `--corpus a b c` and `--json [FILE]`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["Command", "FileOption", "SpreadOption", "corpus_option", "json_file_option", "json_option", "name_argument"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class SpreadOption(click.Option):
+    """An option that takes all values up to the next option, and may be given again: `--corpus a b --corpus c`."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **{**settings, "multiple": True})
+
+
+class FileOption(click.Option):
+    """An option whose file may be left out, for stdout: `--json`, `--json out.json`, `--json=out`."""
+
+
+class Command(click.Command):
+    """A command that understands `SpreadOption` and `FileOption`, by writing them out before click reads them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments as click does, spread ones written out."""
+        return super().parse_args(ctx, list(self._written_out(args)))
+
+    def _written_out(self, args: list[str]) -> Iterator[str]:
+        kinds = {name: param for param in self.params for name in param.opts}
+        position = 0
+        while position < len(args):
+            word = args[position]
+            position += 1
+            if word == "--":
+                yield from args[position - 1 :]
+                return
+            option = kinds.get(word)
+            if isinstance(option, FileOption):
+                named = position < len(args) and _looks_like_a_file(args[position])
+                yield f"{word}={args[position] if named else '-'}"
+                position += named
+            elif isinstance(option, SpreadOption) and position < len(args) and _is_value(args[position]):
+                while position < len(args) and _is_value(args[position]):
+                    yield from (word, args[position])
+                    position += 1
+            else:
+                yield word
+
+
+def _is_value(word: str) -> bool:
+    return word == "-" or not word.startswith("-")
+
+
+def _looks_like_a_file(word: str) -> bool:
+    """Tell the file of `--json FILE` from a tokenizer's NAME that merely comes next."""
+    if not _is_value(word):
+        return False
+    path = Path(word)
+    return word == "-" or path.suffix == ".json" or path.is_file() or (os.sep in word and not path.is_dir())
+
+
+def corpus_option(required: bool, default: str = "") -> Callable[[F], F]:
+    """Return the option `--corpus`, given to the command as a tuple of strings."""
+    text = (
+        "Text: files (.txt .md .py ..., .jsonl, .parquet; also .gz .xz .bz2 .zst), folders, globs, '-' for stdin, "
+        "'stdlib' for Python's own source. Takes several, up to the next option."
+    )
+    if default:
+        text += f"  [default: {default}]"
+    return click.option("--corpus", cls=SpreadOption, required=required, metavar="PATH...", help=text)
+
+
+def json_option() -> Callable[[F], F]:
+    """Return the flag `--json`, given to the command as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, and nothing else.")
+
+
+def json_file_option() -> Callable[[F], F]:
+    """Return the option `--json [FILE]`, given to the command as `json_to`: None, `-` or a file."""
+    return click.option(
+        "--json",
+        "json_to",
+        cls=FileOption,
+        metavar="[FILE.json]",
+        help="Write JSON: to FILE beside the text, or alone to stdout.",
+    )
+
+
+def name_argument() -> Callable[[F], F]:
+    """Return the argument NAME: a registered tokenizer or a path with a separator."""
+    return click.argument("name", metavar="NAME")

@@ -1,0 +1,74 @@
+"""`tokframe plugins`: what is installed, where from, and why something is not ok."""
+
+from __future__ import annotations
+
+import attrs
+import click
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from tokframe.cli.console import show, show_json
+from tokframe.cli.options import json_option
+from tokframe.plugins import PluginRecord, host
+
+__all__ = ["command"]
+
+_COLOURS = {"ok": "green", "disabled": "dim", "incompatible": "yellow", "broken": "bold red", "conflict": "yellow"}
+
+
+@click.command(
+    "plugins",
+    epilog="\b\nExample:\n  tokframe plugins\n  TOKFRAME_DISABLE_PLUGINS=tokframe-word tokframe plugins --json",
+)
+@click.option("--check", is_flag=True, help="Exit with 1 if any plugin is not ok.")
+@json_option()
+@click.pass_context
+def command(ctx: click.Context, check: bool, as_json: bool) -> None:
+    """List installed plugins with their status, and why one is not ok.
+
+    JSON: {"plugins": [{"distribution", "version", "entry_point", "status", "reason", "location", "import_ms",
+    "components", "heavy"}]}. Status is ok, disabled, incompatible, broken or conflict.
+    """
+    records = host().records
+    if as_json:
+        show_json({"plugins": [attrs.asdict(record) for record in records]})
+    else:
+        _show(records)
+    if check and any(record.status != "ok" for record in records):
+        ctx.exit(1)
+
+
+def _show(records: list[PluginRecord]) -> None:
+    if not records:
+        show(Text("No plugins are installed. The first-party ones: pip install tokframe-autoencoder tokframe-bpe"))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("plugin", no_wrap=True)
+    table.add_column("version", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("ms", justify="right", no_wrap=True)
+    table.add_column("adds")
+    for record in records:
+        status = Text(record.status, style=_COLOURS.get(record.status, ""))
+        table.add_row(record.distribution, record.version, status, f"{record.import_ms:.1f}", _adds(record))
+    details = []
+    for record in records:
+        if record.reason:
+            details.append(Text.assemble((f"{record.distribution}: ", "bold"), record.reason))
+        if record.heavy:
+            details.append(
+                Text(f"{record.distribution} imports {', '.join(record.heavy)} on discovery: all commands are slower")
+            )
+        if record.location:
+            details.append(Text(f"{record.distribution}: editable, from {record.location}", style="dim"))
+    show(Group(table, *([Text(), *details] if details else [])))
+
+
+def _adds(record: PluginRecord) -> str:
+    """Group "kind name" strings by kind: `quantizer fsq, vq; tokenizer ...`."""
+    kinds: dict[str, list[str]] = {}
+    for component in record.components:
+        kind, _, name = component.partition(" ")
+        kinds.setdefault(kind, []).append(name)
+    return "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds.items())

@@ -1,0 +1,91 @@
+"""`tokframe train`: any trainable tokenizer on your text, with progress, checkpoints and a Ctrl-C that saves."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tokframe.cli.options import Command, corpus_option, json_option
+
+__all__ = ["command"]
+
+
+@click.command(
+    "train",
+    cls=Command,
+    epilog="\b\nExample:\n"
+    "  tokframe train autoencoder-fsq --corpus notes/ stdlib:train --out runs/mine\n"
+    "  tokframe train autoencoder-fsq --corpus notes/ stdlib:train --out runs/mine --resume",
+)
+@click.argument("name", metavar="NAME")
+@corpus_option(required=True)
+@click.option("--out", required=True, metavar="DIR", help="Where to save; checkpoints go to DIR.training beside it.")
+@click.option("--config", metavar="FILE", help="JSON config; what it leaves out has defaults.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@click.option("--overwrite", is_flag=True, help="Replace what is at DIR once training is done.")
+@click.option("--seed", type=int, help="Seed of everything random.")
+@click.option(
+    "--device", metavar="DEVICE", help="Where to train, e.g. cpu, cuda, cuda:1; by default the best there is."
+)
+@json_option()
+@click.pass_context
+def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str, as_json: bool, **options: Any) -> None:
+    """Train a tokenizer on your text and save it at DIR.
+
+    NAME is a registered name. Ctrl-C once saves a checkpoint and says how to go on; twice stops at once.
+
+    JSON: {"tokenizer", "out", "vocab_size", "seconds", "corpus": {"files", "skipped"}}.
+    """
+    from tokframe.cli.console import note, show_json
+    from tokframe.cli.interruption import stopping
+    from tokframe.cli.progress import reporting
+    from tokframe.corpus import Corpus
+    from tokframe.errors import TrainingInterrupted
+    from tokframe.loading import train
+    from tokframe.plugins import host
+    from tokframe.strictjson import read_json
+
+    started = time.monotonic()
+    config_file = options.pop("config")
+    config = read_json(config_file) if config_file else None
+    text = Corpus.open(corpus)
+    for reason in text.skipped:
+        note(f"left out: {reason}")
+    with reporting() as reporter, stopping(reporter.note) as stop:
+        try:
+            tokenizer = train(name, corpus=text, out=out, config=config, reporter=reporter, should_stop=stop, **options)
+        except TrainingInterrupted as interruption:
+            reporter.close()
+            note(f"{interruption}\nGo on with:\n  {_resume_command(name, corpus, out, config_file, options)}")
+            ctx.exit(128 + (stop.signal or 2))
+    seconds = time.monotonic() - started
+    if as_json:
+        show_json(
+            {
+                "tokenizer": tokenizer.name,
+                "out": out,
+                "vocab_size": tokenizer.vocab_size,
+                "seconds": round(seconds, 3),
+                "corpus": {"files": len(text.files), "skipped": list(text.skipped)},
+            }
+        )
+        return
+    path = out if os.sep in out else f"./{out}"
+    size = sum(file.stat().st_size for file in Path(out).rglob("*") if file.is_file())
+    click.echo(f"{tokenizer.name}: {tokenizer.vocab_size:,} ids, {size / 1e6:,.2f} MB, saved at {path}")
+    beside = f" {name}" if host().registry.tokenizer(name).artifact else ""
+    click.echo(f"Try it:\n  tokframe compare {shlex.quote(path)}{beside}\n  tokframe verify {shlex.quote(path)}")
+
+
+def _resume_command(name: str, corpus: tuple[str, ...], out: str, config: str | None, options: dict[str, Any]) -> str:
+    words = ["tokframe", "train", name, "--corpus", *corpus, "--out", out]
+    words += ["--config", config] if config else []
+    for option in ("seed", "device"):
+        words += [f"--{option}", str(options[option])] if options[option] is not None else []
+    words += ["--overwrite"] if options["overwrite"] else []
+    return shlex.join([*words, "--resume"])

@@ -1,0 +1,227 @@
+"""How a tokenizer uses its vocabulary on a text: frequencies, utilisation, coverage, and what pruning would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import field, frozen
+
+from tokframe.evaluate.measures import Counts, entropy, perplexity, renyi_efficiency
+from tokframe.evaluate.pruning import PruningPoint, pruning_curve
+from tokframe.interfaces import utf8
+from tokframe.progress import Reporter, SilentReporter
+
+if TYPE_CHECKING:
+    from tokframe.corpus import Corpus
+    from tokframe.interfaces import ITokenizer
+
+__all__ = ["Analysis", "Coverage", "analyze"]
+
+_GROWTH = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_RANKS = 60  # points of the rank-frequency curve, evenly spaced on a log scale
+_SHOWN = 1000  # unused ids listed in JSON
+
+
+@frozen(kw_only=True)
+class Coverage:
+    """What one class of ids does: how many there are, how many occur, their share of tokens and of bytes."""
+
+    ids: int
+    used: int
+    tokens: float
+    bytes: float
+
+
+@frozen(kw_only=True, eq=False)
+class Analysis:
+    """Use of the vocabulary on one text.
+
+    `counts` (vocab_size,) how often each id occurs; `lengths` (vocab_size,) the bytes it stands for, 0 for a
+    special token; `first_seen` (vocab_size,) how many bytes of text came before it (about), -1 if it never came;
+    `spelling` the bytes of each id. `own` holds the tokenizer's own figures: its `analysis()`, if it has one.
+    """
+
+    name: str
+    text_bytes: int
+    text_chars: int
+    counts: Counts
+    lengths: npt.NDArray[np.int64]
+    special: npt.NDArray[np.bool_]
+    first_seen: npt.NDArray[np.int64]
+    spelling: tuple[bytes, ...]
+    pruning: tuple[PruningPoint, ...]
+    own: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+        return len(self.counts)
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens of the text."""
+        return int(self.counts.sum())
+
+    @property
+    def used(self) -> int:
+        """Number of ids that occur."""
+        return int(np.count_nonzero(self.counts))
+
+    @property
+    def utilisation(self) -> float:
+        """Share of ids that occur at least once in `text_bytes` of text, 0 to 1; it grows with the text."""
+        return self.used / self.vocab_size
+
+    @property
+    def perplexity(self) -> float:
+        """The number of ids, all equally likely, that would be as hard to guess as these."""
+        return perplexity(self.counts)
+
+    @property
+    def unigram_bits_per_byte(self) -> float:
+        """Entropy of ids in bits per byte of text: what an ideal code for ids alone would take."""
+        return entropy(self.counts) * self.tokens / self.text_bytes if self.text_bytes else 0.0
+
+    def coverage(self) -> dict[str, Coverage]:
+        """Return what ids of several bytes ("learned"), of one byte, and special tokens do; bytes as ids spell them."""
+        weights = self.counts * self.lengths
+        classes = {
+            "learned": ~self.special & (self.lengths > 1),
+            "single_byte": ~self.special & (self.lengths <= 1),
+            "special": self.special,
+        }
+        return {
+            name: Coverage(
+                ids=int(mask.sum()),
+                used=int(np.count_nonzero(self.counts[mask])),
+                tokens=_share(self.counts[mask].sum(), self.counts.sum()),
+                bytes=_share(weights[mask].sum(), weights.sum()),
+            )
+            for name, mask in classes.items()
+        }
+
+    def growth(self) -> list[tuple[int, int]]:
+        """Return (bytes of text read, ids seen by then) at shares of the text from 1% to all."""
+        steps = sorted({max(1, int(self.text_bytes * share)) for share in _GROWTH})
+        seen = np.sort(self.first_seen[self.first_seen >= 0])
+        return [(step, int(np.searchsorted(seen, step, side="left"))) for step in steps]
+
+    def rank_frequency(self) -> list[tuple[int, int]]:
+        """Return (rank, count) of used ids, most frequent first, at ranks evenly spaced on a log scale."""
+        ordered = np.sort(self.counts[self.counts > 0])[::-1]
+        if not len(ordered):
+            return []
+        ranks = np.unique(np.geomspace(1, len(ordered), _RANKS).round().astype(np.int64))
+        return [(int(rank), int(ordered[rank - 1])) for rank in ranks]
+
+    def length_distribution(self) -> list[tuple[int, int, int]]:
+        """Return (bytes per id, ids of that length, tokens of that length), special tokens left out."""
+        kept = ~self.special
+        ids = np.bincount(self.lengths[kept])
+        tokens = np.bincount(self.lengths[kept], weights=self.counts[kept]).astype(np.int64)
+        return [(size, int(ids[size]), int(tokens[size])) for size in range(len(ids)) if ids[size]]
+
+    def top(self, count: int = 20) -> list[int]:
+        """Return the most frequent ids, most frequent first."""
+        order = np.lexsort((np.arange(self.vocab_size), -self.counts))[:count]
+        return [int(token) for token in order if self.counts[token]]
+
+    def unused(self) -> list[int]:
+        """Return the ids that never occur, special tokens left out, in order."""
+        return [int(token) for token in np.flatnonzero((self.counts == 0) & ~self.special)]
+
+    def to_json(self, top: int = 20) -> dict[str, Any]:
+        """Return everything as JSON data; `unused` lists at most the first 1,000."""
+        unused = self.unused()
+        return {
+            "tokenizer": self.name,
+            "bytes": self.text_bytes,
+            "chars": self.text_chars,
+            "tokens": self.tokens,
+            "bytes_per_token": self.text_bytes / self.tokens if self.tokens else None,
+            "vocab_size": self.vocab_size,
+            "vocab_used": self.used,
+            "utilisation": self.utilisation,
+            "perplexity": self.perplexity,
+            "perplexity_share": self.perplexity / self.vocab_size,
+            "renyi_efficiency": renyi_efficiency(self.counts),
+            "unigram_bits_per_byte": self.unigram_bits_per_byte,
+            "coverage": {
+                name: {"ids": part.ids, "used": part.used, "tokens": part.tokens, "bytes": part.bytes}
+                for name, part in self.coverage().items()
+            },
+            "lengths": [
+                {"bytes": size, "ids": ids, "tokens": tokens} for size, ids, tokens in self.length_distribution()
+            ],
+            "growth": [{"bytes": size, "vocab_used": used} for size, used in self.growth()],
+            "pruning": [
+                {"kept": point.kept, "tokens": point.tokens, "unspellable": point.unspellable} for point in self.pruning
+            ],
+            "rank_frequency": [{"rank": rank, "count": count} for rank, count in self.rank_frequency()],
+            "top": [
+                {"id": token, "text": shown(self.spelling[token]), "count": int(self.counts[token])}
+                for token in self.top(top)
+            ],
+            "unused": unused[:_SHOWN],
+            "unused_count": len(unused),
+            "own": dict(self.own),
+        }
+
+
+def analyze(tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter | None = None) -> Analysis:
+    """Encode a corpus a document at a time and return how the vocabulary was used.
+
+    A tokenizer may add figures of its own by a method `analysis() -> dict` of JSON data, of which `level_use`
+    (a list per code dimension, with the number of ids on each level) is drawn. Raises: CorpusError; EncodingError.
+    """
+    reporter = reporter or SilentReporter()
+    size = tokenizer.vocab_size
+    spelling = tuple(tokenizer.token_bytes(token) for token in range(size))
+    special = np.zeros(size, bool)
+    special[list(tokenizer.special_tokens.values())] = True
+    lengths = np.array([len(text) for text in spelling], np.int64)
+    counts = np.zeros(size, np.int64)
+    first_seen = np.full(size, -1, np.int64)
+    sizes = [file.size for file in corpus.files]
+    reporter.stage("encoding", None if None in sizes else sum(size or 0 for size in sizes) / 1e6, "MB")
+    done = chars = 0
+    for document in corpus.documents():
+        data = utf8(document)
+        ids = tokenizer.encode_raw(data)
+        counts += np.bincount(ids, minlength=size)
+        present, where = np.unique(ids, return_index=True)
+        fresh = first_seen[present] < 0
+        first_seen[present[fresh]] = done + where[fresh] * len(data) // max(1, len(ids))
+        done += len(data)
+        chars += len(document)
+        reporter.advance(done / 1e6, ids_used=int((first_seen >= 0).sum()))
+    reporter.stage("estimating what pruning costs")
+    own = getattr(tokenizer, "analysis", None)
+    return Analysis(
+        name=tokenizer.name,
+        text_bytes=done,
+        text_chars=chars,
+        counts=counts,
+        lengths=np.where(special, 0, lengths),
+        special=special,
+        first_seen=first_seen,
+        spelling=spelling,
+        pruning=pruning_curve(spelling, counts, special | (lengths == 1)),
+        own=dict(own()) if callable(own) else {},
+    )
+
+
+def shown(text: bytes) -> str:
+    """Return bytes as something that can be read: text with its controls escaped, or hex where it is not UTF-8."""
+    try:
+        decoded = text.decode()
+    except UnicodeDecodeError:
+        return "".join(f"\\x{byte:02x}" for byte in text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in decoded)
+
+
+def _share(part: np.int64, whole: np.int64) -> float:
+    return float(part / whole) if whole else 0.0

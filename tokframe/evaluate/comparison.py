@@ -1,0 +1,163 @@
+"""Tokenizers side by side on one corpus: every figure of DESIGN section 7, per tokenizer and per file."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from tokframe import __version__
+from tokframe.errors import TokframeError
+from tokframe.evaluate.footprint import Footprint, footprints
+from tokframe.evaluate.measures import Measures, measure, total
+from tokframe.evaluate.timing import Speed, sample, speeds
+from tokframe.plugins import host
+from tokframe.progress import Reporter, SilentReporter
+
+if TYPE_CHECKING:
+    from tokframe.corpus import Corpus
+    from tokframe.interfaces import ITokenizer
+
+__all__ = ["Comparison", "Row", "compare"]
+
+
+@frozen(kw_only=True, eq=False)
+class Row:
+    """One tokenizer: its figures over the whole corpus, per source of the corpus, and per file."""
+
+    total: Measures
+    sources: Mapping[str, Measures]
+    files: Mapping[str, Measures]
+    speed: Speed
+    footprint: Footprint
+    vocab_size: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON data; a figure that could not be measured is None."""
+        figures = self.total.to_json()
+        return {
+            "bytes_per_token": figures["bytes_per_token"],
+            "chars_per_token": figures["chars_per_token"],
+            "tokens": figures["tokens"],
+            "unknown_rate": figures["unknown_rate"],
+            "lossless": figures["lossless"],
+            "encode_mb_s": self.speed.encode_mb_s,
+            "decode_mb_s": self.speed.decode_mb_s,
+            "load_ms": self.footprint.load_ms,
+            "memory_mb": self.footprint.memory_mb,
+            "vocab_size": self.vocab_size,
+            "vocab_used": figures["vocab_used"],
+            "sources": {name: part.to_json() for name, part in self.sources.items()},
+            "files": {name: part.to_json() for name, part in self.files.items()},
+        }
+
+
+@frozen(kw_only=True, eq=False)
+class Comparison:
+    """The outcome of `compare`: a row for each tokenizer, and what was measured with what."""
+
+    rows: Mapping[str, Row]
+    corpus: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all figures as JSON data: `{"tokenizers": {NAME: {..., "files": {FILE: {...}}}}, ...}`.
+
+        Sizes are in bytes, speeds in MB (10^6 bytes) of text a second, `load_ms` in milliseconds, `memory_mb` in MB.
+        """
+        return {
+            "tokenizers": {name: row.to_json() for name, row in self.rows.items()},
+            "corpus": dict(self.corpus),
+            "versions": dict(self.versions),
+        }
+
+
+def compare(
+    names: Iterable[str],
+    corpus: Corpus,
+    *,
+    load: Callable[[str], ITokenizer] | None = None,
+    rounds: int = 5,
+    reporter: Reporter | None = None,
+) -> Comparison:
+    """Measure tokenizers (names or paths) on a corpus; speed and footprint over `rounds` interleaved rounds.
+
+    `load` gives the tokenizer of a name, by default `tokframe.load`; footprints always come from `tokframe.load`
+    in fresh processes. Raises: whatever loading raises; CorpusError; EncodingError naming tokenizer and file.
+    """
+    from tokframe.loading import load as load_by_name
+
+    reporter = reporter or SilentReporter()
+    names = list(dict.fromkeys(names))
+    tokenizers = {name: (load or load_by_name)(name) for name in names}
+    files = {name: _files(name, tok, corpus, reporter) for name, tok in tokenizers.items()}
+    speed = speeds(tokenizers, sample(corpus), rounds, reporter)
+    cost = footprints(names, max(1, min(3, rounds)), reporter=reporter)
+    for name, footprint in cost.items():
+        if footprint.reason:
+            reporter.note(f"{name}: load time and memory not measured: {footprint.reason}")
+    rows = {
+        name: Row(
+            total=total(list(files[name].values())),
+            sources={
+                source: total([files[name][file.name] for file in group]) for source, group in corpus.sources().items()
+            },
+            files=files[name],
+            speed=speed[name],
+            footprint=cost[name],
+            vocab_size=tokenizers[name].vocab_size,
+        )
+        for name in names
+    }
+    return Comparison(rows=rows, corpus=_text(corpus, rows), versions=_versions(tokenizers))
+
+
+def _files(name: str, tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter) -> dict[str, Measures]:
+    sizes = [file.size for file in corpus.files]
+    known = None if None in sizes else sum(size or 0 for size in sizes) / 1e6
+    reporter.stage(f"measuring {name}", known, "MB")
+    done = 0
+    found: dict[str, Measures] = {}
+
+    def progress(size: int) -> None:
+        nonlocal done
+        done += size
+        reporter.advance(done / 1e6)
+
+    for file in corpus.files:
+        try:
+            found[file.name] = measure(tokenizer, file, progress)
+        except TokframeError as error:
+            error.add_note(f"(tokenizer {name}, file {file.name})")
+            raise
+    return found
+
+
+def _text(corpus: Corpus, rows: Mapping[str, Row]) -> dict[str, Any]:
+    any_row = next(iter(rows.values()))
+    return {
+        "bytes": any_row.total.bytes,
+        "chars": any_row.total.chars,
+        "files": len(corpus.files),
+        "sources": {name: part.bytes for name, part in any_row.sources.items()},
+    }
+
+
+def _versions(tokenizers: Mapping[str, ITokenizer]) -> dict[str, str]:
+    """Return the versions of what took part, for whoever wants to measure the same again."""
+    found = {
+        "tokframe": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
+    registry = host().registry
+    for tokenizer in tokenizers.values():
+        for spec in registry.specs("tokenizer"):
+            if spec.name == tokenizer.name:
+                found[spec.distribution] = spec.distribution_version
+    found["numpy"] = sys.modules["numpy"].__version__
+    return found

@@ -1,0 +1,103 @@
+"""What a tokenizer costs a process that starts using it: time and memory, measured in fresh processes."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from tokframe.progress import Reporter, SilentReporter
+
+__all__ = ["Footprint", "footprints"]
+
+_TEXT = "The quick brown fox jumps over the lazy dog.\n"
+_MB = 1e6
+
+
+@frozen(kw_only=True)
+class Footprint:
+    """From `import tokframe` done to the first ids: milliseconds, and resident memory added in MB (10^6 bytes).
+
+    Both None where the tokenizer does not load in a fresh process; `reason` then says why.
+    """
+
+    load_ms: float | None = None
+    memory_mb: float | None = None
+    reason: str = ""
+
+
+def footprints(
+    names: Sequence[str], rounds: int = 3, timeout: float = 120.0, reporter: Reporter | None = None
+) -> dict[str, Footprint]:
+    """Return the footprint of each tokenizer (name or path): medians of `rounds` fresh processes, taken in turn."""
+    reporter = reporter or SilentReporter()
+    reporter.stage("loading in fresh processes", rounds * len(names), "runs")
+    runs: dict[str, list[Footprint]] = {name: [] for name in names}
+    for turn in range(rounds):
+        for number, name in enumerate(names):
+            if not any(run.reason for run in runs[name]):  # what failed once is not tried again
+                runs[name].append(_run(name, timeout))
+            reporter.advance(turn * len(names) + number + 1)
+    return {name: _median(found) for name, found in runs.items()}
+
+
+def _median(runs: list[Footprint]) -> Footprint:
+    failed = next((run for run in runs if run.reason), None)
+    if failed:
+        return failed
+    memory = [run.memory_mb for run in runs if run.memory_mb is not None]
+    return Footprint(
+        load_ms=statistics.median(run.load_ms for run in runs if run.load_ms is not None),
+        memory_mb=statistics.median(memory) if memory else None,
+    )
+
+
+def _run(name: str, timeout: float) -> Footprint:
+    command = [sys.executable, "-m", __name__, name]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return Footprint(reason=f"still loading after {timeout:.0f} s")
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        return Footprint(reason=lines[-1] if lines else f"exit status {done.returncode}")
+    figures = json.loads(done.stdout.splitlines()[-1])
+    return Footprint(load_ms=figures["load_ms"], memory_mb=figures["memory_mb"])
+
+
+def _resident() -> float | None:
+    """Return this process's resident memory in bytes; None where the system does not tell."""
+    try:
+        import resource
+
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * float(resource.getpagesize())
+    except (ImportError, OSError):
+        pass
+    try:  # macOS: the peak, in bytes, which is what loading leaves behind or a little more
+        import resource
+
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    except ImportError:
+        return None
+
+
+def _main(name: str) -> None:
+    import tokframe
+
+    before = _resident()
+    start = time.perf_counter()
+    tokframe.load(name).encode(_TEXT)
+    seconds = time.perf_counter() - start
+    after = _resident()
+    memory = None if before is None or after is None else (after - before) / _MB
+    sys.stdout.write(json.dumps({"load_ms": seconds * 1e3, "memory_mb": memory}) + "\n")
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])
