@@ -9,6 +9,7 @@ import textwrap
 from importlib import metadata
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tokframe import plugins
@@ -17,6 +18,10 @@ from tokframe.plugins import Host
 DISTRIBUTIONS = Path(__file__).parent / "distributions"
 # In this process the toy is imported from its source; fresh processes get it installed (fixture `installed`).
 sys.path.insert(0, str(DISTRIBUTIONS / "toy-bytes"))
+
+# No clock decides a test: a busy machine is no bug.
+hypothesis.settings.register_profile("tokframe", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tokframe")
 
 
 class MadeUpDistribution(metadata.Distribution):

@@ -79,6 +79,11 @@ class ITokenizer(ABC):
         """Train on `job.corpus` with `job.config`. Raises: UnsupportedError where this tokenizer has no training."""
         raise UnsupportedError(f"{cls.__name__} has no training", capability="train")
 
+    def encode_raw_list(self, data: bytes) -> list[int]:
+        """Return `encode_raw` as a list; for a tokenizer that makes lists without an array in between."""
+        ids: list[int] = self.encode_raw(data).tolist()
+        return ids
+
     def settled(self, data: bytes) -> int:
         """Return how many leading bytes encode the same whatever follows; 0 where only the end tells."""
         return 0
@@ -95,8 +100,10 @@ class ITokenizer(ABC):
         `add_special` adds the tokens of `template()`. Special-token text is ordinary text, except for the names
         in `allowed_special`. Raises: EncodingError naming the position of a lone surrogate.
         """
-        ids: list[int] = self.encode_array(text, add_special, allowed_special=allowed_special).tolist()
-        return ids
+        if allowed_special:
+            found: list[int] = self.encode_array(text, add_special, allowed_special=allowed_special).tolist()
+            return found
+        return self._listed(utf8(text), add_special)
 
     def encode_array(self, text: str, add_special: bool = True, *, allowed_special: Collection[str] = ()) -> IntArray:
         """Return the ids of `text` as an int32 array; otherwise as `encode`."""
@@ -117,9 +124,7 @@ class ITokenizer(ABC):
 
     def encode_bytes(self, data: bytes, add_special: bool = True) -> list[int]:
         """Return the ids of any bytes. Raises: UnsupportedError where the tokenizer takes only text."""
-        ids = self.encode_raw(bytes(data))
-        wrapped: list[int] = (self._wrap(ids) if add_special else ids).tolist()
-        return wrapped
+        return self._listed(bytes(data), add_special)
 
     def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
         """Return the exact bytes of ids. Raises: InvalidTokenError."""
@@ -143,8 +148,7 @@ class ITokenizer(ABC):
         `max_length` truncates each to that many ids, keeping the closing special tokens. `threads` is the number
         of worker threads; by default one per core.
         """
-        arrays = batching.encode_many(self, texts, add_special, max_length, threads)
-        return [ids.tolist() for ids in arrays]
+        return batching.encode_lists(self, texts, add_special, max_length, threads)
 
     def encode_batch_padded(
         self,
@@ -230,6 +234,14 @@ class ITokenizer(ABC):
         if not 0 <= value < self.vocab_size:
             raise _invalid(value, 0, self.vocab_size)
         return value
+
+    def _listed(self, data: bytes, add_special: bool) -> list[int]:
+        ids = self.encode_raw_list(data)
+        if add_special:
+            before, after = self.template()
+            if before or after:
+                return [*before, *ids, *after]
+        return ids
 
     def _wrap(self, ids: IntArray) -> IntArray:
         before, after = self.template()

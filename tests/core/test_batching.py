@@ -1,0 +1,121 @@
+"""Many texts at once give what one by one gives, however many threads, cut and padded as asked."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from toy_bytes.tokenizer import ToyTokenizer
+
+from tokframe import batching
+from tokframe.errors import EncodingError, InvalidTokenError
+
+toy = ToyTokenizer([b"th", b"the "])
+wrapped = ToyTokenizer([b"th", b"the "], wrap=True)
+TEXTS = ["the thing", "", "é🙂", "a" * 30, "<s>"]
+MANY = [f"text number {i} of the batch " * (i % 5) for i in range(500)]
+
+
+@pytest.fixture
+def always_threads(monkeypatch):
+    """Small batches go to worker threads too, which otherwise are only started for work that is worth it."""
+    monkeypatch.setattr(batching, "_LEAST", 1)
+
+
+@pytest.mark.usefixtures("always_threads")
+@pytest.mark.parametrize("tokenizer", [toy, wrapped], ids=["plain", "wrapped"])
+@pytest.mark.parametrize("threads", [None, 1, 2, 7])
+def test_a_batch_is_its_texts_in_order(tokenizer, threads):
+    ids = tokenizer.encode_batch(MANY, threads=threads)
+    assert ids == [tokenizer.encode(text) for text in MANY]
+    assert all(type(token) is int for token in ids[1])
+    assert tokenizer.decode_batch(ids, threads=threads) == MANY
+    assert tokenizer.encode_batch(TEXTS, False) == [tokenizer.encode(text, False) for text in TEXTS]
+
+
+@pytest.mark.usefixtures("always_threads")
+def test_as_many_threads_work_as_were_asked_for():
+    meeting = threading.Barrier(3, timeout=60)  # breaks, and the test fails, unless three texts are in work at once
+
+    class Meeting(ToyTokenizer):
+        def encode_raw(self, data):
+            meeting.wait()
+            return super().encode_raw(data)
+
+    assert Meeting().encode_batch(["a", "b", "c"], threads=3) == toy.encode_batch(["a", "b", "c"])
+    assert not [thread for thread in threading.enumerate() if thread.name == "tokframe-batch"]
+
+
+def test_an_empty_batch():
+    assert toy.encode_batch([]) == [] and toy.decode_batch([]) == []
+    assert toy.encode_batch_padded([]).ids.shape == (0, 0)
+
+
+def test_decode_batch_takes_any_rows_and_keeps_special_when_asked():
+    rows = [np.array([2, 69, 3]), (69,), []]
+    assert toy.decode_batch(iter(rows)) == ["A", "A", ""]
+    assert toy.decode_batch(rows, skip_special=False) == ["<s>A</s>", "A", ""]
+    assert toy.decode_batch(np.array([[69, 70], [71, 72]])) == ["AB", "CD"]
+
+
+@pytest.mark.parametrize("length", [2, 3, 5, 100])
+def test_truncation_counts_the_special_tokens_and_keeps_them(length):
+    for text, ids in zip(TEXTS, wrapped.encode_batch(TEXTS, max_length=length), strict=True):
+        whole = wrapped.encode(text)
+        assert len(ids) == min(len(whole), length)
+        assert ids[0] == 2 and ids[-1] == 3 and ids[1:-1] == whole[1:-1][: length - 2]
+    assert [len(ids) for ids in toy.encode_batch(TEXTS, max_length=3)] == [min(toy.count(t), 3) for t in TEXTS]
+    assert toy.encode_batch(["abc"], max_length=0) == [[]]
+
+
+@pytest.mark.parametrize("length", [1, 0, -1])
+def test_a_length_without_room_for_the_special_tokens_is_an_error(length):
+    with pytest.raises(EncodingError, match=f"max_length {length} leaves no room for 2 special tokens"):
+        wrapped.encode_batch(TEXTS, max_length=length)
+
+
+def test_padding_makes_a_rectangle_and_says_what_is_real():
+    batch = wrapped.encode_batch_padded(TEXTS)
+    rows = wrapped.encode_batch(TEXTS)
+    assert batch.ids.dtype == batch.mask.dtype == np.int32
+    assert batch.ids.shape == batch.mask.shape == (len(TEXTS), max(map(len, rows)))
+    for ids, mask, row in zip(batch.ids, batch.mask, rows, strict=True):
+        assert ids[: len(row)].tolist() == row and not ids[len(row) :].any()  # <pad> is 0
+        assert mask.tolist() == [1] * len(row) + [0] * (len(ids) - len(row))
+
+
+def test_padding_to_a_width():
+    assert toy.encode_batch_padded(["ab"], pad_to=5).mask.tolist() == [[1, 1, 0, 0, 0]]
+    assert toy.encode_batch_padded(["abcdef", ""], max_length=4, pad_to=4).ids.shape == (2, 4)
+    with pytest.raises(EncodingError, match="text 1 has 3 ids, more than pad_to=2; set max_length"):
+        toy.encode_batch_padded(["a", "abc", "abcd"], pad_to=2)
+
+
+def test_padded_batches_become_torch_tensors_of_their_own():
+    torch = pytest.importorskip("torch")
+    batch = toy.encode_batch_padded(["ab", "c"])
+    ids, mask = batch.to_torch()
+    assert ids.dtype == mask.dtype == torch.int64
+    assert ids.tolist() == batch.ids.tolist() and mask.tolist() == batch.mask.tolist()
+    ids[0, 0] = 99
+    assert batch.ids[0, 0] != 99
+
+
+@pytest.mark.usefixtures("always_threads")
+@pytest.mark.parametrize("threads", [1, 4])
+def test_an_error_says_which_text_and_of_several_the_first(threads):
+    texts = [*MANY[:300], "ok\ud800", "\ud800", *MANY[300:]]
+    with pytest.raises(EncodingError, match="text 300 of the batch: character 2") as caught:
+        toy.encode_batch(texts, threads=threads)
+    assert caught.value.position == 2
+    with pytest.raises(EncodingError, match="text 1 of the batch: expected str, got NoneType"):
+        toy.encode_batch(["a", None])
+    with pytest.raises(InvalidTokenError, match="id 9999 at position 0"):
+        toy.decode_batch([[5], [9999]])
+
+
+@pytest.mark.parametrize("one", ["a text", b"bytes"])
+def test_one_text_is_no_batch(one):
+    with pytest.raises(EncodingError, match="for one text there is encode"):
+        toy.encode_batch(one)
