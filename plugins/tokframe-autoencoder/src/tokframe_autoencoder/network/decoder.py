@@ -1,0 +1,60 @@
+"""The deconvolutional decoder: one latent vector to scores for every byte of a segment and its end."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tokframe_autoencoder.network.config import DecoderConfig
+from tokframe_autoencoder.network.layers import SequenceDeconv
+
+__all__ = ["DeconvDecoder"]
+
+
+class DeconvDecoder(nn.Module):
+    """Residual blocks on the latent, a short feature map, transposed convolutions, 257 scores per position."""
+
+    def __init__(self, config: DecoderConfig, *, d_latent: int, max_length: int) -> None:
+        super().__init__()
+        self.positions = max_length + 1
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(d_latent),
+                nn.Linear(d_latent, config.hidden_width),
+                nn.GELU(),
+                nn.Linear(config.hidden_width, d_latent),
+            )
+            for _ in range(config.hidden_blocks)
+        )
+        self.norm = nn.LayerNorm(d_latent)
+        self.strides = tuple(config.strides)
+        widths = (config.start_channels, *config.deconv_channels)
+        start = self.positions
+        for stride in reversed(self.strides):
+            start = -(-start // stride)
+        self.start = start
+        self.start_channels = config.start_channels
+        self.project = nn.Linear(d_latent, start * config.start_channels)
+        self.layers = nn.ModuleList(
+            SequenceDeconv(a, b, kernel, stride)
+            for a, b, kernel, stride in zip(widths, widths[1:], config.kernel_sizes, config.strides, strict=False)
+        )
+        self.out = nn.Linear(widths[-1], config.output_vocab_size + 1)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """(batch, d_latent) -> (batch, max_length + 1, 257); score 256 is the end of the segment."""
+        scores: Tensor = self.out(self.features(latents))
+        return scores
+
+    def features(self, latents: Tensor) -> Tensor:
+        """(batch, d_latent) -> (batch, max_length + 1, channels): what `out` turns into scores.
+
+        Training calls the two apart, to score only positions that a segment has.
+        """
+        for block in self.blocks:
+            latents = latents + block(latents)
+        hidden = functional.gelu(self.project(self.norm(latents)))
+        hidden = hidden.view(len(latents), self.start, self.start_channels)
+        for layer in self.layers:
+            hidden = functional.gelu(layer(hidden))
+        return hidden[:, : self.positions]

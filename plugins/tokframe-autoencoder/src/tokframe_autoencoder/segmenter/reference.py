@@ -1,0 +1,161 @@
+"""The search in plain Python: the oracle of the tests, and what runs where the extension was not compiled.
+
+It has the interface of `_search.Index` and `_search.decode`, a thousandth of the speed, and the same ids.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["LONGEST", "Index", "decode", "units"]
+
+#: Longest segment in bytes.
+LONGEST = 16
+_NEWLINE = 10
+
+
+def _unit_end(data: bytes, start: int, block: int) -> int:
+    """End of the unit that starts at `start`: a line with all newlines after it, or a block of an overlong one."""
+    limit = min(len(data), start + block)
+    newline = data.find(b"\n", start, limit)
+    end = newline if newline >= 0 else limit
+    while end < limit and data[end] == _NEWLINE:
+        end += 1
+    if end < limit or end == len(data) or (newline >= 0 and data[end] != _NEWLINE):
+        return end
+    for back in range(4):  # a character has at most four bytes
+        if data[end - back] & 0xC0 != 0x80:
+            return end - back
+    return end
+
+
+def units(data: bytes, block: int) -> list[bytes]:
+    """Cut bytes into the stretches that are searched on their own."""
+    parts = []
+    start = 0
+    while start < len(data):
+        end = _unit_end(data, start, block)
+        parts.append(data[start:end])
+        start = end
+    return parts
+
+
+class Index:
+    """Segments with ids and costs, ready to be searched for."""
+
+    def __init__(self, blob: Any, offsets: Any, ids: Any, costs: Any = None, block: int = 4096) -> None:
+        if block < LONGEST:
+            raise ValueError(f"block must be at least {LONGEST} bytes, got {block}")
+        text, at = bytes(blob), [int(offset) for offset in offsets]
+        self._pieces = [text[a:b] for a, b in itertools.pairwise(at)]
+        self._ids = [int(number) for number in ids]
+        self._costs = [1] * len(self._pieces) if costs is None else [int(cost) for cost in costs]
+        self._block = block
+        self._numbers: dict[bytes, int] = {}
+        for number, piece in enumerate(self._pieces):
+            if not 1 <= len(piece) <= LONGEST:
+                raise ValueError(f"segment {number} is not 1 to {LONGEST} bytes long")
+            if b"\n" in piece.rstrip(b"\n"):
+                raise ValueError(f"segment {number} has a byte after a newline")
+            if piece in self._numbers:
+                raise ValueError(f"segment {number} occurs twice")
+            if not 1 <= self._costs[number] <= 1 << 16:
+                raise ValueError(f"cost {self._costs[number]} of segment {number} is not within 1..65536")
+            self._numbers[piece] = number
+        if any(bytes([value]) not in self._numbers for value in range(256)):
+            raise ValueError("the 256 single bytes must all be among the segments")
+
+    def _edges(self, unit: bytes, start: int) -> list[tuple[int, int]]:
+        """Segments that start at a byte, as (end, number), shortest first."""
+        found = []
+        for end in range(start + 1, min(len(unit), start + LONGEST) + 1):
+            number = self._numbers.get(unit[start:end])
+            if number is not None:
+                found.append((end, number))
+        return found
+
+    def _path(self, unit: bytes) -> tuple[list[int], list[list[tuple[int, int]]], list[int]]:
+        """Best path of a unit as segment numbers, with all edges and the cost from each byte to the end."""
+        size = len(unit)
+        edges = [self._edges(unit, start) for start in range(size)]
+        back = [0] * (size + 1)
+        choice = [(0, 0)] * size
+        for start in range(size - 1, -1, -1):
+            costs = [self._costs[number] + back[end] for end, number in edges[start]]
+            back[start] = min(costs)
+            best = max(i for i, cost in enumerate(costs) if cost == back[start])  # the longest of equals
+            choice[start] = edges[start][best]
+        path, at = [], 0
+        while at < size:
+            at, number = choice[at]
+            path.append(number)
+        return path, edges, back
+
+    def _numbers_of(self, data: Any) -> list[int]:
+        return [number for unit in units(bytes(data), self._block) for number in self._path(unit)[0]]
+
+    def encode(self, data: Any) -> bytearray:
+        """Ids of the bytes, as the memory of an int32 array."""
+        return bytearray(np.array(self.encode_list(data), np.int32).tobytes())
+
+    def encode_list(self, data: Any) -> list[int]:
+        """Ids of the bytes."""
+        return [self._ids[number] for number in self._numbers_of(data)]
+
+    def count(self, data: Any) -> int:
+        """Number of tokens of the bytes."""
+        return len(self._numbers_of(data))
+
+    def measure(self, data: Any, use: Any, loss: Any = None) -> int:
+        """Add uses of each segment, and what the text would cost more without each use; return the tokens."""
+        total = 0
+        for unit in units(bytes(data), self._block):
+            path, edges, back = self._path(unit)
+            total += len(path)
+            ahead = [1 << 30] * (len(unit) + 1)
+            ahead[0] = 0
+            for start, found in enumerate(edges):
+                for end, number in found:
+                    ahead[end] = min(ahead[end], ahead[start] + self._costs[number])
+            at = 0
+            for number in path:
+                use[number] += 1
+                if loss is not None and len(self._pieces[number]) > 1:
+                    others = (
+                        ahead[start] + self._costs[other] + back[end]
+                        for start in range(max(0, at - LONGEST + 1), at + 1)
+                        for end, other in edges[start]
+                        if end > at and (start, other) != (at, number)
+                    )
+                    loss[number] += min(others) - back[0]
+                at += len(self._pieces[number])
+        return total
+
+    def settled(self, data: Any) -> int:
+        """How many leading bytes are cut the same whatever follows."""
+        text, at = bytes(data), 0
+        while at < len(text):
+            end = _unit_end(text, at, self._block)
+            if end == len(text):
+                break
+            at = end
+        return at
+
+    def memory(self) -> int:
+        """Bytes held by the tables, roughly."""
+        return sum(len(piece) + 120 for piece in self._pieces)
+
+
+def decode(blob: Any, offsets: Any, ids: Sequence[int]) -> bytes:
+    """Bytes of the ids. Raises: IndexError with the position of the first id out of range."""
+    text, known = memoryview(blob), len(offsets) - 1
+    parts = []
+    for position, number in enumerate(ids):
+        if not 0 <= number < known:
+            raise IndexError(position)
+        parts.append(bytes(text[offsets[number] : offsets[number + 1]]))
+    return b"".join(parts)

@@ -1,0 +1,1 @@
+"""How the network learns: stages, checkpoints, measures. Knows nothing of mining or of the compiled codebook."""

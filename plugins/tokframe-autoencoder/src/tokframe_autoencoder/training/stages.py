@@ -1,0 +1,283 @@
+"""The stages of training, each a loss on a batch and a measure of how far it is.
+
+`CodeStage` settles which code each segment has: it trains encoder and quantizer towards planned digits, then lets
+each segment keep the code it landed on, moving those that share one. `DecodeStage` trains the decoder and the
+quantizer's output side on codes that no longer move. `JointStage` trains everything end to end by the
+straight-through gradient: all there is for a quantizer without digits, and for `guide: "none"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tokframe_autoencoder.network.autoencoder import Autoencoder
+from tokframe_autoencoder.network.segments import SegmentTable, batches
+from tokframe_autoencoder.training.config import TrainingConfig
+from tokframe_autoencoder.training.plan import front_length_back, settle
+
+__all__ = [
+    "CodeStage",
+    "DecodeStage",
+    "JointStage",
+    "Stage",
+    "StageReport",
+    "can_be_guided",
+    "separate_codes",
+    "winners",
+]
+
+#: Share of segments on their planned code, or exact, with which a stage may begin to finish.
+_RIPE_CODES, _RIPE_TEXT = 0.5, 0.5
+
+
+@frozen(kw_only=True, eq=False)
+class StageReport:
+    """An evaluation: is the stage's aim `reached`; is it `ripe`, so that the finish may begin; and the figures."""
+
+    reached: bool
+    ripe: bool
+    figures: dict[str, float | int]
+
+
+class Stage(Protocol):
+    """What the loop needs of a stage."""
+
+    name: str
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return what is trained."""
+
+    def loss(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch,) segment numbers -> the loss to minimise and each segment's difficulty (batch,)."""
+
+    def evaluate(self, finishing: bool) -> StageReport:
+        """Measure in fp32; `finishing` says that the finish, with a falling learning rate, has begun."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what the stage itself remembers."""
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state."""
+
+
+def can_be_guided(quantizer: Any) -> bool:
+    """Say whether a quantizer has digits that can be aimed at, by FSQ's methods and attributes."""
+    needed = ("shape", "basis", "project_in", "preactivations", "bins", "digits", "targets")
+    return all(hasattr(quantizer, name) for name in needed)
+
+
+class CodeStage:
+    """Encoder to codes: a hinge on the quantizer's pre-activations, in bins."""
+
+    name = "codes"
+
+    def __init__(
+        self, network: Autoencoder, table: SegmentTable, segments: Sequence[bytes], config: TrainingConfig
+    ) -> None:
+        self.network, self.table, self.config = network, table, config
+        quantizer = network.quantizer
+        digits, _ = self._settled(front_length_back(segments, quantizer.shape), None)
+        self._aim_at(digits)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return the encoder's parameters and the quantizer's input side."""
+        return [*self.network.encoder.parameters(), *self.network.quantizer.project_in.parameters()]
+
+    def loss(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean hinge and each segment's worst digit, in bins outside the aimed-at interval."""
+        latents = self.network.encoder(self.table.data[chosen], self.table.lengths[chosen])
+        values = self.network.quantizer.preactivations(latents)
+        low, high, width = self.low[chosen], self.high[chosen], self.width[chosen]
+        outside = (functional.relu(low - values) + functional.relu(values - high)) / width
+        loss = functional.smooth_l1_loss(outside, torch.zeros_like(outside), beta=0.5, reduction="none").sum(1).mean()
+        # Anything outside its interval counts as hard: a small miss is still a miss.
+        worst = outside.detach().amax(1)
+        return loss, torch.where(worst > 0, worst * 4 + 0.2, worst)
+
+    def evaluate(self, finishing: bool) -> StageReport:
+        """Measure; once finishing, let segments keep the codes they have and move those that share one."""
+        codes, margins = self.network.encode_table(self.table)
+        ripe = bool((codes == self.codes).float().mean() >= _RIPE_CODES)
+        moved = 0
+        if finishing or ripe:
+            quantizer = self.network.quantizer
+            digits, moved = self._settled(quantizer.digits(codes).cpu().numpy(), self._bins())
+            self._aim_at(digits)
+        as_aimed = codes == self.codes
+        safe = as_aimed & (margins >= self.config.margin)
+        used = len(np.unique(codes.cpu().numpy()))
+        return StageReport(
+            reached=bool(safe.all()) and used == len(codes),
+            ripe=ripe,
+            figures={
+                "aimed": float(as_aimed.float().mean()),
+                "safe": float(safe.float().mean()),
+                "collisions": len(codes) - used,
+                "moved": moved,
+                "margin_min": float(margins.min()),
+            },
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the codes aimed at."""
+        return {"codes": self.codes}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Aim at the codes of a state."""
+        self._aim_at(self.network.quantizer.digits(state["codes"].to(self.table.lengths.device)).cpu().numpy())
+
+    def _settled(
+        self, digits: npt.NDArray[np.int64], bins: npt.NDArray[Any] | None
+    ) -> tuple[npt.NDArray[np.int64], int]:
+        return settle(digits, digits + 0.5 if bins is None else bins, self.network.quantizer.shape)
+
+    def _aim_at(self, digits: npt.NDArray[np.int64]) -> None:
+        wanted = torch.from_numpy(digits).to(self.table.lengths.device)
+        self.codes = (wanted * self.network.quantizer.basis).sum(1)
+        self.low, self.high, self.width = self.network.quantizer.targets(wanted, self.config.aim_margin)
+
+    @torch.no_grad()
+    def _bins(self) -> npt.NDArray[Any]:
+        """Return every segment's bin coordinates, (segments, dims)."""
+        parts = []
+        for data, lengths in batches([self.table.data, self.table.lengths]):
+            parts.append(self.network.quantizer.bins(self.network.encoder(data, lengths)))
+        return torch.cat(parts).cpu().numpy()
+
+
+class DecodeStage:
+    """Codes to bytes: cross-entropy per byte and end, on fixed codes."""
+
+    name = "decoder"
+
+    def __init__(
+        self,
+        network: Autoencoder,
+        table: SegmentTable,
+        codes: Tensor,
+        weights: npt.NDArray[np.float64],
+        config: TrainingConfig,
+    ) -> None:
+        self.network, self.table, self.codes, self.weights, self.config = network, table, codes, weights, config
+        self.allowed = winners(codes, weights)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return the decoder's parameters and what of the quantizer makes latents out of codes."""
+        return [*self.network.decoder.parameters(), *_output_side(self.network.quantizer)]
+
+    def loss(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the cross-entropy per symbol and the loss of each segment's worst symbol."""
+        latents = self.network.quantizer.decode_indices(self.codes[chosen])
+        return symbol_loss(self.network.decoder, latents, self.table.targets[chosen])
+
+    def evaluate(self, finishing: bool) -> StageReport:
+        """Measure the decoder at the fixed codes."""
+        trip = self.network.roundtrip_table(self.table, self.weights, codes=self.codes)
+        allowed = self.allowed.cpu().numpy()
+        learnt = (trip.scores >= self.config.score_margin) | ~allowed
+        return StageReport(
+            reached=bool(learnt.all()),
+            ripe=trip.exact_rate >= _RIPE_TEXT * float(allowed.mean()),
+            figures=_trip_figures(trip) | {"learnt": float(learnt.mean())},
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the codes."""
+        return {"codes": self.codes}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take the codes of a state."""
+        self.codes = state["codes"].to(self.table.lengths.device)
+        self.allowed = winners(self.codes, self.weights)
+
+
+class JointStage:
+    """Everything end to end, the quantizer's own loss added."""
+
+    name = "joint"
+
+    def __init__(
+        self, network: Autoencoder, table: SegmentTable, weights: npt.NDArray[np.float64], config: TrainingConfig
+    ) -> None:
+        self.network, self.table, self.weights, self.config = network, table, weights, config
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return all parameters."""
+        return list(self.network.parameters())
+
+    def loss(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the cross-entropy per symbol plus the quantizer's loss, and the loss of each worst symbol."""
+        quantized = self.network.quantizer(self.network.encoder(self.table.data[chosen], self.table.lengths[chosen]))
+        loss, worst = symbol_loss(self.network.decoder, quantized.latents, self.table.targets[chosen])
+        return loss + quantized.loss, worst
+
+    def evaluate(self, finishing: bool) -> StageReport:
+        """Measure the whole network."""
+        trip = self.network.roundtrip_table(self.table, self.weights)
+        learnt = (trip.scores >= self.config.score_margin) & trip.own_code
+        return StageReport(
+            reached=bool(learnt.all()),
+            ripe=trip.exact_rate >= _RIPE_TEXT,
+            figures=_trip_figures(trip) | {"collisions": trip.collisions, "learnt": float(learnt.mean())},
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return nothing: all there is to remember are the weights."""
+        return {}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take nothing."""
+
+
+def symbol_loss(decoder: Any, latents: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean cross-entropy of the symbols that count, and each segment's worst: scalar, (batch,)."""
+    known = targets >= 0
+    if hasattr(decoder, "features") and hasattr(decoder, "out"):
+        scores = decoder.out(decoder.features(latents)[known])  # scoring padding would cost as much again
+    else:
+        scores = decoder(latents)[known]
+    losses = functional.cross_entropy(scores.float(), targets[known], reduction="none")
+    rows = known.nonzero()[:, 0]
+    worst = torch.zeros(len(targets), device=losses.device)
+    worst = worst.scatter_reduce(0, rows, losses.detach(), "amax")
+    return losses.mean(), worst
+
+
+@torch.no_grad()
+def separate_codes(network: Autoencoder, table: SegmentTable) -> None:
+    """Let a quantizer that can (as VQ) give segments that share a code one of their own, before codes are fixed."""
+    separate = getattr(network.quantizer, "separate", None)
+    if separate is not None:
+        parts = [network.encoder(data, lengths) for data, lengths in batches([table.data, table.lengths])]
+        separate(torch.cat(parts))
+
+
+def winners(codes: Tensor, weights: npt.NDArray[np.float64]) -> Tensor:
+    """Return which segments own their code: of several on one code the heaviest, (segments,) bool."""
+    numbers = codes.cpu().numpy()
+    order = np.lexsort((np.arange(len(numbers)), -np.asarray(weights)))
+    _, first = np.unique(numbers[order], return_index=True)
+    own = np.zeros(len(numbers), np.bool_)
+    own[order[first]] = True
+    return torch.from_numpy(own)
+
+
+def _output_side(quantizer: nn.Module) -> Iterator[nn.Parameter]:
+    """Yield a quantizer's parameters but those of its input projection."""
+    inner = getattr(quantizer, "project_in", None)
+    skipped = {id(p) for p in inner.parameters()} if isinstance(inner, nn.Module) else set()
+    yield from (p for p in quantizer.parameters() if id(p) not in skipped)
+
+
+def _trip_figures(trip: Any) -> dict[str, float | int]:
+    names = ("character_accuracy", "character_accuracy_weighted", "exact_rate", "exact_rate_weighted")
+    rest = ("perplexity_weighted", "codes_used")
+    return {name: getattr(trip, name) for name in (*names, *rest)}

@@ -1,0 +1,126 @@
+"""Finite scalar quantization: against the reference formula, an outside oracle, and its own promises."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tokframe_autoencoder.network.config import FSQConfig
+from tokframe_autoencoder.network.fsq import FSQ, bins_of, digits_of, preactivation_of
+
+LEVELS = (8, 8, 8, 8, 8, 5, 5, 5)
+
+
+def make(levels: tuple[int, ...] = LEVELS, d_latent: int = 16, **more: object) -> FSQ:
+    torch.manual_seed(0)
+    config = FSQConfig(levels=levels, vocab_size=2, **more)  # type: ignore[arg-type]
+    return FSQ(config, d_latent=d_latent, max_length=16)
+
+
+@pytest.mark.parametrize("bound", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("level", range(2, 10))
+def test_a_sweep_reaches_every_digit_in_order_and_no_other(level: int, bound: str) -> None:
+    x = torch.linspace(-20, 20, 200_001)[:, None]
+    digits = digits_of(bins_of(x, (level,), bound), torch.tensor([level]))[:, 0]
+    assert torch.equal(digits.unique(), torch.arange(level))
+    assert bool((digits.diff() >= 0).all())
+
+
+def test_every_code_of_the_config_round_trips_through_its_digits() -> None:
+    fsq = make()
+    assert fsq.codebook_size == 4_096_000
+    codes = torch.arange(fsq.codebook_size)
+    digits = fsq.digits(codes)
+    assert digits.dtype == torch.int64
+    assert torch.equal((digits * fsq.basis).sum(1), codes)
+    assert fsq.basis.tolist() == [1, 8, 64, 512, 4096, 32768, 163840, 819200]
+    assert bool((digits.amin(0) == 0).all()) and torch.equal(digits.amax(0) + 1, fsq.levels)
+
+
+@pytest.mark.parametrize("bound", ["sigmoid", "tanh"])
+def test_every_code_is_reached_from_some_latent(bound: str) -> None:
+    fsq = make(d_latent=8, bound=bound)
+    with torch.no_grad():
+        fsq.project_in.weight.copy_(torch.eye(8))
+        fsq.project_in.bias.zero_()
+    # Dimensions are independent, so all codes are reached when all digits are; random codes check the sum as well.
+    codes = torch.cat([torch.randint(fsq.codebook_size, (20_000,)), torch.tensor([0, fsq.codebook_size - 1])])
+    latents = preactivation_of(fsq.digits(codes) + 0.5, LEVELS, bound)
+    found = fsq(latents)
+    assert torch.equal(found.indices, codes)
+    assert float(found.margin.min()) > 0.4
+
+
+def test_tanh_bound_agrees_with_vector_quantize_pytorch() -> None:
+    oracle_module = pytest.importorskip("vector_quantize_pytorch")
+    oracle = oracle_module.FSQ(levels=list(LEVELS), dim=8, return_indices=False)
+    x = torch.randn(20_000, 8, generator=torch.Generator().manual_seed(1)) * 2
+    theirs = oracle.codes_to_indices(oracle.quantize(x)).long()
+    digits = digits_of(bins_of(x, LEVELS, "tanh"), torch.tensor(LEVELS))
+    ours = (digits * make().basis).sum(1)
+    assert torch.equal(ours, theirs)
+
+
+def test_tanh_bound_is_the_reference_formula() -> None:
+    x = torch.linspace(-6, 6, 4001)
+    for level in (5, 8):
+        half, offset = (level - 1) * 1.001 / 2, 0.0 if level % 2 else 0.5
+        bounded = np.tanh(x.numpy() + math.atanh(offset / half)) * half - offset
+        expected = np.round(bounded) + level // 2
+        digits = digits_of(bins_of(x[:, None], (level,), "tanh"), torch.tensor([level]))[:, 0].numpy()
+        assert np.array_equal(digits, expected)
+
+
+def test_sigmoid_bins_are_filled_evenly_by_unit_normal_inputs() -> None:
+    x = torch.randn(200_000, 1, generator=torch.Generator().manual_seed(2))
+    digits = digits_of(bins_of(x, (8,), "sigmoid"), torch.tensor([8]))[:, 0]
+    share = torch.bincount(digits, minlength=8) / len(x)
+    assert float(-(share * share.log2()).sum()) > 2.99
+
+
+@pytest.mark.parametrize("bound", ["sigmoid", "tanh"])
+def test_preactivations_aimed_at_give_their_digit_with_the_margin_asked_for(bound: str) -> None:
+    fsq = make(bound=bound)
+    digits = fsq.digits(torch.randint(fsq.codebook_size, (500,)))
+    low, high, _ = fsq.targets(digits, 0.2)
+    for x in (low, high):
+        bins = bins_of(x, LEVELS, bound)
+        assert torch.equal(digits_of(bins, fsq.levels), digits)
+        inside = bins - digits
+        inner = (digits > 0) & (digits < fsq.levels - 1)
+        assert float(inside[inner].min()) > 0.199 and float(inside[inner].max()) < 0.801
+
+
+def test_codes_do_not_depend_on_batch_training_or_autocast() -> None:
+    fsq = make()
+    latents = torch.randn(64, 16)
+    whole = fsq.train()(latents)
+    safe = whole.margin > 1e-4  # nearer to a border than rounding error, any answer is right
+    single = torch.cat([fsq.eval()(row[None]).indices for row in latents])
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = fsq(latents)
+    assert whole.indices.dtype == torch.int64
+    assert torch.equal(whole.indices[safe], single[safe])
+    assert torch.equal(whole.indices, cast.indices)
+    assert torch.allclose(fsq.decode_indices(whole.indices), whole.latents, atol=1e-5)
+
+
+def test_gradient_passes_through_the_rounding() -> None:
+    fsq = make()
+    latents = torch.randn(32, 16, requires_grad=True)
+    fsq(latents).latents.square().sum().backward()
+    assert latents.grad is not None and float(latents.grad.abs().sum()) > 0
+
+
+def test_temperature_divides_the_preactivation() -> None:
+    cold, warm = make(temperature=1.0), make(temperature=4.0)
+    latents = torch.randn(8, 16)
+    assert torch.allclose(cold.preactivations(latents) / 4, warm.preactivations(latents))
+
+
+def test_config_names_every_problem() -> None:
+    config = FSQConfig(levels=(8, 1), vocab_size=32768, temperature=0.0, bound="tan")
+    assert {name for name, _ in config.issues()} == {"levels", "vocab_size", "temperature", "bound"}
+    assert not list(FSQConfig().issues())

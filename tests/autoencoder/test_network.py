@@ -1,0 +1,192 @@
+"""Encoder, decoder, VQ and the autoencoder that joins them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokframe_autoencoder.network.autoencoder import Autoencoder
+from tokframe_autoencoder.network.config import DecoderConfig, EncoderConfig, FSQConfig, VQConfig
+from tokframe_autoencoder.network.decoder import DeconvDecoder
+from tokframe_autoencoder.network.encoder import ConvEncoder
+from tokframe_autoencoder.network.fsq import FSQ
+from tokframe_autoencoder.network.layers import SequenceConv, SequenceDeconv
+from tokframe_autoencoder.network.segments import END, SegmentTable
+from tokframe_autoencoder.network.vq import VQ
+from torch.nn import functional
+
+from tokframe.config import structure
+
+SHAPE = {"d_latent": 16, "max_length": 8}
+
+
+def make(quantizer: str = "fsq") -> Autoencoder:
+    torch.manual_seed(0)
+    encoder = ConvEncoder(EncoderConfig(d_char=8, conv_channels=(8, 8), kernel_sizes=(3, 3), strides=(1, 2)), **SHAPE)
+    decoder_config = DecoderConfig(
+        deconv_channels=(8, 8), kernel_sizes=(3, 3), strides=(2, 1), start_channels=8, hidden_width=16
+    )
+    middle = FSQ(FSQConfig(), **SHAPE) if quantizer == "fsq" else VQ(VQConfig(codebook_size=64, vocab_size=32), **SHAPE)
+    return Autoencoder(encoder, middle, DeconvDecoder(decoder_config, **SHAPE), max_length=8)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 2), (5, 3)])
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_convolution_is_torchs_own(kernel: int, stride: int, count: int) -> None:
+    layer = SequenceConv(5, 6, kernel, stride)
+    x = torch.randn(2, count, 5)
+    weight = layer.weight.view(6, kernel, 5).transpose(1, 2)
+    expected = functional.conv1d(x.mT, weight, layer.bias, stride=stride, padding=kernel // 2).mT
+    found = layer(x)
+    assert found.shape[1] == -(-count // stride)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 2), (3, 3)])
+@pytest.mark.parametrize("count", [1, 4])
+def test_transposed_convolution_is_torchs_own(kernel: int, stride: int, count: int) -> None:
+    layer = SequenceDeconv(5, 6, kernel, stride)
+    x = torch.randn(2, count, 5)
+    weight = layer.weight.view(kernel, 6, 5).permute(2, 1, 0)
+    full = functional.conv_transpose1d(x.mT, weight, layer.bias, stride=stride).mT
+    left = kernel // 2
+    full = functional.pad(full, (0, 0, 0, max(0, left + count * stride - full.shape[1])))
+    if full.shape[1] > (count - 1) * stride + kernel:  # padding holds no bias
+        full[:, (count - 1) * stride + kernel :] = layer.bias
+    assert torch.allclose(layer(x), full[:, left : left + count * stride], atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["flatten", "mean"])
+def test_padding_and_what_it_holds_do_not_reach_the_latent(pooling: str) -> None:
+    config = EncoderConfig(d_char=8, conv_channels=(8, 8), kernel_sizes=(3, 3), strides=(1, 2), pooling=pooling)
+    encoder = ConvEncoder(config, **SHAPE)
+    lengths = torch.tensor([3])
+    tight = encoder(torch.tensor([[65, 66, 67]]), lengths)
+    wide = encoder(torch.tensor([[65, 66, 67, 255, 1, 2, 3, 4]]), lengths)
+    assert torch.equal(tight, wide)
+
+
+def test_a_trailing_zero_byte_is_not_padding() -> None:
+    network = make()
+    latents = network.encoder(torch.tensor([[65, 0], [65, 0]]), torch.tensor([1, 2]))
+    assert not torch.allclose(latents[0], latents[1])
+
+
+def test_decoder_scores_one_position_more_than_the_longest_segment() -> None:
+    assert make().decoder(torch.randn(3, 16)).shape == (3, 9, 257)
+
+
+def test_table_marks_bytes_end_and_nothing() -> None:
+    table = SegmentTable.of([b"ab", b"\x00"], 3)
+    assert table.data.tolist() == [[97, 98, 0], [0, 0, 0]]
+    assert table.targets.tolist() == [[97, 98, END, -1], [0, END, -1, -1]]
+
+
+@pytest.mark.parametrize("segment", [b"", b"123456789"])
+def test_segments_that_do_not_fit_are_named(segment: bytes) -> None:
+    with pytest.raises(ValueError, match="segment 1 has"):
+        make().encode([b"ok", segment])
+
+
+@pytest.mark.parametrize("quantizer", ["fsq", "vq"])
+def test_codes_are_the_same_alone_and_in_a_batch_and_decode_to_bytes(quantizer: str) -> None:
+    network = make(quantizer)
+    segments = [bytes([i, i + 1, i // 2][: 1 + i % 3]) for i in range(40)]
+    found = network.encode(segments)
+    assert found.codes.dtype == np.int64
+    for segment, code, margin in zip(segments, found.codes, found.margins, strict=True):
+        if not margin < 1e-4:
+            assert network.encode([segment]).codes[0] == code
+    pieces = network.decode(found.codes)
+    assert len(pieces) == 40 and all(isinstance(piece, bytes) and len(piece) <= 9 for piece in pieces)
+
+
+@pytest.mark.parametrize("code", [-1, 4_096_000])
+def test_a_code_outside_the_codebook_is_named(code: int) -> None:
+    with pytest.raises(ValueError, match=f"code {code} is outside the codebook of 4096000"):
+        make().decode([0, code])
+
+
+def test_round_trip_counts_what_comes_back() -> None:
+    network = make()
+    segments = [b"a", b"bc", b"def"]
+    trip = network.roundtrip(segments, np.array([1.0, 0.0, 0.0]))
+    decoded = network.decode(network.encode(segments).codes)
+    assert trip.exact.tolist() == [a == b for a, b in zip(segments, decoded, strict=True)]
+    assert trip.perplexity >= 1 and 0 <= trip.character_accuracy <= 1
+    assert trip.codes_used + trip.collisions == 3
+
+
+def test_weights_travel_as_arrays() -> None:
+    first, second = make(), make()
+    with torch.no_grad():
+        first.decoder.out.bias.add_(1)
+    second.load_arrays(first.arrays())
+    assert torch.equal(first.decoder.out.bias, second.decoder.out.bias)
+
+
+@torch.no_grad()
+def distance(vq: VQ, latents: torch.Tensor) -> float:
+    return float((vq.project_in(latents) - vq.codebook[vq.eval()(latents).indices]).square().mean())
+
+
+def test_vq_follows_its_latents_and_revives_unused_codes() -> None:
+    torch.manual_seed(0)
+    vq = VQ(VQConfig(codebook_size=64, vocab_size=32, revive_after=5), **SHAPE)
+    latents = torch.randn(64, 16) * 3
+    before = distance(vq, latents)
+    used = len(vq(latents).indices.unique())
+    vq.train()
+    for _ in range(60):
+        vq(latents)
+    after = vq.eval()(latents)
+    assert distance(vq, latents) < before
+    assert len(after.indices.unique()) > used
+    assert torch.allclose(vq.decode_indices(after.indices), after.latents, atol=1e-5)
+
+
+def test_vq_separates_latents_that_share_a_code() -> None:
+    torch.manual_seed(0)
+    vq = VQ(VQConfig(codebook_size=64, vocab_size=32), **SHAPE).eval()
+    latents = torch.randn(40, 16)
+    assert len(vq(latents).indices.unique()) < 40
+    assert vq.separate(latents) == 0
+    assert len(vq(latents).indices.unique()) == 40
+
+
+def test_vq_says_how_many_latents_still_share_when_codes_run_out() -> None:
+    vq = VQ(VQConfig(codebook_size=8, vocab_size=4), **SHAPE).eval()
+    assert vq.separate(torch.randn(40, 16)) >= 32
+
+
+def test_vq_in_evaluation_mode_changes_nothing() -> None:
+    vq = VQ(VQConfig(codebook_size=64, vocab_size=32), **SHAPE).eval()
+    before = {name: value.clone() for name, value in vq.state_dict().items()}
+    vq(torch.randn(20, 16))
+    assert all(torch.equal(value, before[name]) for name, value in vq.state_dict().items())
+
+
+def test_mismatched_stacks_are_all_reported() -> None:
+    encoder = EncoderConfig(conv_channels=(8, 8), kernel_sizes=(3,), strides=(1, 0, 2), d_char=0)
+    assert {name for name, _ in encoder.issues()} == {"d_char", "kernel_sizes", "strides"}
+    decoder = DecoderConfig(kernel_sizes=(3, 4, 3), output_vocab_size=100)
+    assert {name for name, _ in decoder.issues()} == {"kernel_sizes", "output_vocab_size"}
+    vq = VQConfig(decay=1.0, codebook_size=10)
+    assert {name for name, _ in vq.issues()} == {"decay", "vocab_size"}
+
+
+def test_the_design_documents_config_is_taken_as_it_is() -> None:
+    path = Path(__file__).parents[2] / "configs" / "autoencoder_tokenizer_config.json"
+    if not path.exists():
+        pytest.skip("configs/ is not there")
+    data = json.loads(path.read_text(encoding="utf-8"))
+    encoder = structure(EncoderConfig, data["encoder"])
+    decoder = structure(DecoderConfig, data["decoder"])
+    fsq = structure(FSQConfig, data["fsq"])
+    shape = {"d_latent": encoder.d_latent, "max_length": encoder.max_chunk_size}
+    network = Autoencoder(ConvEncoder(encoder, **shape), FSQ(fsq, **shape), DeconvDecoder(decoder, **shape))
+    scores, quantized = network(torch.zeros(2, 16, dtype=torch.int64), torch.tensor([1, 16]))
+    assert scores.shape == (2, 17, 257) and quantized.latents.shape == (2, 256)

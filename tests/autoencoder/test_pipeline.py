@@ -1,0 +1,141 @@
+"""From text to a saved tokenizer: what comes out is exact, recorded, reproducible, and nothing is lost on the way."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tokframe
+from tokframe.errors import ArtifactExistsError, ConfigError, CorpusError, TrainingError, TrainingInterrupted
+from tokframe.inspection import verify
+
+
+def test_training_gives_an_artifact_that_passes_every_check(saved: Path):
+    report = verify(saved)
+    assert {"decoder: code to bytes", "encoder: bytes to code", "one code each"} <= {c.name for c in report.checks}
+    assert report.ok, [check for check in report.checks if not check.ok]
+
+
+def test_learned_segments_are_used_where_they_were_trained(small, corpus: Path):
+    text = corpus.read_text(encoding="utf-8")
+    assert small.vocab_size == 320
+    assert small.count(text) < len(text.encode()) * 0.75
+
+
+def test_the_artifact_records_config_seed_corpus_and_versions(saved: Path, config: dict):
+    record = json.loads((saved / "training.json").read_text(encoding="utf-8"))
+    assert record["seed"] == 0
+    assert record["config"]["fsq"]["levels"] == config["fsq"]["levels"]
+    assert record["corpus"][0]["source"] == "small"
+    assert len(record["corpus"][0]["sha256"]) == 64
+    assert record["network"]["versions"]["tokframe"] == tokframe.__version__
+    assert record["network"]["taught"]["exact_rate"] > 0.9
+
+
+def test_the_saved_tokenizer_gives_the_same_ids_in_a_fresh_process_without_torch(saved: Path, small):
+    text = "class TokframeError(Exception): naïve 🙂"
+    script = (
+        "import sys, json, tokframe; t = tokframe.load(sys.argv[1]); ids = t.encode(sys.argv[2]);"
+        "assert t.decode(ids) == sys.argv[2]; assert 'torch' not in sys.modules; print(json.dumps(ids))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", script, str(saved), text], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert json.loads(out.stdout) == small.encode(text)
+
+
+def test_a_stopped_run_resumes_to_the_same_bytes(tmp_path: Path, corpus: Path, saved: Path, config: dict):
+    calls = 0
+
+    def stop() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls > 300
+
+    out = tmp_path / "small"
+    with pytest.raises(TrainingInterrupted, match="--resume"):
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, should_stop=stop)
+    assert not out.exists()
+    with pytest.raises(TrainingError, match="earlier run"):
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out)
+    tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, resume=True)
+    for name in ("weights.safetensors", "codebook.safetensors", "config.json"):
+        assert (out / name).read_bytes() == (saved / name).read_bytes(), name
+
+
+def test_resuming_with_another_seed_says_what_differs(tmp_path: Path, corpus: Path, config: dict):
+    out = tmp_path / "small"
+    with pytest.raises(TrainingInterrupted):
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, should_stop=lambda: True)
+    # Stopped while reading, nothing is kept yet: a run that got as far as its folder is what can differ.
+    calls = iter(range(10**9))
+    with pytest.raises(TrainingInterrupted):
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, should_stop=lambda: next(calls) > 1)
+    with pytest.raises(TrainingError, match="differs from this one in seed"):
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, seed=7, resume=True)
+
+
+def test_every_problem_of_a_config_is_told_at_once_with_its_path(tmp_path: Path, corpus: Path, config: dict):
+    config["encoder"]["kernel_sizes"] = [3]
+    config["decoder"]["d_latent"] = "32"
+    config["fsqq"] = {}
+    config["training"]["batch_size"] = 1.5
+    config["training"]["lr"] = 1
+    with pytest.raises(ConfigError) as caught:
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "out")
+    paths = {path for path, _ in caught.value.problems}
+    assert {
+        "$.encoder.kernel_sizes",
+        "$.decoder.d_latent",
+        "$.fsqq",
+        "$.training.batch_size",
+        "$.training.lr",
+    } <= paths
+    assert "did you mean 'fsq'" in str(caught.value)
+    assert not (tmp_path / "out.training").exists()
+
+
+def test_latents_of_different_width_do_not_fit_together(tmp_path: Path, corpus: Path, config: dict):
+    config["decoder"]["d_latent"] = 64
+    with pytest.raises(ConfigError, match=r"\$\.decoder\.d_latent: is 64, but the encoder's d_latent is 32"):
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "out")
+
+
+def test_the_design_documents_config_is_taken_as_it_is():
+    from tokframe_autoencoder.parts import resolve
+
+    from tokframe.strictjson import read_json
+
+    path = Path(__file__).parents[2] / "configs" / "autoencoder_tokenizer_config.json"
+    given = read_json(path)
+    parts = resolve(given, tokframe.host().registry, {"encoder": "conv", "quantizer": "fsq", "decoder": "deconv"})
+    written = parts.to_json()
+    for section, values in given.items():
+        for key, value in values.items():
+            assert written[section][key] == value, (section, key)
+    assert resolve(written, tokframe.host().registry, {}).to_json() == written
+
+
+def test_an_existing_folder_is_refused_before_any_work(tmp_path: Path, corpus: Path, config: dict):
+    out = tmp_path / "taken"
+    out.mkdir()
+    (out / "precious").write_text("mine", encoding="utf-8")
+    with pytest.raises(ArtifactExistsError, match="already exists; nothing was"):
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out)
+    assert (out / "precious").read_text(encoding="utf-8") == "mine"
+
+
+def test_text_without_repetition_is_an_error_that_says_what_to_do(tmp_path: Path, config: dict):
+    path = tmp_path / "tiny.txt"
+    path.write_text("abc", encoding="utf-8")
+    with pytest.raises(TrainingError, match="give more text"):
+        tokframe.train("autoencoder-fsq", corpus=[path], config=config, out=tmp_path / "out")
+
+
+def test_an_empty_corpus_is_an_error(tmp_path: Path, config: dict):
+    path = tmp_path / "empty.txt"
+    path.touch()
+    with pytest.raises(CorpusError, match="empty"):
+        tokframe.train("autoencoder-fsq", corpus=[path], config=config, out=tmp_path / "out")

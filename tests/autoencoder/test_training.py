@@ -1,0 +1,218 @@
+"""Training: to exactness on a small set, resumed bit for bit, with parts it has never seen."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from tokframe_autoencoder.network.autoencoder import Autoencoder
+from tokframe_autoencoder.network.config import DecoderConfig, EncoderConfig, FSQConfig, VQConfig
+from tokframe_autoencoder.network.decoder import DeconvDecoder
+from tokframe_autoencoder.network.encoder import ConvEncoder
+from tokframe_autoencoder.network.fsq import FSQ
+from tokframe_autoencoder.network.vq import VQ
+from tokframe_autoencoder.training.config import TrainingConfig
+from tokframe_autoencoder.training.loop import train_network
+from tokframe_autoencoder.training.plan import front_length_back, settle
+from tokframe_autoencoder.training.results import TrainedNetwork
+from torch import nn
+
+from tokframe.errors import TrainingError, TrainingInterrupted
+from tokframe.results import Quantized
+
+SHAPE = {"d_latent": 64, "max_length": 8}
+LEVELS = (8, 8, 8, 8, 8, 5, 5, 5)
+QUICK = TrainingConfig(
+    batch_size=128, max_steps=1500, code_steps=600, eval_interval=50, learning_rate=3e-3, precision="fp32", threads=1
+)
+SHORT = attrs.evolve(QUICK, batch_size=32, max_steps=24, code_steps=12, eval_interval=4)
+
+
+def words(count: int) -> list[bytes]:
+    """Return distinct segments of 1 to 8 bytes that share pieces, as words do, and a few single bytes."""
+    parts = (b"un", b"re", b"th", b"\x00", b"ing", b"ed", b" ", b"\xc3\xa9", b"at", b"or")
+    made = [b"".join(p) for n in (1, 2, 3) for p in itertools.product(parts, repeat=n)]
+    return [piece for piece in made if len(piece) <= 8][:count]
+
+
+class Lookup(nn.Module):
+    """A quantizer from elsewhere: no digits, no margin, only what the protocol asks for."""
+
+    codebook_size = 512
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(512, 64)
+
+    def forward(self, latents: torch.Tensor) -> Quantized:
+        indices = (latents.detach() @ self.table.weight.detach().T).argmax(1)
+        chosen = self.table(indices)
+        loss = 0.1 * (latents - chosen.detach()).square().mean()
+        return Quantized(latents=chosen + latents - latents.detach(), indices=indices, loss=loss, margin=None)
+
+    def decode_indices(self, indices: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.table(indices)
+        return found
+
+
+def build(quantizer: str = "fsq") -> Autoencoder:
+    encoder = ConvEncoder(
+        EncoderConfig(d_char=16, conv_channels=(32, 64), kernel_sizes=(3, 3), strides=(1, 2)), **SHAPE
+    )
+    decoder = DeconvDecoder(
+        DecoderConfig(
+            deconv_channels=(32, 32), kernel_sizes=(3, 3), strides=(2, 1), start_channels=32, hidden_width=128
+        ),
+        **SHAPE,
+    )
+    middle: Any = {
+        "fsq": lambda: FSQ(FSQConfig(), **SHAPE),
+        "vq": lambda: VQ(VQConfig(codebook_size=512, vocab_size=300, revive_after=20), **SHAPE),
+        "lookup": Lookup,
+    }[quantizer]()
+    return Autoencoder(encoder, middle, decoder, max_length=8)
+
+
+def train(
+    folder: Path, config: TrainingConfig, quantizer: str = "fsq", count: int = 200, **more: Any
+) -> TrainedNetwork:
+    segments = words(count)
+    weights = np.arange(len(segments), 0, -1).astype(np.float64)
+    return train_network(lambda: build(quantizer), segments, weights, config, workdir=folder, device="cpu", **more)
+
+
+def stop_after(steps: int) -> Any:
+    calls = itertools.count()
+    return lambda: next(calls) >= steps
+
+
+def test_two_hundred_segments_become_exact_each_on_a_safe_code_of_its_own(tmp_path: Path) -> None:
+    result = train(tmp_path, QUICK)
+    assert result.finished == "learnt"
+    assert result.usable.all() and result.roundtrip.exact_rate == 1.0 and result.roundtrip.collisions == 0
+    assert float(result.roundtrip.margins.min()) >= QUICK.margin
+    assert result.roundtrip.perplexity_weighted < 1.05
+    segments = words(200)
+    codes = result.network.encode(segments).codes
+    assert result.network.decode(codes) == segments
+
+
+@pytest.mark.parametrize("stop", [3, 12, 13, 21])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, stop: int) -> None:
+    whole = train(tmp_path / "whole", SHORT)
+    with pytest.raises(TrainingInterrupted) as caught:
+        train(tmp_path / "parts", SHORT, should_stop=stop_after(stop))
+    assert caught.value.checkpoint == tmp_path / "parts"
+    parts = train(tmp_path / "parts", SHORT, resume=True)
+    assert parts.steps == whole.steps == 24
+    for name, value in whole.network.arrays().items():
+        assert np.array_equal(value, parts.network.arrays()[name]), name
+
+
+def test_the_seed_decides(tmp_path: Path) -> None:
+    first, same, other = (train(tmp_path / name, SHORT, seed=s) for name, s in (("a", 5), ("b", 5), ("c", 6)))
+    weight = "decoder.out.weight"
+    assert np.array_equal(first.network.arrays()[weight], same.network.arrays()[weight])
+    assert not np.array_equal(first.network.arrays()[weight], other.network.arrays()[weight])
+
+
+def test_the_callers_random_state_is_left_alone(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    train(tmp_path, SHORT)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("quantizer", ["vq", "lookup", "fsq"])
+def test_any_quantizer_learns_end_to_end(tmp_path: Path, quantizer: str) -> None:
+    config = attrs.evolve(QUICK, guide="none", max_steps=300, code_steps=200)
+    result = train(tmp_path, config, quantizer, count=60)
+    assert result.history[0]["stage"] == "joint"
+    assert result.history[-1]["character_accuracy"] > max(0.5, result.history[0]["character_accuracy"])
+    shared = np.unique(result.roundtrip.codes[result.usable])
+    assert len(shared) == result.usable.sum() > 0
+
+
+def test_a_finished_run_resumes_to_the_same_network_without_training(tmp_path: Path) -> None:
+    first = train(tmp_path, SHORT)
+    again = train(tmp_path, SHORT, resume=True, should_stop=lambda: pytest.fail("it trained"))
+    assert again.steps == first.steps
+    assert np.array_equal(first.roundtrip.codes, again.roundtrip.codes)
+
+
+def test_a_run_short_of_time_goes_through_both_stages_and_says_so(tmp_path: Path) -> None:
+    result = train(tmp_path, attrs.evolve(SHORT, max_steps=100_000, code_steps=50_000, max_minutes=0.02))
+    assert result.finished == "minutes"
+    assert {record["stage"] for record in result.history} == {"codes", "decoder"}
+    assert result.steps < 100_000
+
+
+def test_resuming_another_run_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, SHORT)
+    with pytest.raises(TrainingError, match="other text, config or seed"):
+        train(tmp_path, SHORT, resume=True, seed=9)
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "record", "escape"])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
+    train(tmp_path, SHORT)
+    data = next(tmp_path.glob("training-*.safetensors"))
+    raw = bytearray(data.read_bytes())
+    record = tmp_path / "training.json"
+    if damage == "flip":
+        raw[-1] ^= 1
+        data.write_bytes(raw)
+    elif damage == "truncate":
+        data.write_bytes(raw[:100])
+    elif damage == "record":
+        record.write_text("{", encoding="utf-8")
+    else:
+        record.write_text(record.read_text().replace(data.name, f"../{data.name}"), encoding="utf-8")
+    with pytest.raises(TrainingError, match="--resume"):
+        train(tmp_path, SHORT, resume=True)
+
+
+def test_a_write_that_was_cut_off_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    first = train(tmp_path, SHORT)
+    (tmp_path / "training.json.part").write_text("{", encoding="utf-8")
+    (tmp_path / "training-99.safetensors").write_bytes(b"half")
+    assert train(tmp_path, SHORT, resume=True).steps == first.steps
+
+
+@pytest.mark.parametrize(
+    ("segments", "text"), [([], "no segments"), ([b"a", b"a"], "not distinct"), ([b"123456789"], "max_chunk_size")]
+)
+def test_segments_that_cannot_be_trained_are_refused(tmp_path: Path, segments: list[bytes], text: str) -> None:
+    with pytest.raises(TrainingError, match=text):
+        train_network(build, segments, np.ones(len(segments)), SHORT, workdir=tmp_path, device="cpu")
+
+
+def test_planned_codes_are_orderly_and_settled_ones_distinct() -> None:
+    segments = sorted(words(300))
+    digits = front_length_back(segments, LEVELS)
+    assert ((digits >= 0) & (digits < np.array(LEVELS))).all()
+    # The dimension of length grows with length, and neighbours in the dictionary differ by one step from the front.
+    lengths = np.array([len(segment) for segment in segments])
+    assert np.corrcoef(lengths, digits[:, 2])[0, 1] > 0.9
+    front = digits[:, [7, 6]]
+    assert np.abs(np.diff(front, axis=0)).sum(1).max() <= 2
+    crowded = np.repeat(digits[:30], 10, axis=0)
+    settled, moved = settle(crowded, crowded + 0.5, LEVELS)
+    basis = np.cumprod((1, *LEVELS[:-1]))
+    assert moved > 0 and len(np.unique(settled @ basis)) == len(settled)
+    assert ((settled >= 0) & (settled < np.array(LEVELS))).all()
+
+
+def test_training_config_names_every_problem() -> None:
+    config = TrainingConfig(
+        batch_size=0, precision="fp8", guide="east", margin=0.4, aim_margin=0.3, code_steps=0, max_minutes=-1.0
+    )
+    found = {name for name, _ in config.issues()}
+    assert found == {"batch_size", "precision", "guide", "margin", "code_steps", "max_minutes"}
+    assert not list(TrainingConfig().issues())
