@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SETUP := requirements-dev.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml plugins/*/setup.py plugins/*/src/*/*/*.c)
 
-.PHONY: demo test check quick bench clean help
+.PHONY: demo test check bench clean help
 
 help:            ## what there is
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,13 +17,15 @@ $(STAMP): $(SETUP)
 	touch $@
 
 demo: $(STAMP)   ## install, compare the three shipped tokenizers, round-trip a hard string
-	$(BIN)/python -m tokframe.cli.demo
+	$(BIN)/tokframe compare word bpe autoencoder-fsq
+	$(BIN)/python examples/round_trip.py
 
 test: check      ## set up, lint, type-check, run every test
 	$(BIN)/python -m pytest
 
-quick: $(STAMP)  ## the tests without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+bench: $(STAMP)  ## speed against the peers; writes docs/performance.md (takes minutes)
+	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt
+	$(BIN)/python -m benchmarks
 
 check: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +115,8 @@ def train(
     device: str | None = None,
     seed: int | None = None,
 ) -> ITokenizer:
-    """Train a registered tokenizer and save it at `out`; checkpoints are kept at `out` + ".training".
+    """Train a registered tokenizer and save it at `out`; checkpoints are kept at `out` + ".training"
+    until it is saved.
 
     Raises: ArtifactExistsError or ArtifactError, before any work, if `out` may not be written; ConfigError;
     CorpusError; TrainingError; TrainingInterrupted when `should_stop` became true.
@@ -143,6 +145,7 @@ def train(
     tokenizer: ITokenizer = load_target(spec).train(job)
     tokenizer.name = registry.reference(spec)
     save(tokenizer, target, overwrite=overwrite)
+    shutil.rmtree(job.workdir, ignore_errors=True)  # all that counts is in the artifact now
     return tokenizer
 
 

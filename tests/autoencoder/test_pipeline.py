@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tokframe
-from tokframe.errors import ArtifactExistsError, ConfigError, CorpusError, TrainingError, TrainingInterrupted
+from tokframe.errors import ArtifactExistsError, ConfigError, CorpusError, TrainingError, TrainingInterrupted, UnsupportedError
 from tokframe.inspection import verify
 
 
@@ -139,3 +139,19 @@ def test_an_empty_corpus_is_an_error(tmp_path: Path, config: dict):
     path.touch()
     with pytest.raises(CorpusError, match="empty"):
         tokframe.train("autoencoder-fsq", corpus=[path], config=config, out=tmp_path / "out")
+
+
+def test_checkpoints_are_removed_once_the_tokenizer_is_saved(saved: Path):
+    assert not saved.with_name(saved.name + ".training").exists()
+
+
+def test_vector_quantization_trains_the_same_way_and_is_as_exact(tmp_path: Path, corpus: Path, config: dict):
+    del config["fsq"]
+    config["vq"] = {"codebook_size": 1024, "vocab_size": 320}
+    out = tmp_path / "vq"
+    tokenizer = tokframe.train("autoencoder-vq", corpus=[corpus], config=config, out=out)
+    report = verify(out)
+    assert report.ok, [check for check in report.checks if not check.ok]
+    assert tokenizer.vocab_size > 270
+    with pytest.raises(UnsupportedError, match="no digits"):
+        tokenizer.digits()

@@ -252,9 +252,7 @@ class _Run:
         figures: dict[str, Any] = {"loss": loss} | report.figures
         record = {"stage": self.stage.name, "step": self.step, **figures}
         self.history.append(record)
-        left = (self.end - self.step) * self.config.batch_size / max(speed, 1e-9)
-        shown = {"segments_per_s": round(speed), "seconds_left": round(left)}
-        self.reporter.advance(self.step - self.begin, **figures, **shown)
+        self.reporter.advance(self.step - self.begin, **figures, segments_per_s=round(speed))
 
     def _fit_to_time(self) -> None:
         """Bring the end of the stage forward to where `max_minutes` will be used up at the pace so far."""
