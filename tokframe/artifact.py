@@ -25,7 +25,6 @@ from tokframe.errors import (
     ArtifactVersionError,
     ConfigError,
 )
-from tokframe.folders import replace_folder, temporary_sibling, write_file
 from tokframe.state import State, Tensors
 from tokframe.strictjson import canonical_json, parse_json
 
@@ -86,6 +85,8 @@ def write(path: str | Path, header: Mapping[str, Any], state: State, *, overwrit
     Raises: ArtifactExistsError if something is at `path` and `overwrite` is false; ArtifactError if it is not a
     tokframe artifact (it is never replaced) or the disk refuses.
     """
+    from tokframe.folders import replace_folder, temporary_sibling, write_file  # which loading does without
+
     target = Path(path)
     check_place(target, overwrite=overwrite)
     contents = _contents(target, state)

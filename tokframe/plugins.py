@@ -7,7 +7,6 @@ Discovery runs on first need and is kept only when it succeeded.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import sys
 import threading
@@ -16,13 +15,13 @@ import warnings
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import pluggy
 from attrs import evolve, frozen
 
-from tokframe import __version__, hookspecs
+from tokframe import hookspecs
 from tokframe.components import Registry, Spec, normal_name, spec_problem
+from tokframe.distributions import GROUP, PluginWarning, incompatible, installed, location
 from tokframe.errors import PluginBrokenError, PluginIncompatibleError
 
 if TYPE_CHECKING:
@@ -32,14 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GROUP", "Host", "PluginRecord", "PluginWarning", "host", "list_components", "refresh"]
 
-#: The entry-point group of plugins.
-GROUP = "tokframe"
 #: Modules that cost seconds to import; a plugin that pulls one in while it is discovered is named.
 _HEAVY = ("torch", "transformers", "tensorflow", "jax", "numba")
-
-
-class PluginWarning(UserWarning):
-    """Something about an installed plugin the user should know."""
 
 
 @frozen(kw_only=True)
@@ -135,7 +128,7 @@ class Host:
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
         loaded: list[tuple[PluginRecord, list[Spec]]] = []
-        found = _installed() if self._entry_points is None else list(self._entry_points)
+        found = installed() if self._entry_points is None else list(self._entry_points)
         for entry_point, distribution in sorted(found, key=lambda pair: (normal_name(pair[1].name), pair[0].name)):
             loaded.append(self._load(manager, entry_point, distribution))
         self._warn_of_strangers([pair[0].distribution for pair in loaded])
@@ -159,7 +152,7 @@ class Host:
             version=distribution.version,
             entry_point=f"{entry_point.name} = {entry_point.value}",
             status="ok",
-            location=_location(distribution),
+            location=location(distribution),
         )
         name = normal_name(distribution.name)
         if name in self._deny:
@@ -167,7 +160,7 @@ class Host:
         if self._allow is not None and name not in self._allow:
             return evolve(record, status="disabled", reason="not in TOKFRAME_PLUGINS"), []
         try:
-            problem = _incompatible(distribution)
+            problem = incompatible(distribution)
         except Exception as error:  # metadata written by hand or by a tool of its own
             return evolve(record, status="broken", reason=f"its metadata cannot be read: {error}"), []
         if problem:
@@ -281,53 +274,6 @@ def _register(loaded: Sequence[tuple[PluginRecord, list[Spec]]]) -> tuple[Regist
         else r
         for r in records
     ]
-
-
-def _installed() -> list[tuple[metadata.EntryPoint, metadata.Distribution]]:
-    """Return the entry points of the group; of distributions of one name the first on the path counts."""
-    seen: set[str] = set()
-    found = []
-    for distribution in metadata.distributions():
-        try:
-            name = distribution.metadata["Name"]
-            if not name or normal_name(name) in seen:
-                continue
-            seen.add(normal_name(name))
-            found += [(point, distribution) for point in distribution.entry_points if point.group == GROUP]
-        except Exception as error:  # a stranger's damaged metadata is no reason to know no plugin at all
-            where = getattr(distribution, "_path", "an installed distribution")
-            warnings.warn(f"the metadata of {where} cannot be read: {error}", PluginWarning, stacklevel=2)
-    return found
-
-
-def _incompatible(distribution: metadata.Distribution) -> str:
-    """Return why the distribution's own requirement on tokframe is not met, or an empty string."""
-    requirements = [r for r in distribution.requires or () if r.lower().startswith("tokframe")]
-    if not requirements:
-        return ""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    for text in requirements:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            return f"its requirement {text!r} cannot be read"
-        if normal_name(requirement.name) != "tokframe" or (requirement.marker and not requirement.marker.evaluate()):
-            continue
-        if not requirement.specifier.contains(__version__, prereleases=True):
-            return f"needs tokframe{requirement.specifier}, this is {__version__}"
-    return ""
-
-
-def _location(distribution: metadata.Distribution) -> str:
-    """Return the source folder of an editable install, or "" for an ordinary one."""
-    try:
-        direct = json.loads(distribution.read_text("direct_url.json") or "{}")
-        if direct.get("dir_info", {}).get("editable"):
-            return unquote(str(direct.get("url", "")).removeprefix("file://"))
-    except (ValueError, OSError, AttributeError):  # the file is another tool's
-        pass
-    return ""
 
 
 def _names(text: str | None) -> set[str] | None:

@@ -18,7 +18,7 @@ LAYERS = (
     ("errors",),
     ("progress", "strictjson", "folders", "state", "results", "migrations", "corpusfile"),
     ("components", "hookspecs"),
-    ("batching", "streams"),
+    ("batching", "streams", "distributions"),
     ("plugins", "config", "artifact", "interfaces"),
     ("corpus", "training"),
     ("loading",),

@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 
 import tokframe
-from tokframe import plugins
+from tokframe import distributions, plugins
 from tokframe.errors import NameConflictError, PluginBrokenError, PluginIncompatibleError, UnknownNameError
 from tokframe.plugins import Host, PluginWarning
 
@@ -140,7 +140,7 @@ def test_a_requirement_that_is_met_or_does_not_apply_is_no_obstacle(plugin, requ
 
 
 def test_a_pre_release_of_tokframe_meets_a_requirement(plugin, monkeypatch):
-    monkeypatch.setattr(plugins, "__version__", "0.2.0rc1")
+    monkeypatch.setattr(distributions, "__version__", "0.2.0rc1")
     assert host(plugin("acme-new", GOOD, requires=["tokframe>=0.1,<0.3"])).records[0].status == "ok"
 
 
@@ -354,11 +354,11 @@ def test_a_strangers_damaged_metadata_does_not_end_discovery(tmp_path, monkeypat
     damaged = tmp_path / "stranger-1.0.dist-info"
     damaged.mkdir()
     (damaged / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n", encoding="utf-8")
-    (damaged / "entry_points.txt").write_text("[console_scripts]\nno equals sign here\n", encoding="utf-8")
+    (damaged / "entry_points.txt").write_text("[tokframe]\nno equals sign here\n", encoding="utf-8")
     (tmp_path / "nameless.dist-info").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.warns(PluginWarning, match="stranger-1.0.dist-info cannot be read"):
-        found = plugins._installed()
+        found = distributions.installed()
     assert all(isinstance(point, metadata.EntryPoint) for point, _ in found)
 
 
@@ -372,7 +372,7 @@ def test_of_two_copies_of_a_distribution_the_first_on_the_path_counts(tmp_path, 
         (info / "entry_points.txt").write_text("[tokframe]\nx = acme_twice_nowhere\n", encoding="utf-8")
     for place in ("b", "a"):
         monkeypatch.syspath_prepend(str(tmp_path / place))
-    found = [d.version for point, d in plugins._installed() if d.name == "acme-twice"]
+    found = [d.version for point, d in distributions.installed() if d.name == "acme-twice"]
     assert found == ["2.0"]
 
 

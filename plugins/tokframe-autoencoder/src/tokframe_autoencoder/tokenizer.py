@@ -6,7 +6,7 @@ Encoding and decoding never import torch. Training is in `pipeline`, the check a
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -89,6 +89,14 @@ class AutoencoderTokenizer(ITokenizer):
         if len(ids) and int(ids.min()) < FIRST_BYTE:
             return b"".join(self.codebook.token_bytes(token) for token in ids.tolist())
         return self._segmenter.decode(ids)
+
+    def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
+        """Return the exact bytes of ids. Raises: InvalidTokenError."""
+        plain = type(tokens) is list or (
+            type(tokens) is np.ndarray and tokens.dtype == np.int32 and tokens.ndim == 1 and tokens.flags.c_contiguous
+        )
+        found = self._segmenter.decode_known(tokens) if plain else None  # type: ignore[arg-type]  # as just checked
+        return super().decode_bytes(tokens, skip_special) if found is None else found
 
     def count(self, text: str) -> int:
         """Return how many ids `text` has."""

@@ -22,22 +22,17 @@
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
-#define POPCOUNT(x) ((uint32_t)__builtin_popcount(x))
 #define TRAILING(x) ((uint32_t)__builtin_ctz(x))
 #define LEADING16(x) (31u - (uint32_t)__builtin_clz(x)) /* index of the highest set bit */
+#define TRAILING64(x) ((uint32_t)__builtin_ctzll(x))
 #else
-static inline uint32_t POPCOUNT(uint32_t x)
-{
-    uint32_t n = 0;
-    for (; x; x &= x - 1) n++;
-    return n;
-}
-static inline uint32_t TRAILING(uint32_t x)
+static inline uint32_t TRAILING64(uint64_t x)
 {
     uint32_t n = 0;
     while (!(x & 1)) { x >>= 1; n++; }
     return n;
 }
+static inline uint32_t TRAILING(uint32_t x) { return TRAILING64(x); }
 static inline uint32_t LEADING16(uint32_t x)
 {
     uint32_t n = 0;
@@ -46,16 +41,34 @@ static inline uint32_t LEADING16(uint32_t x)
 }
 #endif
 
+/* Set bits of 16: inline, because without a build for one processor the compiler's own is a function call. */
+static inline uint32_t POPCOUNT(uint32_t x)
+{
+    x -= x >> 1 & 0x5555;
+    x = (x & 0x3333) + (x >> 2 & 0x3333);
+    x = (x + (x >> 4)) & 0x0f0f;
+    return (x + (x >> 8)) & 0x1f;
+}
+
 enum { LONGEST = 16, LANES = 8, CHUNK = 16384, FREE = 0xffffffffu };
 
-/* One slot of the double array: child of `parent` by byte c lies at base[parent] ^ c and has check == base[parent]. */
+/* One node while the double array is built: the child of `parent` by byte c lies at slot base[parent] ^ c and has
+ * check == base[parent]; no two nodes share a base. */
 typedef struct {
     uint32_t check, base, fail, list;
 } Slot;
 
+/* The same for the walk, in 8 bytes, so that the busy part fits a cache: fail (28 bits), base (28), label (8).
+ * As bases are unique, "the slot at base ^ c has label c" says as much as the check does. */
+#define PACK(fail, base, label) ((uint64_t)(fail) << 36 | (uint64_t)(base) << 8 | (label))
+#define FAIL(packed) ((uint32_t)((packed) >> 36))
+#define BASE(packed) ((uint32_t)((packed) >> 8) & 0xfffffffu)
+#define LABEL(packed) ((uint8_t)(packed))
+
 typedef struct {
     PyObject_HEAD
-    Slot *slots;
+    uint64_t *slots;     /* per slot: packed */
+    uint32_t *list;      /* per slot: where its run in `lists` starts */
     uint16_t *mask;      /* per slot: bit l-1 set where a segment of length l starts */
     uint32_t *lists;     /* piece numbers by increasing length, one run per terminal slot */
     uint32_t *order;     /* slots in breadth-first order (fail before user) */
@@ -98,6 +111,7 @@ typedef struct {
 
 static int grow_array(Array *a)
 {
+    if (a->count >= (size_t)1 << 28) return -1; /* PACK has no more bits */
     if (a->count + 256 > a->capacity) {
         size_t capacity = a->capacity ? a->capacity + a->capacity / 2 : 65536;
         capacity = (capacity + 255) & ~(size_t)255;
@@ -128,18 +142,13 @@ static uint32_t find_base(Array *a, const uint8_t *children, uint32_t n)
     for (size_t block = a->open;; block += 256) {
         if (block == a->count) {
             if (grow_array(a)) return FREE;
-            /* A node gives up on a block only after trying it whole; old blocks are left after 24 newer ones. */
-            if (a->count > a->open + 24 * 256) a->open += 256;
+            /* A node gives up on a block only after trying it whole; old blocks are left after 8 newer ones. */
+            if (a->count > a->open + 8 * 256) a->open += 256;
         }
         for (uint32_t word = 0; word < 4; word++) {
             uint64_t vacant = ~a->taken[block / 64 + word];
             while (vacant) {
-#if defined(__GNUC__) || defined(__clang__)
-                uint32_t b = (uint32_t)__builtin_ctzll(vacant);
-#else
-                uint32_t b = 0;
-                while (!(vacant >> b & 1)) b++;
-#endif
+                uint32_t b = TRAILING64(vacant);
                 vacant &= vacant - 1;
                 size_t base = (block + word * 64 + b) ^ children[0];
                 if (bit(a->based, base)) continue;
@@ -158,9 +167,9 @@ typedef struct {
 
 static void release_tables(Index *x)
 {
-    free(x->slots); free(x->mask); free(x->lists); free(x->order);
+    free(x->slots); free(x->list); free(x->mask); free(x->lists); free(x->order);
     free(x->terminal); free(x->lengths); free(x->ids); free(x->costs);
-    x->slots = NULL; x->mask = NULL; x->lists = x->order = x->terminal = NULL;
+    x->slots = NULL; x->list = NULL; x->mask = NULL; x->lists = x->order = x->terminal = NULL;
     x->lengths = NULL; x->ids = x->costs = NULL;
 }
 
@@ -229,17 +238,17 @@ static int build(Index *x, Key *keys, size_t n, uint32_t *where)
         }
         level_end = count;
     }
-    x->slots = a.slots;
+    Slot *slots = a.slots;
     x->slot_count = a.count;
     x->node_count = count;
     x->mask = calloc(a.count, sizeof(uint16_t));
     x->order = malloc(count * sizeof(uint32_t));
     fails = malloc(a.count * sizeof(uint32_t));
-    a.slots = NULL;
-    if (!x->mask || !x->order || !fails) goto done;
+    x->slots = malloc(a.count * sizeof(uint64_t));
+    x->list = malloc(a.count * sizeof(uint32_t));
+    if (!x->slots || !x->list || !x->mask || !x->order || !fails) goto done;
     /* Fail links: the longest proper suffix that is a node.  Leaves then act as the node they fail to. */
     size_t listed = 0;
-    Slot *slots = x->slots;
     for (size_t i = 0; i < count; i++) {
         uint32_t s = nodes[i].slot, piece = x->terminal[i], f = 0;
         x->order[i] = s;
@@ -277,6 +286,19 @@ static int build(Index *x, Key *keys, size_t n, uint32_t *where)
         listed += inherited;
         x->lists[listed++] = piece - 1;
     }
+    for (size_t block = 0; block < a.count; block += 256) {
+        /* A vacant slot gets the label it would have under a base that nobody uses, so no step hits it. */
+        size_t unused = block;
+        while (unused < block + 256 && bit(a.based, unused)) unused++;
+        for (size_t t = block; t < block + 256; t++) {
+            int vacant = slots[t].check == FREE; /* the root too: it is nobody's child */
+            uint8_t label = (uint8_t)(t ^ (vacant ? unused : slots[t].check));
+            x->slots[t] = PACK(slots[t].fail, slots[t].base, label);
+            x->list[t] = slots[t].list;
+        }
+    }
+    free(x->order); free(x->terminal);
+    x->order = x->terminal = NULL;
     rc = 0;
 done:
     free(a.slots); free(a.taken); free(a.based); free(nodes); free(fails);
@@ -310,7 +332,7 @@ typedef struct {
     int32_t *back;    /* per byte and the end: cost to the end; for general costs and measures */
     int32_t *ahead;   /* per byte and the end: cost from the start; for measures */
     uint32_t *cuts;
-    size_t cut_count, size;
+    size_t cut_count, half; /* half: where a unit begins near the middle of the chunk */
 } Scratch;
 
 static void free_scratch(Scratch *w)
@@ -341,10 +363,11 @@ static int make_scratch(Scratch *w, size_t block, size_t n, int measures)
 static size_t next_chunk(Scratch *w, const uint8_t *d, size_t pos, size_t n, size_t block)
 {
     size_t end = pos;
-    w->cut_count = 0;
+    w->cut_count = w->half = 0;
     while (end < n && end - pos < CHUNK) {
         int cut;
         end = unit_end(d, end, n, block, &cut);
+        if (end - pos <= CHUNK / 2) w->half = end - pos;
         if (cut) w->cuts[w->cut_count++] = (uint32_t)(end - pos);
     }
     return end;
@@ -355,16 +378,18 @@ static size_t next_chunk(Scratch *w, const uint8_t *d, size_t pos, size_t n, siz
 /* One attempt to read a byte: on a miss the state falls back and the position stays. */
 #define STEP(s, p)                                                    \
     do {                                                              \
-        uint32_t base_ = slots[s].base, next_ = base_ ^ d[p];         \
-        uint32_t hit_ = slots[next_].check == base_;                  \
-        s = hit_ ? next_ : slots[s].fail;                             \
+        uint64_t here_ = slots[s];                                    \
+        uint8_t byte_ = d[p];                                         \
+        uint32_t next_ = BASE(here_) ^ byte_;                         \
+        uint32_t hit_ = LABEL(slots[next_]) == byte_;                 \
+        s = hit_ ? next_ : FAIL(here_);                               \
         state[p] = s;                                                 \
         p -= (ptrdiff_t)hit_;                                         \
     } while (0)
 
 static void walk(const Index *x, const uint8_t *d, size_t n, uint32_t *state)
 {
-    const Slot *slots = x->slots;
+    const uint64_t *slots = x->slots;
     ptrdiff_t first[LANES], p[LANES];
     uint32_t s[LANES];
     size_t stretch = n / LANES, lanes = stretch < 64 ? 1 : LANES;
@@ -375,9 +400,9 @@ static void walk(const Index *x, const uint8_t *d, size_t n, uint32_t *state)
         s[k] = 0;
         size_t warm = end + LONGEST - 1 < n ? end + LONGEST - 1 : n;
         for (size_t i = warm; i > end;) {
-            uint32_t base = slots[s[k]].base, next = base ^ d[i - 1];
-            if (slots[next].check == base) { s[k] = next; i--; }
-            else s[k] = slots[s[k]].fail;
+            uint32_t next = BASE(slots[s[k]]) ^ d[i - 1];
+            if (LABEL(slots[next]) == d[i - 1]) { s[k] = next; i--; }
+            else s[k] = FAIL(slots[s[k]]);
         }
     }
     while (lanes == LANES) {
@@ -421,7 +446,7 @@ static void path_any(const Index *x, Scratch *w, size_t n)
     back[n] = 0;
     for (size_t i = n; i-- > 0;) {
         uint32_t allowed = w->mask[i], best_length = 0, full = x->mask[w->state[i]];
-        const uint32_t *list = x->lists + x->slots[w->state[i]].list;
+        const uint32_t *list = x->lists + x->list[w->state[i]];
         int32_t best = INT32_MAX;
         for (; allowed; allowed &= allowed - 1) {
             uint32_t l = TRAILING(allowed);
@@ -463,19 +488,34 @@ static void path_plain(const uint16_t *mask, uint8_t *length, size_t n)
         length[i] = (uint8_t)(LEADING16((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(v_, r_))) + 1); \
     } while (0)
 
-__attribute__((target("sse4.1"))) static void path_sse41(const uint16_t *mask, uint8_t *length, size_t n)
+/* Bytes `half` and up need nothing of those before, so both parts run side by side: one's latency hides the other's. */
+__attribute__((target("sse4.1"))) static void path_sse41(const uint16_t *mask, uint8_t *length, size_t half, size_t n)
 {
     const __m128i spread = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
     const __m128i bits = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
-    const __m128i zero = _mm_setzero_si128(), one = _mm_set1_epi8(1);
-    __m128i window = _mm_set1_epi8(64);
-    size_t i = n;
-    while (i) {
-        size_t stop = i > 64 ? i - 64 : 0;
-        while (i > stop) { i--; PATH_STEP(window, i); }
-        int excess = (_mm_cvtsi128_si32(window) & 0xff) - 64;
-        window = _mm_sub_epi8(window, _mm_set1_epi8((char)excess));
+    const __m128i zero = _mm_setzero_si128(), one = _mm_set1_epi8(1), middle = _mm_set1_epi8(64);
+    __m128i low = middle, high = middle;
+    size_t i = half, j = n;
+#define REBASE(window) window = _mm_add_epi8(_mm_sub_epi8(window, _mm_shuffle_epi8(window, zero)), middle)
+    while (i >= 64 && j >= half + 64) {
+        for (int k = 0; k < 64; k++) {
+            i--;
+            j--;
+            PATH_STEP(low, i);
+            PATH_STEP(high, j);
+        }
+        REBASE(low);
+        REBASE(high);
     }
+    while (j > half) {
+        for (size_t stop = j > half + 64 ? j - 64 : half; j > stop;) { j--; PATH_STEP(high, j); }
+        REBASE(high);
+    }
+    while (i) {
+        for (size_t stop = i > 64 ? i - 64 : 0; i > stop;) { i--; PATH_STEP(low, i); }
+        REBASE(low);
+    }
+#undef REBASE
 }
 #endif
 
@@ -506,7 +546,7 @@ static void find_path(const Index *x, Scratch *w, size_t n)
 {
     if (x->costs || w->back) { path_any(x, w, n); return; }
 #if HAVE_SSE41
-    if (__builtin_cpu_supports("sse4.1")) { path_sse41(w->mask, w->length, n); return; }
+    if (__builtin_cpu_supports("sse4.1")) { path_sse41(w->mask, w->length, w->half, n); return; }
 #elif HAVE_NEON
     path_neon(w->mask, w->length, n);
     return;
@@ -517,7 +557,7 @@ static void find_path(const Index *x, Scratch *w, size_t n)
 static inline uint32_t piece_at(const Index *x, const Scratch *w, size_t i, uint32_t length)
 {
     uint32_t s = w->state[i];
-    return x->lists[x->slots[s].list + POPCOUNT(x->mask[s] & ((1u << (length - 1)) - 1))];
+    return x->lists[x->list[s] + POPCOUNT(x->mask[s] & ((1u << (length - 1)) - 1))];
 }
 
 /* ------------------------------------------------------------------ measures for pruning */
@@ -532,7 +572,7 @@ static void measure(const Index *x, Scratch *w, size_t n, int64_t *use, int64_t 
     ahead[0] = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t full = x->mask[w->state[i]], allowed = w->mask[i];
-        const uint32_t *list = x->lists + x->slots[w->state[i]].list;
+        const uint32_t *list = x->lists + x->list[w->state[i]];
         for (; allowed; allowed &= allowed - 1) {
             uint32_t l = TRAILING(allowed);
             int32_t cost = ahead[i] + (x->costs ? x->costs[list[POPCOUNT(full & ((1u << l) - 1))]] : 1);
@@ -547,7 +587,7 @@ static void measure(const Index *x, Scratch *w, size_t n, int64_t *use, int64_t 
         int32_t other = INT32_MAX;
         for (size_t u = i < LONGEST - 1 ? 0 : i - (LONGEST - 1); u <= i; u++) {
             uint32_t allowed = w->mask[u] >> (i - u) << (i - u), full = x->mask[w->state[u]];
-            const uint32_t *list = x->lists + x->slots[w->state[u]].list;
+            const uint32_t *list = x->lists + x->list[w->state[u]];
             if (u == i) allowed &= ~(1u << (mine - 1));
             for (; allowed; allowed &= allowed - 1) {
                 uint32_t l = TRAILING(allowed);
@@ -652,7 +692,7 @@ static PyObject *Index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                 PyErr_Format(PyExc_ValueError, "cost %d of segment %zd is not within 1..65536", (int)x->costs[i], i);
                 goto done;
             }
-            unit &= x->costs[i] == x->costs[0];
+            unit &= x->costs[i] == 1;
         }
         if (unit) { free(x->costs); x->costs = NULL; }
     }
@@ -760,9 +800,13 @@ static PyObject *Index_encode_list(Index *x, PyObject *object)
     if (!x->numbers) {
         PyObject **numbers = calloc(x->piece_count, sizeof(PyObject *));
         if (!numbers) return PyErr_NoMemory();
-        x->numbers = numbers;
         for (size_t i = 0; i < x->piece_count; i++)
-            if (!(numbers[i] = PyLong_FromLong(x->ids[i]))) return NULL;
+            if (!(numbers[i] = PyLong_FromLong(x->ids[i]))) {
+                while (i-- > 0) Py_DECREF(numbers[i]);
+                free(numbers);
+                return NULL;
+            }
+        x->numbers = numbers;
     }
     Ids out;
     if (encode_object(x, object, &out)) return NULL;
@@ -771,7 +815,7 @@ static PyObject *Index_encode_list(Index *x, PyObject *object)
         for (size_t i = 0; i < out.count; i++) {
             PyObject *number = x->numbers[out.items[i]];
             Py_INCREF(number);
-            PyList_SetItem(result, (Py_ssize_t)i, number);
+            PyList_SET_ITEM(result, (Py_ssize_t)i, number);
         }
     free(out.items);
     return result;
@@ -860,7 +904,7 @@ static PyObject *Index_settled(Index *x, PyObject *object)
 
 static PyObject *Index_memory(Index *x, PyObject *Py_UNUSED(ignored))
 {
-    size_t bytes = x->slot_count * (sizeof(Slot) + 4) + x->list_count * 4 + x->node_count * 8 +
+    size_t bytes = x->slot_count * (sizeof(uint64_t) + 6) + x->list_count * 4 +
                    x->piece_count * (6 + (x->costs ? 4 : 0));
     return PyLong_FromSize_t(bytes);
 }
@@ -893,6 +937,26 @@ static PyType_Spec Index_spec = {
 
 /* ------------------------------------------------------------------ decoding */
 
+/* The `size` bytes of `n` ids that are all known, without the GIL. */
+static PyObject *spell(const Held *blob, const int64_t *at, const int32_t *id, Py_ssize_t n, int64_t size)
+{
+    PyObject *result = PyBytes_FromStringAndSize(NULL, size);
+    if (!result) return NULL;
+    uint8_t *write = (uint8_t *)PyBytes_AsString(result);
+    const uint8_t *text = blob->view.buf;
+    int64_t last = (int64_t)blob->view.len - LONGEST;
+    Py_BEGIN_ALLOW_THREADS
+    uint8_t *fence = write + size - LONGEST;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        int64_t from = at[id[i]], length = at[id[i] + 1] - from;
+        if (length <= LONGEST && from <= last && write <= fence) memcpy(write, text + from, LONGEST);
+        else memcpy(write, text + from, (size_t)length);
+        write += length;
+    }
+    Py_END_ALLOW_THREADS
+    return result;
+}
+
 /* decode(blob, offsets, ids): the bytes of the ids; IndexError with the position of the first id out of range. */
 static PyObject *decode(PyObject *Py_UNUSED(module), PyObject *args)
 {
@@ -917,27 +981,71 @@ static PyObject *decode(PyObject *Py_UNUSED(module), PyObject *args)
         PyErr_SetObject(PyExc_IndexError, PyLong_FromSsize_t(bad));
         goto done;
     }
-    result = PyBytes_FromStringAndSize(NULL, size);
-    if (!result) goto done;
-    uint8_t *write = (uint8_t *)PyBytes_AsString(result);
-    const uint8_t *text = blob.view.buf;
-    int64_t last = (int64_t)blob.view.len - LONGEST;
-    Py_BEGIN_ALLOW_THREADS
-    uint8_t *fence = write + size - LONGEST;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        int64_t from = at[id[i]], length = at[id[i] + 1] - from;
-        if (length <= LONGEST && from <= last && write <= fence) memcpy(write, text + from, LONGEST);
-        else memcpy(write, text + from, (size_t)length);
-        write += length;
-    }
-    Py_END_ALLOW_THREADS
+    result = spell(&blob, at, id, n, size);
 done:
+    let_go(&blob); let_go(&offsets); let_go(&ids);
+    return result;
+}
+
+/* The value of an int that may be an id; -1 for everything else.  Reads the digit where Python shows it. */
+static inline Py_ssize_t small_int(PyObject *number)
+{
+    if (!PyLong_CheckExact(number)) return -1;
+#if PY_VERSION_HEX >= 0x030C0000
+    if (PyUnstable_Long_IsCompact((PyLongObject *)number)) return PyUnstable_Long_CompactValue((PyLongObject *)number);
+#else
+    if (Py_SIZE(number) == 1) return (Py_ssize_t)((PyLongObject *)number)->ob_digit[0];
+#endif
+    int overflow;
+    long value = PyLong_AsLongAndOverflow(number, &overflow);
+    return overflow || value < 0 || value > INT32_MAX ? -1 : (Py_ssize_t)value;
+}
+
+/* decode_known(blob, offsets, ids): the bytes of a list of ints or of int32 items; None where one is no segment's id,
+ * for the caller to find out what it is. */
+static PyObject *decode_known(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *blob_object, *offsets_object, *ids_object, *result = NULL;
+    if (!PyArg_ParseTuple(args, "OOO", &blob_object, &offsets_object, &ids_object)) return NULL;
+    Held blob = {0}, offsets = {0}, ids = {0};
+    int32_t few[64], *id = few; /* a list's ids; short ones need no memory of their own */
+    Py_ssize_t n;
+    int good = 1;
+    if (hold(blob_object, &blob, PyBUF_CONTIG_RO)) goto done;
+    if (hold_items(offsets_object, &offsets, 8, -1, 0, "offsets")) goto done;
+    const int64_t *at = offsets.view.buf;
+    uint32_t known = (uint32_t)(offsets.view.len / 8 - 1);
+    int64_t size = 0;
+    if (PyList_Check(ids_object)) {
+        n = PyList_Size(ids_object);
+        if (n > 64 && !(id = malloc((size_t)n * 4))) { id = few; PyErr_NoMemory(); goto done; }
+        for (Py_ssize_t i = 0; i < n && good; i++) {
+            Py_ssize_t value = small_int(PyList_GET_ITEM(ids_object, i));
+            good = value >= 0 && (size_t)value < known;
+            id[i] = good ? (int32_t)value : 0;
+        }
+    } else {
+        if (hold_items(ids_object, &ids, 4, -1, 0, "ids")) goto done;
+        n = ids.view.len / 4;
+        id = ids.view.buf;
+        for (Py_ssize_t i = 0; i < n && good; i++) good = (uint32_t)id[i] < known;
+    }
+    for (Py_ssize_t i = 0; i < n && good; i++) {
+        int64_t length = at[id[i] + 1] - at[id[i]];
+        good = length > 0;
+        size += length;
+    }
+    result = good ? spell(&blob, at, id, n, size) : Py_NewRef(Py_None);
+done:
+    if (id != few && !ids.held) free(id);
     let_go(&blob); let_go(&offsets); let_go(&ids);
     return result;
 }
 
 static PyMethodDef functions[] = {
     {"decode", decode, METH_VARARGS, "decode(blob, offsets, ids): bytes; IndexError(position) for an unknown id."},
+    {"decode_known", decode_known, METH_VARARGS,
+     "decode_known(blob, offsets, ids): bytes of a list or int32 array; None where one is not a segment's id."},
     {NULL, NULL, 0, NULL},
 };
 

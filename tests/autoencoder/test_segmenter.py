@@ -1,0 +1,245 @@
+"""The search: compiled, plain Python and brute force agree on ids; rules of lines, blocks, ties and streams hold."""
+
+from __future__ import annotations
+
+import builtins
+import itertools
+import pickle
+import random
+import sys
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokframe_autoencoder.segmenter import Segmenter, SlowSearchWarning, reference, segmenter
+
+from tokframe.errors import InvalidTokenError
+
+BYTES = [bytes([value]) for value in range(256)]
+ALPHABET = st.sampled_from(
+    [b"a", b"b", b"ab", b"\n", b"\r", b" ", b"\xc3\xa9", b"\xe4\xb8\xad", b"\xf0\x9f\x99\x82", b"\x80", b"\0"]
+)
+TEXT = st.lists(ALPHABET, max_size=120).map(b"".join)
+PIECE = (
+    st.lists(ALPHABET, min_size=1, max_size=8)
+    .map(b"".join)
+    .filter(lambda piece: 2 <= len(piece) <= 16 and b"\n" not in piece.rstrip(b"\n"))
+)
+VOCABULARY = st.lists(PIECE, max_size=40, unique=True)
+
+
+def plain(pieces: list[bytes], costs: list[int] | None = None, block: int = 4096) -> Segmenter:
+    made = Segmenter(pieces, range(4, 4 + len(pieces)), costs, block)
+    made._use(reference)
+    return made
+
+
+def brute_force(unit: bytes, pieces: list[bytes]) -> list[bytes]:
+    """All paths of the fewest pieces; the one with the longest piece first, and so on."""
+    known = set(pieces)
+    paths: list[list[bytes]] = [[]]
+    while not any(sum(map(len, path)) == len(unit) for path in paths):
+        paths = [
+            [*path, unit[at:end]]
+            for path in paths
+            for at in [sum(map(len, path))]
+            for end in range(at + 1, min(len(unit), at + 16) + 1)
+            if unit[at:end] in known
+        ]
+    whole = [path for path in paths if sum(map(len, path)) == len(unit)]
+    return max(whole, key=lambda path: [len(piece) for piece in path])
+
+
+@pytest.fixture
+def compiled() -> None:
+    pytest.importorskip("tokframe_autoencoder.segmenter._search", reason="the extension was not compiled")
+
+
+@pytest.mark.usefixtures("compiled")
+class TestCompiledEqualsReference:
+    @settings(deadline=None, max_examples=300)
+    @given(VOCABULARY, TEXT)
+    def test_fewest_tokens(self, learned: list[bytes], text: bytes) -> None:
+        pieces = BYTES + learned
+        fast, slow = Segmenter(pieces, range(4, 4 + len(pieces))), plain(pieces)
+        assert fast.compiled and not slow.compiled
+        assert fast.encode(text).tolist() == slow.encode(text).tolist() == fast.encode_list(text)
+        assert fast.decode(fast.encode(text)) == text
+        assert fast.count(text) == slow.count(text) == len(fast.encode(text))
+
+    @settings(deadline=None, max_examples=100)
+    @given(VOCABULARY, TEXT, st.integers(16, 40), st.data())
+    def test_costs_and_small_blocks(self, learned: list[bytes], text: bytes, block: int, data: st.DataObject) -> None:
+        pieces = BYTES + learned
+        costs = [2] * 256 + [data.draw(st.integers(1, 4)) for _ in learned]
+        for given_costs in (None, costs):
+            fast = Segmenter(pieces, range(4, 4 + len(pieces)), given_costs, block)
+            slow = plain(pieces, given_costs, block)
+            assert fast.encode(text).tolist() == slow.encode(text).tolist()
+            assert fast.settled(text) == slow.settled(text)
+            for a, b in zip(fast.savings(text), slow.savings(text), strict=True):
+                assert a.tolist() == b.tolist()
+            assert fast.usage(text).tolist() == slow.usage(text).tolist()
+
+    def test_long_text_is_walked_in_stretches_with_the_same_result(self) -> None:
+        chance = random.Random(1)
+        learned = {bytes(chance.choice(b"ab \r") for _ in range(chance.randint(2, 16))) for _ in range(400)}
+        learned |= {b"\n\n", b"a\n", b"\r\n", b"\r\n\n"}
+        pieces = BYTES + sorted(learned)
+        fast, slow = Segmenter(pieces, range(len(pieces))), plain(pieces)
+        for newline in (b"", b"\n"):
+            text = b"".join(chance.choice([b"a", b"b", b" ", b"\r", b"ab a", newline]) for _ in range(60_000))
+            assert (fast.encode(text) + 4).tolist() == slow.encode(text).tolist()
+
+    @pytest.mark.parametrize("text", [b"", b"\n", b"a" * 40_000, b"\n" * 9_000, bytes(range(256)) * 40])
+    def test_extreme_texts(self, text: bytes) -> None:
+        pieces = [*BYTES, b"aa", b"aaa", b"a" * 16, b"\n\n", b"\n" * 7]
+        fast, slow = Segmenter(pieces, range(4, 4 + len(pieces))), plain(pieces)
+        assert fast.encode(text).tolist() == slow.encode(text).tolist()
+        assert fast.decode(fast.encode(text)) == text
+
+
+@pytest.fixture(params=["compiled", "plain"])
+def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Segmenter]]:
+    if request.param == "compiled":
+        request.getfixturevalue("compiled")
+    else:
+        monkeypatch.setattr(segmenter, "_engine", lambda: reference)
+    yield Segmenter
+
+
+@settings(deadline=None, max_examples=150)
+@given(VOCABULARY, st.lists(ALPHABET, max_size=6).map(b"".join))
+def test_the_reference_finds_what_trying_every_path_finds(learned: list[bytes], text: bytes) -> None:
+    pieces = BYTES + learned
+    expected = [piece for unit in reference.units(text, 4096) for piece in brute_force(unit, pieces)]
+    assert [pieces[i - 4] for i in plain(pieces).encode(text)] == expected
+
+
+def test_of_equal_paths_the_longest_first_segment_wins(make: type[Segmenter]) -> None:
+    pieces = [*BYTES, b"ab", b"bc", b"abc", b"bcd"]
+    found = make(pieces, range(260)).encode(b"abcd")
+    assert [pieces[i] for i in found] == [b"abc", b"d"]
+
+
+def test_costs_decide_before_the_number_of_tokens(make: type[Segmenter]) -> None:
+    pieces = [*BYTES, b"ab"]
+    assert len(make(pieces, range(257), [1] * 256 + [3]).encode(b"ab")) == 2
+    assert len(make(pieces, range(257), [2] * 256 + [3]).encode(b"ab")) == 1
+
+
+def test_a_long_line_is_cut_at_a_whole_character(make: type[Segmenter]) -> None:
+    assert reference.units(b"a" * 15 + "é".encode() + b"bc", 16) == [b"a" * 15, "ébc".encode()]
+    assert reference.units(b"\x80" * 40, 16) == [b"\x80" * 16, b"\x80" * 16, b"\x80" * 8]
+    pieces = [*BYTES, "é".encode(), b"a" * 16, b"a" * 15]
+    found = make(pieces, range(259), block=16).encode(b"a" * 15 + "é".encode())
+    assert [pieces[i] for i in found] == [b"a" * 15, "é".encode()]
+
+
+@settings(deadline=None, max_examples=100)
+@given(TEXT, st.lists(st.integers(0, 120), max_size=6), st.integers(16, 64))
+def test_feeding_text_in_pieces_gives_the_same_ids(text: bytes, cuts: list[int], block: int) -> None:
+    made = Segmenter([*BYTES, b"ab", b"aba", b"b\n", b"\n\n"], range(260), block=block)
+    ids: list[int] = []
+    held = b""
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    for start, stop in itertools.pairwise(edges):
+        held += text[start:stop]
+        ready = made.settled(held)
+        ids += made.encode_list(held[:ready])
+        held = held[ready:]
+    assert ids + made.encode_list(held) == made.encode_list(text)
+
+
+def test_what_is_not_settled_stays_below_a_block(make: type[Segmenter]) -> None:
+    made = make(BYTES, range(256), block=64)
+    assert 10_000 - made.settled(b"a" * 10_000) <= 64
+    assert made.settled(b"one\ntwo") == 4
+    assert made.settled(b"one\n") == 0  # more newlines may follow
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        ([*BYTES, b"ab", b"ab"], "twice"),
+        ([*BYTES, b"a" * 17], "16 bytes"),
+        ([*BYTES, b"a\nb"], "newline"),
+        ([*BYTES[:-1], b"ab"], "256 single bytes"),
+    ],
+)
+def test_segments_that_break_the_rules_are_refused(make: type[Segmenter], pieces: list[bytes], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        make(pieces, range(len(pieces)))
+
+
+def test_a_block_shorter_than_a_segment_is_refused(make: type[Segmenter]) -> None:
+    with pytest.raises(ValueError, match="at least 16"):
+        make(BYTES, range(256), block=15)
+
+
+def test_an_unknown_id_names_itself_and_its_place(make: type[Segmenter]) -> None:
+    made = make(BYTES, range(4, 260))
+    for bad in (260, -1):
+        with pytest.raises(InvalidTokenError) as caught:
+            made.decode([101, 102, bad])
+        assert (caught.value.token, caught.value.position) == (bad, 2)
+    assert made.decode([0, 101, 3]) == b"a"  # ids without a segment say nothing
+
+
+def test_ids_in_any_order_decode(make: type[Segmenter]) -> None:
+    made = make([*BYTES, b"ab"], [*range(256, 0, -1), 0])
+    assert made.decode(made.encode(b"abc\xff")) == b"abc\xff"
+    with pytest.raises(ValueError, match="distinct"):
+        make([*BYTES, b"ab"], [*range(256), 0])
+
+
+def test_pickling_keeps_ids(make: type[Segmenter]) -> None:
+    made = make([*BYTES, b"ab"], range(3, 260), block=32)
+    again = pickle.loads(pickle.dumps(made))
+    text = b"abab\nab" * 20
+    assert again.encode(text).tolist() == made.encode(text).tolist()
+
+
+def test_packed_segments_are_the_same_as_separate_ones(make: type[Segmenter]) -> None:
+    pieces = [*BYTES, b"ab", b"abc"]
+    offsets = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])])
+    packed = make.from_packed(np.frombuffer(b"".join(pieces), np.uint8), offsets, range(258))
+    assert packed.encode(b"zabcab").tolist() == make(pieces, range(258)).encode(b"zabcab").tolist()
+
+
+@pytest.mark.usefixtures("compiled")
+def test_threads_share_one_segmenter() -> None:
+    made = Segmenter([*BYTES, b"ab", b"aba"], range(258))
+    text = b"abaabab\n" * 5_000
+    expected = made.encode(text).tolist()
+    results: list[list[int]] = []
+    threads = [threading.Thread(target=lambda: results.append(made.encode_list(text))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [expected] * 4
+
+
+def test_without_the_extension_plain_python_takes_over_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def refuse(
+        name: str, globals: object = None, locals: object = None, fromlist: tuple[str, ...] = (), level: int = 0
+    ) -> object:
+        if "_search" in (fromlist or ()):
+            raise ImportError(name)
+        return real(name, globals, locals, fromlist, level)
+
+    monkeypatch.setattr(segmenter, "_warned", False)
+    monkeypatch.delitem(sys.modules, "tokframe_autoencoder.segmenter._search", raising=False)
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.warns(SlowSearchWarning, match="C compiler") as caught:
+        made = Segmenter([*BYTES, b"ab"], range(257))
+        Segmenter(BYTES, range(256))
+    assert len(caught) == 1
+    assert not made.compiled
+    assert made.encode_list(b"abc") == [256, 99]
