@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 import tokframe
-from tokframe.errors import ArtifactExistsError, ConfigError, CorpusError, TrainingError, TrainingInterrupted, UnsupportedError
+from tokframe.errors import (
+    ArtifactExistsError,
+    ConfigError,
+    CorpusError,
+    TrainingError,
+    TrainingInterrupted,
+    UnsupportedError,
+)
 from tokframe.inspection import verify
 
 

@@ -44,7 +44,7 @@ def mine(
     longest: int = LONGEST,
     frequency: float = 1.5e-6,
     least: int = 4,
-    limit: int = 700_000,
+    limit: int = 1_000_000,
     reporter: Reporter | None = None,
 ) -> Candidates:
     """Find the substrings that occur at least `least` times and `frequency` times per byte in some source.

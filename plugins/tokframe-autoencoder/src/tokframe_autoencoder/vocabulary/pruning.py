@@ -26,6 +26,8 @@ FloatArray = npt.NDArray[np.float64]
 _BYTES = tuple(bytes([value]) for value in range(256))
 #: Share of a plain estimate (uses times bytes saved) that decides between segments of equal value.
 _TIE = 0.01
+#: Above this multiple of the size wanted, plain use decides: value costs three times as long and agrees that far out.
+_COARSE = 8
 
 
 @frozen(kw_only=True, eq=False)
@@ -73,20 +75,21 @@ def prune(
     """Keep the `size` best segments (fewer if fewer are given); deterministic.
 
     Each round segments all sources with what is left and keeps the fraction `keep`; above 8 times `size` rounds go
-    by plain use instead of value and keep `first`. `breadth` below 1 favours segments that several sources use:
-    values are joined as `(sum of v ** breadth) ** (1 / breadth)`.
+    by plain use instead of value, keep `first` and end at 8 times `size`. `breadth` below 1 favours segments that
+    several sources use: values are joined as `(sum of v ** breadth) ** (1 / breadth)`.
     """
     report = reporter or SilentReporter()
     left = [piece for piece in dict.fromkeys(pieces) if len(piece) > 1]
     total = sum(len(source.data) for source in sources)
     while True:
-        coarse = len(left) > 8 * size
+        coarse = len(left) > _COARSE * size
         report.stage(f"pruning {len(left):,} segments", total / 1e6, "MB")
         pool = _weigh(left, sources, breadth, coarse, block, report)
         if len(left) <= size:
             report.note(f"{len(left):,} segments, {total / max(1, sum(pool.tokens.values())):.3f} bytes per token")
             return pool
-        left = list(pool.pieces[: max(size, int(len(left) * (first if coarse else keep)))])
+        kept = max(_COARSE * size, int(len(left) * first)) if coarse else max(size, int(len(left) * keep))
+        left = list(pool.pieces[:kept])
 
 
 def _weigh(
