@@ -18,6 +18,7 @@ from tokframe.errors import ConfigError, UnknownNameError
 from tokframe.state import ComponentUse
 from tokframe_autoencoder.training.config import TrainingConfig
 from tokframe_autoencoder.vocabulary.config import MiningConfig, SelectionConfig
+from tokframe_autoencoder.vocabulary.mining import LONGEST
 
 if TYPE_CHECKING:
     from tokframe_autoencoder.network.autoencoder import Autoencoder
@@ -181,8 +182,9 @@ def _across(parts: Parts) -> list[Problem]:
                 f"is {d_decoder}, but the encoder's d_latent is {parts.d_latent}",
             )
         )
-    if not 2 <= parts.max_length <= 255:
-        problems.append((f"$.{parts.encoder.section}.max_chunk_size", f"is {parts.max_length}; a segment has 2 to 255"))
+    if not 2 <= parts.max_length <= LONGEST:
+        where = f"$.{parts.encoder.section}.max_chunk_size"
+        problems.append((where, f"is {parts.max_length}; a segment has 2 to {LONGEST} bytes"))
     if parts.vocab_size <= 260:
         problems.append(
             (

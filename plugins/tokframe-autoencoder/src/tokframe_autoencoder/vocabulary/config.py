@@ -15,7 +15,7 @@ class MiningConfig:
 
     frequency: float = 1.5e-6  #: occurrences per byte of a source that make a substring a candidate
     least: int = 4  #: and the fewest occurrences
-    limit: int = 700_000  #: candidates kept
+    limit: int = 1_000_000  #: candidates kept
     weights: Mapping[str, float] = field(factory=dict)  #: factor per source name; "name*" for all that begin so
     flatness: float = 0.1  #: 0 weighs all bytes alike, 1 all sources alike
     script: float = 0.5  #: how much sources with characters of several bytes are favoured
