@@ -118,6 +118,17 @@ def test_loading_and_encoding_never_import_torch():
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
+def test_where_torch_is_missing_the_network_says_what_to_install():
+    script = (
+        "import sys; sys.modules['torch'] = None; import tokframe; t = tokframe.load('autoencoder-fsq')\n"
+        "assert t.decode(t.encode('works without')) == 'works without'\n"
+        "try: t.network()\n"
+        "except tokframe.RegistryError as error: assert \"pip install 'tokframe-autoencoder[train]'\" in str(error)\n"
+        "else: raise SystemExit('no error')"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
 def test_pickling_keeps_ids_and_network(shipped):
     again = pickle.loads(pickle.dumps(shipped))
     assert again.encode("pickled, with its network") == shipped.encode("pickled, with its network")

@@ -77,12 +77,13 @@ class Parts:
 
     def network(self) -> Autoencoder:
         """Build the untrained network. Raises: ComponentImportError naming what to install."""
-        from tokframe_autoencoder.network.autoencoder import Autoencoder
-
+        # The parts first: where torch is missing, their specs know what to install.
         built = [
             load_target(part.spec)(part.config, d_latent=self.d_latent, max_length=self.max_length)
             for part in (self.encoder, self.quantizer, self.decoder)
         ]
+        from tokframe_autoencoder.network.autoencoder import Autoencoder
+
         return Autoencoder(*built, max_length=self.max_length)
 
     def to_json(self) -> dict[str, Any]:
