@@ -68,7 +68,7 @@ class _Root(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _COMMANDS:
-            command: click.Command = importlib.import_module(f"tokframe.cli.{cmd_name}").command
+            command: click.Command = importlib.import_module(f"tokframe.cli.{cmd_name.replace('-', '_')}").command
             return command
         return _plugin_commands().get(cmd_name)
 
