@@ -39,6 +39,13 @@ _TENSORS = ".safetensors"
 #: A manifest holds some lines per file; a config some hundred keys. Anything near these bounds is hostile.
 _MAX_MANIFEST = 1 << 20
 _MAX_CONFIG = 1 << 24
+#: Files are read whole. A sparse file costs its maker nothing, so what may be asked of a reader has a bound.
+_MAX_FILE = 1 << 30
+_MAX_TENSORS = 1 << 35
+_MAX_TENSOR_HEADER = 1 << 24
+#: The manifest's own sum, over the canonical JSON of all the rest; artifacts written before 0.2 have none.
+_SUM = "sha256"
+_KEYS = {"format", "format_version", "tokenizer", "components", "files", _SUM}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -82,12 +89,14 @@ def write(path: str | Path, header: Mapping[str, Any], state: State, *, overwrit
     `header` holds the manifest's `tokenizer` and `components`. The folder is built beside its place, flushed to
     disk and renamed, so that a crash at any moment leaves what was there before.
 
-    Raises: ArtifactExistsError if something is at `path` and `overwrite` is false; ArtifactError if it is not a
-    tokframe artifact (it is never replaced) or the disk refuses.
+    Raises: ArtifactExistsError if something is at `path` and `overwrite` is false, or if another process wrote there
+    meanwhile, whose artifact stays; ArtifactError if it is not a tokframe artifact (it is never replaced) or the
+    disk refuses.
     """
-    from tokframe.folders import replace_folder, temporary_sibling, write_file  # which loading does without
+    from tokframe.folders import identity, replace_folder, temporary_sibling, write_file  # which loading does without
 
     target = Path(path)
+    found = identity(target)
     check_place(target, overwrite=overwrite)
     contents = _contents(target, state)
     manifest = {
@@ -102,8 +111,17 @@ def write(path: str | Path, header: Mapping[str, Any], state: State, *, overwrit
         with temporary_sibling(target) as folder:
             for name in sorted(contents):
                 write_file(folder / name, contents[name])
-            write_file(folder / MANIFEST, canonical_json(manifest))
-            replace_folder(folder, target)
+            write_file(folder / MANIFEST, canonical_json({**manifest, _SUM: _manifest_sum(manifest)}))
+            try:
+                replace_folder(folder, target, found)
+            except FileExistsError as error:
+                raise ArtifactExistsError(
+                    f"{target} was written by another process while this one was saving; theirs is whole and was "
+                    "kept, nothing of this one was. Save again with overwrite, or to another path",
+                    path=target,
+                ) from error
+    except ArtifactError:  # which is an OSError too
+        raise
     except OSError as error:
         raise ArtifactError(f"cannot write {target}: {error.strerror or error}", path=target) from error
     return target
@@ -124,6 +142,11 @@ def check_place(path: str | Path, *, overwrite: bool = False) -> None:
     ours = target.is_dir() and not target.is_symlink() and (not any(target.iterdir()) or (target / MANIFEST).is_file())
     if not ours:
         raise ArtifactError(f"{target} is not a tokframe artifact and will not be replaced", path=target)
+
+
+def _manifest_sum(manifest: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in manifest.items() if key != _SUM}
+    return hashlib.sha256(canonical_json(rest)).hexdigest()
 
 
 def _contents(target: Path, state: State) -> dict[str, bytes]:
@@ -152,16 +175,15 @@ def read(path: str | Path) -> Artifact:
     Raises: ArtifactNotFoundError; ArtifactVersionError for a newer format; ArtifactCorruptError naming the file.
     """
     folder = Path(path)
-    manifest = _read_manifest(folder)
+    manifest, raw = _read_manifest(folder)
     files = _check_entries(folder, manifest)
+    _check_manifest_sum(folder, manifest, raw)
     small: dict[str, bytes] = {}
     for name, entry in files.items():
         if name.endswith(_TENSORS):
             _check_file(folder, name, entry)
         else:
             small[name] = _checked_bytes(folder, name, entry)
-    if len(small[CONFIG]) > _MAX_CONFIG:
-        raise _corrupt(folder, CONFIG, f"is larger than {_MAX_CONFIG} bytes")
     try:
         config = parse_json(small.pop(CONFIG), CONFIG)
     except ConfigError as error:
@@ -170,7 +192,7 @@ def read(path: str | Path) -> Artifact:
     return Artifact(path=folder, manifest=manifest, state=state)
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+def _read_manifest(folder: Path) -> tuple[dict[str, Any], bytes]:
     path = folder / MANIFEST
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -203,7 +225,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             found=version,
             supported=FORMAT_VERSION,
         )
-    return manifest
+    return manifest, raw
 
 
 def _check_entries(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -222,7 +244,25 @@ def _check_entries(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Mappi
             or entry["bytes"] < 0
         ):
             raise _corrupt(folder, MANIFEST, f"has no size and SHA-256 for {name}")
+        most = _MAX_CONFIG if name == CONFIG else _MAX_TENSORS if name.endswith(_TENSORS) else _MAX_FILE
+        if entry["bytes"] > most:
+            raise _corrupt(folder, name, f"is larger than {most} bytes")
     return dict(files)
+
+
+def _check_manifest_sum(folder: Path, manifest: Mapping[str, Any], raw: bytes) -> None:
+    """Check that every byte of the manifest is as it was written."""
+    unknown = sorted(manifest.keys() - _KEYS)
+    if unknown:
+        raise _corrupt(folder, MANIFEST, f"holds the key {unknown[0]!r}, which format {FORMAT_VERSION} does not know")
+    if _SUM not in manifest:
+        return
+    try:
+        sound = manifest[_SUM] == _manifest_sum(manifest) and raw == canonical_json(manifest)
+    except ValueError:  # a lone surrogate, which we never write
+        sound = False
+    if not sound:
+        raise _corrupt(folder, MANIFEST, f"was altered: its {_SUM!r} is not the SHA-256 of the rest")
 
 
 def _check_file(folder: Path, name: str, entry: Mapping[str, Any]) -> None:
@@ -272,6 +312,8 @@ def _parse_tensors(folder: Path, name: str, data: bytes) -> dict[str, npt.NDArra
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    if int.from_bytes(data[:8], "little") > _MAX_TENSOR_HEADER:
+        raise _corrupt(folder, name, f"is no safetensors file: its header is larger than {_MAX_TENSOR_HEADER} bytes")
     try:
         tensors: dict[str, npt.NDArray[Any]] = load(data)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:

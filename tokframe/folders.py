@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replace_folder", "temporary_sibling", "write_atomically", "write_file"]
+__all__ = ["identity", "replace_folder", "sync_folder", "temporary_sibling", "write_atomically", "write_file"]
 
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
@@ -45,16 +46,40 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def replace_folder(folder: Path, target: Path) -> None:
-    """Move `folder` to `target` in one step; an existing `target` ends up at `folder`."""
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the thing at `path` from one put there later; None if there is nothing."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def replace_folder(folder: Path, target: Path, expected: tuple[int, int] | None) -> None:
+    """Move `folder` to `target` in one step; an existing `target` ends up at `folder`.
+
+    `expected` is the `identity` of what the caller found at `target`. Raises: FileExistsError, with everything as
+    it was, if something else stands there by now: another process was quicker.
+    """
     os.chmod(folder, 0o777 & ~_umask())
-    _sync_folder(folder)
-    if not target.exists():
-        os.rename(folder, target)
-    elif not _exchange(folder, target):
+    sync_folder(folder)
+    if identity(target) != expected:
+        raise _overtaken(target)
+    if expected is None:
+        try:
+            os.rename(folder, target)
+        except OSError as error:  # a rename never replaces a folder that holds something, nor a file
+            if identity(target) is None or error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            raise _overtaken(target) from error
+    elif _exchange(folder, target):
+        if identity(folder) != expected:  # someone came between the look and the exchange: theirs goes back
+            _exchange(folder, target)
+            raise _overtaken(target)
+    else:
         # Without an atomic exchange the old folder is moved aside; a crash between the two leaves it there.
         aside = target.with_name(f".{target.name}.old-{os.getpid()}")
         os.rename(target, aside)
@@ -64,7 +89,11 @@ def replace_folder(folder: Path, target: Path) -> None:
             os.rename(aside, target)
             raise
         shutil.rmtree(aside, ignore_errors=True)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
+
+
+def _overtaken(target: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "was written by another process meanwhile", str(target))
 
 
 def _exchange(first: Path, second: Path) -> bool:
@@ -79,7 +108,8 @@ def _exchange(first: Path, second: Path) -> bool:
     return result == 0
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Flush a folder's entries to disk, so that renames in it outlast a power cut."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)

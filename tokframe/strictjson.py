@@ -1,4 +1,4 @@
-"""JSON in and out, strictly: no duplicate keys, no NaN, and the same data always as the same bytes."""
+"""JSON in and out, strictly: no duplicate keys, no NaN, bounded depth, and the same data always as the same bytes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from tokframe.errors import ConfigError
 
 __all__ = ["canonical_json", "json_type", "parse_json", "read_json"]
 
+#: A config is some four levels deep. What is much deeper would make whoever walks it by recursion run out of stack.
+_MAX_DEPTH = 64
+
 
 def read_json(path: str | Path) -> dict[str, Any]:
     """Read a config file. Raises: ConfigError for an unreadable file or anything `parse_json` refuses."""
@@ -23,9 +26,16 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def parse_json(raw: bytes | str, source: str) -> dict[str, Any]:
-    """Parse a JSON object strictly: no duplicate keys, no NaN or infinity. Raises: ConfigError."""
+    """Parse a JSON object strictly: UTF-8, no duplicate keys, no NaN or infinity, at most 64 levels.
+
+    Raises: ConfigError.
+    """
     try:
-        data = json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
+        text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
+        # A bracket opens each level, so counting them, which is quick, settles the usual case.
+        if text.count("{") + text.count("[") > _MAX_DEPTH:
+            _check_depth(data)
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(source, [("$", f"not valid JSON: {error}")]) from error
     if not isinstance(data, dict):
@@ -37,6 +47,19 @@ def canonical_json(data: Any) -> bytes:
     """Return JSON with sorted keys, two-space indent and a final newline: same data, same bytes."""
     text = json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False, default=_default)
     return (text + "\n").encode()
+
+
+def _check_depth(data: Any) -> None:
+    """Raises: ValueError where objects and lists are nested too deep; walks level by level, not by recursion."""
+    level = [data]
+    for _ in range(_MAX_DEPTH):
+        inner: list[Any] = []
+        for value in level:
+            inner.extend(value.values() if isinstance(value, dict) else value)
+        level = [value for value in inner if isinstance(value, (dict, list))]
+        if not level:
+            return
+    raise ValueError(f"nested more than {_MAX_DEPTH} levels deep")
 
 
 def _default(value: Any) -> Any:

@@ -57,7 +57,9 @@ def saved(tmp_path):
 
 def edit(folder, **changes):
     path = folder / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_bytes()) | changes), encoding="utf-8")
+    manifest = json.loads(path.read_bytes()) | changes
+    del manifest["sha256"]  # as an older version wrote it
+    path.write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def manifest_of(folder):

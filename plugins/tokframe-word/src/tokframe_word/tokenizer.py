@@ -97,7 +97,7 @@ class WordTokenizer(ITokenizer):
             texts = json.loads(state.files[_FILE])
         except KeyError:
             raise _corrupt("is missing") from None
-        except ValueError as cause:
+        except (ValueError, RecursionError) as cause:
             raise _corrupt(f"is not UTF-8 JSON ({cause})") from cause
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise _corrupt("is not a list of texts")

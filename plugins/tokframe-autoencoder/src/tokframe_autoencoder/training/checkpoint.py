@@ -1,28 +1,29 @@
 """A training run on disk: one safetensors file and one JSON record that names it, each put in place by one rename.
 
-The record is written last, so a run killed at any moment resumes from the last complete pair.
+The record is written last, and each step is on disk before the next begins, so a run killed at any moment, or one whose
+machine lost power, resumes from the last complete pair.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from tokframe.errors import TrainingError
+from tokframe.folders import write_atomically
 
 __all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
 
 _RECORD = "training.json"
-_FORMAT = 1
+_FORMAT = 2  # 1 had no sum of the record itself
 
 
 @frozen(kw_only=True, eq=False)
@@ -35,24 +36,25 @@ class Checkpoint:
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the checkpoint in a folder, atomically. Raises: TrainingError if the folder cannot be written."""
-    step = int(checkpoint.record["step"])
-    name = f"training-{step}.safetensors"
+    data = save({key: value.detach().cpu().contiguous() for key, value in checkpoint.tensors.items()})
+    digest = hashlib.sha256(data).hexdigest()
+    # A stage ends and the next begins at one step: with the sum in its name, no file is ever written over while the
+    # record that is on disk names it.
+    name = f"training-{int(checkpoint.record['step'])}-{digest[:16]}.safetensors"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{name}.part"
-        save_file({key: value.detach().cpu().contiguous() for key, value in checkpoint.tensors.items()}, part)
-        digest = _finish(part, folder / name)
+        write_atomically(folder / name, data)
         record = dict(checkpoint.record) | {"format": _FORMAT, "file": name, "sha256": digest}
-        part = folder / f"{_RECORD}.part"
-        part.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
-        _finish(part, folder / _RECORD)
-        for old in folder.glob("training-*.safetensors"):
-            if old.name != name:
-                old.unlink()
+        write_atomically(folder / _RECORD, _signed(record))
     except OSError as error:
         raise TrainingError(
-            f"cannot write the checkpoint to {folder}: {error}; free the space or choose another folder"
+            f"cannot write the checkpoint to {folder}: {error}; the one before it is kept. Free the space, then run "
+            "the same command with --resume"
         ) from error
+    # Only now that the new pair would outlast a power cut.
+    for old in [*folder.glob("training-*.safetensors"), *folder.glob("*.part"), *folder.glob(".*.tmp-*")]:
+        if old.name != name:
+            old.unlink(missing_ok=True)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
@@ -64,26 +66,29 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     if not place.exists():
         return None
     try:
-        record = json.loads(place.read_text(encoding="utf-8"))
+        raw = place.read_bytes()
+        record = json.loads(raw)
         if record["format"] != _FORMAT:
             raise TrainingError(
-                f"the checkpoint in {folder} has format {record['format']}, this version reads {_FORMAT}; "
+                f"the checkpoint in {folder} has format {record['format']!r}, this version reads {_FORMAT}; "
                 "train again without --resume"
             )
+        del record["record_sha256"]
+        if raw != _signed(record):
+            raise TrainingError(f"{place} was altered since it was written; train again without --resume")
         data = folder / str(record["file"])
-        if data.parent != folder or hashlib.sha256(data.read_bytes()).hexdigest() != record["sha256"]:
+        contents = data.read_bytes()
+        if data.parent != folder or hashlib.sha256(contents).hexdigest() != record["sha256"]:
             raise TrainingError(f"{data} was altered since it was written; train again without --resume")
-        return Checkpoint(tensors=load_file(data), record=record)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        return Checkpoint(tensors=load(contents), record=record)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise TrainingError(
             f"the checkpoint in {folder} cannot be read: {error!r}; train again without --resume"
         ) from error
 
 
-def _finish(part: Path, place: Path) -> str:
-    """Flush a finished file to disk, rename it into place, return its SHA-256."""
-    with part.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-    os.replace(part, place)
-    return digest
+def _signed(record: Mapping[str, Any]) -> bytes:
+    """Return a record as JSON with the SHA-256 of itself; figures may be NaN, which strict JSON has no word for."""
+    plain = json.loads(json.dumps(record))
+    own = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    return json.dumps(plain | {"record_sha256": own}, indent=1, sort_keys=True).encode()

@@ -1,0 +1,128 @@
+"""What is fuzzed: four functions from any bytes to nothing, which raise only where something is wrong.
+
+Errors of tokframe's own are answers; any other exception, and ids that do not give back the bytes, are findings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import tokframe
+from tokframe.artifact import CONFIG, MANIFEST, read
+from tokframe.errors import TokframeError
+from tokframe.interfaces import ITokenizer
+from tokframe.loading import build, where
+from tokframe.strictjson import canonical_json, parse_json
+
+__all__ = ["TARGETS", "seeds"]
+
+_NAME = "autoencoder-fsq"
+_CODEBOOK = "codebook.safetensors"
+
+
+@cache
+def _folder() -> Path:
+    """Return a copy of the shipped artifact without its weights, which nothing here reads."""
+    source, _ = where(_NAME)
+    folder = Path(shutil.copytree(source, Path(tempfile.mkdtemp(prefix="tokframe-fuzz-")) / "copy"))
+    (folder / "weights.safetensors").unlink()
+    manifest = parse_json((folder / MANIFEST).read_bytes(), MANIFEST)
+    manifest["files"].pop("weights.safetensors")
+    manifest.pop("sha256", None)
+    (folder / MANIFEST).write_bytes(canonical_json(manifest))
+    return folder
+
+
+@cache
+def _original(name: str) -> bytes:
+    return (_folder() / name).read_bytes()
+
+
+@cache
+def _tokenizer() -> ITokenizer:
+    return tokframe.load(_NAME)
+
+
+def _load_with(name: str, data: bytes) -> None:
+    """Load the artifact with one file's contents replaced, its sum in the manifest made to agree; then use it."""
+    folder = _folder()
+    manifest = _original(MANIFEST)
+    try:
+        (folder / name).write_bytes(data)
+        if name != MANIFEST:
+            listed = parse_json(manifest, MANIFEST)
+            listed["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+            (folder / MANIFEST).write_bytes(canonical_json(listed))
+        tokenizer = build(read(folder))
+        text = "some text 🙂\n"
+        if tokenizer.decode(tokenizer.encode(text)) != text:
+            raise AssertionError("a tokenizer that loaded does not give back a text")
+    except TokframeError:
+        pass
+    finally:
+        (folder / name).write_bytes(_original(name))
+        (folder / MANIFEST).write_bytes(manifest)
+
+
+def manifest(data: bytes) -> None:
+    """Any bytes as a manifest."""
+    _original(MANIFEST)
+    _load_with(MANIFEST, data)
+
+
+def config(data: bytes) -> None:
+    """Any bytes as a config."""
+    _original(CONFIG)
+    _load_with(CONFIG, data)
+
+
+def codebook(data: bytes) -> None:
+    """Any bytes as a codebook."""
+    _original(_CODEBOOK)
+    _load_with(_CODEBOOK, data)
+
+
+def text(data: bytes) -> None:
+    """Any bytes through encode and decode, whole, in parts and as ids."""
+    tokenizer = _tokenizer()
+    ids = tokenizer.encode_bytes(data)
+    if tokenizer.decode_bytes(ids, skip_special=False) != data:
+        raise AssertionError("encode and decode do not give back the bytes")
+    if any(token < len(tokenizer.special_tokens) for token in ids):
+        raise AssertionError("text became a special id")
+    stream = tokenizer.stream_encoder()
+    cut = len(data) // 3
+    if stream.feed(data[:cut]) + stream.feed(data[cut:]) + stream.finish() != ids:
+        raise AssertionError("a stream gives other ids than the whole")
+    numbers = [int.from_bytes(data[i : i + 3], "little", signed=True) for i in range(0, len(data), 3)]
+    try:
+        tokenizer.decode(numbers)
+    except TokframeError:
+        pass
+
+
+TARGETS: Mapping[str, Callable[[bytes], None]] = {
+    "manifest": manifest,
+    "config": config,
+    "codebook": codebook,
+    "text": text,
+}
+
+
+def seeds(target: str) -> list[bytes]:
+    """Return sound inputs to start from."""
+    if target == "codebook":
+        from safetensors.numpy import save
+        from tokframe_autoencoder.codebook.codebook import Codebook
+
+        # Small, so that a change is likely to matter: what is checked is the same for any size.
+        small = Codebook.build([b"the ", b"ing", b"\n\n"], {b"the ": 7, b"a": 8}, {b"ing": 3})
+        return [bytes(save(small.tensors()))]
+    if target == "text":
+        return [b"", b"plain text, 123\n", "é🙂\u4f60\r\n".encode(), b"<s></s><pad>\x00\xff" * 9]
+    return [_original(MANIFEST if target == "manifest" else CONFIG)]

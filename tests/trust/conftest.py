@@ -1,0 +1,80 @@
+"""What the tests of trust share: the shipped tokenizers, copies of their artifacts to damage, fresh processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import tokframe
+from tokframe.loading import where
+
+SHIPPED = ("autoencoder-fsq", "bpe", "word")
+
+
+@pytest.fixture(scope="session", params=SHIPPED)
+def shipped(request):
+    return tokframe.load(request.param)
+
+
+@pytest.fixture(params=SHIPPED)
+def copy(request, tmp_path):
+    """A copy of a shipped artifact, every file of it."""
+    source, _ = where(request.param)
+    return Path(shutil.copytree(source, tmp_path / request.param))
+
+
+@pytest.fixture
+def edit_manifest():
+    """Return a function that changes a manifest as someone who knows the format would.
+
+    Its own sum is left out, as in artifacts of older versions, so that what lies behind that sum is tested.
+    """
+
+    def edit(folder, change):
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        manifest.pop("sha256", None)
+        change(manifest)
+        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+    return edit
+
+
+@pytest.fixture
+def replace_file(edit_manifest):
+    """Return a function that puts other contents in a file and makes size and sum in the manifest agree."""
+
+    def replace(folder, name, data):
+        (folder / name).write_bytes(data)
+        entry = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        edit_manifest(folder, lambda manifest: manifest["files"].update({name: entry}))
+
+    return replace
+
+
+@pytest.fixture
+def run_alone(tmp_path):
+    """Return a function that runs Python source in a process of its own, which may fork and kill as it likes."""
+
+    def run(source, *arguments, **environment):
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("TOKFRAME_")}
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            cwd=tmp_path,
+            env=kept | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"} | environment,
+            check=False,
+        )
+        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run

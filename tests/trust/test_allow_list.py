@@ -1,0 +1,96 @@
+"""TOKFRAME_PLUGINS decides before anything of a plugin is imported; an artifact cannot change what it decided."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import tokframe
+from tokframe.errors import ArtifactError, UnknownNameError
+from tokframe.loading import where
+from tokframe.plugins import Host
+
+EVIL = "from pathlib import Path\nPath({mark!r}).write_text('ran')\n"
+
+
+def make_plugin(site, name, mark):
+    module = name.replace("-", "_")
+    (site / f"{module}.py").write_text(EVIL.format(mark=str(mark)), encoding="utf-8")
+    info = site / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[tokframe]\n{name} = {module}\n", encoding="utf-8")
+
+
+SOURCE = """
+import sys
+import tokframe
+from tokframe.plugins import host
+text = "a <s> text"
+tokenizer = tokframe.load("bpe")
+assert tokenizer.decode(tokenizer.encode(text)) == text
+statuses = {record.distribution: record.status for record in host().records}
+print(statuses["evil-plugin"], "evil_plugin" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "status", "ran"),
+    [
+        ({"TOKFRAME_PLUGINS": "tokframe-bpe"}, "disabled", False),
+        ({"TOKFRAME_PLUGINS": "tokframe_bpe, TOKFRAME-WORD"}, "disabled", False),
+        ({"TOKFRAME_DISABLE_PLUGINS": "evil-plugin"}, "disabled", False),
+        (
+            {"TOKFRAME_PLUGINS": "tokframe-bpe,evil-plugin", "TOKFRAME_DISABLE_PLUGINS": "evil_plugin"},
+            "disabled",
+            False,
+        ),
+        ({"TOKFRAME_PLUGINS": "tokframe-bpe,evil.plugin"}, "ok", True),
+        ({}, "ok", True),
+    ],
+)
+def test_what_is_not_allowed_is_never_imported(run_alone, tmp_path, environment, status, ran):
+    site, mark = tmp_path / "site", tmp_path / "mark"
+    site.mkdir()
+    make_plugin(site, "evil-plugin", mark)
+    told = run_alone(SOURCE, PYTHONPATH=str(site), **environment).split()
+    assert told == [status, str(ran)]
+    assert mark.exists() == ran
+
+
+def test_an_empty_allow_list_allows_nothing(run_alone, tmp_path):
+    site, mark = tmp_path / "site", tmp_path / "mark"
+    site.mkdir()
+    make_plugin(site, "evil-plugin", mark)
+    source = """
+    import sys
+    from tokframe.plugins import host
+    statuses = {record.status for record in host().records}
+    assert statuses == {"disabled"}, statuses
+    assert not [name for name in sys.modules if name.startswith(("tokframe_", "evil_"))]
+    """
+    run_alone(source, PYTHONPATH=str(site), TOKFRAME_PLUGINS="")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["os:system", "json", "evil_plugin:run", "../bpe", "builtins:exec"])
+def test_an_artifact_that_names_code_runs_none(copy, edit_manifest, name):
+    before = set(sys.modules)
+    edit_manifest(copy, lambda manifest: manifest["tokenizer"].update(name=name, distribution=name, target=name))
+    with pytest.raises((ArtifactError, UnknownNameError)):
+        tokframe.load(copy)
+    new = {module for module in set(sys.modules) - before if not module.startswith(("tokframe", "importlib"))}
+    assert not any(module.startswith("evil") for module in new)
+
+
+def test_an_artifact_of_a_plugin_that_is_not_allowed_is_refused(monkeypatch):
+    from tokframe import plugins
+
+    monkeypatch.setattr(plugins, "_host", Host(allow=["tokframe-word"]))
+    path, _ = where("word")
+    assert tokframe.load(path)
+    source = path.parents[0]
+    assert source.exists()
+    with pytest.raises(UnknownNameError, match="TOKFRAME_PLUGINS"):
+        tokframe.load("bpe")

@@ -1,0 +1,126 @@
+"""Shipped artifacts with something wrong in them: refused at load, by name of the file."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tokframe import artifact
+from tokframe.artifact import read
+from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError, ArtifactVersionError
+from tokframe.strictjson import canonical_json
+
+#: Positions tried in each file; the one-off run of docs/trust.md takes a thousand (`python -m fuzz.corruption`).
+SAMPLED = 12
+
+
+def refused(folder, name):
+    """Assert that loading is refused, naming the file; a manifest may also turn into that of a newer format."""
+    with pytest.raises(ArtifactError) as caught:
+        read(folder)
+    if isinstance(caught.value, (ArtifactVersionError, ArtifactNotFoundError)):
+        assert name == "manifest.json"
+    else:
+        assert isinstance(caught.value, ArtifactCorruptError)
+        assert caught.value.file == name and name in str(caught.value)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_one_byte_altered_anywhere_is_refused_by_name_of_the_file(copy):
+    random = np.random.default_rng(0)
+    for name in files(copy):
+        size = (copy / name).stat().st_size
+        with open(copy / name, "r+b") as file:
+            for position in {0, size - 1, *random.integers(0, size, SAMPLED).tolist()}:
+                file.seek(position)
+                was = file.read(1)[0]
+                file.seek(position)
+                file.write(bytes([was ^ int(random.integers(1, 256))]))
+                file.flush()
+                refused(copy, name)
+                file.seek(position)
+                file.write(bytes([was]))
+                file.flush()
+    read(copy)
+
+
+def test_every_byte_of_a_manifest_counts(copy):
+    path = copy / "manifest.json"
+    data = path.read_bytes()
+    big = [path for path in copy.iterdir() if path.stat().st_size > 10_000]
+    for other in big:
+        other.unlink()  # a manifest is refused before any file is looked at
+    for position in range(len(data)):
+        altered = bytearray(data)
+        altered[position] ^= 1 << position % 8
+        path.write_bytes(altered)
+        refused(copy, "manifest.json")
+
+
+def test_a_file_cut_off_anywhere_is_refused(copy):
+    for name in files(copy):
+        data = (copy / name).read_bytes()
+        for kept in (0, 1, len(data) // 2, len(data) - 1):
+            (copy / name).write_bytes(data[:kept])
+            refused(copy, name)
+        (copy / name).write_bytes(data)
+
+
+def test_files_that_changed_places_are_refused(copy):
+    for first, second in itertools.combinations(files(copy), 2):
+        for source, target in ((first, second), (second, first), (first, "held")):
+            shutil.copy(copy / source, copy.parent / f"{target}.new")
+        shutil.move(copy.parent / f"{first}.new", copy / first)
+        shutil.move(copy.parent / f"{second}.new", copy / second)
+        with pytest.raises(ArtifactError):
+            read(copy)
+        held = (copy / first).read_bytes()
+        shutil.copy(copy / second, copy / first)
+        (copy / second).write_bytes(held)
+        (copy.parent / "held.new").unlink()
+    read(copy)
+
+
+def test_a_manifest_in_another_order_or_layout_is_refused(copy):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    turned = dict(reversed(manifest.items()))
+    for other in (json.dumps(manifest), json.dumps(turned, indent=2) + "\n", json.dumps(manifest, indent=2)):
+        path.write_text(other, encoding="utf-8")
+        refused(copy, "manifest.json")
+    path.write_bytes(canonical_json(manifest))
+    read(copy)
+
+
+def test_a_manifest_whose_entries_changed_places_is_refused(copy):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    names = sorted(manifest["files"])
+    moved = dict(zip(names, [manifest["files"][name] for name in [*names[1:], names[0]]], strict=True))
+    path.write_bytes(canonical_json(manifest | {"files": moved}))
+    refused(copy, "manifest.json")
+
+
+def test_a_manifest_of_an_older_version_has_no_sum_and_loads(copy, edit_manifest):
+    edit_manifest(copy, lambda manifest: None)
+    assert "sha256" not in read(copy).manifest
+
+
+@pytest.mark.parametrize("key", ["sha255", "note", ""])
+def test_a_manifest_with_a_key_nobody_knows_is_refused(copy, edit_manifest, key):
+    edit_manifest(copy, lambda manifest: manifest.update({key: "0" * 64}))
+    refused(copy, "manifest.json")
+
+
+def test_the_shipped_manifests_carry_their_own_sum(copy):
+    manifest = read(copy).manifest
+    rest = {key: value for key, value in manifest.items() if key != "sha256"}
+    assert manifest["sha256"] == hashlib.sha256(canonical_json(rest)).hexdigest() == artifact._manifest_sum(manifest)
