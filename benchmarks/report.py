@@ -148,6 +148,17 @@ def _neural(record: Mapping[str, Any]) -> str:
         times = record["bench_fsq"]["microseconds_per_1024"]
         rows = [(name, f"{value:,.0f}") for name, value in times.items()]
         parts.append("FSQ on 1,024 latents:\n\n" + _table(("way", "µs"), rows))
+    if "bench_int8" in record:
+        facts = record["bench_int8"]
+        agreement = ", ".join(f"{name} {value:.3%}" for name, value in facts["agreement"].items())
+        text = (
+            f"The encoder through onnxruntime; codes that agree with the ids' own, of {facts['codes']:,}: {agreement}."
+        )
+        rows = [(name, f"{value:,.3f}") for name, value in facts["milliseconds"].items()]
+        parts.append(text + "\n\n" + _table(("way", "ms"), rows))
+    if "bench_cache" in record:
+        rows = [(name, f"{value:.1%}") for name, value in record["bench_cache"]["hit_rate"].items()]
+        parts.append("The cache of codes on text:\n\n" + _table(("looked up", "hit rate"), rows))
     return "\n\n".join(parts)
 
 

@@ -133,6 +133,16 @@ def distance(vq: VQ, latents: torch.Tensor) -> float:
     return float((vq.project_in(latents) - vq.codebook[vq.eval()(latents).indices]).square().mean())
 
 
+@pytest.mark.parametrize("bound", ["sigmoid", "tanh"])
+def test_no_digit_is_aimed_at_with_much_less_force_than_another(bound: str) -> None:
+    levels = (8, 5)
+    fsq = FSQ(FSQConfig(levels=levels, vocab_size=30, bound=bound), **SHAPE)
+    digits = torch.cartesian_prod(*(torch.arange(level) for level in levels))
+    low, high, width = fsq.targets(digits, 0.3)
+    assert (low < high).all()
+    assert (width.amax(0) / width.amin(0) < 5).all()  # misses are counted in these widths
+
+
 def test_vq_follows_its_latents_and_revives_unused_codes() -> None:
     torch.manual_seed(0)
     vq = VQ(VQConfig(codebook_size=64, vocab_size=32, revive_after=5), **SHAPE)
@@ -160,6 +170,18 @@ def test_vq_separates_latents_that_share_a_code() -> None:
 def test_vq_says_how_many_latents_still_share_when_codes_run_out() -> None:
     vq = VQ(VQConfig(codebook_size=8, vocab_size=4), **SHAPE).eval()
     assert vq.separate(torch.randn(40, 16)) >= 32
+
+
+@pytest.mark.parametrize("at_once", [1, 7 * 64, 1 << 20])
+def test_vq_takes_the_nearest_code_however_the_search_is_cut(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tokframe_autoencoder.network.vq._AT_ONCE", at_once)
+    torch.manual_seed(0)
+    vq = VQ(VQConfig(codebook_size=64, vocab_size=32), **SHAPE).eval()
+    latents = torch.randn(50, 16)
+    points = vq.project_in(latents)
+    distances = (points[:, None].double() - vq.codebook[None].double()).square().sum(2)
+    assert torch.equal(vq(latents).indices, distances.argmin(1))
+    assert len(vq(latents[:0]).indices) == 0
 
 
 def test_vq_in_evaluation_mode_changes_nothing() -> None:

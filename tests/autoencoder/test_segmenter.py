@@ -38,7 +38,7 @@ def plain(pieces: list[bytes], costs: list[int] | None = None, block: int = 4096
 
 
 def brute_force(unit: bytes, pieces: list[bytes]) -> list[bytes]:
-    """All paths of the fewest pieces; the one with the longest piece first, and so on."""
+    """All paths of the fewest pieces; the one with the longest piece last, and so on."""
     known = set(pieces)
     paths: list[list[bytes]] = [[]]
     while not any(sum(map(len, path)) == len(unit) for path in paths):
@@ -50,7 +50,7 @@ def brute_force(unit: bytes, pieces: list[bytes]) -> list[bytes]:
             if unit[at:end] in known
         ]
     whole = [path for path in paths if sum(map(len, path)) == len(unit)]
-    return max(whole, key=lambda path: [len(piece) for piece in path])
+    return max(whole, key=lambda path: [len(piece) for piece in reversed(path)])
 
 
 @pytest.fixture
@@ -119,10 +119,10 @@ def test_the_reference_finds_what_trying_every_path_finds(learned: list[bytes], 
     assert [pieces[i - 4] for i in plain(pieces).encode(text)] == expected
 
 
-def test_of_equal_paths_the_longest_first_segment_wins(make: type[Segmenter]) -> None:
+def test_of_equal_paths_the_longest_last_segment_wins(make: type[Segmenter]) -> None:
     pieces = [*BYTES, b"ab", b"bc", b"abc", b"bcd"]
     found = make(pieces, range(260)).encode(b"abcd")
-    assert [pieces[i] for i in found] == [b"abc", b"d"]
+    assert [pieces[i] for i in found] == [b"a", b"bcd"]
 
 
 def test_costs_decide_before_the_number_of_tokens(make: type[Segmenter]) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tokframe.results import Check
     from tokframe.training import TrainJob
     from tokframe_autoencoder.network.autoencoder import Autoencoder
+    from tokframe_autoencoder.network.inference import NeuralPath
     from tokframe_autoencoder.parts import Parts
 
 __all__ = ["AutoencoderTokenizer"]
@@ -51,12 +52,18 @@ class AutoencoderTokenizer(ITokenizer):
         self._components = components
         self._groups: Mapping[str, Any] = weights or {}
         self._files = dict(files or {})
-        self._segmenter = Segmenter.from_packed(
-            codebook.blob,
-            codebook.offsets,
-            np.arange(FIRST_BYTE, codebook.vocab_size, dtype=np.int32),
-            block=self._block(config),
-        )
+        block = self._block(config)
+        try:
+            self._segmenter = Segmenter.from_packed(
+                codebook.blob,
+                codebook.offsets,
+                np.arange(FIRST_BYTE, codebook.vocab_size, dtype=np.int32),
+                block=block,
+            )
+        except ValueError as error:  # a segment twice, too long, or with a newline inside
+            raise ArtifactCorruptError(
+                f"codebook.safetensors holds segments that cannot be searched: {error}", file="codebook.safetensors"
+            ) from error
         self._network: Autoencoder | None = None
         self._lock = threading.Lock()
 
@@ -77,7 +84,7 @@ class AutoencoderTokenizer(ITokenizer):
         return self.codebook.token_bytes(self.check_token(token))
 
     def encode_raw(self, data: bytes) -> IntArray:
-        """Return the ids of any bytes: the path of fewest tokens, the longest segment first among equals."""
+        """Return the ids of any bytes: the path of fewest tokens, the longest segment last among equals."""
         return self._segmenter.encode(data)
 
     def encode_raw_list(self, data: bytes) -> list[int]:
@@ -161,6 +168,17 @@ class AutoencoderTokenizer(ITokenizer):
                 self._network = network.eval()
             return self._network
 
+    def neural_path(self, cache: int = 65536) -> NeuralPath:
+        """Return the network laid out for use: `codes` of segments and `segments` of codes, codes cached.
+
+        Each call makes one, with a cache of its own of at most `cache` segments (0: none). Ids are made without it.
+        Raises: as `network`; ValueError for a negative `cache`.
+        """
+        network = self.network()  # first, for its error where torch is missing
+        from tokframe_autoencoder.network.inference import NeuralPath
+
+        return NeuralPath(network, cache=cache)
+
     def codes(self, ids: IntArray | None = None) -> Any:
         """Return the int64 codes of ids (all by default); -1 where an id has none."""
         codes = self.codebook.codes
@@ -200,7 +218,8 @@ class AutoencoderTokenizer(ITokenizer):
 
     @staticmethod
     def _block(config: Mapping[str, Any]) -> int:
-        block = config.get("selection", {}).get("block", 4096)
+        section = config.get("selection", {})
+        block = section.get("block", 4096) if isinstance(section, Mapping) else section
         if isinstance(block, bool) or not isinstance(block, int) or not 64 <= block <= 1 << 20:
             raise ArtifactCorruptError(f"config.json has selection.block {block!r}; 64 to 1048576", file="config.json")
         return block

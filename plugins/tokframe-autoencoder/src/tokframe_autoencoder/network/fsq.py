@@ -16,9 +16,9 @@ from torch.nn import functional
 from tokframe.results import Quantized
 from tokframe_autoencoder.network.config import FSQConfig
 
-__all__ = ["FSQ", "bins_of"]
+__all__ = ["FSQ", "SIGMOID_SLOPE", "bins_of"]
 
-_SLOPE = 1.6  # sigmoid(1.6 x) is close to the normal distribution function: unit normal inputs fill bins evenly
+SIGMOID_SLOPE = 1.6  # sigmoid(1.6 x) is close to the normal distribution function: unit normal inputs fill bins evenly
 _EPS = 1e-3
 
 
@@ -93,8 +93,10 @@ class FSQ(nn.Module):
         """
         low = preactivation_of(digits + margin, self.shape, self.bound)
         high = preactivation_of(digits + 1 - margin, self.shape, self.bound)
-        width = preactivation_of(digits + 0.75, self.shape, self.bound) - preactivation_of(
-            digits + 0.25, self.shape, self.bound
+        # The tanh bound cuts the outermost bins in half: they are measured by their neighbours, which lie within reach.
+        inner = torch.minimum(digits.clamp(min=1), self.levels - 2).clamp(min=0) if self.bound == "tanh" else digits
+        width = preactivation_of(inner + 0.75, self.shape, self.bound) - preactivation_of(
+            inner + 0.25, self.shape, self.bound
         )
         low = torch.where(digits == 0, torch.full_like(low, -_LIMIT), low)
         high = torch.where(digits == self.levels - 1, torch.full_like(high, _LIMIT), high)
@@ -146,7 +148,7 @@ def bins_of(preactivations: Tensor, levels: Sequence[int], bound: str) -> Tensor
     x = preactivations.float()
     count = torch.tensor(levels, dtype=torch.float32, device=x.device)
     if bound == "sigmoid":
-        return torch.sigmoid(_SLOPE * x) * count
+        return torch.sigmoid(SIGMOID_SLOPE * x) * count
     half, offset, shift = _reference(levels, x.device)
     # round(b) + level // 2 is the digit: half a bin is added so that flooring does the rounding.
     return torch.tanh(x + shift) * half - offset + (count // 2) + 0.5
@@ -156,7 +158,7 @@ def preactivation_of(bins: Tensor, levels: Sequence[int], bound: str) -> Tensor:
     """Return the inverse of `bins_of`, kept finite at the ends."""
     count = torch.tensor(levels, dtype=torch.float32, device=bins.device)
     if bound == "sigmoid":
-        return torch.logit((bins / count).clamp(1e-4, 1 - 1e-4)) / _SLOPE
+        return torch.logit((bins / count).clamp(1e-4, 1 - 1e-4)) / SIGMOID_SLOPE
     half, offset, shift = _reference(levels, bins.device)
     scaled = (bins - 0.5 - (count // 2) + offset) / half
     return torch.atanh(scaled.clamp(-1 + 1e-4, 1 - 1e-4)) - shift

@@ -1,9 +1,9 @@
-/* The search over the vocabulary, compiled: an automaton over reversed segments, and the fewest-tokens path.
+/* The search over the vocabulary, compiled: an automaton over the segments, and the fewest-tokens path.
  *
- * The text is read backwards by an Aho-Corasick automaton of the reversed segments, so one state per byte tells which
- * segments START there (a 16-bit mask of lengths).  A state depends on at most 16 bytes, hence several stretches of
- * one text are walked in lockstep after a warm-up of 15 bytes, without a branch to mispredict.  The path is a backward
- * minimum over a window of 16 costs; among equal paths the longest segment wins at each position from the left.
+ * The text is read by an Aho-Corasick automaton of the segments, so one state per byte tells which segments END there
+ * (a 16-bit mask of lengths).  A state depends on at most 16 bytes, hence several stretches of one text are walked in
+ * lockstep after a warm-up of 15 bytes, without a branch to mispredict.  The path is a forward minimum over a window
+ * of 16 costs; among equal paths the longest segment wins at each position from the right, as in unigram models.
  * No segment holds a newline before another byte, so lines separate by themselves; only cuts of overlong lines are
  * enforced.  Plain C11; vector code is chosen at run time.  The oracle is reference.py.
  */
@@ -69,7 +69,7 @@ typedef struct {
     PyObject_HEAD
     uint64_t *slots;     /* per slot: packed */
     uint32_t *list;      /* per slot: where its run in `lists` starts */
-    uint16_t *mask;      /* per slot: bit l-1 set where a segment of length l starts */
+    uint16_t *mask;      /* per slot: bit l-1 set where a segment of length l ends */
     uint32_t *lists;     /* piece numbers by increasing length, one run per terminal slot */
     uint32_t *order;     /* slots in breadth-first order (fail before user) */
     uint32_t *terminal;  /* per entry of order: piece number + 1, or 0 */
@@ -328,9 +328,9 @@ static size_t unit_end(const uint8_t *d, size_t pos, size_t n, size_t block, int
 typedef struct {
     uint32_t *state;  /* per byte: slot */
     uint16_t *mask;   /* per byte: lengths that may be used */
-    uint8_t *length;  /* per byte: length of the best segment that starts here */
-    int32_t *back;    /* per byte and the end: cost to the end; for general costs and measures */
-    int32_t *ahead;   /* per byte and the end: cost from the start; for measures */
+    uint8_t *length;  /* per byte: length of the best segment that ends here */
+    int32_t *ahead;   /* per byte and the end: cost from the start; for general costs and measures */
+    int32_t *back;    /* per byte and the end: cost to the end; for measures */
     uint32_t *cuts;
     size_t cut_count, half; /* half: where a unit begins near the middle of the chunk */
 } Scratch;
@@ -349,10 +349,10 @@ static int make_scratch(Scratch *w, size_t block, size_t n, int measures)
     w->mask = malloc((size + 1) * sizeof(uint16_t));
     w->length = malloc(size + 1);
     w->cuts = malloc((CHUNK / (block - 3) + 2) * sizeof(uint32_t));
-    if (measures & 1) w->back = malloc((size + 1) * sizeof(int32_t));
-    if (measures & 2) w->ahead = malloc((size + 1) * sizeof(int32_t));
-    if (!w->state || !w->mask || !w->length || !w->cuts || ((measures & 1) && !w->back) ||
-        ((measures & 2) && !w->ahead)) {
+    if (measures & 1) w->ahead = malloc((size + 1) * sizeof(int32_t));
+    if (measures & 2) w->back = malloc((size + 1) * sizeof(int32_t));
+    if (!w->state || !w->mask || !w->length || !w->cuts || ((measures & 1) && !w->ahead) ||
+        ((measures & 2) && !w->back)) {
         free_scratch(w);
         return -1;
     }
@@ -384,31 +384,31 @@ static size_t next_chunk(Scratch *w, const uint8_t *d, size_t pos, size_t n, siz
         uint32_t hit_ = LABEL(slots[next_]) == byte_;                 \
         s = hit_ ? next_ : FAIL(here_);                               \
         state[p] = s;                                                 \
-        p -= (ptrdiff_t)hit_;                                         \
+        p += (ptrdiff_t)hit_;                                         \
     } while (0)
 
 static void walk(const Index *x, const uint8_t *d, size_t n, uint32_t *state)
 {
     const uint64_t *slots = x->slots;
-    ptrdiff_t first[LANES], p[LANES];
+    ptrdiff_t last[LANES], p[LANES];
     uint32_t s[LANES];
     size_t stretch = n / LANES, lanes = stretch < 64 ? 1 : LANES;
     for (size_t k = 0; k < lanes; k++) {
         size_t end = k + 1 == lanes ? n : (k + 1) * stretch;
-        first[k] = (ptrdiff_t)(k * stretch);
-        p[k] = (ptrdiff_t)end - 1;
+        size_t begin = k * stretch;
+        last[k] = (ptrdiff_t)end;
+        p[k] = (ptrdiff_t)begin;
         s[k] = 0;
-        size_t warm = end + LONGEST - 1 < n ? end + LONGEST - 1 : n;
-        for (size_t i = warm; i > end;) {
-            uint32_t next = BASE(slots[s[k]]) ^ d[i - 1];
-            if (LABEL(slots[next]) == d[i - 1]) { s[k] = next; i--; }
+        for (size_t i = begin < LONGEST ? 0 : begin - (LONGEST - 1); i < begin;) {
+            uint32_t next = BASE(slots[s[k]]) ^ d[i];
+            if (LABEL(slots[next]) == d[i]) { s[k] = next; i++; }
             else s[k] = FAIL(slots[s[k]]);
         }
     }
     while (lanes == LANES) {
-        ptrdiff_t rounds = p[0] - first[0] + 1;
+        ptrdiff_t rounds = last[0] - p[0];
         for (size_t k = 1; k < LANES; k++)
-            if (p[k] - first[k] + 1 < rounds) rounds = p[k] - first[k] + 1;
+            if (last[k] - p[k] < rounds) rounds = last[k] - p[k];
         if (rounds < 4) break;
         uint32_t s0 = s[0], s1 = s[1], s2 = s[2], s3 = s[3], s4 = s[4], s5 = s[5], s6 = s[6], s7 = s[7];
         ptrdiff_t p0 = p[0], p1 = p[1], p2 = p[2], p3 = p[3], p4 = p[4], p5 = p[5], p6 = p[6], p7 = p[7];
@@ -422,7 +422,7 @@ static void walk(const Index *x, const uint8_t *d, size_t n, uint32_t *state)
     for (size_t k = 0; k < lanes; k++) {
         uint32_t sk = s[k];
         ptrdiff_t pk = p[k];
-        while (pk >= first[k]) STEP(sk, pk);
+        while (pk < last[k]) STEP(sk, pk);
     }
 }
 
@@ -432,29 +432,29 @@ static void find_masks(const Index *x, Scratch *w, const uint8_t *d, size_t n)
     for (size_t i = 0; i < n; i++) w->mask[i] = x->mask[w->state[i]];
     for (size_t c = 0; c < w->cut_count; c++) { /* nothing crosses a cut */
         size_t cut = w->cuts[c];
-        for (size_t left = 1; left < LONGEST && left <= cut; left++)
-            w->mask[cut - left] &= (uint16_t)((1u << left) - 1);
+        for (size_t right = 0; right < LONGEST - 1 && cut + right < n; right++)
+            w->mask[cut + right] &= (uint16_t)((2u << right) - 1);
     }
 }
 
 /* ------------------------------------------------------------------ the cheapest path */
 
-/* Any costs: back[i] = min over lengths l of cost + back[i + l]; the longest of equals. */
+/* Any costs: ahead[i] = min over lengths l of cost + ahead[i - l]; the longest of equals. */
 static void path_any(const Index *x, Scratch *w, size_t n)
 {
-    int32_t *back = w->back;
-    back[n] = 0;
-    for (size_t i = n; i-- > 0;) {
+    int32_t *ahead = w->ahead;
+    ahead[0] = 0;
+    for (size_t i = 0; i < n; i++) {
         uint32_t allowed = w->mask[i], best_length = 0, full = x->mask[w->state[i]];
         const uint32_t *list = x->lists + x->list[w->state[i]];
         int32_t best = INT32_MAX;
         for (; allowed; allowed &= allowed - 1) {
             uint32_t l = TRAILING(allowed);
-            int32_t cost = back[i + l + 1];
+            int32_t cost = ahead[i - l];
             cost += x->costs ? x->costs[list[POPCOUNT(full & ((1u << l) - 1))]] : 1;
             if (cost <= best) { best = cost; best_length = l + 1; }
         }
-        back[i] = best;
+        ahead[i + 1] = best;
         w->length[i] = (uint8_t)best_length;
     }
 }
@@ -462,13 +462,13 @@ static void path_any(const Index *x, Scratch *w, size_t n)
 /* Unit costs need only the last 16 of them, and only relative to each other. */
 static void path_plain(const uint16_t *mask, uint8_t *length, size_t n)
 {
-    int32_t window[LONGEST] = {0}; /* cost at i, at i & 15 */
-    for (size_t i = n; i-- > 0;) {
+    int32_t window[LONGEST] = {0}; /* cost of all up to byte i, at i & 15 */
+    for (size_t i = 0; i < n; i++) {
         uint32_t allowed = mask[i], best_length = 0;
         int32_t best = INT32_MAX;
         for (; allowed; allowed &= allowed - 1) {
             uint32_t l = TRAILING(allowed) + 1;
-            int32_t cost = window[(i + l) & 15];
+            int32_t cost = window[(i - l) & 15];
             if (cost <= best) { best = cost; best_length = l; }
         }
         window[i & 15] = best + 1;
@@ -477,7 +477,7 @@ static void path_plain(const uint16_t *mask, uint8_t *length, size_t n)
 }
 
 #if HAVE_SSE41
-/* The window is a register of 16 bytes, lane l-1 = cost at i + l.  Costs of neighbours differ by at most 32, so bytes
+/* The window is a register of 16 bytes, lane l-1 = cost at i - l.  Costs of neighbours differ by at most 32, so bytes
  * suffice when they are brought back to a middle value every 64 steps. */
 #define PATH_STEP(window, i)                                                                     \
     do {                                                                                         \
@@ -495,24 +495,24 @@ __attribute__((target("sse4.1"))) static void path_sse41(const uint16_t *mask, u
     const __m128i bits = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
     const __m128i zero = _mm_setzero_si128(), one = _mm_set1_epi8(1), middle = _mm_set1_epi8(64);
     __m128i low = middle, high = middle;
-    size_t i = half, j = n;
+    size_t i = 0, j = half;
 #define REBASE(window) window = _mm_add_epi8(_mm_sub_epi8(window, _mm_shuffle_epi8(window, zero)), middle)
-    while (i >= 64 && j >= half + 64) {
+    while (i + 64 <= half && j + 64 <= n) {
         for (int k = 0; k < 64; k++) {
-            i--;
-            j--;
             PATH_STEP(low, i);
             PATH_STEP(high, j);
+            i++;
+            j++;
         }
         REBASE(low);
         REBASE(high);
     }
-    while (j > half) {
-        for (size_t stop = j > half + 64 ? j - 64 : half; j > stop;) { j--; PATH_STEP(high, j); }
+    while (j < n) {
+        for (size_t stop = j + 64 < n ? j + 64 : n; j < stop; j++) PATH_STEP(high, j);
         REBASE(high);
     }
-    while (i) {
-        for (size_t stop = i > 64 ? i - 64 : 0; i > stop;) { i--; PATH_STEP(low, i); }
+    while (i < half) {
+        for (size_t stop = i + 64 < half ? i + 64 : half; i < stop; i++) PATH_STEP(low, i);
         REBASE(low);
     }
 #undef REBASE
@@ -526,11 +526,10 @@ static void path_neon(const uint16_t *mask, uint8_t *length, size_t n)
     static const uint8_t number_of[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
     const uint8x16_t bits = vld1q_u8(bit_of), numbers = vld1q_u8(number_of);
     uint8x16_t window = vdupq_n_u8(64);
-    size_t i = n;
-    while (i) {
-        size_t stop = i > 64 ? i - 64 : 0;
-        while (i > stop) {
-            i--;
+    size_t i = 0;
+    while (i < n) {
+        size_t stop = i + 64 < n ? i + 64 : n;
+        for (; i < stop; i++) {
             uint8x16_t m = vcombine_u8(vdup_n_u8((uint8_t)mask[i]), vdup_n_u8((uint8_t)(mask[i] >> 8)));
             uint8x16_t v = vornq_u8(window, vtstq_u8(m, bits));
             uint8x16_t r = vdupq_n_u8(vminvq_u8(v));
@@ -544,7 +543,7 @@ static void path_neon(const uint16_t *mask, uint8_t *length, size_t n)
 
 static void find_path(const Index *x, Scratch *w, size_t n)
 {
-    if (x->costs || w->back) { path_any(x, w, n); return; }
+    if (x->costs || w->ahead) { path_any(x, w, n); return; }
 #if HAVE_SSE41
     if (__builtin_cpu_supports("sse4.1")) { path_sse41(w->mask, w->length, w->half, n); return; }
 #elif HAVE_NEON
@@ -554,6 +553,7 @@ static void find_path(const Index *x, Scratch *w, size_t n)
     path_plain(w->mask, w->length, n);
 }
 
+/* The segment of a length that ends with byte i. */
 static inline uint32_t piece_at(const Index *x, const Scratch *w, size_t i, uint32_t length)
 {
     uint32_t s = w->state[i];
@@ -563,35 +563,36 @@ static inline uint32_t piece_at(const Index *x, const Scratch *w, size_t i, uint
 /* ------------------------------------------------------------------ measures for pruning */
 
 /* Adds, for one chunk, to each segment: uses on the best path, and what the text would cost more without this one
- * use (every path covers the byte at i, so the best path that avoids the edge i -> i + l is a minimum over the
+ * use (every path covers the segment's last byte, so the best path that avoids the segment is a minimum over the
  * edges that cover that byte). */
 static void measure(const Index *x, Scratch *w, size_t n, int64_t *use, int64_t *loss)
 {
     int32_t *back = w->back, *ahead = w->ahead;
-    for (size_t i = 0; i <= n; i++) ahead[i] = INT32_MAX / 2;
-    ahead[0] = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) back[i] = INT32_MAX / 2;
+    back[n] = 0;
+    for (size_t i = n; i-- > 0;) {
         uint32_t full = x->mask[w->state[i]], allowed = w->mask[i];
         const uint32_t *list = x->lists + x->list[w->state[i]];
         for (; allowed; allowed &= allowed - 1) {
             uint32_t l = TRAILING(allowed);
-            int32_t cost = ahead[i] + (x->costs ? x->costs[list[POPCOUNT(full & ((1u << l) - 1))]] : 1);
-            if (cost < ahead[i + l + 1]) ahead[i + l + 1] = cost;
+            int32_t cost = back[i + 1] + (x->costs ? x->costs[list[POPCOUNT(full & ((1u << l) - 1))]] : 1);
+            if (cost < back[i - l]) back[i - l] = cost;
         }
     }
-    int32_t total = back[0];
-    for (size_t i = 0; i < n; i += w->length[i]) {
-        uint32_t mine = w->length[i], piece = piece_at(x, w, i, mine);
+    int32_t total = ahead[n];
+    for (size_t i = n; i > 0; i -= w->length[i - 1]) {
+        size_t byte = i - 1;
+        uint32_t mine = w->length[byte], piece = piece_at(x, w, byte, mine);
         use[piece]++;
         if (mine == 1) continue;
         int32_t other = INT32_MAX;
-        for (size_t u = i < LONGEST - 1 ? 0 : i - (LONGEST - 1); u <= i; u++) {
-            uint32_t allowed = w->mask[u] >> (i - u) << (i - u), full = x->mask[w->state[u]];
+        for (size_t u = byte; u < n && u < byte + LONGEST; u++) {
+            uint32_t allowed = w->mask[u] >> (u - byte) << (u - byte), full = x->mask[w->state[u]];
             const uint32_t *list = x->lists + x->list[w->state[u]];
-            if (u == i) allowed &= ~(1u << (mine - 1));
+            if (u == byte) allowed &= ~(1u << (mine - 1));
             for (; allowed; allowed &= allowed - 1) {
                 uint32_t l = TRAILING(allowed);
-                int32_t cost = ahead[u] + back[u + l + 1];
+                int32_t cost = ahead[u - l] + back[u + 1];
                 cost += x->costs ? x->costs[list[POPCOUNT(full & ((1u << l) - 1))]] : 1;
                 if (cost < other) other = cost;
             }
@@ -705,7 +706,7 @@ static PyObject *Index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
             goto done;
         }
         uint64_t half[2] = {0, 0};
-        for (int64_t j = to - 1, k = 0; j >= from; j--, k++) {
+        for (int64_t j = from, k = 0; j < to; j++, k++) {
             half[k >> 3] |= (uint64_t)text[j] << (56 - 8 * (k & 7));
             if (text[j] == '\n' && j + 1 < to && text[j + 1] != '\n') {
                 PyErr_Format(PyExc_ValueError, "segment %zd has a byte after a newline", i);
@@ -755,13 +756,16 @@ static int encode(const Index *x, const uint8_t *d, size_t n, Ids *out)
             out->items = items;
             out->capacity = capacity;
         }
-        int32_t *write = out->items + out->count;
-        for (size_t i = 0; i < m;) {
-            uint32_t length = w.length[i];
-            *write++ = (int32_t)piece_at(x, &w, i, length);
-            i += length;
+        /* The path is known from its end: it is written to the end of the room made for it, then moved up. */
+        int32_t *first = out->items + out->count, *write = first + m;
+        for (size_t i = m; i > 0;) {
+            uint32_t length = w.length[i - 1];
+            *--write = (int32_t)piece_at(x, &w, i - 1, length);
+            i -= length;
         }
-        out->count = (size_t)(write - out->items);
+        size_t found = (size_t)(first + m - write);
+        memmove(first, write, found * sizeof(int32_t));
+        out->count += found;
         pos = end;
     }
     rc = 0;
@@ -837,7 +841,7 @@ static PyObject *Index_count(Index *x, PyObject *object)
             size_t end = next_chunk(&w, d, pos, n, (size_t)x->block);
             find_masks(x, &w, d + pos, end - pos);
             find_path(x, &w, end - pos);
-            for (size_t i = 0; i < end - pos; i += w.length[i]) total++;
+            for (size_t i = end - pos; i > 0; i -= w.length[i - 1]) total++;
             pos = end;
         }
         free_scratch(&w);
@@ -873,8 +877,8 @@ static PyObject *Index_measure(Index *x, PyObject *args)
             find_path(x, &w, m);
             if (full) measure(x, &w, m, counts, loss.view.buf);
             else
-                for (size_t i = 0; i < m; i += w.length[i]) counts[piece_at(x, &w, i, w.length[i])]++;
-            for (size_t i = 0; i < m; i += w.length[i]) total++;
+                for (size_t i = m; i > 0; i -= w.length[i - 1]) counts[piece_at(x, &w, i - 1, w.length[i - 1])]++;
+            for (size_t i = m; i > 0; i -= w.length[i - 1]) total++;
             pos = end;
         }
         free_scratch(&w);
@@ -978,7 +982,11 @@ static PyObject *decode(PyObject *Py_UNUSED(module), PyObject *args)
     }
     Py_END_ALLOW_THREADS
     if (bad >= 0) {
-        PyErr_SetObject(PyExc_IndexError, PyLong_FromSsize_t(bad));
+        PyObject *place = PyLong_FromSsize_t(bad);
+        if (place) {
+            PyErr_SetObject(PyExc_IndexError, place);
+            Py_DECREF(place);
+        }
         goto done;
     }
     result = spell(&blob, at, id, n, size);

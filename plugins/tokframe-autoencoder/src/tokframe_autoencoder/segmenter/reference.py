@@ -79,21 +79,22 @@ class Index:
         return found
 
     def _path(self, unit: bytes) -> tuple[list[int], list[list[tuple[int, int]]], list[int]]:
-        """Best path of a unit as segment numbers, with all edges and the cost from each byte to the end."""
+        """Best path of a unit as segment numbers, with all edges and the cost from the start to each byte."""
         size = len(unit)
         edges = [self._edges(unit, start) for start in range(size)]
-        back = [0] * (size + 1)
-        choice = [(0, 0)] * size
-        for start in range(size - 1, -1, -1):
-            costs = [self._costs[number] + back[end] for end, number in edges[start]]
-            back[start] = min(costs)
-            best = max(i for i, cost in enumerate(costs) if cost == back[start])  # the longest of equals
-            choice[start] = edges[start][best]
-        path, at = [], 0
-        while at < size:
+        ahead = [0] + [1 << 30] * size
+        choice = [(0, 0)] * (size + 1)
+        for start, found in enumerate(edges):
+            for end, number in found:
+                cost = ahead[start] + self._costs[number]
+                if cost < ahead[end]:  # the first of equals is the longest
+                    ahead[end], choice[end] = cost, (start, number)
+        path, at = [], size
+        while at:
             at, number = choice[at]
             path.append(number)
-        return path, edges, back
+        path.reverse()
+        return path, edges, ahead
 
     def _numbers_of(self, data: Any) -> list[int]:
         return [number for unit in units(bytes(data), self._block) for number in self._path(unit)[0]]
@@ -114,13 +115,11 @@ class Index:
         """Add uses of each segment, and what the text would cost more without each use; return the tokens."""
         total = 0
         for unit in units(bytes(data), self._block):
-            path, edges, back = self._path(unit)
+            path, edges, ahead = self._path(unit)
             total += len(path)
-            ahead = [1 << 30] * (len(unit) + 1)
-            ahead[0] = 0
-            for start, found in enumerate(edges):
-                for end, number in found:
-                    ahead[end] = min(ahead[end], ahead[start] + self._costs[number])
+            back = [1 << 30] * len(unit) + [0]
+            for start in range(len(unit) - 1, -1, -1):
+                back[start] = min(self._costs[number] + back[end] for end, number in edges[start])
             at = 0
             for number in path:
                 use[number] += 1
@@ -131,7 +130,7 @@ class Index:
                         for end, other in edges[start]
                         if end > at and (start, other) != (at, number)
                     )
-                    loss[number] += min(others) - back[0]
+                    loss[number] += min(others) - ahead[-1]
                 at += len(self._pieces[number])
         return total
 

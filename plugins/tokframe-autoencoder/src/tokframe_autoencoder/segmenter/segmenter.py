@@ -2,7 +2,7 @@
 
 The rules are part of an artifact's meaning: text is cut into lines (with the newlines that end them) and lines
 longer than a block into blocks; each is covered by the segments of the smallest total cost; of equal paths the
-one whose next segment is longest, at each position from the left.
+one whose last segment is longest, at each position from the right: the rule of unigram models.
 """
 
 from __future__ import annotations

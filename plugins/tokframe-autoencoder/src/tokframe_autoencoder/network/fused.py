@@ -1,0 +1,121 @@
+"""FSQ for inference: latents to codes and codes to latents in few passes over memory. Training uses `fsq`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tokframe_autoencoder.network.fsq import FSQ, SIGMOID_SLOPE, bins_of
+
+__all__ = ["FusedFSQ"]
+
+#: Whole numbers up to here are exact in fp32, whatever the order in which they are summed.
+_EXACT = 1 << 24
+
+
+class FusedFSQ:
+    """The kernel of one trained FSQ, fixed when it is made: later changes of the weights do not reach it."""
+
+    @torch.no_grad()
+    def __init__(self, quantizer: FSQ) -> None:
+        self.shape = quantizer.shape
+        self.codebook_size = quantizer.codebook_size
+        self._bound = quantizer.bound
+        self._temperature = quantizer.temperature
+        self._weight = quantizer.project_in.weight.detach().float().clone()
+        self._bias = quantizer.project_in.bias.detach().float().clone()
+        device = self._weight.device
+        self._count = torch.tensor(self.shape, dtype=torch.float32, device=device)
+        self._last = self._count - 1
+        self._inner_first, self._inner_last = torch.full_like(self._last, 0.5), self._last + 0.5
+        kind = torch.float32 if self.codebook_size <= _EXACT else torch.int64
+        self._basis = quantizer.basis.to(kind)
+        self._build_table(quantizer)
+
+    @torch.inference_mode()
+    def codes(self, latents: Tensor) -> Tensor:
+        """(batch, d_latent) -> (batch,) int64: exactly what the quantizer gives."""
+        return self._index(self._bins(latents))
+
+    @torch.inference_mode()
+    def codes_and_margins(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, d_latent) -> codes and how near the nearest border is, 0 to 0.5 bins, each (batch,)."""
+        bins = self._bins(latents)
+        inner = torch.clamp(bins, self._inner_first, self._inner_last)  # beyond the outermost bins is no border
+        margins = inner.sub_(inner.round()).abs_().amin(-1)
+        return self._index(bins), margins
+
+    @torch.inference_mode()
+    def latents(self, codes: Tensor) -> Tensor:
+        """(batch,) int64 -> (batch, d_latent): the quantizer's up to rounding error of the sum."""
+        # A group's row is found from the code alone, as the digits before and after it do not matter.
+        rows = (codes[:, None] // self._divisors) % self._moduli
+        rows = rows * self._factors + (codes[:, None] // self._divisors_b) % self._moduli_b
+        rows += self._starts
+        return functional.embedding_bag(rows, self._table, mode="sum")
+
+    def _bins(self, latents: Tensor) -> Tensor:
+        with torch.autocast(latents.device.type, enabled=False):
+            x = functional.linear(latents.float(), self._weight, self._bias)
+            if self._temperature != 1.0:
+                x.div_(self._temperature)
+            if self._bound == "sigmoid":
+                return x.mul_(SIGMOID_SLOPE).sigmoid_().mul_(self._count)
+            return bins_of(x, self.shape, self._bound)
+
+    def _index(self, bins: Tensor) -> Tensor:
+        # No number means digit 0, as it does where the plain form makes integers of it.
+        digits = bins.floor_().nan_to_num_(nan=0.0).clamp_(min=0).minimum(self._last)
+        if self._basis.dtype == torch.float32:
+            return (digits @ self._basis).long()
+        return (digits.long() * self._basis).sum(-1)
+
+    def _build_table(self, quantizer: FSQ) -> None:
+        """Fold projection, digit and pair vectors into one table: a row for each pair of digits, all rows summed."""
+        dims = len(self.shape)
+        basis = [math.prod(self.shape[:i]) for i in range(dims)]
+        # A quantizer of one dimension pairs its digit with a second one that is always 0.
+        pairs = list(itertools.combinations(range(dims), 2)) or [(0, 0)]
+        levels = [(self.shape[a], self.shape[b] if a != b else 1) for a, b in pairs]
+        embeddings: list[Any] = list(quantizer.embeddings)
+        single = self._single_rows(quantizer, embeddings)
+        paired = next((e.weight.detach().float() for e in embeddings if e.chosen.shape[1] == 2), None)
+        parts, starts, start = [], [], 0
+        seen: set[int] = set()
+        for (a, b), (n, m) in zip(pairs, levels, strict=True):
+            # Ordered as first digit * m + second; the trained table has the first digit fastest.
+            part = torch.zeros(n, m, single[0].shape[1], device=self._weight.device)
+            if paired is not None:
+                part += paired[start : start + n * m].view(m, n, -1).transpose(0, 1)
+            for dim, rows in ((a, single[a][:, None]), (b, single[b][None])):
+                if dim not in seen:
+                    seen.add(dim)
+                    part += rows
+            starts.append(start)
+            start += n * m
+            parts.append(part.reshape(n * m, -1))
+        parts[0] += quantizer.project_out.bias.detach().float()
+        self._table = torch.cat(parts)
+        whole: dict[str, Any] = {"dtype": torch.int64, "device": self._weight.device}
+        self._divisors = torch.tensor([basis[a] for a, _ in pairs], **whole)
+        self._divisors_b = torch.tensor([basis[b] for _, b in pairs], **whole)
+        self._moduli = torch.tensor([n for n, _ in levels], **whole)
+        self._moduli_b = self._factors = torch.tensor([m for _, m in levels], **whole)
+        self._starts = torch.tensor(starts, **whole)
+
+    def _single_rows(self, quantizer: FSQ, embeddings: list[Any]) -> list[Tensor]:
+        """Return, for each dimension, what each of its digits adds to the latent alone: (level, d_latent)."""
+        weight = quantizer.project_out.weight.detach().float()
+        digits = next((e.weight.detach().float() for e in embeddings if e.chosen.shape[1] == 1), None)
+        found, start = [], 0
+        for dim, level in enumerate(self.shape):
+            values = (torch.arange(level, device=weight.device) + 0.5) / level * 2 - 1
+            rows = values[:, None] * weight[:, dim]
+            found.append(rows if digits is None else rows + digits[start : start + level])
+            start += level
+        return found

@@ -1,0 +1,57 @@
+"""The learned tokenizer, its parts and its distribution keep the contracts that any plugin's must."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+import tokframe
+from tokframe.testing import DecoderContract, EncoderContract, PluginContract, QuantizerContract, TokenizerContract
+
+
+class TestTrained(TokenizerContract):
+    name = "autoencoder-fsq"
+    max_examples = 50
+
+    @pytest.fixture
+    def tokenizer(self, small):
+        return small
+
+
+class TestShipped(TokenizerContract):
+    name = "autoencoder-fsq"
+    max_examples = 50
+
+    def make(self):
+        return tokframe.load("autoencoder-fsq")
+
+
+class TestConv(EncoderContract):
+    name = "conv"
+    config: ClassVar = {"d_char": 8, "d_latent": 32, "conv_channels": [16], "kernel_sizes": [3], "strides": [2]}
+
+
+class TestFSQ(QuantizerContract):
+    name = "fsq"
+    config: ClassVar = {"levels": [7, 5, 4], "vocab_size": 100, "bound": "tanh", "temperature": 0.5}
+
+
+class TestVQ(QuantizerContract):
+    name = "vq"
+    config: ClassVar = {"codebook_size": 300, "vocab_size": 280, "d_code": 8}
+
+
+class TestDeconv(DecoderContract):
+    name = "deconv"
+    config: ClassVar = {
+        "d_latent": 32,
+        "deconv_channels": [16, 8],
+        "kernel_sizes": [3, 3],
+        "strides": [2, 1],
+        "hidden_width": 64,
+    }
+
+
+class TestDistribution(PluginContract):
+    distribution = "tokframe-autoencoder"
