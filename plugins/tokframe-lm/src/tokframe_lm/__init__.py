@@ -1,0 +1,48 @@
+"""The plugin tokframe-lm: a transformer language model over any tokenizer. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokframe import ComponentSpec, hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["tokframe_commands", "tokframe_components"]
+
+__version__ = "0.1.0"
+
+
+@hookimpl
+def tokframe_components() -> list[ComponentSpec]:
+    """Add the embeddings `lookup`, `factored` and `factored-lookup`."""
+    module = "tokframe_lm.embeddings"
+    return [
+        ComponentSpec(
+            kind="embedding",
+            name="lookup",
+            target=f"{module}:LookupEmbedding",
+            summary="one row per id, tied to the output scores",
+        ),
+        ComponentSpec(
+            kind="embedding",
+            name="factored",
+            target=f"{module}:FactoredEmbedding",
+            summary="the sum of one small table per digit of an id's code, tied to the output scores",
+        ),
+        ComponentSpec(
+            kind="embedding",
+            name="factored-lookup",
+            target=f"{module}:FactoredLookupEmbedding",
+            summary="factored and lookup added up: digits to begin with, a row of its own to go on",
+        ),
+    ]
+
+
+@hookimpl
+def tokframe_commands() -> list[click.Command]:
+    """Add the group `lm`."""
+    from tokframe_lm.cli import group
+
+    return [group]

@@ -1,0 +1,55 @@
+"""What a language model is made of and trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+__all__ = ["LMConfig"]
+
+
+@frozen(kw_only=True)
+class LMConfig:
+    """Shape, embedding and training of a language model.
+
+    `context` in tokens; `batch` in windows of `context` tokens a step; `max_bytes` of the corpus are read, all
+    with 0; `steps` 0 means one pass over them. `warmup` is the share of steps in which the learning rate rises.
+    """
+
+    d_model: int = 256
+    layers: int = 4
+    heads: int = 4
+    context: int = 256
+    embedding: str = "lookup"
+    batch: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    clip: float = 1.0
+    steps: int = 0
+    max_bytes: int = 0
+    checkpoint_every: int = 100
+    seed: int = 0
+
+    def issues(self) -> Iterator[tuple[str, str]]:
+        """Yield `(field, problem)`."""
+        for name in ("d_model", "layers", "heads", "batch", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                yield name, f"{getattr(self, name)} is too small: at least 1"
+        for name in ("steps", "max_bytes", "seed"):
+            if getattr(self, name) < 0:
+                yield name, f"{getattr(self, name)} is negative"
+        if self.context < 4:
+            yield "context", f"{self.context} is too small: at least 4 tokens"
+        if self.heads > 0 and self.d_model % (2 * self.heads):
+            # rotary positions turn pairs of coordinates of each head
+            yield "d_model", f"{self.d_model} is no multiple of twice the {self.heads} heads"
+        if not self.learning_rate > 0:
+            yield "learning_rate", f"{self.learning_rate} is not positive"
+        if not self.clip > 0:
+            yield "clip", f"{self.clip} is not positive"
+        if not 0 <= self.warmup <= 1:
+            yield "warmup", f"{self.warmup} is not between 0 and 1"
+        if self.weight_decay < 0:
+            yield "weight_decay", f"{self.weight_decay} is negative"

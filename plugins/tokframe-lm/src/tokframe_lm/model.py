@@ -1,0 +1,112 @@
+"""LanguageModel: a tied embedding around the body of a small Llama from Hugging Face transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import LlamaConfig, LlamaModel
+
+from tokframe.components import load_target
+from tokframe.errors import UnsupportedError
+from tokframe.interfaces import ITokenizer
+from tokframe.plugins import host
+from tokframe_lm.config import LMConfig
+from tokframe_lm.embeddings import Embedding
+
+__all__ = ["LanguageModel", "Sizes", "build", "start_id"]
+
+
+@frozen(kw_only=True)
+class Sizes:
+    """Parameters of the embedding (tied output included) and of the body between."""
+
+    embedding: int
+    body: int
+
+
+class LanguageModel(nn.Module):
+    """Next-token model: ids -> embedding -> Llama -> scores by the same embedding."""
+
+    def __init__(self, config: LMConfig, embedding: Embedding) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = embedding
+        self.body = LlamaModel(_llama(config))
+        self.body.set_input_embeddings(None)  # type: ignore[arg-type]  # ours is used in its place
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return scores of the next id at each place: (batch, tokens) -> (batch, tokens, ids)."""
+        table = self.embedding.table()
+        vectors = self.body(inputs_embeds=self.embedding(ids, table), use_cache=False).last_hidden_state
+        return self.embedding.scores(vectors, table)
+
+    def loss(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross-entropy in nats of targets (batch, tokens) after ids (batch, tokens)."""
+        return functional.cross_entropy(self(ids).flatten(0, 1).float(), targets.flatten())
+
+    def surprise(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """Return -ln p of each target: (batch, tokens) -> (batch, tokens)."""
+        scores = self(ids).float()
+        return functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
+
+    def step(self, ids: Tensor, cache: Any, table: Tensor) -> tuple[Tensor, Any]:
+        """Return scores after the last of ids (1, tokens) as (ids,), and the cache that goes on from there."""
+        found = self.body(inputs_embeds=self.embedding(ids, table), past_key_values=cache, use_cache=True)
+        return self.embedding.scores(found.last_hidden_state[0, -1], table), found.past_key_values
+
+    @property
+    def sizes(self) -> Sizes:
+        """Number of parameters."""
+        return Sizes(embedding=_count(self.embedding.parameters()), body=_count(self.body.parameters()))
+
+
+def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
+    """Return an untrained model for a tokenizer; the same seed gives the same weights.
+
+    Raises: UnknownNameError for the embedding's name; UnsupportedError where the tokenizer does not suit it.
+    """
+    spec = host().registry.component("embedding", config.embedding)
+    kind = load_target(spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        # The body first: its weights do not depend on the vocabulary, so models of one seed begin with the same.
+        body = LanguageModel(config, nn.Identity())  # type: ignore[arg-type]  # replaced in the next line
+        body.embedding = kind(tokenizer, d_model=config.d_model)
+    return body
+
+
+def start_id(tokenizer: ITokenizer) -> int:
+    """Return the id that stands before a text. Raises: UnsupportedError where the tokenizer has no special token."""
+    special = tokenizer.special_tokens
+    for text in ("<s>", "</s>", "<pad>"):
+        if text in special:
+            return special[text]
+    raise UnsupportedError(
+        f"{tokenizer.name!r} has none of the special tokens <s>, </s> and <pad>, and a language model needs one to "
+        "begin a text with. Take a tokenizer that has one: tokframe components",
+        capability="special_tokens",
+    )
+
+
+def _llama(config: LMConfig) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=1,
+        hidden_size=config.d_model,
+        intermediate_size=-(-config.d_model * 8 // 3 // 8) * 8,  # Llama's 8/3, in multiples of 8
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.heads,
+        max_position_embeddings=config.context,
+        pad_token_id=None,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+
+
+def _count(parameters: Iterator[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)

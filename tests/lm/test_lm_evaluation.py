@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from tokframe_lm import generation, saved
+from tokframe_lm.evaluation import evaluate, surprise
+from tokframe_lm.migration import migrate
+from tokframe_lm.spelling import Spelling
+
+from tokframe.cli.main import main
+from tokframe.corpus import Corpus
+from tokframe.errors import ArtifactError, ConfigError, CorpusError, EncodingError, TrainingError
+
+NAMES = ("word", "bpe", "autoencoder-fsq")
+
+SHORT = "The cat saw a zebra."  # few enough tokens for one window
+
+
+@pytest.fixture
+def short(tmp_path):
+    (tmp_path / "short.txt").write_text(SHORT, encoding="utf-8")
+    return Corpus.open([tmp_path / "short.txt"])
+
+
+@pytest.mark.parametrize("name", ["bpe", "autoencoder-fsq"])
+def test_bits_per_byte_is_the_log_probability_of_the_text(small, tmp_path, name):
+    (tmp_path / "a.txt").write_text("The cat", encoding="utf-8")
+    model = saved.load(small.model(name))
+    ids = [model.tokenizer.special_tokens["<s>"], *model.tokenizer.encode("The cat", False)]
+    with torch.no_grad():
+        logs = model.model(torch.tensor([ids])).log_softmax(-1)[0].double()
+    nats = -sum(float(logs[place, token]) for place, token in enumerate(ids[1:]))
+    found = evaluate(model, Corpus.open([tmp_path / "a.txt"]))
+    assert found.bits_per_byte == pytest.approx(nats / math.log(2) / 7, rel=1e-5)
+    assert (found.bytes, found.tokens, found.bits_per_byte_unknown) == (7, len(ids) - 1, 0)
+
+
+def test_each_unknown_is_charged_what_its_letters_cost(small, short):
+    model = saved.load(small.model("word"))
+    unknown = model.tokenizer.special_tokens["<unk>"]
+    found_ids = model.tokenizer.offsets(SHORT)
+    spans = found_ids.byte_spans[found_ids.ids == unknown].tolist()
+    surfaces = [SHORT.encode()[start:end] for start, end in spans]
+    assert b"zebra" in surfaces
+    spelling = Spelling(model.hidden)
+    found = evaluate(model, short)
+    assert found.unknown == len(surfaces)
+    assert found.bits_per_byte_unknown == pytest.approx(sum(map(spelling.bits, surfaces)) / len(SHORT))
+    assert found.bits_per_byte > found.bits_per_byte_unknown > 0
+
+
+def test_long_text_is_judged_in_windows_that_overlap_by_half(small):
+    model = saved.load(small.model("bpe")).model
+    context = model.config.context
+    ids = np.arange(4 * context + 3, dtype=np.int32) % 300
+    found = surprise(model, ids)
+    for place in (0, context - 1, context, 2 * context + 5, len(ids) - 2):
+        start = 0 if place < context else (place - context) // (context // 2) * (context // 2) + context // 2
+        window = torch.from_numpy(ids[start : place + 1].astype(np.int64))[None]
+        with torch.no_grad():
+            logs = model(window).log_softmax(-1)[0, -1]
+        assert float(found[place]) == pytest.approx(-float(logs[ids[place + 1]]), rel=1e-4)
+        assert place < context or window.shape[1] > context // 2
+
+
+def test_spelling_gives_probabilities_that_add_up_to_one():
+    spelling = Spelling({b"cat": 3, b"car": 1, b"dog": 2})
+    for context in ((), (99,), (99, 97), (7, 7, 7)):
+        assert sum(spelling._probability(context, symbol) for symbol in range(257)) == pytest.approx(1)
+    assert spelling.bits(b"cat") < min(spelling.bits(b"cow"), spelling.bits(b"\xff\xfe"))
+    assert Spelling({}).bits(b"ab") == pytest.approx(3 * math.log2(257))
+
+
+def test_an_empty_corpus_is_an_error(small, tmp_path):
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(CorpusError):
+        evaluate(saved.load(small.model("bpe")), Corpus.open([tmp_path / "empty.txt"]))
+
+
+def test_the_command_writes_documented_keys(small, short, capsys):
+    words = ["lm", "eval", str(small.model("word")), "--corpus", str(short.files[0].path), "--json"]
+    assert main(words) == 0
+    keys = {"bits_per_byte", "bits_per_byte_unknown", "bytes", "tokens", "unknown"}
+    assert set(json.loads(capsys.readouterr().out)) == keys
+
+
+# -- generation ---------------------------------------------------------------------------------------------
+
+
+def text_of(model, prompt="The", size=40, **sampling):
+    pieces = generation.generate(model, prompt, max_bytes=size, sampling=generation.Sampling(**sampling))
+    return "".join(piece.text for piece in pieces)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_prompt_begins_a_new_text_past_the_context_too(small, name):
+    text = text_of(saved.load(small.model(name)), "", 300)
+    assert len(text.encode()) >= 250
+    assert not any(special in text for special in ("<pad>", "<unk>", "<s>", "</s>"))
+
+
+def test_a_prompt_longer_than_the_context_is_an_error_with_both_sizes(small):
+    model = saved.load(small.model("bpe"))
+    with pytest.raises(EncodingError, match=r"context holds 15 .*end of the prompt"):
+        text_of(model, "The cat sat on the mat. " * 20)
+
+
+def test_temperature_zero_needs_no_seed_and_the_cache_changes_nothing(small):
+    model = saved.load(small.model("bpe"))
+    assert text_of(model, temperature=0, seed=1) == text_of(model, temperature=0, seed=2)
+    ids = [model.tokenizer.special_tokens["<s>"], *model.tokenizer.encode("The", False)]
+    special = sorted(model.tokenizer.special_tokens.values())
+    with torch.no_grad():
+        for _ in range(4):
+            scores = model.model(torch.tensor([ids]))[0, -1]
+            scores[special] = -torch.inf
+            ids.append(int(scores.argmax()))
+    expected = model.tokenizer.decode(ids)[3:]
+    assert expected and text_of(model, temperature=0).startswith(expected)
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"top_k": -3}, {"temperature": float("nan")}])
+def test_sampling_that_makes_no_sense_is_refused(small, wrong):
+    with pytest.raises(ConfigError):
+        text_of(saved.load(small.model("bpe")), **wrong)
+
+
+def test_measures_of_a_known_text():
+    found = generation.measure("the cat sat the cat sat the cat xyzzy", {"the", "cat", "sat"})
+    assert found.valid_words == pytest.approx(8 / 9)
+    assert found.distinct_1 == pytest.approx(4 / 9)
+    assert found.distinct_2 == pytest.approx(4 / 8)
+    assert found.repetition == pytest.approx(4 / 6)
+    assert generation.measure("", set()).valid_words == 0
+
+
+# -- migration ----------------------------------------------------------------------------------------------
+
+
+def test_a_moved_model_has_the_mean_rows_the_special_rows_and_the_body(small, tmp_path):
+    counts = migrate(small.model("word"), old="word", new=small.tokenizers["bpe"], out=tmp_path / "warm")
+    before, after = saved.load(small.model("word")), saved.load(tmp_path / "warm")
+    old, new = before.tokenizer, after.tokenizer
+    rows, moved = before.model.embedding.table().detach(), after.model.embedding.table().detach()
+    assert moved.shape[0] == new.vocab_size == counts.copied + counts.averaged + counts.special + counts.unknown
+    assert after.tokenizer.name == "bpe"
+    for text, token in new.special_tokens.items():
+        assert torch.equal(moved[token], rows[old.special_tokens[text]])
+    texts = {token: new.token_bytes(token) for token in range(260, new.vocab_size)}
+    spelt = {token: old.encode_bytes(text) for token, text in texts.items() if text.isascii()}
+    unknown = old.special_tokens["<unk>"]
+    several = {t: ids for t, ids in spelt.items() if unknown not in ids and len(ids) > 1}
+    one = {t: ids for t, ids in spelt.items() if unknown not in ids and len(ids) == 1}
+    assert several and one
+    for token, ids in {**several, **one}.items():
+        torch.testing.assert_close(moved[token], rows[ids].mean(0))
+    first, second = before.model.body.state_dict(), after.model.body.state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_moved_model_can_be_trained_on_and_only_with_its_tokenizer(small, tmp_path):
+    migrate(small.model("word"), old=small.tokenizers["word"], new=small.tokenizers["bpe"], out=tmp_path / "warm")
+    done = small.train("bpe", tmp_path / "on", start=tmp_path / "warm")
+    assert done.training["steps"] == 12
+    with pytest.raises(TrainingError, match="lm migrate"):
+        small.train("word", tmp_path / "off", start=tmp_path / "warm")
+
+
+def test_moving_from_a_tokenizer_the_model_has_not_is_an_error(small, tmp_path):
+    with pytest.raises(ArtifactError, match="Say --from bpe"):
+        migrate(small.model("bpe"), old="word", new="autoencoder-fsq", out=tmp_path / "warm")
+    assert not (tmp_path / "warm").exists()
+
+
+def test_the_command_moves_a_model(small, tmp_path, capsys):
+    out = str(tmp_path / "warm")
+    words = ["lm", "migrate", str(small.model("word")), "--from", "word", "--to", "autoencoder-fsq", "--out", out]
+    assert main(words) == 0
+    assert "special tokens kept" in capsys.readouterr().out
+    assert main(words) == 1
+    assert "already exists" in capsys.readouterr().err

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from tokframe_lm import generation, saved
+
+import tokframe
+from tokframe.cli.main import main
+from tokframe.errors import (
+    ArtifactCorruptError,
+    ArtifactError,
+    ArtifactExistsError,
+    ArtifactNotFoundError,
+    ArtifactVersionError,
+)
+
+NAMES = ("word", "bpe", "autoencoder-fsq")
+
+
+@pytest.fixture
+def copy(small, tmp_path):
+    return shutil.copytree(small.model("bpe"), tmp_path / "copy")
+
+
+def test_a_fresh_process_gives_the_same_text_for_the_same_seed(small, fresh):
+    expected = []
+    for name in NAMES:
+        pieces = generation.generate(
+            saved.load(small.model(name)), "The cat", max_bytes=60, sampling=generation.Sampling(seed=5)
+        )
+        expected.append("".join(piece.text for piece in pieces))
+    there = fresh(
+        """
+        import sys, torch
+        torch.set_num_threads(1)
+        from tokframe.cli.main import main
+        for model in sys.argv[1:]:
+            code = main(["lm", "generate", model, "--prompt", "The cat", "--bytes", "60", "--seed", "5", "--json"])
+            if code:
+                sys.exit(code)
+        """,
+        *map(small.model, NAMES),
+    )
+    texts = [json.loads(part)["text"] for part in there.stdout.replace("}\n{", "}\n\0{").split("\0")]
+    assert texts == expected and all(texts)
+
+
+def test_the_same_training_gives_the_same_files(small, tmp_path):
+    small.train("bpe", tmp_path / "again")
+    for name in ("model.safetensors", "spelling.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (small.model("bpe") / name).read_bytes()
+
+
+def test_another_tokenizer_in_the_folder_is_refused_by_its_hash(small, copy):
+    shutil.rmtree(copy / "tokenizer")
+    shutil.copytree(small.tokenizers["word"], copy / "tokenizer")
+    with pytest.raises(
+        ArtifactCorruptError, match=r"not the tokenizer of this model: it is 'word'.*trained with 'bpe'"
+    ):
+        saved.load(copy)
+
+
+def test_a_tokenizer_larger_than_the_embedding_is_refused(small, copy, edit):
+    larger = saved.load(small.model("autoencoder-fsq"))
+    larger.tokenizer.save(copy / "tokenizer", overwrite=True)
+    sha256 = saved.tokenizer_hash(copy / "tokenizer")
+    edit(copy / "model.json", lambda data: data["tokenizer"].update(sha256=sha256))
+    with pytest.raises(ArtifactCorruptError, match=r"embeds 385 ids, but the tokenizer has 32,768"):
+        saved.load(copy)
+
+
+def test_an_altered_file_is_refused(copy):
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    with pytest.raises(ArtifactCorruptError, match="altered"):
+        saved.load(copy)
+
+
+def test_a_newer_format_is_refused(copy, edit):
+    edit(copy / "model.json", lambda data: data.update(format_version=99))
+    with pytest.raises(ArtifactVersionError, match="pip install --upgrade"):
+        saved.load(copy)
+
+
+@pytest.mark.parametrize("change", [{"format": "x"}, {"config": {"d_model": "wide"}}, {"tokenizer": {}}])
+def test_a_record_that_makes_no_sense_is_refused(copy, edit, change):
+    edit(copy / "model.json", lambda data: data.update(change))
+    with pytest.raises(ArtifactCorruptError, match=r"model\.json"):
+        saved.load(copy)
+
+
+def test_what_is_no_model_is_named(tmp_path, small):
+    with pytest.raises(ArtifactNotFoundError, match="does not exist"):
+        saved.load(tmp_path / "none")
+    with pytest.raises(ArtifactNotFoundError, match="lm train"):
+        saved.load(small.tokenizers["bpe"])
+
+
+def test_a_folder_that_is_no_model_is_never_replaced(small, tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("years of work")
+    model = saved.load(small.model("bpe"))
+    with pytest.raises(ArtifactExistsError):
+        saved.save(model, tmp_path / "precious")
+    with pytest.raises(ArtifactError, match="will not be replaced"):
+        saved.save(model, tmp_path / "precious", overwrite=True)
+    assert (tmp_path / "precious" / "thesis.txt").exists()
+
+
+def test_a_missing_model_is_one_message_on_the_command_line(tmp_path, capsys):
+    assert main(["lm", "generate", str(tmp_path / "none")]) == 1
+    assert "no saved language model" in capsys.readouterr().err
+
+
+def test_the_plugin_is_listed_with_its_embeddings():
+    names = tokframe.host().registry.names("embedding")
+    assert {"lookup", "factored", "factored-lookup"} <= set(names)
+
+
+def test_listing_commands_imports_no_torch(fresh):
+    fresh("import sys; from tokframe.cli.main import main; main(['lm', '--help']); assert 'torch' not in sys.modules")

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tokframe_lm import saved
+from tokframe_lm.config import LMConfig
+from tokframe_lm.model import build
+from tokframe_lm.tokens import tokenize
+
+import tokframe
+from tokframe.cli.main import main
+from tokframe.corpus import Corpus
+from tokframe.errors import (
+    ArtifactExistsError,
+    ConfigError,
+    CorpusError,
+    TrainingError,
+    TrainingInterrupted,
+    UnknownNameError,
+    UnsupportedError,
+)
+from tokframe.progress import SilentReporter
+
+NAMES = ("word", "bpe", "autoencoder-fsq")
+TEXT = "The cat saw a zebra; the dog saw the cat.\n" * 40
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_lowers_the_loss(small, name):
+    curve = saved.load(small.model(name)).training["loss"]
+    assert curve[-1][1] < curve[0][1]
+
+
+@pytest.mark.parametrize("name", ["bpe", "word"])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(small, tmp_path, same, name):
+    out = tmp_path / "stopped"
+    calls = iter(range(1000))
+    with pytest.raises(TrainingInterrupted, match="step"):
+        small.train(name, out, should_stop=lambda: next(calls) >= 6)
+    assert not out.exists()
+    resumed = small.train(name, out, resume=True)
+    whole = saved.load(small.model(name))
+    assert same(resumed.model, whole.model)
+    assert resumed.training["loss"] == whole.training["loss"]
+    assert not (tmp_path / "stopped.training").exists()
+
+
+def test_resuming_needs_a_checkpoint_of_the_same_run(small, tmp_path):
+    with pytest.raises(TrainingError, match="without --resume"):
+        small.train("bpe", tmp_path / "none", resume=True)
+    calls = iter(range(1000))
+    with pytest.raises(TrainingInterrupted):
+        small.train("bpe", tmp_path / "other", should_stop=lambda: next(calls) >= 6)
+    with pytest.raises(TrainingError, match="another run"):
+        small.train("bpe", tmp_path / "other", resume=True, config={"learning_rate": 0.5})
+
+
+def test_a_damaged_checkpoint_is_an_error_that_says_so(small, tmp_path):
+    calls = iter(range(1000))
+    with pytest.raises(TrainingInterrupted) as caught:
+        small.train("bpe", tmp_path / "hurt", should_stop=lambda: next(calls) >= 6)
+    next(caught.value.checkpoint.glob("checkpoint-*.safetensors")).write_bytes(b"no tensors")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        small.train("bpe", tmp_path / "hurt", resume=True)
+
+
+def test_the_seed_decides_the_weights(small, same):
+    tokenizer = tokframe.load(small.tokenizers["bpe"])
+    config = {"d_model": 16, "layers": 1, "heads": 2}
+    first = build(LMConfig(**config, seed=1), tokenizer)
+    assert same(first, build(LMConfig(**config, seed=1), tokenizer))
+    assert not same(first, build(LMConfig(**config, seed=2), tokenizer))
+
+
+def test_the_body_has_the_same_size_whatever_the_tokenizer(small):
+    assert len({saved.load(small.model(name)).model.sizes.body for name in NAMES}) == 1
+
+
+def test_a_factored_embedding_is_the_sum_of_one_row_per_digit():
+    tokenizer = tokframe.load("autoencoder-fsq")
+    config = LMConfig(d_model=16, layers=1, heads=2, embedding="factored")
+    embedding = build(config, tokenizer).embedding
+    digits, levels = tokenizer.digits(), tokenizer.levels
+    uncoded = int((digits[:, 0] < 0).sum())
+    assert embedding.factors.shape == (sum(levels) + uncoded, 16)
+    table, factors = embedding.table().detach().numpy(), embedding.factors.detach().numpy()
+    token = tokenizer.vocab_size - 1
+    first = np.concatenate([[0], np.cumsum(levels)[:-1]])
+    np.testing.assert_allclose(table[token], factors[first + digits[token]].sum(0), atol=1e-6)
+    # ids without a code share nothing
+    assert len(np.unique(table[digits[:, 0] < 0], axis=0)) == uncoded
+
+
+def test_a_factored_and_lookup_embedding_begins_as_the_factored_one():
+    tokenizer = tokframe.load("autoencoder-fsq")
+    tables = [
+        build(LMConfig(d_model=16, layers=1, heads=2, embedding=name), tokenizer).embedding.table().detach().numpy()
+        for name in ("factored", "factored-lookup")
+    ]
+    np.testing.assert_array_equal(*tables)
+
+
+def test_a_tokenizer_without_codes_offers_only_lookup(small, tmp_path):
+    with pytest.raises(UnsupportedError, match='"embedding": "lookup"'):
+        small.train("bpe", tmp_path / "x", config={"embedding": "factored"})
+
+
+def test_an_unknown_embedding_is_named_with_its_neighbour(small, tmp_path):
+    with pytest.raises(UnknownNameError, match="lookup"):
+        small.train("bpe", tmp_path / "x", config={"embedding": "lokup"})
+
+
+def test_every_problem_of_a_config_is_told(small, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        small.train("bpe", tmp_path / "x", config={"d_model": 15, "layers": 0, "step": 3})
+    assert "did you mean 'steps'" in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        small.train("bpe", tmp_path / "x", config={"d_model": 15, "layers": 0})
+    assert {path for path, _ in caught.value.problems} == {"$.d_model", "$.layers"}
+
+
+def test_a_corpus_shorter_than_the_context_is_an_error(small, tmp_path):
+    with pytest.raises(CorpusError, match="context"):
+        small.train("bpe", tmp_path / "x", config={"context": 10**6})
+
+
+def test_what_is_there_is_not_overwritten(small):
+    with pytest.raises(ArtifactExistsError, match="--overwrite"):
+        small.train("bpe", small.model("bpe"))
+
+
+def test_a_device_that_is_not_there_is_an_error(small, tmp_path):
+    from tokframe_lm.training import train
+
+    with pytest.raises(TrainingError, match="--device cpu"):
+        train("bpe", corpus=small.corpus, out=tmp_path / "x", device="quantum")
+
+
+def test_tokens_are_made_once_and_anew_when_the_text_changes(small, tmp_path):
+    text = tmp_path / "a.txt"
+    text.write_text(TEXT, encoding="utf-8")
+    tokenizer = tokframe.load(small.tokenizers["word"])
+
+    def tokens(max_bytes=0):
+        return tokenize(
+            Corpus.open([text]),
+            tokenizer,
+            tmp_path / "tokens",
+            sha256="x",
+            max_bytes=max_bytes,
+            reporter=SilentReporter(),
+            should_stop=lambda: False,
+        )
+
+    first = tokens()
+    made = (tmp_path / "tokens" / "tokens.bin").stat().st_mtime_ns
+    assert first.bytes == len(TEXT.encode()) and first.hidden
+    assert first.ids[0] == tokenizer.special_tokens["<s>"]
+    np.testing.assert_array_equal(first.ids[1:], tokenizer.encode_array(TEXT, False))
+    tokens()
+    assert (tmp_path / "tokens" / "tokens.bin").stat().st_mtime_ns == made
+    assert tokens(max_bytes=100).bytes == 100
+    text.write_text("It was new.", encoding="utf-8")
+    assert tokens().bytes == 11
+
+
+def test_the_command_trains_and_says_so(small, tmp_path, capsys):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"d_model": 16, "layers": 1, "heads": 2, "context": 16, "batch": 4}))
+    words = ["lm", "train", "--tokenizer", small.tokenizers["bpe"], "--corpus", str(small.text), "--json"]
+    assert main([*words, "--out", str(tmp_path / "m"), "--config", str(config), "--steps", "2", "--seed", "3"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["steps"] == 2 and record["tokens"] == 2 * 4 * 16
+    assert saved.load(tmp_path / "m").model.config.seed == 3
+    assert main([*words, "--out", str(tmp_path / "m")]) == 1
+    assert "already exists" in capsys.readouterr().err
