@@ -1,0 +1,70 @@
+"""`tokframe import`: a tokenizer made elsewhere becomes one of tokframe's, to compare and to migrate from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+_EPILOG = """\b
+Examples:
+  tokframe import tokenizer.json --out ./theirs
+  tokframe import cl100k_base.tiktoken --pattern cl100k_base --special '<|endoftext|>=100257' --out ./theirs
+  tokframe compare autoencoder-fsq ./theirs --corpus notes/
+"""
+
+
+@click.command("import", epilog=_EPILOG, short_help="Make a tokenizer of a tokenizer.json, tiktoken or sentencepiece.")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where to save it.")
+@click.option(
+    "--pattern",
+    default="",
+    metavar="NAME|REGEX",
+    help="Of a tiktoken file: how it cuts text, as gpt2, cl100k_base, o200k_base or a regular expression.",
+)
+@click.option("--special", multiple=True, metavar="TEXT=ID", help="Of a tiktoken file: a special token; repeatable.")
+@click.option("--overwrite", is_flag=True, help="Replace the tokenizer at DIR.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, and nothing else.")
+def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
+    """Make a tokenizer of a tokenizer.json, a tiktoken file or a sentencepiece model.
+
+    JSON: {"tokenizer", "out", "vocab_size", "special_tokens", "capabilities"}.
+    """
+    import attrs
+
+    from tokframe.artifact import check_place
+    from tokframe.cli.console import note, show_json
+    from tokframe_huggingface.reading import read
+
+    check_place(out, overwrite=overwrite)
+    tokenizer = read(file, pattern=pattern, special=_special(special))
+    tokenizer.save(out, overwrite=overwrite)
+    able = attrs.asdict(tokenizer.capabilities)
+    if as_json:
+        show_json(
+            {
+                "tokenizer": tokenizer.name,
+                "out": out,
+                "vocab_size": tokenizer.vocab_size,
+                "special_tokens": dict(tokenizer.special_tokens),
+                "capabilities": able,
+            }
+        )
+        return
+    promises = ", ".join(name.replace("_", " ") for name, has in able.items() if has) or "nothing"
+    place = out if out.is_absolute() or out.parts[:1] == ("..",) else f"./{out}"
+    note(f"wrote {out}: {tokenizer.name}, {tokenizer.vocab_size:,} ids; promises {promises}")
+    note(f"try: tokframe compare autoencoder-fsq {place} --corpus stdlib:heldout")
+
+
+def _special(given: tuple[str, ...]) -> dict[str, int]:
+    found = {}
+    for entry in given:
+        text, equals, number = entry.rpartition("=")
+        if not equals or not text or not number.isdecimal():
+            raise click.BadParameter(f"{entry!r} is not TEXT=ID, e.g. '<|endoftext|>=100257'", param_hint="--special")
+        found[text] = int(number)
+    return found

@@ -1,0 +1,121 @@
+"""The exporter "huggingface": writes what `transformers.AutoTokenizer` reads, and checks it against the original.
+
+What a tokenizer looks like in `tokenizer.json` is in `forms`; only the library `tokenizers` is needed here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tokframe.errors import TokframeError
+from tokframe.interfaces import ITokenizer
+from tokframe.results import Check
+from tokframe_huggingface.forms import FILE, form
+
+__all__ = ["CONFIG", "compare", "export", "samples"]
+
+CONFIG = "tokenizer_config.json"
+_ROLES = {
+    "pad_token": ("<pad>", "[PAD]"),
+    "unk_token": ("<unk>", "[UNK]"),
+    "bos_token": ("<s>", "<|begin_of_text|>", "<bos>"),
+    "eos_token": ("</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>"),
+}
+_NASTY = (
+    "",
+    " ",
+    "\n",
+    "a",
+    "the cat sat on the mat\n",
+    "  two  spaces\tand\ttabs  \n\n\nthree newlines\r\nand a carriage return\r",
+    "<pad> <unk> <s> </s> are text",
+    "naïve café — ‘quoted’ 漢字かな交じり文 हिन्दी ภาษาไทย עברית العربية",
+    "🙂👩‍👩‍👧‍👦🏳️‍🌈 e\u0301 \u200b\ufeff\x00\x7f\x85\u2028",
+    "x" * 5000 + "\n" + "é" * 3000 + "\n" * 5000 + "中" * 1400 + " " * 4095 + "\n\nend",
+    "1234567890 3.14159e-10 0xDEADBEEF don't they'll l’eau",
+)
+_SAMPLE = 100_000  # characters of the standard library's source that an export is checked on
+
+
+def export(tokenizer: ITokenizer, folder: Path) -> list[Check]:
+    """Write `tokenizer.json` and `tokenizer_config.json` into `folder`; return how they compare with the original.
+
+    Raises: UnsupportedError for a tokenizer that has no such form; OSError.
+    """
+    data = form(tokenizer)
+    (folder / FILE).write_text(_json(data), encoding="utf-8")
+    (folder / CONFIG).write_text(_json(_config(tokenizer), indent=2), encoding="utf-8")
+    return compare(tokenizer, folder, samples())
+
+
+def samples() -> Iterator[str]:
+    """Yield the texts an export is checked on: nasty ones, then lines of the standard library's source."""
+    from tokframe.corpus import Corpus
+
+    yield from _NASTY
+    left = _SAMPLE
+    try:
+        for document in Corpus.open(["stdlib:heldout"]).documents():
+            for line in document.splitlines(keepends=True):
+                left -= len(line)
+                if left < 0:
+                    return
+                yield line
+    except (TokframeError, OSError):  # a Python without its source: the nasty ones must do
+        return
+
+
+def compare(tokenizer: ITokenizer, folder: Path, texts: Iterator[str]) -> list[Check]:
+    """Return whether ids, number of ids, spans and text of an exported tokenizer are the original's."""
+    from tokenizers import Tokenizer
+
+    written = Tokenizer.from_file(str(folder / FILE))
+    written.encode_special_tokens = True  # as `split_special_tokens` in the config says to transformers
+    special = {*tokenizer.special_tokens.values()}
+    names = ("ids", "number of ids", "offsets", "text")
+    wrong: dict[str, list[str]] = {name: [] for name in names}
+    total = 0
+    while batch := list(itertools.islice(texts, 1000)):
+        total += len(batch)
+        for text, found in zip(batch, written.encode_batch(batch, add_special_tokens=True), strict=True):
+            ids = tokenizer.encode(text)
+            same = {
+                "ids": found.ids == ids,
+                "number of ids": len(found.ids) == len(ids),
+                "text": written.decode(ids, skip_special_tokens=False) == tokenizer.decode(ids, skip_special=False),
+            }
+            if tokenizer.capabilities.offsets and same["ids"] and not special & {*ids}:
+                same["offsets"] = found.offsets == [tuple(span) for span in tokenizer.offsets(text).char_spans.tolist()]
+            for name, is_same in same.items():
+                if not is_same:
+                    wrong[name].append(text)
+    return [Check(name=name, ok=not found, detail=_detail(found, total)) for name, found in wrong.items()]
+
+
+def _detail(wrong: list[str], total: int) -> str:
+    if not wrong:
+        return f"the same for all of {total:,} texts"
+    return f"different for {len(wrong):,} of {total:,} texts, e.g. {min(wrong, key=len)!r:.60}"
+
+
+def _config(tokenizer: ITokenizer) -> dict[str, Any]:
+    """Return `tokenizer_config.json`; `split_special_tokens` makes `<s>` in a text three characters, as it is here."""
+    roles = {
+        role: next((name for name in names if name in tokenizer.special_tokens), None) for role, names in _ROLES.items()
+    }
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        "split_special_tokens": True,
+        "padding_side": "right",
+        "model_input_names": ["input_ids", "attention_mask"],
+        **{role: name for role, name in roles.items() if name is not None},
+    }
+
+
+def _json(data: Any, indent: int | None = None) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=indent, separators=None if indent else (",", ":")) + "\n"

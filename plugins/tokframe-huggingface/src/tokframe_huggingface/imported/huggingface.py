@@ -1,0 +1,153 @@
+"""The tokenizer "imported-huggingface": a `tokenizer.json`, run by Hugging Face `tokenizers`.
+
+Special tokens are never searched in text, as everywhere in tokframe: `<s>` in a text is three characters.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from tokframe.interfaces import ITokenizer, utf8
+from tokframe.results import Capabilities, Encoding, IntArray
+from tokframe.state import State
+from tokframe_huggingface.alphabet import CHARACTERS, unspell
+from tokframe_huggingface.imported.text import content_of, corrupt, mixed, only_text, spans, survives, table_of
+
+__all__ = ["FILE", "HuggingFaceTokenizer"]
+
+FILE = "tokenizer.json"
+_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+class HuggingFaceTokenizer(ITokenizer):
+    """Any `tokenizer.json`. `capabilities` are those of this one: lossless only if nothing in it changes text."""
+
+    capabilities = Capabilities(lossless=False, bytes_input=False, streaming=False)
+
+    def __init__(self, content: bytes) -> None:
+        """Take the content of a `tokenizer.json`. Raises: ArtifactCorruptError."""
+        self._content = content
+        try:
+            data = json.loads(content)
+            if data["model"].get("dropout"):
+                data["model"]["dropout"] = None  # for training; the ids of a text would be drawn by lot
+            self._tokenizer = Tokenizer.from_str(json.dumps(data))
+        except KeyError as cause:
+            raise corrupt(FILE, f"has no {cause}") from cause
+        except Exception as cause:  # the binding raises plain Exception for a file it cannot read
+            raise corrupt(FILE, f"is not what Hugging Face tokenizers reads ({cause})") from cause
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True
+        added = data.get("added_tokens") or []
+        self._special = {entry["content"]: int(entry["id"]) for entry in added if entry.get("special")}
+        kinds = set(_types(data.get("pre_tokenizer"))) | set(_types(data.get("normalizer")))
+        self._byte_level = "ByteLevel" in kinds
+        vocab = self._tokenizer.get_vocab(with_added_tokens=True)
+        verbatim = {entry["content"] for entry in added}
+        known = {n: name.encode() if name in verbatim else self._spelling(name, data) for name, n in vocab.items()}
+        self._bytes = table_of(known, self._special, FILE)
+        self._byte_ids = np.asarray([vocab.get(name, -1) for name in CHARACTERS], np.int32)
+        self._exact = self._byte_level and _keeps_text(data) and int(self._byte_ids.min()) >= 0
+        self._exact = self._exact and survives(self.encode_raw, self.decode_raw)
+        self.capabilities = Capabilities(  # type: ignore[misc]  # of this file, not of the class
+            lossless=self._exact, bytes_input=self._exact, streaming=False
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, up to the largest; those the file leaves out are special tokens `<unused N>`."""
+        return len(self._bytes)
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The special tokens of the file."""
+        return dict(self._special)
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes an id stands for; where the tokenizer is lossy, as near as can be said."""
+        return self._bytes[self.check_token(token)]
+
+    def encode_raw(self, data: bytes) -> IntArray:
+        """Return the ids of text, or of any bytes where `capabilities.bytes_input`. Raises: UnsupportedError."""
+        if self._exact:
+            return mixed(data, self._ids, self._byte_ids)
+        return np.asarray(self._ids(only_text(data, self.name or "this tokenizer")), np.int32)
+
+    def decode_raw(self, ids: IntArray) -> bytes:
+        """Return the bytes of ids; where the file's decoder works on text, what it gives. Raises: InvalidTokenError."""
+        known = self.as_ids(ids).tolist()
+        if self._byte_level:
+            return b"".join(map(self._bytes.__getitem__, known))
+        text: str = self._tokenizer.decode(known, skip_special_tokens=False)
+        return text.encode()
+
+    def template(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the ids the file puts before and after a text."""
+        plain = self._tokenizer.encode("a", add_special_tokens=False).ids
+        whole = self._tokenizer.encode("a", add_special_tokens=True).ids
+        for start in range(len(whole) - len(plain) + 1):
+            if whole[start : start + len(plain)] == plain:
+                return tuple(whole[:start]), tuple(whole[start + len(plain) :])
+        return (), ()
+
+    def offsets(self, text: str) -> Encoding:
+        """Return ids with the byte and character span of each, special tokens not added."""
+        if self._exact:
+            return super().offsets(text)
+        utf8(text)
+        found = self._tokenizer.encode(text, add_special_tokens=False)
+        return spans(text, found.ids, found.offsets)
+
+    def state(self) -> State:
+        """Return the file, byte for byte as it was read."""
+        return State(files={FILE: self._content})
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Build from a state. Raises: ArtifactCorruptError."""
+        return cls(content_of(state, FILE))
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _spelling(self, name: str, data: Mapping[str, Any]) -> bytes:
+        if self._byte_level:
+            found = unspell(name)
+            return name.encode() if found is None else found
+        byte = _BYTE.fullmatch(name)
+        if byte and data["model"].get("byte_fallback"):
+            return bytes([int(byte[1], 16)])
+        if data["model"].get("type") == "WordPiece":
+            name = name.removeprefix(data["model"].get("continuing_subword_prefix") or "##")
+        return name.replace("▁", " ").encode()
+
+
+def _types(part: Any) -> Iterator[str]:
+    """Yield the types of a part and of the parts it is a sequence of."""
+    if isinstance(part, dict):
+        yield str(part.get("type"))
+        for key in ("pretokenizers", "normalizers"):
+            for inner in part.get(key) or ():
+                yield from _types(inner)
+
+
+def _keeps_text(data: Mapping[str, Any]) -> bool:
+    """Say whether nothing in the file takes from a text, adds to it or changes it."""
+    steps = data.get("pre_tokenizer") or {}
+    steps = steps.get("pretokenizers", [steps])
+    return (
+        data["model"].get("type") in ("BPE", "Unigram")
+        and set(_types(data.get("normalizer"))) <= {"ByteLevel", "Sequence"}
+        and all(step.get("type") in ("ByteLevel", "Split", "Digits", "Punctuation") for step in steps)
+        and not any(step.get("add_prefix_space") for step in steps)
+        and not any(step.get("behavior") == "Removed" for step in steps)
+        and not any(entry.get("lstrip") or entry.get("rstrip") for entry in data.get("added_tokens") or ())
+    )

@@ -1,0 +1,106 @@
+"""The tokenizer "imported-tiktoken": a tiktoken file (base64 of tokens, ranks) with its pattern, run by tiktoken."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+import tiktoken
+
+from tokframe.errors import ArtifactCorruptError
+from tokframe.interfaces import ITokenizer
+from tokframe.results import Capabilities, IntArray
+from tokframe.state import State
+from tokframe_huggingface.imported.text import content_of, corrupt, mixed, survives, table_of
+
+__all__ = ["FILE", "TiktokenTokenizer", "read_ranks"]
+
+FILE = "ranks.tiktoken"
+
+
+class TiktokenTokenizer(ITokenizer):
+    """Byte-level BPE by ranks: lossless unless its pattern leaves characters out."""
+
+    capabilities = Capabilities(lossless=True, bytes_input=True, streaming=False)
+
+    def __init__(self, content: bytes, pattern: str, special: Mapping[str, int]) -> None:
+        """Take the content of the file, the pattern that cuts text, and special tokens, which the file has not.
+
+        Raises: ArtifactCorruptError.
+        """
+        self._content, self._pattern, self._special = content, pattern, dict(special)
+        ranks = read_ranks(content)
+        taken = [text for text, number in special.items() if number in ranks.values()]
+        if taken:
+            raise corrupt(FILE, f"has a token of the id of special token {taken[0]!r}, {special[taken[0]]}")
+        try:
+            self._encoding = tiktoken.Encoding(
+                "imported", pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._special
+            )
+        except Exception as cause:  # the binding raises what its regular expressions raise
+            raise corrupt(FILE, f"does not work with the pattern {pattern!r:.80} ({cause})") from cause
+        known = {number: token for token, number in ranks.items()}
+        known |= {number: text.encode() for text, number in self._special.items()}
+        self._all_special = dict(self._special)
+        self._bytes = table_of(known, self._all_special, FILE)
+        self._byte_ids = np.asarray([ranks[bytes([byte])] for byte in range(256)], np.int32)
+        exact = survives(self.encode_raw, self.decode_raw)
+        self.capabilities = Capabilities(  # type: ignore[misc]  # of this pattern, not of the class
+            lossless=exact, bytes_input=exact, offsets=exact, streaming=False
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, up to the largest; those between that are not used are special tokens `<unused N>`."""
+        return len(self._bytes)
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The special tokens given when it was imported, and those of unused ids."""
+        return dict(self._all_special)
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes an id stands for. Raises: InvalidTokenError."""
+        return self._bytes[self.check_token(token)]
+
+    def encode_raw(self, data: bytes) -> IntArray:
+        """Return the ids of any bytes."""
+        return mixed(data, self._encoding.encode_ordinary, self._byte_ids)
+
+    def decode_raw(self, ids: IntArray) -> bytes:
+        """Return the bytes of ids. Raises: InvalidTokenError."""
+        return b"".join(map(self._bytes.__getitem__, self.as_ids(ids).tolist()))
+
+    def state(self) -> State:
+        """Return the file, byte for byte, with pattern and special tokens."""
+        return State(config={"pattern": self._pattern, "special": dict(self._special)}, files={FILE: self._content})
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Build from a state. Raises: ArtifactCorruptError."""
+        pattern, special = state.config.get("pattern"), state.config.get("special", {})
+        if not isinstance(pattern, str) or not isinstance(special, Mapping):
+            raise ArtifactCorruptError("config.json has no pattern or no special tokens", file="config.json")
+        return cls(content_of(state, FILE), pattern, special)
+
+
+def read_ranks(content: bytes) -> dict[bytes, int]:
+    """Return the tokens of a tiktoken file with their ranks. Raises: ArtifactCorruptError naming the line."""
+    ranks: dict[bytes, int] = {}
+    for number, line in enumerate(content.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            token, rank = line.split()
+            ranks[base64.b64decode(token, validate=True)] = int(rank)
+        except (ValueError, binascii.Error):
+            raise corrupt(FILE, f"has in line {number} no base64 and rank: {line!r:.60}") from None
+    missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
+    if missing:
+        raise corrupt(FILE, f"has no token for the byte 0x{missing[0]:02x}")
+    if len(set(ranks.values())) != len(ranks) or min(ranks.values()) < 0:
+        raise corrupt(FILE, "gives one rank to two tokens, or one below 0")
+    return ranks

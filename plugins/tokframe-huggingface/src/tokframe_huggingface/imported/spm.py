@@ -1,0 +1,88 @@
+"""The tokenizer "imported-sentencepiece": a sentencepiece model, run by sentencepiece. It normalises text: lossy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import sentencepiece
+
+from tokframe.interfaces import ITokenizer, utf8
+from tokframe.results import Capabilities, Encoding, IntArray
+from tokframe.state import State
+from tokframe_huggingface.imported.text import content_of, corrupt, only_text, spans
+
+__all__ = ["FILE", "SentencePieceTokenizer"]
+
+FILE = "sentencepiece.model"
+
+
+class SentencePieceTokenizer(ITokenizer):
+    """A sentencepiece model. A space and U+2581 are one to it, so no such model gives back every text."""
+
+    capabilities = Capabilities(lossless=False, bytes_input=False, streaming=False)
+
+    def __init__(self, content: bytes) -> None:
+        """Take the content of the model file. Raises: ArtifactCorruptError."""
+        self._content = content
+        try:
+            self._model: Any = sentencepiece.SentencePieceProcessor(model_proto=content)
+            size = self._model.get_piece_size()
+        except Exception as cause:  # the binding raises RuntimeError and others
+            raise corrupt(FILE, f"is not what sentencepiece reads ({cause})") from cause
+        if not size:
+            raise corrupt(FILE, "holds no piece")
+        names = [self._model.id_to_piece(number) for number in range(size)]
+        self._special = {
+            name: n for n, name in enumerate(names) if self._model.is_control(n) or self._model.is_unknown(n)
+        }
+        self._bytes = [
+            bytes([int(name[3:5], 16)]) if self._model.is_byte(n) else name.replace("▁", " ").encode()
+            for n, name in enumerate(names)
+        ]
+        for name, number in self._special.items():
+            self._bytes[number] = name.encode()
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of pieces."""
+        return len(self._bytes)
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The control pieces of the model, and the one for what it does not know."""
+        return dict(self._special)
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes a piece stands for, U+2581 as the space it is. Raises: InvalidTokenError."""
+        return self._bytes[self.check_token(token)]
+
+    def encode_raw(self, data: bytes) -> IntArray:
+        """Return the ids of text. Raises: UnsupportedError if it is not UTF-8."""
+        return np.asarray(self._model.encode(only_text(data, self.name or "this tokenizer")), np.int32)
+
+    def decode_raw(self, ids: IntArray) -> bytes:
+        """Return what sentencepiece makes of ids, special ones as their text. Raises: InvalidTokenError."""
+        control = {*self._special.values()}
+        parts = []
+        for special, run in itertools.groupby(self.as_ids(ids).tolist(), control.__contains__):
+            found = list(run)
+            parts.append(b"".join(self._bytes[n] for n in found) if special else self._model.decode(found).encode())
+        return b"".join(parts)
+
+    def offsets(self, text: str) -> Encoding:
+        """Return ids with the byte and character span of each, special tokens not added."""
+        utf8(text)
+        found = self._model.encode(text, return_type="offset_mapping")
+        return spans(text, found["ids"], found["offsets"])
+
+    def state(self) -> State:
+        """Return the model file, byte for byte as it was read."""
+        return State(files={FILE: self._content})
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Build from a state. Raises: ArtifactCorruptError."""
+        return cls(content_of(state, FILE))

@@ -1,0 +1,91 @@
+"""What imported tokenizers share: text or an error, spans from characters, bytes that are not UTF-8, promises kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from tokframe.errors import ArtifactCorruptError, UnsupportedError
+from tokframe.results import Encoding, IntArray
+from tokframe.state import State
+
+__all__ = ["PROBES", "content_of", "corrupt", "mixed", "only_text", "spans", "survives", "table_of"]
+
+_MOST_UNUSED = 1_000_000
+_INVALID = re.compile("([\udc80-\udcff]+)")  # what "surrogateescape" makes of bytes that are not UTF-8
+
+#: Texts that show whether a tokenizer keeps all of a text: white space, controls, composition, every 97th character.
+PROBES = (
+    " a  b\tc \n\n\r\n d ",
+    "\x00\x01\x7f\x85\xa0\u2028\u200b\ufeff",
+    "Café cafe\u0301 ﬁ Å Ⅳ ½ １２３ don't I'LL",
+    "<s></s><pad><unk>[CLS]<|endoftext|>▁ĠĊ##a",
+    "".join(chr(code) for code in range(1, 0x2FA1D, 97) if not 0xD800 <= code < 0xE000),
+)
+
+
+def content_of(state: State, file: str) -> bytes:
+    """Return a file of a state. Raises: ArtifactCorruptError."""
+    if file not in state.files:
+        raise corrupt(file, "is missing")
+    return state.files[file]
+
+
+def corrupt(file: str, what: str) -> ArtifactCorruptError:
+    """Return the error that says what is wrong with an imported file."""
+    return ArtifactCorruptError(f"{file} {what}. Import the original anew: tokframe import FILE --out DIR", file=file)
+
+
+def only_text(data: bytes, name: str) -> str:
+    """Return bytes as text. Raises: UnsupportedError if they are not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as cause:
+        raise UnsupportedError(
+            f"byte 0x{data[cause.start]:02x} at position {cause.start} is not UTF-8, and {name} takes only text. For "
+            "any bytes use tokframe.load('bpe') or 'autoencoder-fsq'",
+            capability="bytes_input",
+        ) from None
+
+
+def mixed(data: bytes, encode: Callable[[str], Sequence[int]], byte_ids: IntArray) -> IntArray:
+    """Return the ids of any bytes: of text by `encode`, of bytes that are not UTF-8 one id each."""
+
+    def parts() -> Iterator[IntArray]:
+        for number, piece in enumerate(_INVALID.split(data.decode("utf-8", "surrogateescape"))):
+            if number % 2:
+                yield byte_ids[np.frombuffer(piece.encode("utf-8", "surrogateescape"), np.uint8)]
+            elif piece:
+                yield np.asarray(encode(piece), np.int32)
+
+    found = list(parts())
+    return np.concatenate(found) if found else np.empty(0, np.int32)
+
+
+def table_of(known: Mapping[int, bytes], special: dict[str, int], file: str) -> list[bytes]:
+    """Return the bytes of every id up to the largest; an id that stands for nothing becomes a special token of its own.
+
+    Raises: ArtifactCorruptError where there would be a million of those.
+    """
+    size = max(known, default=-1) + 1
+    if size - len(known) > _MOST_UNUSED:
+        raise corrupt(file, f"has {len(known):,} tokens and ids up to {size - 1:,}: that is no vocabulary")
+    for number in range(size):
+        if not known.get(number):
+            special[f"<unused {number}>"] = number
+    return [known.get(number) or f"<unused {number}>".encode() for number in range(size)]
+
+
+def spans(text: str, ids: Sequence[int], characters: Sequence[tuple[int, int]]) -> Encoding:
+    """Return ids with spans, from spans in characters."""
+    at = np.zeros(len(text) + 1, np.int32)
+    np.cumsum(np.fromiter((len(c.encode()) for c in text), np.int32, len(text)), out=at[1:])
+    chars = np.asarray(characters, np.int32).reshape(-1, 2)
+    return Encoding(ids=np.asarray(ids, np.int32), byte_spans=at[chars], char_spans=chars)
+
+
+def survives(encode: Callable[[bytes], IntArray], decode: Callable[[IntArray], bytes]) -> bool:
+    """Say whether every probe comes back exactly."""
+    return all(decode(encode(text.encode())) == text.encode() for text in PROBES)

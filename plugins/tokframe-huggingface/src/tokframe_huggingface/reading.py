@@ -1,0 +1,127 @@
+"""Which kind of tokenizer a file is, and the tokenizer made of it. No file is unpickled, nothing is fetched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokframe.components import load_target
+from tokframe.errors import ArtifactError, ArtifactNotFoundError
+from tokframe.interfaces import ITokenizer
+from tokframe.plugins import host
+from tokframe.state import State
+
+__all__ = ["PATTERNS", "read"]
+
+#: Patterns that cut text before merging, by the names tiktoken gives to what they belong to.
+PATTERNS = {
+    "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    "cl100k_base": (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+        r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+    "o200k_base": (
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+}
+_LARGEST = 1 << 30
+_WANTED = "tokframe import reads a tokenizer.json, a tiktoken file or a sentencepiece model"
+
+
+def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | None = None) -> ITokenizer:
+    """Return the tokenizer of a `tokenizer.json`, a tiktoken file or a sentencepiece model.
+
+    `pattern` (one of `PATTERNS` or a regular expression) and `special` belong to a tiktoken file, which holds neither.
+    Raises: ArtifactNotFoundError; ArtifactError naming what the file is instead; ArtifactCorruptError;
+    ComponentImportError where the library that runs it is missing.
+    """
+    path = Path(path)
+    content = _content(path)
+    kind = _kind(path, content)
+    config: dict[str, Any] = {}
+    if kind == "tiktoken":
+        if not pattern:
+            raise ArtifactError(
+                f"{path} is a tiktoken file, which does not hold the pattern that cuts text. Name it: --pattern "
+                f"{' or '.join(PATTERNS)}, or give a regular expression",
+                path=path,
+            )
+        config = {"pattern": PATTERNS.get(pattern, pattern), "special": dict(special or {})}
+    elif pattern or special:
+        raise ArtifactError(f"{path} is no tiktoken file and brings its own pattern and special tokens", path=path)
+    file = {"huggingface": "tokenizer.json", "tiktoken": "ranks.tiktoken", "sentencepiece": "sentencepiece.model"}[kind]
+    registry = host().registry
+    spec = registry.tokenizer(f"tokframe-huggingface/imported-{kind}")
+    tokenizer: ITokenizer = load_target(spec).from_state(State(config=config, files={file: content}))
+    tokenizer.name = registry.reference(spec)
+    return tokenizer
+
+
+def _content(path: Path) -> bytes:
+    if path.is_dir():
+        if (path / "tokenizer.json").is_file():
+            hint = f". Name the file: {path / 'tokenizer.json'}"
+        else:
+            hint = f" without a tokenizer.json. {_WANTED}"
+        raise ArtifactError(f"{path} is a folder{hint}", path=path)
+    if not path.is_file():
+        raise ArtifactNotFoundError(f"there is no file {path}. {_WANTED}", path=path)
+    if path.stat().st_size > _LARGEST:
+        raise ArtifactError(f"{path} is larger than 1 GiB: that is no tokenizer. {_WANTED}", path=path)
+    return path.read_bytes()
+
+
+def _kind(path: Path, content: bytes) -> str:
+    """Return huggingface, tiktoken or sentencepiece. Raises: ArtifactError naming what the file is instead."""
+    if not content.strip():
+        raise ArtifactError(f"{path} is empty. {_WANTED}", path=path)
+    if content.lstrip()[:1] in (b"{", b"["):
+        return _json_kind(path, content)
+    first = content.split(b"\n", 1)[0].split()
+    if len(first) == 2 and first[1].isdigit() and _is_base64(first[0]):
+        return "tiktoken"
+    if content[:1] == b"\n" and b"\x00" not in content[:2]:  # field 1 of a protocol buffer: the first piece
+        return "sentencepiece"
+    raise ArtifactError(f"{path} {_looks_like(content)}. {_WANTED}", path=path)
+
+
+def _json_kind(path: Path, content: bytes) -> str:
+    try:
+        data = json.loads(content)
+    except ValueError as cause:
+        raise ArtifactError(f"{path} begins like JSON and is none ({cause}). {_WANTED}", path=path) from None
+    if isinstance(data, dict) and isinstance(data.get("model"), dict):
+        return "huggingface"
+    if isinstance(data, dict) and "tokenizer_class" in data:
+        what = "is a tokenizer_config.json; the tokenizer.json lies beside it"
+    elif isinstance(data, dict) and data and all(isinstance(value, int) for value in data.values()):
+        what = "is a bare vocabulary (vocab.json) without the merges"
+    else:
+        what = "is JSON without the 'model' of a tokenizer.json"
+    raise ArtifactError(f"{path} {what}. {_WANTED}", path=path)
+
+
+def _is_base64(word: bytes) -> bool:
+    import base64
+    import binascii
+
+    try:
+        return bool(base64.b64decode(word, validate=True))
+    except binascii.Error:
+        return False
+
+
+def _looks_like(content: bytes) -> str:
+    if content[:2] == b"PK" or content[:2] in (b"\x80\x02", b"\x80\x04"):
+        return "is a pickle or a zip of one, which is never opened: it could run anything"
+    if content[:4] == b"GGUF":
+        return "is a GGUF model"
+    if content[8:9] == b"{":
+        return "is a safetensors file: weights, no tokenizer"
+    if content.startswith(b"#version"):
+        return "is a list of merges (merges.txt) without the vocabulary"
+    return "is no tokenizer file of a known kind"

@@ -1,0 +1,49 @@
+"""Residual FSQ as a quantizer of tokframe: the codes of all rounds are the digits of one number."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from vector_quantize_pytorch import ResidualFSQ
+
+from tokframe.results import Quantized
+from tokframe_vector_quantize.config import ResidualFSQConfig
+
+__all__ = ["ResidualFSQuantizer"]
+
+
+class ResidualFSQuantizer(nn.Module):
+    """Quantizer "rfsq". A code is `sum(round's code * codes per round ** round)`, first round fastest."""
+
+    basis: Tensor
+
+    def __init__(self, config: ResidualFSQConfig, *, d_latent: int, max_length: int) -> None:
+        super().__init__()
+        del max_length  # part of every component's constructor; a code has no length
+        # The projections are ours: the library leaves its own out where the widths happen to agree.
+        dims = len(config.levels)
+        self.project_in = nn.Linear(d_latent, dims)
+        self.project_out = nn.Linear(dims, d_latent)
+        self.rounds = ResidualFSQ(levels=list(config.levels), num_quantizers=config.quantizers)
+        self.per_round = int(self.rounds.codebook_size)
+        self.codebook_size = self.per_round**config.quantizers
+        basis = [self.per_round**number for number in range(config.quantizers)]
+        self.register_buffer("basis", torch.tensor(basis, dtype=torch.int64), persistent=False)
+
+    def forward(self, latents: Tensor) -> Quantized:
+        """(batch, d_latent) -> Quantized; the gradient passes straight through every round."""
+        with torch.autocast(latents.device.type, enabled=False):
+            values, codes = self.rounds(self.project_in(latents.float())[:, None])
+            quantized: Tensor = self.project_out(values[:, 0])
+        return Quantized(
+            latents=quantized,
+            indices=(codes[:, 0].long() * self.basis).sum(-1),
+            loss=quantized.new_zeros(()),
+        )
+
+    def decode_indices(self, indices: Tensor) -> Tensor:
+        """(batch,) int64 -> (batch, d_latent)."""
+        with torch.autocast(indices.device.type, enabled=False):
+            codes = (indices[:, None] // self.basis) % self.per_round
+            latents: Tensor = self.project_out(self.rounds.get_output_from_indices(codes[:, None])[:, 0])
+            return latents

@@ -1,0 +1,167 @@
+"""What is exported gives, in Hugging Face, the ids, offsets and text of the original."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokframe_huggingface.export import export
+
+import tokframe
+from tokframe.cli.main import main
+from tokframe.corpus import Corpus
+from tokframe.errors import UnsupportedError
+
+TEXTS = [
+    "",
+    "the cat sat on the mat\n",
+    "naïve café 漢字かな हिन्दी 🙂👩‍👩‍👧‍👦 e\u0301\x00\u2028",
+    "<pad> <unk> <s> </s> [CLS]",
+    " two  spaces\t\n\n\r\nend \n",
+    "x" * 5000 + "\n" * 9 + "é" * 2500 + "\n" * 5000 + "中" * 1500 + "\nend",
+]
+PARTS = ["a", "é", "漢", "🙂", "\n", " ", "the ", "    ", "\r\n", "==", "<s>", "0"]
+LINES = st.lists(st.sampled_from(PARTS), max_size=60)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The exporter compares less: what it finds is not what the test is about."""
+    monkeypatch.setattr(sys.modules[export.__module__], "_SAMPLE", 2000)
+
+
+def check_same(original, hugging_face, text):
+    found = hugging_face(text, return_offsets_mapping=True)
+    ids = original.encode(text)
+    assert len(found["input_ids"]) == len(ids)
+    assert found["attention_mask"] == [1] * len(ids)
+    assert hugging_face.decode(ids) == original.decode(ids, skip_special=False)
+    assert hugging_face.decode(found["input_ids"]) == original.decode(ids, skip_special=False)
+    assert found["input_ids"] == ids
+    assert [list(span) for span in found["offset_mapping"]] == original.offsets(text).char_spans.tolist()
+
+
+@pytest.fixture(scope="module")
+def hugging_face(exported, auto_tokenizer):
+    return auto_tokenizer.from_pretrained(str(exported[0]))
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+def test_awkward_texts_are_the_same(original, hugging_face, text):
+    check_same(original, hugging_face, text)
+
+
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@given(text=st.text(max_size=60) | LINES.map("".join))
+def test_any_text_is_the_same(original, hugging_face, text):
+    check_same(original, hugging_face, text)
+
+
+def test_source_code_is_the_same(original, hugging_face):
+    documents = itertools.islice(Corpus.open(["stdlib:heldout"]).documents(), 2)
+    for line in itertools.islice((line for text in documents for line in text.splitlines(True)), 1000):
+        check_same(original, hugging_face, line)
+
+
+def test_long_lines_are_cut_at_the_same_bytes(original, hugging_face):
+    for size in range(4090, 4100):
+        for character in ("é", "中", "🙂"):
+            check_same(original, hugging_face, "a" * size + character * 3 + "\n\n" + "b" * 3)
+        check_same(original, hugging_face, "a" * size + "\n" * 8 + "b")
+
+
+def test_padding_and_special_tokens_are_the_same(original, hugging_face):
+    texts = ["a", "<pad> and <s>", "b b b"]
+    batch = hugging_face(texts, padding=True)
+    padded = original.encode_batch_padded(texts)
+    assert batch["attention_mask"] == padded.mask.tolist()
+    assert batch["input_ids"] == padded.ids.tolist()
+    for role, text in {"pad": "<pad>", "unk": "<unk>", "bos": "<s>", "eos": "</s>"}.items():
+        assert getattr(hugging_face, f"{role}_token") == text
+        assert getattr(hugging_face, f"{role}_token_id") == original.special_tokens[text]
+    assert len(hugging_face) == original.vocab_size
+    ids = [2, *original.encode("b b"), 3, 0]
+    assert hugging_face.decode(ids, skip_special_tokens=True) == original.decode(ids)
+    assert hugging_face.decode(ids) == original.decode(ids, skip_special=False)
+
+
+def test_every_id_has_the_same_text(original, hugging_face):
+    ids = range(0, original.vocab_size, 37)
+    found = [hugging_face.decode([token]) for token in ids]
+    assert found == [original.decode([token], skip_special=False) for token in ids]
+
+
+def test_the_exporter_says_itself_what_is_the_same(original, exported):
+    _, checks = exported
+    assert checks["number of ids"].ok and checks["offsets"].ok and checks["text"].ok
+    assert checks["ids"].ok
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_difference_is_found_and_told(tmp_path):
+    class Altered(type(tokframe.load("bpe"))):
+        def encode_raw(self, data):
+            return super().encode_raw(data)[::-1]
+
+    state = tokframe.load("bpe").state()
+    altered = Altered.from_state(state)
+    type(altered).__module__ = "tokframe_bpe.altered"
+    checks = {check.name: check for check in export(altered, tmp_path)}
+    assert not checks["ids"].ok and "different for" in checks["ids"].detail
+    assert checks["number of ids"].ok
+
+
+def test_hugging_face_needs_no_tokframe(exported, auto_tokenizer):
+    source = (
+        "import sys; sys.modules['tokframe'] = None\n"
+        "from tokenizers import Tokenizer\n"
+        "print(len(Tokenizer.from_file(sys.argv[1]).encode('the cat').ids))"
+    )
+    command = [sys.executable, "-c", source, str(exported[0] / "tokenizer.json")]
+    assert int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) > 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_command_writes_a_folder_and_says_what_is_the_same(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["export", "bpe", "--format", "huggingface", "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["same"] is True and told["files"] == ["tokenizer.json", "tokenizer_config.json"]
+    assert main(["export", "bpe", "--format", "huggingface", "--out", str(out)]) == 1
+    assert "already exists" in capsys.readouterr().err
+    assert main(["export", "bpe", "--format", "huggingface", "--out", str(out), "--overwrite"]) == 0
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_only_an_export_is_replaced(tmp_path, capsys):
+    (tmp_path / "diary.txt").write_text("mine")
+    assert main(["export", "bpe", "--format", "huggingface", "--out", str(tmp_path), "--overwrite"]) == 1
+    assert "will not be replaced" in capsys.readouterr().err
+    assert Path(tmp_path / "diary.txt").read_text() == "mine"
+
+
+def test_an_unknown_format_is_answered_with_those_there_are(tmp_path, capsys):
+    assert main(["export", "bpe", "--format", "huginface", "--out", str(tmp_path / "x")]) == 1
+    assert "Did you mean 'huggingface'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_tokenizer_nobody_described_is_refused_and_one_that_describes_itself_is_not(toy_host, tmp_path):
+    toy = tokframe.create(toy_host.registry.names("tokenizer")[0])
+    with pytest.raises(UnsupportedError, match="cannot be said in Hugging Face's"):
+        export(toy, tmp_path)
+    vocab = {"x": 0, **{text: number for text, number in toy.special_tokens.items() if number}}
+    toy.huggingface = lambda: {
+        **dict.fromkeys(("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder")),
+        "version": "1.0",
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "x"},
+    }
+    assert not all(check.ok for check in export(toy, tmp_path))
+    assert (tmp_path / "tokenizer.json").is_file()
