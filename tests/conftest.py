@@ -111,6 +111,7 @@ def fresh(installed, tmp_path):
     def run(source, *arguments, check=True, **environment):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TOKFRAME_")}
         inherited |= {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+        inherited |= {"TOKFRAME_CONFIG": ""}  # no alias file of whoever runs the tests
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", textwrap.dedent(source), *map(str, arguments)],
             capture_output=True,

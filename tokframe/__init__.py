@@ -9,6 +9,7 @@ TYPE_CHECKING = False  # the typing module alone would cost more than the rest o
 if TYPE_CHECKING:
     from tokframe.components import ComponentSpec as ComponentSpec
     from tokframe.components import TokenizerSpec as TokenizerSpec
+    from tokframe.components import TokframeDeprecationWarning as TokframeDeprecationWarning
     from tokframe.corpus import Corpus as Corpus
     from tokframe.errors import ArtifactError as ArtifactError
     from tokframe.errors import ConfigError as ConfigError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tokframe.loading import train as train
     from tokframe.plugins import host as host
     from tokframe.plugins import list_components as list_components
+    from tokframe.shadowing import shadow as shadow
 
 __version__ = "0.1.0"
 
@@ -41,6 +43,7 @@ _HOMES = {
     "PluginError": "errors",
     "RegistryError": "errors",
     "TokenizerSpec": "components",
+    "TokframeDeprecationWarning": "components",
     "TokframeError": "errors",
     "TrainingError": "errors",
     "UnsupportedError": "errors",
@@ -50,6 +53,7 @@ _HOMES = {
     "list_components": "plugins",
     "load": "loading",
     "save": "loading",
+    "shadow": "shadowing",
     "train": "loading",
 }
 
@@ -64,6 +68,7 @@ __all__ = [
     "PluginError",
     "RegistryError",
     "TokenizerSpec",
+    "TokframeDeprecationWarning",
     "TokframeError",
     "TrainingError",
     "UnsupportedError",
@@ -74,6 +79,7 @@ __all__ = [
     "list_components",
     "load",
     "save",
+    "shadow",
     "train",
 ]
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
+import sys
+import threading
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,10 +18,10 @@ from attrs import field, frozen
 
 from tokframe.errors import ComponentImportError, InvalidSpecError, NameConflictError, UnknownNameError
 
-__all__ = ["KINDS", "ComponentSpec", "Registry", "TokenizerSpec"]
+__all__ = ["KINDS", "ComponentSpec", "Registry", "TokenizerSpec", "TokframeDeprecationWarning", "warn_if_deprecated"]
 
 #: The kinds of component a plugin may add, beside whole tokenizers.
-KINDS = ("encoder", "quantizer", "decoder", "embedding")
+KINDS = ("encoder", "quantizer", "decoder", "embedding", "exporter")
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -29,8 +32,10 @@ class ComponentSpec:
     """One encoder, quantizer, decoder or embedding, as strings: nothing is imported until it is used.
 
     `target` and `config` are `"package.module:Attribute"`. The target is called as
-    `Target(config, d_latent=..., max_length=...)`; `config` is a frozen attrs class and may be empty.
-    `extra` names the extra of the distribution that brings the component's dependencies.
+    `Target(config, d_latent=..., max_length=...)`; `config` is a frozen attrs class and may be empty. An exporter
+    is called as `target(tokenizer, folder)`, writes into the empty folder and returns a list of `Check`.
+    `extra` names the extra of the distribution that brings the component's dependencies. `deprecated` is empty, or
+    says what to use instead, e.g. `"fsq"`.
     """
 
     kind: str
@@ -39,6 +44,7 @@ class ComponentSpec:
     config: str = ""
     summary: str = ""
     extra: str = ""
+    deprecated: str = ""
     distribution: str = ""  # filled in by the plugin host
     distribution_version: str = ""
 
@@ -50,7 +56,8 @@ class TokenizerSpec:
     `target` names an `ITokenizer` class. `artifact` is `"package:folder"` of the trained tokenizer that the
     distribution ships, or empty. `config` names the attrs class of its training config, or is empty.
     `defaults` gives the component used for a config section where the config names none,
-    e.g. `{"encoder": "conv", "quantizer": "fsq", "decoder": "deconv"}`.
+    e.g. `{"encoder": "conv", "quantizer": "fsq", "decoder": "deconv"}`. `deprecated` is empty, or says what to use
+    instead, e.g. `"autoencoder-fsq"`.
     """
 
     name: str
@@ -61,6 +68,7 @@ class TokenizerSpec:
     trainable: bool = True
     summary: str = ""
     extra: str = ""
+    deprecated: str = ""
     distribution: str = ""
     distribution_version: str = ""
 
@@ -86,6 +94,8 @@ def spec_problem(spec: object) -> str:
             continue
         if not isinstance(value, str) or not _TARGET.fullmatch(value):
             return f"{what} {value!r} of {spec.name!r} is not of the form 'package.module:Attribute'"
+    if not isinstance(spec.deprecated, str):
+        return f"deprecated {spec.deprecated!r} of {spec.name!r} is not a text that says what to use instead"
     return ""
 
 
@@ -147,7 +157,7 @@ class Registry:
                 name=plain,
                 candidates=[c.distribution for c in claims],
             )
-        raise self._unknown(kind, name)
+        raise self.unknown(kind, name)
 
     def reference(self, spec: Spec) -> str:
         """Return the name by which `get` finds this spec: its own, or `distribution/name` where others claim it."""
@@ -166,24 +176,67 @@ class Registry:
         assert isinstance(spec, ComponentSpec)
         return spec
 
-    def _unknown(self, kind: str, name: str) -> UnknownNameError:
-        names = self.names(kind)
+    def unknown(self, kind: str, name: str, aliases: Iterable[str] = ()) -> UnknownNameError:
+        """Return the error for a name that is not there; `aliases` are names from elsewhere to suggest as well."""
+        names, others = self.names(kind), list(aliases)
         plain = name.rpartition("/")[2]
-        near = difflib.get_close_matches(plain, names, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(plain, [*names, *others], n=3, cutoff=0.5)
         text = f"no {kind} named {name!r}."
         if near:
             text += f" Did you mean {near[0]!r}?"
         text += f" Available: {', '.join(names)}." if names else f" No {kind} is installed."
+        if others:
+            text += f" Aliases: {', '.join(others)}."
         if self.unavailable:
             text += " Not loaded: " + "; ".join(self.unavailable) + ". Details: tokframe plugins"
         return UnknownNameError(text, kind=kind, name=name, suggestions=near, unavailable=self.unavailable)
 
 
+class TokframeDeprecationWarning(FutureWarning):
+    """A registered name is on its way out; shown to users by default, unlike DeprecationWarning."""
+
+
+_warned: set[tuple[str, str, str]] = set()
+_warned_lock = threading.Lock()
+
+
+def warn_if_deprecated(spec: Spec, used_by: str = "") -> None:
+    """Warn of a deprecated name, once in a process, at the line of the caller that is not tokframe's own."""
+    if not spec.deprecated:
+        return
+    key = (spec.kind, spec.name, spec.distribution)
+    with _warned_lock:
+        if key in _warned:
+            return
+        _warned.add(key)
+    whose = f" of {spec.distribution}" if spec.distribution else ""
+    where = f" ({used_by} uses it)" if used_by else ""
+    try:
+        warnings.warn(
+            f"{spec.kind} {spec.name!r}{whose} is deprecated{where}: use {spec.deprecated} instead",
+            TokframeDeprecationWarning,
+            stacklevel=_outside(),
+        )
+    except TokframeDeprecationWarning:  # where warnings are errors, each use is one
+        with _warned_lock:
+            _warned.discard(key)
+        raise
+
+
+def _outside() -> int:
+    """Return the stack level, for `warn_if_deprecated`, of the first caller that is no part of the core."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tokframe":
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 def load_target(spec: Spec, what: str = "target") -> Any:
-    """Import what a spec names.
+    """Import what a spec names; warns where the name is deprecated.
 
     Raises: ComponentImportError with the distribution, the cause and the command that installs what is missing.
     """
+    warn_if_deprecated(spec)
     target = spec.target if what == "target" else spec.config
     module, _, attribute = target.partition(":")
     install = f"pip install '{spec.distribution}[{spec.extra}]'" if spec.extra else f"pip install {spec.distribution}"

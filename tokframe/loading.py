@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from tokframe import artifact
-from tokframe.components import Registry, TokenizerSpec, load_target, normal_name
+from tokframe import aliases, artifact
+from tokframe.components import Registry, TokenizerSpec, load_target, warn_if_deprecated
 from tokframe.errors import (
     ArtifactCorruptError,
     ArtifactNotFoundError,
@@ -29,31 +28,37 @@ from tokframe.progress import Reporter, SilentReporter
 from tokframe.state import ComponentUse, State
 
 if TYPE_CHECKING:
+    import os
+
     from tokframe.corpus import Corpus
 
-__all__ = ["build", "create", "from_state", "load", "save", "train", "where"]
+__all__ = ["build", "create", "from_state", "load", "registered", "save", "train", "where"]
 
 
 def load(name: str | os.PathLike[str]) -> ITokenizer:
     """Load a trained tokenizer: the one a registered name ships, or the artifact at a path.
 
     A path holds a separator (`./mine`) or is a `Path`; anything else is a registered name, `name` or
-    `distribution/name`. Works offline.
+    `distribution/name`, or an alias of either (`tokframe aliases`). Works offline.
 
-    Raises: UnknownNameError; ArtifactError and its kinds; MissingPluginError if a component's plugin is not here.
+    Raises: UnknownNameError; ArtifactError and its kinds; MissingPluginError if a component's plugin is not here;
+    ConfigError for malformed aliases.
     """
-    path, _ = where(name)
-    found = artifact.read(path)
-    return build(found)
+    real, alias = _meant(name)
+    with aliases.explained(alias):
+        path, spec = _place(real)
+        if spec is not None:
+            warn_if_deprecated(spec)  # before `build`, which could only say that some artifact uses it
+        return build(artifact.read(path))
 
 
 def create(name: str, config: Mapping[str, Any] | None = None) -> ITokenizer:
-    """Build an untrained tokenizer of a registered name from a config.
+    """Build an untrained tokenizer of a registered name, or an alias of one, from a config.
 
     Raises: UnknownNameError; ConfigError; UnsupportedError where the tokenizer only comes out of training.
     """
     registry = host().registry
-    spec = registry.tokenizer(name)
+    spec = registered(name, "create")
     build = getattr(load_target(spec), "from_config", None)
     if build is None:
         raise UnsupportedError(
@@ -115,8 +120,8 @@ def train(
     device: str | None = None,
     seed: int | None = None,
 ) -> ITokenizer:
-    """Train a registered tokenizer and save it at `out`; checkpoints are kept at `out` + ".training"
-    until it is saved.
+    """Train a registered tokenizer, or an alias of one, and save it at `out`; until then checkpoints are kept at
+    `out` + ".training".
 
     Raises: ArtifactExistsError or ArtifactError, before any work, if `out` may not be written; ConfigError;
     CorpusError; TrainingError; TrainingInterrupted when `should_stop` became true.
@@ -125,7 +130,7 @@ def train(
     from tokframe.training import TrainJob
 
     registry = host().registry
-    spec = registry.tokenizer(name)
+    spec = registered(name, "train")
     if not spec.trainable:
         raise UnsupportedError(f"{name!r} has no training", capability="train")
     target = Path(out)
@@ -150,17 +155,54 @@ def train(
 
 
 def where(name: str | os.PathLike[str]) -> tuple[Path, TokenizerSpec | None]:
-    """Return the folder that `load(name)` reads, and the spec if `name` is a registered one.
+    """Return the folder that `load(name)` reads, and the spec if `name` is a registered one or an alias of one.
 
-    Raises: UnknownNameError; ArtifactNotFoundError for a name that ships no trained tokenizer.
+    Raises: UnknownNameError; ArtifactNotFoundError for a name that ships no trained tokenizer; ConfigError for
+    malformed aliases.
+    """
+    real, alias = _meant(name)
+    with aliases.explained(alias):
+        return _place(real)
+
+
+def registered(name: str, capability: str = "") -> TokenizerSpec:
+    """Return the spec of a registered name or of an alias of one. Raises: UnknownNameError; UnsupportedError for an
+    alias of a path; ConfigError for malformed aliases.
     """
     registry = host().registry
+    real, alias = aliases.resolve(name, registry)
+    with aliases.explained(alias):
+        if alias is not None and aliases.is_path(real, registry):
+            raise UnsupportedError(
+                f"{name!r} stands for the saved tokenizer {real}, and {capability or 'this'} takes a registered name "
+                "(tokframe components --kind tokenizer)",
+                capability=capability,
+            )
+        return _spec(real, registry)
+
+
+def _meant(name: str | os.PathLike[str]) -> tuple[str | Path, aliases.Alias | None]:
+    """Return what a name stands for, a Path where it is one, and the alias that says so."""
     if not isinstance(name, str):
         return Path(name), None
-    if _is_path(name, registry):
-        return Path(name), None
+    registry = host().registry
+    real, alias = aliases.resolve(name, registry)
+    return (Path(real) if aliases.is_path(real, registry) else real), alias
+
+
+def _spec(name: str, registry: Registry) -> TokenizerSpec:
     try:
-        spec = registry.tokenizer(name)
+        return registry.tokenizer(name)
+    except UnknownNameError:
+        raise aliases.unknown(name, registry) from None
+
+
+def _place(name: str | Path) -> tuple[Path, TokenizerSpec | None]:
+    """Return the folder of a path or of a registered name. Raises: as `where`."""
+    if isinstance(name, Path):
+        return name, None
+    try:
+        spec = _spec(name, host().registry)
     except UnknownNameError as error:
         if Path(name).is_dir():
             raise UnknownNameError(
@@ -203,8 +245,10 @@ def build(found: artifact.Artifact) -> ITokenizer:
                 file=artifact.MANIFEST,
             )
         resolved = _resolve(found, registry, part["kind"], part)
+        warn_if_deprecated(resolved, used_by=str(found.path))
         uses.append(ComponentUse(section=part["section"], kind=part["kind"], name=registry.reference(resolved)))
     assert isinstance(spec, TokenizerSpec)  # asked for by kind
+    warn_if_deprecated(spec, used_by=str(found.path))
     target = load_target(spec)
     state = evolve(found.state, components=tuple(uses))
     version = head.get("version", 1)
@@ -262,15 +306,3 @@ def _migrate(found: artifact.Artifact, state: State, spec: TokenizerSpec, versio
         state = getattr(importlib.import_module(module), function)(state)
         version += 1
     return state
-
-
-def _is_path(name: str, registry: Registry) -> bool:
-    """A separator means a path, except in `distribution/name` of something registered."""
-    separators = [s for s in (os.sep, os.altsep) if s]
-    if not any(s in name for s in separators):
-        return False
-    head, _, tail = name.partition("/")
-    if "/" in tail or head in ("", ".", "..", "~"):
-        return True
-    known = {(normal_name(s.distribution), s.name) for s in registry.specs("tokenizer")}
-    return (normal_name(head), tail) not in known

@@ -16,14 +16,15 @@ PACKAGE = Path(tokframe.__file__).parent
 LAYERS = (
     ("__init__",),
     ("errors",),
-    ("progress", "strictjson", "folders", "state", "results", "migrations", "corpusfile"),
+    ("progress", "strictjson", "folders", "state", "results", "migrations", "corpusfile", "shadowreport"),
     ("components", "hookspecs"),
     ("batching", "streams", "distributions"),
-    ("plugins", "config", "artifact", "interfaces"),
+    ("aliases", "plugins", "config", "artifact", "interfaces"),
     ("corpus", "training"),
     ("loading",),
-    ("inspection",),
+    ("inspection", "shadowing"),
     ("evaluate", "testing"),
+    ("playground",),
     ("cli",),
 )
 LAYER_OF = {module: layer for layer, modules in enumerate(LAYERS) for module in modules}

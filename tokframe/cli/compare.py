@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import click
 
+from tokframe.cli.installed import complete_names, ready
 from tokframe.cli.options import Command, corpus_option, json_file_option
 
 __all__ = ["command"]
@@ -18,17 +21,27 @@ _DEFAULT = "stdlib:heldout"
     cls=Command,
     epilog="\b\nExample:\n"
     "  tokframe compare autoencoder-fsq bpe word\n"
-    "  tokframe compare ./mine bpe --corpus notes/ 'docs/*.md' --json result.json",
+    "  tokframe compare ./mine bpe --corpus notes/ 'docs/*.md' --html report.html",
 )
-@click.argument("names", nargs=-1, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="NAME...", shell_complete=complete_names)
 @corpus_option(required=False, default=f"{_DEFAULT}, which no shipped tokenizer was trained on")
 @click.option("--baseline", metavar="NAME", help="Show ratios to this one; by default the last NAME.")
 @click.option(
     "--rounds", default=5, show_default=True, type=click.IntRange(1), help="Rounds of timing; medians are shown."
 )
+@click.option(
+    "--html",
+    metavar="FILE.html",
+    help="Also write a page to look at: the table, charts, and text as each tokenizer cuts it up.",
+)
 @json_file_option()
 def command(
-    names: tuple[str, ...], corpus: tuple[str, ...], baseline: str | None, rounds: int, json_to: str | None
+    names: tuple[str, ...],
+    corpus: tuple[str, ...],
+    baseline: str | None,
+    rounds: int,
+    html: str | None,
+    json_to: str | None,
 ) -> None:
     """Compare tokenizers side by side on a text: compression, losses, speed, cost.
 
@@ -44,46 +57,37 @@ def command(
     from tokframe.corpus import Corpus
     from tokframe.evaluate.comparison import compare
     from tokframe.evaluate.table import comparison_table
+    from tokframe.loading import load
 
-    chosen = list(dict.fromkeys(names or _ready()))
+    if html is not None:
+        _check_place(html)
+    chosen = list(dict.fromkeys(names or ready("compare")))
     if baseline is not None and baseline not in chosen:
         raise click.BadParameter(f"{baseline!r} is not among {', '.join(chosen)}", param_hint="--baseline")
     text = Corpus.open(corpus or [_DEFAULT])
     for reason in text.skipped:
         note(f"left out: {reason}")
     with reporting() as reporter:
-        comparison = compare(chosen, text, rounds=rounds, reporter=reporter)
+        tokenizers = {name: load(name) for name in chosen}
+        comparison = compare(chosen, text, load=tokenizers.__getitem__, rounds=rounds, reporter=reporter)
     if json_to is not None:
         write_json(comparison.to_json(), json_to)
     if json_to != "-":
         show(comparison_table(comparison, baseline or "", make_console(sys.stdout).width))
+    if html is not None:
+        from tokframe.evaluate.page import comparison_page
+        from tokframe.folders import write_atomically
+
+        write_atomically(Path(html), comparison_page(comparison, tokenizers, text, baseline or ""))
+        note(f"wrote {html}")
 
 
-def _ready() -> list[str]:
-    """Return the names of installed tokenizers that ship a trained artifact and load."""
-    from tokframe.cli.console import note
-    from tokframe.components import TokenizerSpec
-    from tokframe.errors import TokframeError, UnknownNameError
-    from tokframe.loading import load
-    from tokframe.plugins import host
-
-    registry = host().registry
-    conflicts = set(registry.conflicts())
-    ready = []
-    for spec in registry.specs("tokenizer"):
-        if not isinstance(spec, TokenizerSpec) or not spec.artifact:
-            continue
-        name = f"{spec.distribution}/{spec.name}" if ("tokenizer", spec.name) in conflicts else spec.name
-        try:
-            load(name)
-        except TokframeError as error:
-            note(f"{name} is left out: {error}")
-        else:
-            ready.append(name)
-    if not ready:
-        raise UnknownNameError(
-            "no installed tokenizer is ready to use (see: tokframe plugins). "
-            "Name one you trained: tokframe compare ./mine",
-            kind="tokenizer",
-        )
-    return ready
+def _check_place(html: str) -> None:
+    """Refuse a file that could not be written, before minutes of measuring."""
+    path = Path(html)
+    if path.parent.is_dir() and not os.access(path.parent, os.W_OK):
+        raise click.BadParameter(f"nothing may be written in {path.parent.absolute()}", param_hint="--html")
+    if path.is_dir() or html.endswith(("/", "\\")):
+        raise click.BadParameter(f"{html} is a folder; name a file, e.g. report.html", param_hint="--html")
+    if not path.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}; make it first", param_hint="--html")

@@ -24,7 +24,7 @@ def command(kind: str | None, as_json: bool) -> None:
     """List the tokenizers and parts of tokenizers that can be used by name.
 
     JSON: {"components": [{"kind", "name", "distribution", "distribution_version", "summary", "target", "config",
-    "extra", "conflict", and for tokenizers "artifact", "defaults", "trainable"}]}.
+    "extra", "deprecated", "conflict", and for tokenizers "artifact", "defaults", "trainable"}]}.
     """
     registry = host().registry
     specs = registry.specs(kind)
@@ -63,6 +63,8 @@ def _what(spec: ComponentSpec | TokenizerSpec, clash: bool) -> Text:
     if isinstance(spec, TokenizerSpec):
         facts = ["ready to use" if spec.artifact else "", "trainable" if spec.trainable else ""]
         text.append(f"{' ' if spec.summary else ''}({', '.join(filter(None, facts))})" if any(facts) else "", "dim")
+    if spec.deprecated:
+        text.append(f"{' ' if text else ''}deprecated: use {spec.deprecated} instead", "yellow")
     if clash:
         text.append(" claimed by more than one plugin: use the full name", "yellow")
     return text

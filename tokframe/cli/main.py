@@ -21,18 +21,23 @@ __all__ = ["main"]
 _COMMANDS = {
     "plugins": ("Look around", "List installed plugins with their status, and why one is not ok."),
     "components": ("Look around", "List tokenizers and their parts that can be used by name."),
+    "aliases": ("Look around", "List names of your own for tokenizers, and whether each resolves."),
     "info": ("Look around", "Show what a saved tokenizer is: parts, config, files, training."),
     "verify": ("Look around", "Check that a saved tokenizer is sound."),
+    "playground": ("Look around", "Type text in a local page and see tokenizers cut it up."),
     "encode": ("Use", "Turn text or bytes into ids."),
     "decode": ("Use", "Turn ids back into the exact bytes."),
+    "export": ("Use", "Write a tokenizer in another library's format."),
     "train": ("Train and measure", "Train a tokenizer on your text."),
     "analyze": ("Train and measure", "Show how a tokenizer uses its vocabulary on a text."),
     "compare": ("Train and measure", "Compare tokenizers side by side on a text."),
+    "new-plugin": ("Extend", "Write a plugin to begin from, with its tests."),
 }
 _FROM_PLUGINS = "From plugins"
 
 _EPILOG = """\b
-NAME is a registered name (tokframe components) or a path with a separator (./mine).
+NAME is a registered name (tokframe components), an alias (tokframe aliases) or a path with a
+separator (./mine).
 
 \b
 Exit codes:
@@ -48,7 +53,13 @@ Environment:
   TOKFRAME_TRACEBACK=1        show where an error came from
   TOKFRAME_PLUGINS            load only these plugins (comma separated distributions)
   TOKFRAME_DISABLE_PLUGINS    load all plugins but these
+  TOKFRAME_ALIASES            names of your own: production=word,next=./mine
+  TOKFRAME_CONFIG             the one file to read aliases from; empty for none
   NO_COLOR=1                  no colour
+
+\b
+Completion with the Tab key, in ~/.bashrc (zsh_source and fish_source for those shells):
+  eval "$(_TOKFRAME_COMPLETE=bash_source tokframe)"
 
 \b
 Example:

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from tokframe.cli.installed import complete_names
+
 __all__ = ["Command", "FileOption", "SpreadOption", "corpus_option", "json_file_option", "json_option", "name_argument"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -95,4 +97,4 @@ def json_file_option() -> Callable[[F], F]:
 
 def name_argument() -> Callable[[F], F]:
     """Return the argument NAME: a registered tokenizer or a path with a separator."""
-    return click.argument("name", metavar="NAME")
+    return click.argument("name", metavar="NAME", shell_complete=complete_names)

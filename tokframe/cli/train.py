@@ -46,8 +46,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     from tokframe.cli.progress import reporting
     from tokframe.corpus import Corpus
     from tokframe.errors import TrainingInterrupted
-    from tokframe.loading import train
-    from tokframe.plugins import host
+    from tokframe.loading import registered, train
     from tokframe.strictjson import read_json
 
     started = time.monotonic()
@@ -78,7 +77,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     path = out if os.sep in out else f"./{out}"
     size = sum(file.stat().st_size for file in Path(out).rglob("*") if file.is_file())
     click.echo(f"{tokenizer.name}: {tokenizer.vocab_size:,} ids, {size / 1e6:,.2f} MB, saved at {path}")
-    beside = f" {name}" if host().registry.tokenizer(name).artifact else ""
+    beside = f" {name}" if registered(name).artifact else ""
     click.echo(f"Try it:\n  tokframe compare {shlex.quote(path)}{beside}\n  tokframe verify {shlex.quote(path)}")
 
 

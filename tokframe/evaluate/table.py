@@ -13,7 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from tokframe.evaluate.comparison import Comparison, Row
 
-__all__ = ["comparison_table"]
+__all__ = ["Figure", "Line", "comparison_table", "figures", "heading", "sections", "short_labels"]
 
 _LABEL_WIDTH = 26
 _NO = "NO"
@@ -21,7 +21,7 @@ _SOURCES = 12  # sources with a line of their own; the rest are in the JSON
 
 
 @frozen
-class _Line:
+class Line:
     """One measure: its label, its figure, how it is written, and which end of the scale is good."""
 
     label: str
@@ -29,6 +29,15 @@ class _Line:
     text: Callable[[float], str]
     better: int = 0  # 1: more is better, -1: less is better, 0: neither
     exact: bool = False  # only a tokenizer that lost nothing can be best: leaving text out saves tokens
+
+
+@frozen
+class Figure:
+    """One figure as it is shown: its text, whether it is the best of its line, its ratio to the baseline or ""."""
+
+    text: str
+    best: bool
+    ratio: str
 
 
 def comparison_table(comparison: Comparison, baseline: str = "", width: int = 100) -> RenderableType:
@@ -39,7 +48,7 @@ def comparison_table(comparison: Comparison, baseline: str = "", width: int = 10
     """
     names = list(comparison.rows)
     baseline = baseline or names[-1]
-    labels = _short_labels(names)
+    labels = short_labels(names)
     column = max(16, *(len(label) + 2 for label in labels.values()))
     beside = max(1, (width - _LABEL_WIDTH - 2) // (column + 1))
     parts: list[RenderableType] = [_heading(comparison), Text()]
@@ -49,12 +58,19 @@ def comparison_table(comparison: Comparison, baseline: str = "", width: int = 10
     return Group(*parts)
 
 
-def _heading(comparison: Comparison) -> Text:
+def heading(comparison: Comparison) -> str:
+    """Return what was compared on what: sources, files, size."""
     corpus = comparison.corpus
     sources = list(corpus["sources"])
     what = ", ".join(sources[:4]) + (f" and {len(sources) - 4} more" if len(sources) > 4 else "")
     files = f"{corpus['files']:,} file" + ("s" if corpus["files"] != 1 else "")
-    return Text.assemble(("Comparison ", "bold"), f"on {what}: {files}, {_size(corpus['bytes'])}")
+    return f"Comparison on {what}: {files}, {_size(corpus['bytes'])}"
+
+
+def _heading(comparison: Comparison) -> Text:
+    text = Text(heading(comparison))
+    text.stylize("bold", 0, len("Comparison "))
+    return text
 
 
 def _footer(comparison: Comparison, baseline: str) -> Text:
@@ -74,7 +90,7 @@ def _table(
     table.add_column("", width=_LABEL_WIDTH, overflow="ellipsis", no_wrap=True)
     for name in names:
         table.add_column(labels[name], justify="right", width=column, overflow="ellipsis", no_wrap=True)
-    for title, lines in _sections(comparison):
+    for title, lines in sections(comparison):
         table.add_row(Text(title, style="bold cyan"))
         for line in lines:
             cells = _cells(comparison, line, baseline)
@@ -85,59 +101,71 @@ def _table(
     return table
 
 
-def _cells(comparison: Comparison, line: _Line, baseline: str) -> dict[str, Text]:
-    figures = {name: line.figure(row) for name, row in comparison.rows.items()}
+def figures(comparison: Comparison, line: Line, baseline: str) -> dict[str, Figure | None]:
+    """Return one line's figure of each tokenizer as it is shown; None where it could not be measured."""
+    values = {name: line.figure(row) for name, row in comparison.rows.items()}
     fair = {name for name, row in comparison.rows.items() if row.total.lossless or not line.exact}
-    known = [figure for name, figure in figures.items() if figure is not None and name in fair]
-    best = (max(known) if line.better > 0 else min(known)) if known and line.better and len(figures) > 1 else None
-    if best is not None and len({line.text(figure) for figure in known}) == 1:
+    known = [value for name, value in values.items() if value is not None and name in fair]
+    best = (max(known) if line.better > 0 else min(known)) if known and line.better and len(values) > 1 else None
+    if best is not None and len({line.text(value) for value in known}) == 1:
         best = None  # where all are equal none is best
-    base = figures[baseline]
+    base = values[baseline]
+    found: dict[str, Figure | None] = {}
+    for name, value in values.items():
+        if value is None:
+            found[name] = None
+            continue
+        text = line.text(value)
+        wins = best is not None and name in fair and text == line.text(best)
+        has_ratio = len(values) > 1 and line.better and line.text in _RATIO_KINDS and name != baseline and value
+        found[name] = Figure(text, wins, _ratio(value / base) if has_ratio and base else "")
+    return found
+
+
+def _cells(comparison: Comparison, line: Line, baseline: str) -> dict[str, Text]:
     cells = {}
-    for name, figure in figures.items():
+    for name, figure in figures(comparison, line, baseline).items():
         if figure is None:
             cells[name] = Text("n/a", style="dim")
             continue
-        wins = best is not None and name in fair and line.text(figure) == line.text(best)
-        style = "bold green" if wins else "bold yellow" if line.text(figure) == _NO else ""
-        cell = Text(line.text(figure) + ("*" if wins else " "), style=style)
-        if len(figures) > 1:
-            has_ratio = line.better and line.text in _RATIO_KINDS and name != baseline and base and figure
-            cell.append(f"{_ratio(figure / base) if has_ratio and base else '':>7}", style="not bold dim")
-        cells[name] = cell
+        style = "bold green" if figure.best else "bold yellow" if figure.text == _NO else ""
+        cells[name] = Text(figure.text + ("*" if figure.best else " "), style=style)
+        if len(comparison.rows) > 1:
+            cells[name].append(f"{figure.ratio:>7}", style="not bold dim")
     return cells
 
 
-def _sections(comparison: Comparison) -> Iterator[tuple[str, list[_Line]]]:
+def sections(comparison: Comparison) -> Iterator[tuple[str, list[Line]]]:
+    """Yield the sections of the comparison, each with its title and its lines."""
     yield (
         "compression",
         [
-            _Line("bytes per token", lambda row: row.total.bytes_per_token, _three, 1, exact=True),
-            _Line("characters per token", lambda row: row.total.chars_per_token, _three, 1, exact=True),
-            _Line("tokens", lambda row: row.total.tokens, _whole),
+            Line("bytes per token", lambda row: row.total.bytes_per_token, _three, 1, exact=True),
+            Line("characters per token", lambda row: row.total.chars_per_token, _three, 1, exact=True),
+            Line("tokens", lambda row: row.total.tokens, _whole),
         ],
     )
     yield (
         "fidelity",
         [
-            _Line("comes back exactly", lambda row: float(row.total.lossless), _yes),
-            _Line("unknown tokens", lambda row: row.total.unknown_rate, _percent, -1),
+            Line("comes back exactly", lambda row: float(row.total.lossless), _yes),
+            Line("unknown tokens", lambda row: row.total.unknown_rate, _percent, -1),
         ],
     )
     yield (
         "speed and cost",
         [
-            _Line("encode MB/s", lambda row: row.speed.encode_mb_s, _speed, 1),
-            _Line("decode MB/s", lambda row: row.speed.decode_mb_s, _speed, 1),
-            _Line("load ms", lambda row: row.footprint.load_ms, _rounded, -1),
-            _Line("memory MB", lambda row: row.footprint.memory_mb, _rounded, -1),
+            Line("encode MB/s", lambda row: row.speed.encode_mb_s, _speed, 1),
+            Line("decode MB/s", lambda row: row.speed.decode_mb_s, _speed, 1),
+            Line("load ms", lambda row: row.footprint.load_ms, _rounded, -1),
+            Line("memory MB", lambda row: row.footprint.memory_mb, _rounded, -1),
         ],
     )
     yield (
         "vocabulary",
         [
-            _Line("ids", lambda row: row.vocab_size, _whole),
-            _Line("ids used by this text", lambda row: row.total.vocab_used, _whole),
+            Line("ids", lambda row: row.vocab_size, _whole),
+            Line("ids used by this text", lambda row: row.total.vocab_used, _whole),
         ],
     )
     sources = list(comparison.corpus["sources"])
@@ -145,7 +173,7 @@ def _sections(comparison: Comparison) -> Iterator[tuple[str, list[_Line]]]:
         sources.sort(key=lambda name: -comparison.corpus["sources"][name])
         yield (
             "bytes/token by source",
-            [_Line(name, _of_source(name), _three, 1, exact=True) for name in sources[:_SOURCES]],
+            [Line(name, _of_source(name), _three, 1, exact=True) for name in sources[:_SOURCES]],
         )
 
 
@@ -153,7 +181,7 @@ def _of_source(name: str) -> Callable[[Row], float | None]:
     return lambda row: row.sources[name].bytes_per_token
 
 
-def _short_labels(names: Sequence[str]) -> dict[str, str]:
+def short_labels(names: Sequence[str]) -> dict[str, str]:
     """Return a name for each column: of a path only its end, where that still tells them apart."""
     ends = {name: name.rstrip("/\\").replace("\\", "/").rpartition("/")[2] or name for name in names}
     seen = list(ends.values())

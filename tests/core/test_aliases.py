@@ -1,0 +1,310 @@
+"""Aliases: which source wins, what they may stand for, and what is said when one is wrong."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+from toy_bytes.tokenizer import ToyTokenizer
+
+import tokframe
+from tokframe import aliases, loading
+from tokframe.cli.main import main
+from tokframe.errors import (
+    ArtifactNotFoundError,
+    ConfigError,
+    NameConflictError,
+    UnknownNameError,
+    UnsupportedError,
+)
+
+
+@pytest.fixture(autouse=True)
+def place(toy_host, tmp_path, monkeypatch):
+    """An empty working directory and an empty configuration folder, in a process that knows only the toy."""
+    for variable in (aliases.ENVIRONMENT, aliases.CONFIG, "APPDATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A saved tokenizer at `place/models/mine`."""
+    tokenizer = ToyTokenizer([b"the "])
+    tokenizer.name = "toy"
+    return tokenizer.save(tmp_path / "work" / "models" / "mine")
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(name="production"):
+    with pytest.raises(ConfigError) as caught:
+        tokframe.load(name)
+    return caught.value
+
+
+# -- what an alias stands for -----------------------------------------------------------------------------------
+
+
+def test_an_alias_of_a_path_loads_what_is_there(mine, monkeypatch):
+    monkeypatch.setenv(aliases.ENVIRONMENT, "production=./models/mine, other = toy ,")
+    tokenizer = tokframe.load("production")
+    assert tokenizer.pieces == tokframe.load(mine).pieces
+    assert loading.where("production")[1] is None
+
+
+def test_an_alias_of_a_registered_name_is_that_name(monkeypatch):
+    monkeypatch.setenv(aliases.ENVIRONMENT, "production=toy,full=toy-bytes/toy")
+    for name in ("production", "full"):
+        assert loading.where(name) == loading.where("toy")
+        assert tokframe.create(name).name == "toy"
+
+
+def test_a_path_in_a_file_is_relative_to_the_file_and_in_the_environment_to_here(mine, tmp_path, monkeypatch):
+    write(tmp_path / "work" / "conf" / "names.toml", '[aliases]\nproduction = "../models/mine"\n')
+    monkeypatch.setenv(aliases.CONFIG, str(tmp_path / "work" / "conf" / "names.toml"))
+    monkeypatch.chdir(tmp_path)
+    assert loading.where("production")[0] == mine
+    monkeypatch.setenv(aliases.ENVIRONMENT, "production=work/models/mine")
+    assert loading.where("production")[0] == mine
+
+
+def test_a_path_from_the_home_folder_and_an_absolute_one(mine, tmp_path, monkeypatch):
+    monkeypatch.setenv(aliases.ENVIRONMENT, f"a=~/tok,b={mine}")
+    assert loading.where("b")[0] == mine
+    assert loading.where("a")[0] == tmp_path / "home" / "tok"
+
+
+def test_saving_and_pickling_record_the_real_name(mine, tmp_path, monkeypatch):
+    monkeypatch.setenv(aliases.ENVIRONMENT, "production=./models/mine")
+    tokenizer = tokframe.load("production")
+    assert tokenizer.name == "toy"
+    saved = tokenizer.save(tmp_path / "again")
+    data = pickle.dumps(tokenizer)
+    monkeypatch.delenv(aliases.ENVIRONMENT)
+    assert json.loads((saved / "manifest.json").read_bytes())["tokenizer"]["name"] == "toy"
+    assert b"production" not in data
+    assert pickle.loads(data).pieces == tokenizer.pieces and tokframe.load(saved).pieces == tokenizer.pieces
+
+
+def test_training_by_alias_trains_the_registered_one(tmp_path, monkeypatch):
+    monkeypatch.setenv(aliases.ENVIRONMENT, "ours=toy")
+    corpus = write(tmp_path / "text.txt", "the text\n")
+    assert tokframe.train("ours", corpus=[corpus], out=tmp_path / "out").name == "toy"
+
+
+def test_what_needs_a_registered_name_refuses_an_alias_of_a_path(mine, monkeypatch):
+    monkeypatch.setenv(aliases.ENVIRONMENT, "production=./models/mine")
+    with pytest.raises(UnsupportedError, match=r"'production' stands for the saved tokenizer .*create takes a regist"):
+        tokframe.create("production")
+
+
+# -- which source wins ------------------------------------------------------------------------------------------
+
+
+def test_the_environment_comes_before_the_folder_and_that_before_the_user(place, tmp_path, monkeypatch):
+    user = write(tmp_path / "config" / "tokframe" / "tokframe.toml", '[aliases]\na = "./u"\nb = "./u"\nc = "./u"\n')
+    write(place / "tokframe.toml", '[aliases]\na = "./f"\nb = "./f"\n')
+    monkeypatch.setenv(aliases.ENVIRONMENT, "a=./e")
+    assert [loading.where(name)[0].name for name in "abc"] == ["e", "f", "u"]
+    overridden = [(a.name, a.target, a.overridden_by) for a in aliases.all_aliases() if a.overridden_by]
+    assert overridden == [
+        ("a", "./f", aliases.ENVIRONMENT),
+        ("a", "./u", aliases.ENVIRONMENT),
+        ("b", "./u", "tokframe.toml"),
+    ]
+    assert next(a for a in aliases.all_aliases() if a.name == "c").source == str(user)
+
+
+def test_a_named_file_takes_the_place_of_both_and_an_empty_one_of_all(place, tmp_path, monkeypatch):
+    write(place / "tokframe.toml", '[aliases]\nproduction = "toy"\n')
+    monkeypatch.setenv(aliases.CONFIG, str(write(tmp_path / "x.toml", '[aliases]\nnext = "toy"\n')))
+    assert [a.name for a in aliases.all_aliases()] == ["next"]
+    monkeypatch.setenv(aliases.CONFIG, "")
+    assert aliases.all_aliases() == []
+
+
+def test_a_file_that_changes_is_read_again(place):
+    write(place / "tokframe.toml", '[aliases]\nproduction = "./one"\n')
+    assert loading.where("production")[0].name == "one"
+    write(place / "tokframe.toml", '[aliases]\nproduction = "./another"\n')
+    assert loading.where("production")[0].name == "another"
+
+
+def test_a_path_never_looks_at_aliases(place, mine):
+    write(place / "tokframe.toml", "nonsense")
+    assert tokframe.load("./models/mine").name == tokframe.load(mine).name == "toy"
+
+
+def test_no_toml_reader_is_imported_where_there_is_no_file(fresh, tmp_path):
+    source = """
+    import os, sys, tokframe
+    from tokframe import loading
+    os.environ.pop("TOKFRAME_CONFIG")
+    loading.where("toy")
+    assert "tomllib" not in sys.modules
+    open("tokframe.toml", "w").write('[aliases]\\nours = "toy"\\n')
+    assert loading.where("ours") == loading.where("toy") and "tomllib" in sys.modules
+    """
+    fresh(source, TOKFRAME_PLUGINS="toy-bytes", XDG_CONFIG_HOME=str(tmp_path / "none"))
+
+
+# -- what goes wrong --------------------------------------------------------------------------------------------
+
+
+def test_an_alias_never_hides_a_registered_name(place):
+    write(place / "tokframe.toml", '[aliases]\ntoy = "./mine"\n')
+    with pytest.raises(NameConflictError) as caught:
+        tokframe.load("toy")
+    assert "'toy' is the tokenizer of toy-bytes, and an alias of './mine' in tokframe.toml (line 2)" in str(
+        caught.value
+    )
+    assert caught.value.candidates == ("toy-bytes", "tokframe.toml")
+    assert loading.where("toy-bytes/toy")[1].name == "toy"
+
+
+def test_an_alias_of_an_alias_is_refused_and_told_what_to_name(place):
+    write(place / "tokframe.toml", '[aliases]\nproduction = "current"\ncurrent = "next"\nnext = "toy"\n')
+    error = problems()
+    place_, text = error.problems[0]
+    assert (error.source, place_) == ("tokframe.toml", "line 2")
+    assert "names 'current', which is itself an alias (in tokframe.toml, line 3)" in text
+    assert "production = 'toy'" in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "route"),
+    [("production=production", "production -> production"), ("production=b,b=c,c=b", "b -> c -> b")],
+)
+def test_a_circle_is_refused_and_shown(monkeypatch, setting, route):
+    monkeypatch.setenv(aliases.ENVIRONMENT, setting)
+    assert f"never comes to a tokenizer: {route}." in str(problems())
+
+
+def test_an_unknown_name_suggests_aliases_too(monkeypatch):
+    monkeypatch.setenv(aliases.ENVIRONMENT, "production=toy")
+    with pytest.raises(UnknownNameError) as caught:
+        tokframe.load("producton")
+    assert "Did you mean 'production'? Available: toy. Aliases: production." in str(caught.value)
+    assert caught.value.suggestions == ("production",)
+
+
+def test_an_alias_of_nothing_says_where_it_is_set(place):
+    write(place / "tokframe.toml", '[aliases]\nproduction = "toi"\nnext = "./gone"\n')
+    for name, kind in (("production", UnknownNameError), ("next", ArtifactNotFoundError)):
+        with pytest.raises(kind) as caught:
+            tokframe.load(name)
+        assert f"{name!r} is an alias of " in caught.value.__notes__[0]
+        assert "set in tokframe.toml (line" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "says"),
+    [
+        ('[aliases]\nx = "y"\nproduction = \n', "line 3, column 14", "not valid TOML"),
+        ("[aliases", "line 1", "not valid TOML"),
+        ('production = "toy"\n', "line 1", "write [aliases] on a line above it"),
+        ('\n[alias]\nproduction = "toy"\n', "line 2", "did you mean 'aliases'?"),
+        ("[aliases]\n\nproduction = 3\n", "line 3", "'production' is 3; expected a registered name or a path"),
+        ('[aliases]\nproduction = ""\n', "line 2", "expected a registered name or a path"),
+        ('[aliases]\n"my name" = "toy"\n', "line 2", "is not lower-case words joined by hyphens"),
+        ('aliases = "toy"\n', "line 1", "expected a table"),
+        ("[aliases.production]\nname = 1\n", "line 1", "expected a registered name or a path"),
+    ],
+)
+def test_a_malformed_file_is_named_with_the_line(place, text, where, says):
+    write(place / "tokframe.toml", text)
+    error = problems()
+    assert error.source == "tokframe.toml"
+    assert error.problems[0][0].startswith(where) and says in error.problems[0][1]
+
+
+def test_all_problems_of_a_file_are_told_at_once(place):
+    write(place / "tokframe.toml", '[aliases]\nA = "toy"\nb = 1\nc = "toy"\n')
+    assert [place_ for place_, _ in problems().problems] == ["line 2", "line 3"]
+
+
+def test_bytes_that_are_no_text_are_named_with_the_line(place):
+    (place / "tokframe.toml").write_bytes(b'[aliases]\nproduction = "\xff"\n')
+    assert problems().problems == (("line 2", "not UTF-8 text"),)
+
+
+def test_a_named_file_must_be_there(monkeypatch, place):
+    monkeypatch.setenv(aliases.CONFIG, "gone.toml")
+    assert "gone.toml" in str(problems()) and "TOKFRAME_CONFIG names it" in str(problems())
+    monkeypatch.setenv(aliases.CONFIG, str(place))
+    assert "cannot be read" in str(problems())
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [("production", "expected NAME=TARGET"), ("a=toy,a=toy", "'a' stands twice"), ("=toy", "alias ''"), ("a=", "'a'")],
+)
+def test_a_malformed_variable_is_named_with_the_entry(monkeypatch, setting, says):
+    monkeypatch.setenv(aliases.ENVIRONMENT, setting)
+    error = problems()
+    assert error.source == aliases.ENVIRONMENT and error.problems[0][0].startswith("entry") and says in str(error)
+
+
+# -- the command line -------------------------------------------------------------------------------------------
+
+
+def test_commands_take_an_alias(mine, monkeypatch, capsys):
+    monkeypatch.setenv(aliases.ENVIRONMENT, "production=./models/mine,ours=toy")
+    text = write(mine.parent / "text.txt", "the text")
+    for words in (["encode", "production", str(text)], ["info", "production"], ["verify", "production"]):
+        assert main(words) == 0, words
+        assert capsys.readouterr().out
+    assert main(["train", "ours", "--corpus", str(text), "--out", "new"]) == 0
+    assert "toy: 262 ids" in capsys.readouterr().out
+
+
+def test_aliases_lists_what_each_is_and_whether_it_resolves(place, mine, monkeypatch, capsys):
+    write(place / "tokframe.toml", '[aliases]\nproduction = "models/mine"\nnext = "toi"\nold = "./models"\n')
+    monkeypatch.setenv(aliases.ENVIRONMENT, "next=./gone")
+    assert main(["aliases", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["aliases"]
+    assert [(row["name"], row["source"], row["place"], row["resolves"]) for row in rows] == [
+        ("next", "TOKFRAME_ALIASES", "entry 1", False),
+        ("production", "tokframe.toml", "line 2", True),
+        ("next", "tokframe.toml", "line 3", False),
+        ("old", "tokframe.toml", "line 4", False),
+    ]
+    assert set(rows[0]) == {"name", "target", "source", "place", "overridden_by", "resolves", "path", "reason"}
+    assert rows[1]["path"] == str(mine) and rows[1]["reason"] == ""
+    assert "does not exist" in rows[0]["reason"] and "no saved tokenizer" in rows[3]["reason"]
+    assert rows[2]["overridden_by"] == "TOKFRAME_ALIASES"
+    assert main(["aliases"]) == 0
+    out = capsys.readouterr().out
+    assert "tokframe.toml, line 2" in out and "overridden by TOKFRAME_ALIASES" in out
+
+
+def test_aliases_can_be_checked_by_exit_code(monkeypatch, mine, capsys):
+    monkeypatch.setenv(aliases.ENVIRONMENT, "production=./models/mine")
+    assert main(["aliases", "--check"]) == 0
+    monkeypatch.setenv(aliases.ENVIRONMENT, "production=toi")
+    assert main(["aliases", "--check"]) == 1
+    assert "Did you mean 'toy'?" in " ".join(capsys.readouterr().out.split())
+
+
+def test_without_aliases_the_command_says_how_to_set_one(capsys):
+    assert main(["aliases"]) == 0
+    assert '[aliases]\n  production = "word"' in capsys.readouterr().out
+
+
+def test_a_malformed_file_is_one_message_on_the_command_line(place, capsys):
+    write(place / "tokframe.toml", "[aliases]\nproduction = toy\n")
+    assert main(["aliases"]) == 1
+    assert "tokframe.toml: 1 problem\n  line 2, column 14: not valid TOML" in capsys.readouterr().err

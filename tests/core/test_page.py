@@ -1,0 +1,254 @@
+"""The page of a comparison: whole in itself, every text escaped, passages cut at whole characters, written at once."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from toy_bytes.tokenizer import ToyTokenizer
+
+from tokframe.cli.main import main
+from tokframe.corpus import Corpus
+from tokframe.errors import EncodingError
+from tokframe.evaluate import compare
+from tokframe.evaluate.charts import Curve, bars, curves, dots
+from tokframe.evaluate.footprint import Footprint
+from tokframe.evaluate.markup import document, node
+from tokframe.evaluate.page import comparison_page
+from tokframe.evaluate.passages import differences, passages
+from tokframe.evaluate.segments import segments
+from tokframe.results import Capabilities
+
+NASTY = "<script>alert('1')</script> & \"quoted\" \x00\x1b[31m \u202e \ufeff é 世界\r\n"
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes, and the text outside style."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.tags, self.attributes, self.words, self._open = [], [], [], []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "link", "br"):
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self._open:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return "".join(self.words)
+
+
+class LossyTokenizer(ToyTokenizer):
+    """Knows ASCII and nothing else."""
+
+    capabilities = Capabilities(lossless=False, bytes_input=False, offsets=False)
+
+    def encode_raw(self, data):
+        return np.asarray([byte + 4 if byte < 128 else 1 for byte in data], np.int32)
+
+
+class RefusingTokenizer(ToyTokenizer):
+    def encode_raw(self, data):
+        if b"zz" in data:
+            raise EncodingError("no <zz> here")
+        return super().encode_raw(data)
+
+
+def named(tokenizer, name):
+    tokenizer.name = name
+    return tokenizer
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    given = Footprint(load_ms=12.5, memory_mb=3.25)
+    monkeypatch.setattr("tokframe.evaluate.comparison.footprints", lambda names, *_, **__: dict.fromkeys(names, given))
+
+
+@pytest.fixture
+def tokenizers(toy_host):
+    return {
+        "pieces": named(ToyTokenizer([b"the ", b"quick ", b"\xb8\x96\xe7"]), "pieces"),
+        "<b>lossy": named(LossyTokenizer(), "<b>lossy"),
+        "bytes": named(ToyTokenizer(), "bytes"),
+    }
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    (tmp_path / "a<i>.txt").write_text("the quick the quick brown fox\n" * 40 + NASTY, encoding="utf-8", newline="")
+    (tmp_path / "b.txt").write_text(NASTY * 30, encoding="utf-8", newline="")
+    return Corpus.open([tmp_path / "a<i>.txt", tmp_path / "b.txt"])
+
+
+@pytest.fixture
+def page(quick, tokenizers, corpus):
+    comparison = compare(tokenizers, corpus, load=tokenizers.__getitem__, rounds=1)
+    return comparison_page(comparison, tokenizers, corpus).decode()
+
+
+# -- the page -----------------------------------------------------------------------------------------------
+
+
+def test_the_page_needs_nothing_else_and_runs_nothing(page):
+    found = Page(page)
+    assert not {"script", "link", "img", "iframe", "object", "embed", "form"} & set(found.tags)
+    assert not [name for name, _ in found.attributes if name in ("src", "href") or name.startswith("on")]
+    assert "url(" not in page and "@import" not in page and "http://" not in page
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in found.attributes
+
+
+def test_text_names_and_files_are_escaped(page):
+    found = Page(page)
+    assert "b" not in found.tags and "i" not in found.tags
+    assert "<b>lossy" in found.text and "a<i>.txt" in found.text
+    assert "\\x00" in found.text and "\\u202e" in found.text and "\\ufeff" in found.text
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202e\ufeff]", page)
+
+
+def test_the_page_shows_every_part(page):
+    found = Page(page)
+    for word in (
+        "bytes per token",
+        "encode MB/s",
+        "Charts",
+        "The same text, cut up",
+        "Where they differ most",
+        "python",
+    ):
+        assert word in found.text
+    for drawing in ("Bytes per token", "Encoding speed", "Decoding speed", "Length of tokens", "Vocabulary used"):
+        assert ("aria-label", drawing) in found.attributes
+    assert "prefers-color-scheme: dark" in page and "@media print" in page and "width=device-width" in page
+
+
+def test_the_page_is_the_same_for_the_same_comparison(quick, tokenizers, corpus):
+    comparison = compare(tokenizers, corpus, load=tokenizers.__getitem__, rounds=1)
+    assert comparison_page(comparison, tokenizers, corpus) == comparison_page(comparison, tokenizers, corpus)
+
+
+def test_one_tokenizer_alone_makes_a_page_without_differences(quick, tokenizers, corpus):
+    alone = {"bytes": tokenizers["bytes"]}
+    comparison = compare(alone, corpus, load=alone.__getitem__, rounds=1)
+    text = Page(comparison_page(comparison, alone, corpus).decode()).text
+    assert "The same text" in text and "differ most" not in text and "ratio" not in text
+
+
+def test_what_a_tokenizer_refuses_is_said_where_it_would_stand(quick, tokenizers, tmp_path):
+    (tmp_path / "t.txt").write_text("plain text\n" * 50)
+    corpus = Corpus.open([tmp_path / "t.txt"])
+    both = {"bytes": tokenizers["bytes"], "refusing": named(RefusingTokenizer(), "refusing")}
+    comparison = compare(both, corpus, load=both.__getitem__, rounds=1)
+    (tmp_path / "t.txt").write_text("zz\n" * 50)
+    both["refusing"].count = lambda text: 1
+    assert "not cut up: no <zz> here" in Page(comparison_page(comparison, both, corpus).decode()).text
+
+
+# -- pieces and passages ------------------------------------------------------------------------------------
+
+
+def test_tokens_that_share_a_character_are_one_piece(tokenizers):
+    # 世 is e4 b8 96 and 界 begins with e7: the piece b8 96 e7 spans the border between them
+    found = segments(tokenizers["pieces"], "the 世界!")
+    assert [(piece.text, len(piece.ids)) for piece in found] == [("the ", 1), ("世界", 4), ("!", 1)]
+    assert "".join(piece.text for piece in segments(tokenizers["bytes"], NASTY)) == NASTY
+
+
+def test_ids_that_do_not_spell_the_text_are_shown_for_what_they_stand_for(tokenizers):
+    found = segments(tokenizers["<b>lossy"], "né")
+    assert [(piece.text, piece.exact) for piece in found] == [("n", False), ("<unk>", False), ("<unk>", False)]
+    assert segments(tokenizers["bytes"], "") == []
+
+
+def test_passages_come_from_evenly_chosen_sources_at_a_line_s_start(tmp_path):
+    for number in range(20):
+        (tmp_path / f"s{number:02}.txt").write_text(f"line of source {number}\n" * 500)
+    (tmp_path / "blank.txt").write_text("\n" * 2000)
+    corpus = Corpus.open(sorted(tmp_path.glob("*.txt")))
+    found = passages(corpus, count=5, size=200)
+    assert 4 <= len(found) <= 5 and len({passage.text for passage in found}) == len(found)
+    assert all(passage.text.startswith("line of source") and len(passage.text) <= 200 for passage in found)
+
+
+def test_differences_are_the_passages_with_the_most_unequal_counts(tokenizers, tmp_path):
+    (tmp_path / "same.txt").write_text("brown foxes jump high over dogs\n" * 20)
+    (tmp_path / "other.txt").write_text("the quick the quick the quick\n" * 20)
+    corpus = Corpus.open([tmp_path / "same.txt", tmp_path / "other.txt"])
+    better, worse = differences(tokenizers["pieces"], tokenizers["bytes"], corpus)
+    assert better and not worse
+    assert all("the quick" in each.passage.text and each.first < each.second for each in better)
+    swapped, none = reversed(differences(tokenizers["bytes"], tokenizers["pieces"], corpus))
+    assert [each.passage for each in swapped] == [each.passage for each in better] and not none
+
+
+# -- charts and markup --------------------------------------------------------------------------------------
+
+
+def test_charts_are_sound_svg_and_hold_what_was_not_measured():
+    drawings = [
+        dots("d", [("a", [1.0, None]), ("b" * 99, [2.5, 7.0]), ("c", [None, None])]),
+        bars("b", [("a", 0, None, "n/a"), ("b", 1, 0.0, "0"), ("c", 2, 5.0, "5")]),
+        curves("c", [Curve(series=0, points=[(1, 5), (2, 10)]), Curve(series=9, points=[])], "x", "y"),
+        curves("l", [Curve(series=0, points=[(1, 1e6), (3e4, 1)])], "x", "y", logarithmic=True),
+        dots("none", []),
+        bars("none", []),
+        curves("none", [], "x", "y"),
+    ]
+    for drawing in drawings:
+        source = ElementTree.tostring(drawing, encoding="unicode")
+        ElementTree.fromstring(source)
+        assert "nan" not in source and "inf" not in source
+        width, height = map(float, drawing.get("viewBox").split()[2:])
+        for part in drawing.iter():
+            for name, most in (("x", width), ("x1", width), ("x2", width), ("y", height), ("y1", height)):
+                assert -0.1 <= float(part.get(name, 0)) <= most + 0.1, (name, source)
+    assert "\u2026bbb" in ElementTree.tostring(drawings[0], encoding="unicode"), "a long label keeps its end"
+
+
+def test_markup_escapes_and_drops_what_html_cannot_hold():
+    title = "\"><x onload='1'>&"
+    made = document(node("p", "a<b>&\x00\ud800", node("br"), "tail", title=title, class_="k", missing=None)).decode()
+    assert made.startswith("<!doctype html>\n<p ") and made.endswith("a&lt;b&gt;&amp;\ufffd\ufffd<br>tail</p>\n")
+    found = Page(made)
+    assert found.tags == ["p", "br"] and found.attributes == [("title", title), ("class", "k")]
+
+
+# -- the command --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(tokenizers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    toy = ToyTokenizer([b"the "])
+    toy.name = "toy"
+    toy.save(tmp_path / "mine")
+    (tmp_path / "t.txt").write_text("the text\n" * 30)
+    return tmp_path
+
+
+def test_compare_writes_the_page_and_says_so(quick, saved, capsys):
+    assert main(["compare", "./mine", "--corpus", "t.txt", "--rounds", "1", "--html", "report.html"]) == 0
+    out, err = capsys.readouterr()
+    assert "wrote report.html" in err and "bytes per token" in out
+    assert (saved / "report.html").read_bytes().startswith(b"<!doctype html>")
+    assert [path.name for path in saved.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(("target", "said"), [("nowhere/r.html", "no folder nowhere"), (".", "is a folder")])
+def test_a_place_that_cannot_be_written_is_refused_before_measuring(saved, capsys, monkeypatch, target, said):
+    monkeypatch.setattr("tokframe.evaluate.comparison.compare", lambda *_, **__: pytest.fail("measured first"))
+    assert main(["compare", "./mine", "--corpus", "t.txt", "--html", target]) == 2
+    assert said in capsys.readouterr().err

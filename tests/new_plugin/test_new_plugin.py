@@ -1,0 +1,161 @@
+"""What `tokframe new-plugin` writes installs, is found, passes its contract and trains; bad names are refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from click.testing import CliRunner
+
+from tokframe.cli.main import main
+from tokframe.cli.new_plugin import command, render
+from tokframe.errors import InvalidSpecError, TokframeError
+
+NAMES = {
+    "encoder": "tokframe-made-encoder",
+    "quantizer": "made-sign",
+    "decoder": "tokframe-made2-out",
+    "tokenizer": "made-words",
+}
+ADDS = {
+    "encoder": "encoder made-encoder",
+    "quantizer": "quantizer made-sign",
+    "decoder": "decoder made2-out",
+    "tokenizer": "tokenizer made-words",
+}
+
+
+def run(arguments, cwd, site=None, check=True):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("TOKFRAME_", "PYTEST_"))}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(site or "")}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 or not check, f"{arguments}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with one new plugin of each kind, and the folder into which pip installed them."""
+    folder = tmp_path_factory.mktemp("plugins")
+    for kind, name in NAMES.items():
+        run(["-m", "tokframe.cli.main", "new-plugin", name, "--kind", kind], folder)
+    site = tmp_path_factory.mktemp("site")
+    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--no-compile", "--target", str(site)]
+    pip = ["-m", "pip", "--isolated", "install", "--quiet", "--disable-pip-version-check"]
+    run([*pip, *offline, *(str(folder / name) for name in NAMES.values())], folder)
+    return folder, site
+
+
+def test_each_kind_is_found_where_it_is_installed(made):
+    folder, site = made
+    done = run(["-W", "error", "-m", "tokframe.cli.main", "plugins", "--json"], folder, site)
+    records = {record["distribution"]: record for record in json.loads(done.stdout)["plugins"]}
+    for kind, name in NAMES.items():
+        record = records[name]
+        assert (record["status"], record["components"], record["heavy"]) == ("ok", [ADDS[kind]], []), record
+
+
+def test_each_kind_passes_its_contract_and_trains(made):
+    pytest.importorskip("torch")
+    pytest.importorskip("tokframe_autoencoder")
+    folder, site = made
+    done = run(
+        [
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--import-mode=importlib",
+            "-W",
+            "error",
+            "-rs",
+            *NAMES.values(),
+        ],
+        folder,
+        site,
+    )
+    assert "passed" in done.stdout and "skipped" not in done.stdout, done.stdout
+
+
+def test_each_kind_is_formatted(made):
+    pytest.importorskip("ruff")
+    folder, _ = made
+    style = ["--isolated", "--line-length", "120", *NAMES.values()]
+    run(["-m", "ruff", "check", *style], folder)
+    run(["-m", "ruff", "format", "--check", *style], folder)
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_its_metadata_bounds_tokframe_and_offers_the_tests(kind):
+    project = tomllib.loads(render("made-up", kind)["pyproject.toml"])["project"]
+    (ours,) = [text for text in project["dependencies"] if text.startswith("tokframe")]
+    assert "<" in ours
+    assert "tokframe[testing]" in project["optional-dependencies"]["test"]
+    assert project["entry-points"]["tokframe"] == {"made-up": "made_up"}
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("My_Plugin", "'my-plugin' would do"),
+        ("2fast", "'fast' would do"),
+        ("a--b", "'a-b' would do"),
+        ("../up", "'up' would do"),
+        ("漢字", "e.g. 'tokframe-sign'"),
+        ("", "e.g. 'tokframe-sign'"),
+        ("tokframe-2", "leaves '2' as the name"),
+        ("json", "'tokframe-json' would do"),
+        ("class", "'tokframe-class' would do"),
+        ("tokframe", "'tokframe-tokframe' would do"),
+    ],
+)
+def test_a_bad_name_is_refused_with_one_that_would_do(name, what):
+    with pytest.raises(InvalidSpecError) as caught:
+        render(name, "quantizer")
+    assert what in str(caught.value)
+    assert caught.value.name == name
+
+
+def test_a_name_that_is_taken_is_refused(toy_host):
+    with pytest.raises(InvalidSpecError, match="tokenizer 'toy', which toy-bytes has already"):
+        render("tokframe-toy", "tokenizer")
+    assert render("tokframe-toy", "quantizer")
+
+
+def test_an_existing_folder_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    for place in ("there", "file"):
+        done = CliRunner().invoke(command, ["made-up", "--kind", "encoder", "--out", str(tmp_path / place)])
+        assert isinstance(done.exception, TokframeError)
+        assert "already exists, and nothing was written" in str(done.exception)
+    assert list((tmp_path / "there").iterdir()) == [] and (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_and_leaves_nothing(tmp_path):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    place = str(tmp_path / "file" / "below")
+    done = CliRunner().invoke(command, ["made-up", "--kind", "encoder", "--out", place])
+    assert isinstance(done.exception, TokframeError) and "cannot write" in str(done.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_it_wrote_is_listed(tmp_path):
+    done = CliRunner().invoke(command, ["made-up", "--kind", "tokenizer", "--out", str(tmp_path / "new" / "x")])
+    assert done.exit_code == 0, done.output
+    for path in ("pyproject.toml", "README.md", "src/made_up/tokenizer.py", "tests/test_contract.py"):
+        assert str(tmp_path / "new" / "x" / path) in done.output
+        assert (tmp_path / "new" / "x" / path).is_file()
+    assert "pip install -e '.[test]'" in done.output
+
+
+def test_the_command_line_needs_a_kind(capsys):
+    assert main(["new-plugin", "made-up"]) == 2
+    assert "--kind" in capsys.readouterr().err

@@ -1,0 +1,190 @@
+"""The playground over HTTP: what it answers, what it refuses, and that nothing of a text stays behind."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import threading
+from importlib import resources
+
+import pytest
+from toy_bytes.tokenizer import ToyTokenizer
+
+from tokframe.playground.bench import Bench
+from tokframe.playground.server import MAX_BYTES, Playground
+
+
+class FailingTokenizer(ToyTokenizer):
+    def encode_raw(self, data):
+        raise RuntimeError(f"I was given {data!r}")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Playground(Bench({"toy": ToyTokenizer([b"the "]), "failing": FailingTokenizer()})) as found:
+        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def ask(server):
+    """Return a function that asks: `ask(path, body=None, **headers)` -> (status, headers, body)."""
+
+    def call(path, body=None, method=None, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+        given = {"X-Tokframe-Token": server.token} | {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method or ("GET" if body is None else "POST"), path, body, given)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return answer.status, answer.headers, data
+
+    return call
+
+
+def error_of(answer):
+    return json.loads(answer[2])["error"]
+
+
+def test_it_listens_on_loopback_only(server):
+    assert server.server_address[0] == "127.0.0.1"
+    assert server.url == f"http://127.0.0.1:{server.server_port}/#{server.token}" and len(server.token) >= 20
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/", "text/html"), ("/app.js", "text/javascript"), ("/app.css", "text/css")]
+)
+def test_the_page_needs_no_token_and_may_run_only_its_own_script(ask, server, path, kind):
+    status, headers, body = ask(path, X_Tokframe_Token="")
+    assert status == 200 and headers["Content-Type"].startswith(kind) and body
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy
+    assert headers["Cache-Control"] == "no-store" and headers["X-Content-Type-Options"] == "nosniff"
+    assert "Access-Control-Allow-Origin" not in headers and "Python" not in headers["Server"]
+    assert server.token.encode() not in body
+
+
+def test_the_script_puts_text_on_the_page_as_text_only():
+    assets = resources.files("tokframe.playground").joinpath("assets")
+    script = assets.joinpath("app.js").read_text(encoding="utf-8")
+    for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage", "Function("):
+        assert way not in script
+    page = assets.joinpath("index.html").read_text(encoding="utf-8")
+    assert not re.search(r"\son\w+=|style=|https?://", page)
+
+
+def test_a_text_is_cut_up(ask):
+    status, headers, body = ask("/api/segment?name=toy", "the é".encode())
+    found = json.loads(body)
+    assert status == 200 and headers["Content-Type"].startswith("application/json")
+    assert found["ids"] == [260, 199, 173] and found["lengths"] == [4, 1, 1]
+
+
+def test_about_and_tokens_are_answered(ask):
+    about = json.loads(ask("/api/about")[2])
+    assert [each["name"] for each in about["tokenizers"]] == ["toy", "failing"] and about["max_bytes"] == MAX_BYTES
+    assert json.loads(ask("/api/token?name=toy&id=260")[2])["text"] == "the "
+
+
+def test_several_texts_go_over_one_connection(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+    for text in (b"one", b"", b"three"):
+        connection.request("POST", "/api/segment?name=toy", text, {"X-Tokframe-Token": server.token})
+        assert len(json.loads(connection.getresponse().read())["ids"]) == len(text)
+    connection.close()
+
+
+@pytest.mark.parametrize("path", ["/api/about", "/api/token?name=toy&id=4", "/api/segment?name=toy"])
+@pytest.mark.parametrize("token", ["", "wrong", "\u00e9"])
+def test_without_the_token_nothing_is_told(ask, path, token):
+    answer = ask(path, b"text" if "segment" in path else None, X_Tokframe_Token=token)
+    assert answer[0] == 403 and "open the address" in error_of(answer)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost", ""])
+def test_another_host_name_is_refused_even_with_the_token(ask, host):
+    for path in ("/", "/api/about"):
+        assert ask(path, Host=host)[0] == 403
+
+
+def test_localhost_is_this_host_too(ask, server):
+    assert ask("/api/about", Host=f"localhost:{server.server_port}")[0] == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1", "http://127.0.0.1:1"])
+def test_another_origin_is_refused_even_with_the_token(ask, origin):
+    assert ask("/api/segment?name=toy", b"x", Origin=origin)[0] == 403
+    assert ask("/api/about", Origin=origin)[0] == 403
+
+
+def test_the_page_s_own_requests_are_answered(ask, server):
+    own = {"Origin": f"http://127.0.0.1:{server.server_port}", "Sec_Fetch_Site": "same-origin"}
+    assert ask("/api/segment?name=toy", b"x", **own)[0] == 200
+    assert ask("/api/segment?name=toy", b"x", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="cors")[0] == 403
+    assert ask("/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200, "a link may be followed"
+
+
+def test_a_text_too_long_is_refused_with_the_limit(ask):
+    assert ask("/api/segment?name=toy", b"the " * (MAX_BYTES // 4))[0] == 200
+    answer = ask("/api/segment?name=toy", b"x" * (MAX_BYTES + 1))
+    assert answer[0] == 413 and "1,000,001 bytes; at most 1,000,000" in error_of(answer)
+
+
+def raw(server, request):
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as connection:
+        connection.sendall(request.replace(b"HOST", server.hosts[0].encode()))
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_length_that_is_none_is_refused(server):
+    for line in (b"", b"Content-Length: -5\r\n", b"Content-Length: x\r\n", b"Transfer-Encoding: chunked\r\n"):
+        answer = raw(server, b"POST /api/segment HTTP/1.1\r\nHost: HOST\r\n" + line + b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 411 ") and b"Connection: close" in answer
+    short = raw(server, b"POST /api/segment HTTP/1.1\r\nHost: HOST\r\nContent-Length: 9\r\n\r\nabc")
+    assert short.startswith(b"HTTP/1.1 400 ")
+
+
+def test_two_hosts_are_refused(server):
+    assert raw(server, b"GET / HTTP/1.1\r\nHost: HOST\r\nHost: evil\r\n\r\n").startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/api/segment?name=nope", b"x", "'nope' is not on this page; there are toy, failing"),
+        ("/api/segment?name=toy", b"a\xff", "byte 1 is 0xff"),
+        ("/api/token?name=toy&id=999", None, "ids are 0 to 260"),
+        ("/api/token?name=toy&id=-1", None, "whole number"),
+        ("/api/token?name=toy&id=\u0663", None, "whole number"),
+    ],
+)
+def test_what_makes_no_sense_is_told(ask, path, body, said):
+    answer = ask(path.encode().decode("latin-1") if path.isascii() else path.replace("\u0663", "%D9%A3"), body)
+    assert answer[0] == 400 and said in error_of(answer)
+
+
+@pytest.mark.parametrize("path", ["/../server.py", "/server.py", "/assets/app.js", "/api/", "//evil/", "/api/segment"])
+def test_there_is_nothing_else(ask, path):
+    assert ask(path)[0] == 404
+    assert ask("/api/token", b"x")[0] == 404
+
+
+def test_a_failing_tokenizer_neither_stops_it_nor_repeats_the_text(ask, capfd):
+    answer = ask("/api/segment?name=failing", b"my secret")
+    assert answer[0] == 500 and "RuntimeError" in error_of(answer) and b"secret" not in answer[2]
+    assert ask("/api/segment?name=toy", b"still here")[0] == 200
+    assert capfd.readouterr() == ("", ""), "nothing of a request is logged"
+
+
+def test_a_browser_that_hangs_up_stops_nothing(server, ask, capfd):
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
+            connection.sendall(b"POST /api/segment?name=toy HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
+    assert ask("/api/about")[0] == 200
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,178 @@
+"""Sound parts of an autoencoder and one subclass for each way to be wrong."""
+
+from __future__ import annotations
+
+import torch
+from attrs import define, evolve, frozen
+from torch import nn
+
+from tokframe.results import Quantized
+
+BITS = 9
+
+
+@frozen(kw_only=True)
+class Config:
+    width: int = 16
+
+
+@define(kw_only=True)
+class Loose:
+    """Not frozen: one run could change another's settings."""
+
+    width: int = 16
+
+
+class SoundEncoder(nn.Module):
+    def __init__(self, config, *, d_latent, max_length):
+        super().__init__()
+        self.max_length = max_length
+        self.embedding = nn.Embedding(257, config.width)
+        self.out = nn.Sequential(nn.Linear(config.width * max_length, 64), nn.GELU(), nn.Linear(64, d_latent))
+
+    def symbols(self, data, lengths):
+        data = nn.functional.pad(data, (0, self.max_length - data.shape[1]))
+        return torch.where(torch.arange(self.max_length) < lengths[:, None], data, 256)
+
+    def forward(self, data, lengths):
+        return self.out(self.embedding(self.symbols(data, lengths)).flatten(1))
+
+
+class CountsPadding(SoundEncoder):
+    def symbols(self, data, lengths):
+        return nn.functional.pad(data, (0, self.max_length - data.shape[1]))
+
+    def forward(self, data, lengths):
+        # Whatever the length is: told apart by it, as the sound one does, but reads on behind the end.
+        return super().forward(data, lengths) + lengths[:, None]
+
+
+class ForgetsOrder(SoundEncoder):
+    def forward(self, data, lengths):
+        symbols = self.embedding(self.symbols(data, lengths))
+        return self.out(symbols.mean(1, keepdim=True).expand_as(symbols).flatten(1))
+
+
+class LooksAtTheBatch(SoundEncoder):
+    def forward(self, data, lengths):
+        latents = super().forward(data, lengths)
+        return latents if len(latents) < 16 else latents + latents[:1]
+
+
+class TooWide(SoundEncoder):
+    def __init__(self, config, *, d_latent, max_length):
+        super().__init__(config, d_latent=d_latent + 1, max_length=max_length)
+
+
+class SoundQuantizer(nn.Module):
+    """The sign of a few projected numbers."""
+
+    def __init__(self, config, *, d_latent, max_length):
+        super().__init__()
+        self.codebook_size = 2**BITS
+        self.down = nn.Linear(d_latent, BITS)
+        self.up = nn.Linear(BITS, d_latent)
+        self.register_buffer("basis", 2 ** torch.arange(BITS), persistent=False)
+
+    def forward(self, latents):
+        with torch.autocast("cpu", enabled=False):
+            soft = torch.tanh(self.down(latents.float()))
+            bits = soft >= 0
+            hard = soft + (bits.float() * 2 - 1 - soft).detach()
+            return Quantized(
+                latents=self.up(hard),
+                indices=(bits.long() * self.basis).sum(-1),
+                loss=soft.square().mean(),
+                margin=soft.detach().abs().amin(-1) / 2,
+            )
+
+    def decode_indices(self, indices):
+        bits = (indices[:, None] // self.basis) % 2
+        return self.up(bits.float() * 2 - 1)
+
+
+class ReturnsATuple(SoundQuantizer):
+    """The right attributes on the wrong thing."""
+
+    def forward(self, latents):
+        import types
+
+        found = super().forward(latents)
+        return types.SimpleNamespace(latents=found.latents, indices=found.indices, loss=found.loss, margin=None)
+
+
+class DecodesBackwards(SoundQuantizer):
+    def decode_indices(self, indices):
+        return super().decode_indices(self.codebook_size - 1 - indices)
+
+
+class TwoCodesOneLatent(SoundQuantizer):
+    """A code that no latent gets is decoded as its neighbour is."""
+
+    def __init__(self, config, *, d_latent, max_length):
+        super().__init__(config, d_latent=d_latent, max_length=max_length)
+        self.codebook_size += 1
+
+    def decode_indices(self, indices):
+        return super().decode_indices(indices.clamp(max=self.codebook_size - 2))
+
+
+class OneCode(SoundQuantizer):
+    def __init__(self, config, *, d_latent, max_length):
+        super().__init__(config, d_latent=d_latent, max_length=max_length)
+        with torch.no_grad():
+            self.down.weight *= 0.05
+            self.down.bias.fill_(1.0)
+
+
+class NoisyInTraining(SoundQuantizer):
+    def forward(self, latents):
+        return super().forward(latents + torch.randn_like(latents) if self.training else latents)
+
+
+class HalfPrecision(SoundQuantizer):
+    def forward(self, latents):
+        coarse = (latents * 2).round() / 2 if torch.is_autocast_enabled("cpu") else latents
+        return super().forward(latents + (coarse - latents).detach())
+
+
+class NoGradient(SoundQuantizer):
+    def forward(self, latents):
+        found = super().forward(latents.detach())
+        return evolve(found, loss=found.loss.detach())
+
+
+class UnsavedWeights(SoundQuantizer):
+    def __init__(self, config, *, d_latent, max_length):
+        super().__init__(config, d_latent=d_latent, max_length=max_length)
+        self.turn = torch.randn(d_latent)  # neither parameter nor buffer
+
+    def forward(self, latents):
+        return super().forward(latents * self.turn)
+
+
+class CannotBePickled(SoundQuantizer):
+    def __init__(self, config, *, d_latent, max_length):
+        super().__init__(config, d_latent=d_latent, max_length=max_length)
+        self.activation = lambda x: x
+
+
+class SoundDecoder(nn.Module):
+    def __init__(self, config, *, d_latent, max_length):
+        super().__init__()
+        self.positions = max_length + 1
+        self.out = nn.Sequential(nn.Linear(d_latent, 32), nn.GELU(), nn.Linear(32, self.positions * 257))
+
+    def forward(self, latents):
+        return self.out(latents).view(len(latents), self.positions, 257)
+
+
+class NoEnd(SoundDecoder):
+    def forward(self, latents):
+        return super().forward(latents)[..., :256]
+
+
+class IgnoresTheLatentOnce(SoundDecoder):
+    def forward(self, latents):
+        scores = super().forward(latents)
+        return torch.cat([scores[:, :1] * 0, scores[:, 1:]], 1)

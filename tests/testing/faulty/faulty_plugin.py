@@ -1,0 +1,86 @@
+"""The plugin "faulty": one tokenizer or part for each fault, declared in strings."""
+
+from __future__ import annotations
+
+import tokframe
+
+TOKENIZERS = {
+    "sound": "Sound",
+    "narrow": "Narrow",
+    "loses-byte-order-mark": "LosesByteOrderMark",
+    "loses-bytes": "LosesBytes",
+    "takes-bytes-it-refuses": "TakesBytesItRefuses",
+    "miscounts": "Miscounts",
+    "empty-id": "EmptyId",
+    "wraps-negative-ids": "WrapsNegativeIds",
+    "replaces-surrogates": "ReplacesSurrogates",
+    "shows-special": "ShowsSpecial",
+    "parses-special": "ParsesSpecial",
+    "sorts-batches": "SortsBatches",
+    "differs-by-process": "DiffersByProcess",
+    "forgets-config": "ForgetsConfig",
+    "dates-files": "DatesFiles",
+    "holds-a-lambda": "HoldsALambda",
+    "shifts-offsets": "ShiftsOffsets",
+    "gives-offsets-it-refuses": "GivesOffsetsItRefuses",
+    "settles-too-early": "SettlesTooEarly",
+    "never-settles": "NeverSettles",
+    "streams-though-it-refuses": "StreamsThoughItRefuses",
+    "ignores-settings": "IgnoresSettings",
+    "trains-though-it-refuses": "TrainsThoughItRefuses",
+}
+PARTS = {
+    "encoder": {
+        "sound-encoder": "SoundEncoder",
+        "counts-padding": "CountsPadding",
+        "forgets-order": "ForgetsOrder",
+        "looks-at-the-batch": "LooksAtTheBatch",
+        "too-wide": "TooWide",
+    },
+    "quantizer": {
+        "sound-quantizer": "SoundQuantizer",
+        "returns-a-tuple": "ReturnsATuple",
+        "decodes-backwards": "DecodesBackwards",
+        "two-codes-one-latent": "TwoCodesOneLatent",
+        "one-code": "OneCode",
+        "noisy-in-training": "NoisyInTraining",
+        "half-precision": "HalfPrecision",
+        "no-gradient": "NoGradient",
+        "unsaved-weights": "UnsavedWeights",
+        "cannot-be-pickled": "CannotBePickled",
+        "takes-any-setting": "SoundQuantizer",
+    },
+    "decoder": {
+        "sound-decoder": "SoundDecoder",
+        "no-end": "NoEnd",
+        "ignores-the-latent-once": "IgnoresTheLatentOnce",
+    },
+}
+
+
+@tokframe.hookimpl
+def tokframe_tokenizers():
+    return [
+        tokframe.TokenizerSpec(
+            name=name,
+            target=f"faulty_tokenizers:{target}",
+            trainable=name != "narrow" and not name.endswith("-it-refuses"),
+            summary="for tests",
+        )
+        for name, target in TOKENIZERS.items()
+    ]
+
+
+@tokframe.hookimpl
+def tokframe_components():
+    return [
+        tokframe.ComponentSpec(
+            kind=kind,
+            name=name,
+            target=f"faulty_parts:{target}",
+            config=f"faulty_parts:{'Loose' if name == 'takes-any-setting' else 'Config'}",
+            summary="for tests",
+        )
+        for kind, parts in PARTS.items()
+        for name, target in parts.items()
+    ]

@@ -1,0 +1,159 @@
+"""Each deliberately faulty plugin fails exactly the test that is about its fault; sound ones fail none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+FAULTY = Path(__file__).parent / "faulty"
+
+OF_TOKENIZERS = {
+    "sound": "",
+    "narrow": "",
+    "loses-byte-order-mark": "test_any_text_comes_back",
+    "loses-bytes": "test_any_bytes_come_back_or_are_refused",
+    "takes-bytes-it-refuses": "test_any_bytes_come_back_or_are_refused",
+    "miscounts": "test_all_ways_of_encoding_agree",
+    "empty-id": "test_every_id_stands_for_bytes",
+    "wraps-negative-ids": "test_an_id_outside_the_vocabulary_is_refused",
+    "replaces-surrogates": "test_a_lone_surrogate_is_refused",
+    "shows-special": "test_special_tokens_are_skipped_or_shown",
+    "parses-special": "test_special_token_text_is_ordinary_text",
+    "sorts-batches": "test_the_same_ids_in_any_batch",
+    "differs-by-process": "test_the_same_ids_in_any_process",
+    "forgets-config": "test_a_saved_one_is_the_same_in_a_fresh_process",
+    "dates-files": "test_saving_twice_writes_the_same_bytes",
+    "holds-a-lambda": "test_it_can_be_pickled_and_copied",
+    "shifts-offsets": "test_offsets_are_true_or_refused",
+    "gives-offsets-it-refuses": "test_offsets_are_true_or_refused",
+    "settles-too-early": "test_streams_give_the_ids_of_the_whole_or_are_refused",
+    "never-settles": "test_streams_give_the_ids_of_the_whole_or_are_refused",
+    "streams-though-it-refuses": "test_streams_give_the_ids_of_the_whole_or_are_refused",
+    "ignores-settings": "test_training_is_configurable_or_refused",
+    "trains-though-it-refuses": "test_training_is_configurable_or_refused",
+}
+#: Processes take their time: these run for sound tokenizers and for faults that might touch them.
+OF_PROCESSES = ("test_the_same_ids_in_any_process", "test_a_saved_one_is_the_same_in_a_fresh_process")
+OF_PARTS = {
+    ("encoder", "sound-encoder"): "",
+    ("encoder", "counts-padding"): "test_bytes_past_the_length_do_not_count",
+    ("encoder", "forgets-order"): "test_different_segments_have_different_latents",
+    ("encoder", "looks-at-the-batch"): "test_the_same_in_any_batch",
+    ("encoder", "too-wide"): "test_latents_have_the_promised_shape",
+    ("quantizer", "sound-quantizer"): "",
+    ("quantizer", "returns-a-tuple"): "test_it_returns_what_a_quantizer_must",
+    ("quantizer", "decodes-backwards"): "test_a_code_decodes_to_what_was_quantized",
+    ("quantizer", "two-codes-one-latent"): "test_every_code_decodes_to_a_latent_of_its_own",
+    ("quantizer", "one-code"): "test_latents_spread_over_codes",
+    ("quantizer", "noisy-in-training"): "test_the_same_codes_in_training",
+    ("quantizer", "half-precision"): "test_the_same_codes_in_mixed_precision",
+    ("quantizer", "no-gradient"): "test_gradients_flow",
+    ("quantizer", "unsaved-weights"): "test_saved_weights_give_the_same_in_a_fresh_process",
+    ("quantizer", "cannot-be-pickled"): "test_it_can_be_pickled",
+    ("quantizer", "takes-any-setting"): "test_its_config_is_strict",
+    ("decoder", "sound-decoder"): "",
+    ("decoder", "no-end"): "test_scores_have_the_promised_shape",
+    ("decoder", "ignores-the-latent-once"): "test_different_latents_have_different_scores",
+}
+PLUGIN = """
+import tokframe
+
+@tokframe.hookimpl
+def tokframe_components():
+    return [tokframe.ComponentSpec(kind="embedding", name="NAME", target="toy_part:Part", summary="x")]
+"""
+#: Distribution -> (what is put in place of what in its module, settings of its metadata, the test that fails).
+OF_PLUGINS = {
+    "fine": ({}, {}, ""),
+    "breaks": ({'name="NAME"': 'name="No Name"'}, {}, "test_it_is_found_and_ok"),
+    "unbounded": ({}, {"requires": "tokframe>=0.1"}, "test_it_says_which_tokframe_it_works_with"),
+    "needs-nothing": ({}, {"requires": ""}, "test_it_says_which_tokframe_it_works_with"),
+    "heavy": ({"import tokframe\n": "import numpy, tokframe\n"}, {}, "test_importing_it_is_light"),
+    "loud": ({"import tokframe\n": "import tokframe\nprint('hello')\n"}, {}, "test_importing_it_is_silent"),
+    "lost-target": ({"toy_part:Part": "toy_part:Gone"}, {}, "test_everything_it_declares_can_be_imported"),
+    "mute": ({', summary="x"': ""}, {}, "test_everything_it_declares_says_what_it_is"),
+    "no-such-extra": (
+        {'summary="x"': 'summary="x", extra="train"'},
+        {"extra": "gpu"},
+        "test_the_extras_it_names_exist",
+    ),
+    "takes-a-name": ({'name="NAME"': 'name="fine"'}, {}, "test_its_names_are_its_own"),
+}
+
+
+def class_of(*words):
+    return "Test" + "".join(part.title() for word in words for part in word.split("-"))
+
+
+@pytest.fixture
+def faulty(tmp_path, put_distribution):
+    """The folder in which the plugin "faulty" is installed."""
+    site = tmp_path / "site"
+    shutil.copytree(FAULTY, site, ignore=shutil.ignore_patterns("__pycache__"))
+    put_distribution(site, "faulty", "faulty_plugin")
+    return site
+
+
+def test_a_faulty_tokenizer_fails_exactly_its_test(failures, faulty):
+    source = "from tokframe.testing import TokenizerContract\n"
+    for name, test in OF_TOKENIZERS.items():
+        source += f"class {class_of(name)}(TokenizerContract):\n    name = {name!r}\n"
+        source += "    config = {'wrap': True}\n    max_examples = 20\n"
+        if test not in {"", *OF_PROCESSES, "test_saving_twice_writes_the_same_bytes"}:
+            source += "".join(f"    {other} = None\n" for other in OF_PROCESSES)
+    wanted = {class_of(name): {test} - {""} for name, test in OF_TOKENIZERS.items()}
+    assert failures(source, faulty) == wanted
+
+
+def test_a_faulty_part_fails_exactly_its_test(failures, faulty):
+    pytest.importorskip("torch")
+    kinds = "EncoderContract, QuantizerContract, DecoderContract"
+    # Torch takes seconds to import: the fresh process is shown with one sound part of each kind and with its fault.
+    fresh = "test_saved_weights_give_the_same_in_a_fresh_process"
+    source = f"import torch\nfrom tokframe.testing import {kinds}\ntorch.set_num_threads(1)\n"
+    for (kind, name), test in OF_PARTS.items():
+        source += f"class {class_of(name)}({kind.title()}Contract):\n    name = {name!r}\n    config = {{'width': 8}}\n"
+        if test not in ("", fresh):
+            source += f"    {fresh} = None\n"
+    wanted = {class_of(name): {test} - {""} for (_, name), test in OF_PARTS.items()}
+    assert failures(source, faulty) == wanted
+
+
+def test_a_faulty_distribution_fails_exactly_its_test(failures, tmp_path, put_distribution):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "toy_part.py").write_text("class Part:\n    pass\n", encoding="utf-8")
+    source = "import pytest\nfrom tokframe import plugins\nfrom tokframe.testing import PluginContract\n"
+    for name, (changes, about, _) in OF_PLUGINS.items():
+        text = PLUGIN
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new)
+        module = f"plugin_{name.replace('-', '_')}"
+        (site / f"{module}.py").write_text(text.replace("NAME", name), encoding="utf-8")
+        put_distribution(site, name, module, **about)
+        source += f"class {class_of(name)}(PluginContract):\n    distribution = {name!r}\n"
+        others = ["takes-a-name"] if name != "takes-a-name" else []
+        source += f"""
+    @pytest.fixture(autouse=True)
+    def alone(self, monkeypatch):
+        monkeypatch.setattr(plugins, "_host", plugins.Host(deny={others!r}))
+"""
+    found = failures(source, site)
+    # What cannot be loaded declares nothing either.
+    assert found[class_of("breaks")] > {"test_it_is_found_and_ok"}
+    assert found | {class_of("breaks"): {"test_it_is_found_and_ok"}} == {
+        class_of(name): {test} - {""} for name, (_, _, test) in OF_PLUGINS.items()
+    }
+
+
+def test_every_test_of_a_contract_has_a_fault_that_fails_it():
+    from tokframe import testing
+
+    covered = {*OF_TOKENIZERS.values(), *OF_PARTS.values(), *(test for _, _, test in OF_PLUGINS.values())}
+    for contract in testing.__all__:
+        own = {name for name in dir(getattr(testing, contract)) if name.startswith("test_")}
+        # What a distribution ships is loaded by every first-party plugin's contract.
+        assert own - covered <= {"test_what_it_ships_loads_in_a_fresh_process"}, contract

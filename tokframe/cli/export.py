@@ -1,0 +1,79 @@
+"""`tokframe export`: a tokenizer in another library's format. The formats are exporters that plugins add."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tokframe.cli.options import json_option, name_argument
+
+__all__ = ["command"]
+
+_MARK = ".tokframe-export"  # says that a folder is an export, which --overwrite may replace
+
+
+@click.command(
+    "export", epilog="\b\nExample:\n  tokframe export autoencoder-fsq --format huggingface --out hf-tokenizer"
+)
+@name_argument()
+@click.option("--format", "kind", required=True, metavar="FORMAT", help="The format; see components --kind exporter.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export at DIR.")
+@json_option()
+def command(name: str, kind: str, out: Path, overwrite: bool, as_json: bool) -> None:
+    """Write a tokenizer in another library's format, and compare what was written with it.
+
+    JSON: {"tokenizer", "format", "out", "same", "files", "checks": [{"name", "ok", "detail"}]}. A difference is
+    told and no error: whether it matters is yours to say.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from tokframe.cli.console import note, show, show_json
+    from tokframe.components import load_target
+    from tokframe.folders import identity, replace_folder, temporary_sibling
+    from tokframe.loading import load
+    from tokframe.plugins import host
+
+    exporter = host().registry.component("exporter", kind)
+    before = identity(out)
+    _check_place(out, overwrite)
+    tokenizer = load(name)
+    export = load_target(exporter)
+    with temporary_sibling(out) as folder:
+        checks = export(tokenizer, folder)
+        files = sorted(path.name for path in folder.iterdir())
+        (folder / _MARK).touch()
+        replace_folder(folder, out, before)
+    same = all(check.ok for check in checks)
+    if as_json:
+        found = [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks]
+        show_json({"tokenizer": name, "format": kind, "out": out, "same": same, "files": files, "checks": found})
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in checks:
+        mark = Text("same", "green") if check.ok else Text("DIFFERENT", "bold yellow")
+        table.add_row(mark, check.name, Text(check.detail))
+    show(table)
+    note(f"wrote {out}: {', '.join(files)}")
+
+
+def _check_place(out: Path, overwrite: bool) -> None:
+    """Raises: ArtifactExistsError or ArtifactError if `out` may not be written; before any work."""
+    from tokframe.errors import ArtifactError, ArtifactExistsError
+
+    if not out.exists() and not out.is_symlink():
+        return
+    empty = out.is_dir() and not out.is_symlink() and not any(out.iterdir())
+    if empty:
+        return
+    if not overwrite:
+        raise ArtifactExistsError(
+            f"{out} already exists; nothing was written. Choose another, or --overwrite", path=out
+        )
+    if out.is_symlink() or not (out / _MARK).is_file():
+        raise ArtifactError(f"{out} is not an export of tokframe and will not be replaced", path=out)

@@ -1,0 +1,50 @@
+"""Installed tokenizers as commands need them: all that are ready to use, and their names for the shell to complete."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+__all__ = ["complete_names", "ready"]
+
+
+def complete_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return what a NAME that begins so may be, for the shell: registered names, or folders where none fits."""
+    from tokframe.plugins import host
+
+    names = sorted({spec.name for spec in host().registry.specs("tokenizer")})
+    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="dir")]
+
+
+def ready(command: str) -> list[str]:
+    """Return the names of installed tokenizers that ship a trained artifact and load; others are noted on stderr.
+
+    `command` is what the error for none at all shows. Raises: UnknownNameError.
+    """
+    from tokframe.cli.console import note
+    from tokframe.components import TokenizerSpec
+    from tokframe.errors import TokframeError, UnknownNameError
+    from tokframe.loading import load
+    from tokframe.plugins import host
+
+    registry = host().registry
+    conflicts = set(registry.conflicts())
+    found = []
+    for spec in registry.specs("tokenizer"):
+        if not isinstance(spec, TokenizerSpec) or not spec.artifact:
+            continue
+        name = f"{spec.distribution}/{spec.name}" if ("tokenizer", spec.name) in conflicts else spec.name
+        try:
+            load(name)
+        except TokframeError as error:
+            note(f"{name} is left out: {error}")
+        else:
+            found.append(name)
+    if not found:
+        raise UnknownNameError(
+            "no installed tokenizer is ready to use (see: tokframe plugins). "
+            f"Name one you trained: tokframe {command} ./mine",
+            kind="tokenizer",
+        )
+    return found

@@ -1,0 +1,129 @@
+"""What the playground asks of tokenizers, as JSON data: how they cut up a text, and what one id is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tokframe.errors import InvalidTokenError, UnknownNameError, UnsupportedError
+from tokframe.evaluate.analysis import shown
+from tokframe.evaluate.table import short_labels
+
+if TYPE_CHECKING:
+    from tokframe.interfaces import ITokenizer
+
+__all__ = ["Bench"]
+
+_NEAREST = 8
+
+
+class Bench:
+    """Tokenizers by name. Keeps nothing of the texts it is given."""
+
+    def __init__(self, tokenizers: Mapping[str, ITokenizer]) -> None:
+        self._tokenizers = dict(tokenizers)
+        self._spellings: dict[str, list[bytes]] = {}
+        self._lock = threading.Lock()
+
+    def about(self) -> list[dict[str, Any]]:
+        """Return name, label, vocab_size, lossless and codes (whether ids have digits) of each tokenizer."""
+        labels = short_labels(list(self._tokenizers))
+        return [
+            {
+                "name": name,
+                "label": labels[name],
+                "vocab_size": tokenizer.vocab_size,
+                "lossless": tokenizer.capabilities.lossless,
+                "codes": _digits(tokenizer, np.arange(1, dtype=np.int32)) is not None,
+            }
+            for name, tokenizer in self._tokenizers.items()
+        ]
+
+    def segment(self, name: str, data: bytes) -> dict[str, Any]:
+        """Return `ids`, `ms` it took, and `lengths` in bytes of each, or `pieces` where ids do not spell the text.
+
+        Raises: UnknownNameError; EncodingError; UnicodeDecodeError where the data is no UTF-8.
+        """
+        tokenizer = self._named(name)
+        data.decode()
+        start = time.perf_counter()
+        ids = tokenizer.encode_raw(data).tolist()
+        took = round(1000 * (time.perf_counter() - start), 2)
+        spelling = self._spelling(name)
+        pieces = [spelling[token] for token in ids]
+        if b"".join(pieces) == data:
+            return {"ids": ids, "ms": took, "lengths": list(map(len, pieces))}
+        return {"ids": ids, "ms": took, "pieces": list(map(shown, pieces))}
+
+    def token(self, name: str, token: int) -> dict[str, Any]:
+        """Return what an id is: `text`, `hex`, `bytes`, `special`, and where it has a code, that and its neighbours.
+
+        `code`, `digits`, `levels` and `nearest` (ids by the sum of the steps between their digits, the lower id
+        first among equals) are there where the tokenizer has `codes(ids)`, `digits(ids)` and `levels`.
+        Raises: UnknownNameError; InvalidTokenError.
+        """
+        tokenizer = self._named(name)
+        spelling = self._spelling(name)
+        if not 0 <= token < len(spelling):
+            raise InvalidTokenError(
+                f"id {token} is outside the vocabulary; ids are 0 to {len(spelling) - 1}", token=token
+            )
+        text = spelling[token]
+        found: dict[str, Any] = {
+            "id": token,
+            "text": shown(text),
+            "hex": text.hex(" "),
+            "bytes": len(text),
+            "special": token in tokenizer.special_tokens.values(),
+        }
+        digits = _digits(tokenizer, None)
+        if digits is not None and digits[token].min() >= 0:
+            found |= {
+                "code": int(tokenizer.codes(np.array([token], np.int32))[0]),  # type: ignore[attr-defined]  # has digits
+                "digits": digits[token].tolist(),
+                "levels": list(tokenizer.levels),  # type: ignore[attr-defined]
+                "nearest": [
+                    {"id": other, "text": shown(spelling[other]), "digits": digits[other].tolist(), "steps": steps}
+                    for other, steps in _nearest(digits, token)
+                ],
+            }
+        return found
+
+    def _named(self, name: str) -> ITokenizer:
+        try:
+            return self._tokenizers[name]
+        except KeyError:
+            known = ", ".join(self._tokenizers)
+            raise UnknownNameError(f"{name!r} is not on this page; there are {known}", kind="tokenizer") from None
+
+    def _spelling(self, name: str) -> list[bytes]:
+        with self._lock:
+            if name not in self._spellings:
+                tokenizer = self._tokenizers[name]
+                self._spellings[name] = [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
+            return self._spellings[name]
+
+
+def _digits(tokenizer: ITokenizer, ids: npt.NDArray[np.int32] | None) -> npt.NDArray[np.int64] | None:
+    """Return the code digits (ids, dimensions), or None of a tokenizer that has none."""
+    digits = getattr(tokenizer, "digits", None)
+    if not callable(digits):
+        return None
+    try:
+        return np.asarray(digits(ids), np.int64)
+    except UnsupportedError:
+        return None
+
+
+def _nearest(digits: npt.NDArray[np.int64], token: int) -> list[tuple[int, int]]:
+    """Return the `_NEAREST` other ids that have a code and are the fewest steps away, with the steps."""
+    steps = np.abs(digits - digits[token]).sum(axis=1)
+    steps[digits.min(axis=1) < 0] = np.iinfo(np.int64).max
+    steps[token] = np.iinfo(np.int64).max
+    order = np.argsort(steps, kind="stable")[:_NEAREST]
+    return [(int(other), int(steps[other])) for other in order if steps[other] < np.iinfo(np.int64).max]

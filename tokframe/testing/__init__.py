@@ -1,0 +1,48 @@
+"""Contracts for plugin authors: pytest classes to subclass in five lines. Needs `pip install 'tokframe[testing]'`.
+
+pytest and hypothesis are imported with the first contract that is asked for, never with this module.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokframe.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from tokframe.testing.decoder import DecoderContract as DecoderContract
+    from tokframe.testing.encoder import EncoderContract as EncoderContract
+    from tokframe.testing.plugin import PluginContract as PluginContract
+    from tokframe.testing.quantizer import QuantizerContract as QuantizerContract
+    from tokframe.testing.tokenizer import TokenizerContract as TokenizerContract
+
+_HOMES = {
+    "DecoderContract": "decoder",
+    "EncoderContract": "encoder",
+    "PluginContract": "plugin",
+    "QuantizerContract": "quantizer",
+    "TokenizerContract": "tokenizer",
+}
+
+__all__ = ["DecoderContract", "EncoderContract", "PluginContract", "QuantizerContract", "TokenizerContract"]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tokframe.testing' has no attribute {name!r}; it has {', '.join(__all__)}")
+    from importlib import import_module
+
+    try:
+        pytest = import_module("pytest")
+        import_module("hypothesis")
+    except ImportError as cause:
+        raise UnsupportedError(
+            f"tokframe.testing needs pytest and hypothesis ({cause}). Try: pip install 'tokframe[testing]'",
+            capability="testing",
+        ) from cause
+    module = f"tokframe.testing.{home}"
+    pytest.register_assert_rewrite(module, "tokframe.testing.component")
+    value: object = getattr(import_module(module), name)
+    globals()[name] = value
+    return value

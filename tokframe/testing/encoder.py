@@ -1,0 +1,58 @@
+"""EncoderContract: bytes to latents, whatever stands behind their end."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from tokframe.testing.component import ComponentContract, torch_
+
+__all__ = ["EncoderContract"]
+
+
+class EncoderContract(ComponentContract):
+    """(batch, bytes) int64, (batch,) int64 -> (batch, d_latent)."""
+
+    kind: ClassVar[str] = "encoder"
+
+    def inputs(self) -> list[Any]:
+        """Return random segments, zero padded, with their lengths."""
+        torch = torch_()
+        random = torch.Generator().manual_seed(11)
+        data = torch.randint(0, 256, (self.rows, self.max_length), generator=random)
+        lengths = torch.randint(1, self.max_length + 1, (self.rows,), generator=random)
+        return [torch.where(torch.arange(self.max_length) < lengths[:, None], data, 0), lengths]
+
+    def test_latents_have_the_promised_shape(self) -> None:
+        """(batch, d_latent) of finite floats, one per segment."""
+        torch = torch_()
+        latents = self.make().eval()(*self.inputs())
+        assert tuple(latents.shape) == (self.rows, self.d_latent)
+        assert latents.is_floating_point() and torch.isfinite(latents).all()
+
+    def test_bytes_past_the_length_do_not_count(self) -> None:
+        """Other padding, or none at all, gives the same latent."""
+        torch = torch_()
+        module, (data, lengths) = self.make().eval(), self.inputs()
+        inside = torch.arange(self.max_length) < lengths[:, None]
+        with torch.no_grad():
+            wanted = module(data, lengths)
+            other = module(torch.where(inside, data, 255 - data), lengths)
+            self._alike(wanted.numpy(), other.numpy(), "the padding counts")
+            for row in range(0, self.rows, 7):
+                size = lengths[row : row + 1]
+                padded, narrow = module(data[row : row + 1], size), module(data[row : row + 1, : int(size)], size)
+                self._alike(padded.numpy(), narrow.numpy(), "without padding the latent is another")
+
+    def test_different_segments_have_different_latents(self) -> None:
+        """The order and the number of bytes count: ab, ba, aab and abb are told apart."""
+        torch = torch_()
+        segments = [b"a", b"b", b"ab", b"ba", b"aab", b"aba", b"baa", b"abb", b"a\x00", b"aa"]
+        data = torch.zeros(len(segments), self.max_length, dtype=torch.int64)
+        for row, segment in enumerate(segments):
+            data[row, : len(segment)] = torch.tensor(list(segment))
+        with torch.no_grad():
+            latents = self.make().eval()(data, torch.tensor([len(s) for s in segments]))
+        for one in range(len(segments)):
+            for two in range(one):
+                apart = float((latents[one] - latents[two]).abs().max())
+                assert apart > 1e-6, f"{segments[two]!r} and {segments[one]!r} have one latent"

@@ -1,0 +1,331 @@
+"""TokenizerContract: what every tokenizer promises, and what it declares it can or cannot do."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import random
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tokframe
+from tokframe.components import TokenizerSpec, load_target
+from tokframe.errors import ConfigError, EncodingError, InvalidTokenError, UnsupportedError
+from tokframe.interfaces import ITokenizer
+from tokframe.plugins import host
+from tokframe.testing.fingerprint import ids_of, same_parts, state_parts
+from tokframe.testing.fresh import run_fresh
+from tokframe.testing.texts import HARD_BYTES, HARD_TEXTS, TRAINING_TEXT
+
+__all__ = ["TokenizerContract"]
+
+_REPORT = """
+import json, sys
+import tokframe
+from tokframe.testing.fingerprint import ids_of, state_parts
+tokenizer = tokframe.load(sys.argv[1] + "/saved")
+texts = json.load(open(sys.argv[1] + "/texts.json", encoding="utf-8"))
+print(json.dumps({
+    "state": state_parts(tokenizer.state()),
+    "size": tokenizer.vocab_size,
+    "special": dict(tokenizer.special_tokens),
+    "ids": ids_of(tokenizer, texts),
+}))
+"""
+
+
+class TokenizerContract:
+    """Subclass it, say `name`, and pytest runs the contract on a tokenizer made by `make`.
+
+    `config` is what it is trained (or created) with: settings that are not the defaults, so that one which gets
+    lost on the way is noticed. `make` may be overridden, and so may the fixture `tokenizer`.
+    """
+
+    name: str = ""  #: the registered name
+    config: ClassVar[Mapping[str, Any]] = {}
+    text: str = TRAINING_TEXT  #: what it is trained on
+    max_examples: int = 100  #: texts that hypothesis makes up for each property
+
+    def make(self) -> ITokenizer:
+        """Return the tokenizer to test: trained on `text` with `config`, or created, or else the shipped one."""
+        spec = host().registry.tokenizer(self.name)
+        if spec.trainable:
+            return self._train(self.config)
+        if hasattr(load_target(spec), "from_config"):
+            return tokframe.create(self.name, self.config)
+        return tokframe.load(self.name)
+
+    @pytest.fixture
+    def tokenizer(self) -> ITokenizer:
+        """The tokenizer under test, made once for each class."""
+        made: ITokenizer = self._once("made", self.make)
+        return made
+
+    # -- round trips --------------------------------------------------------------------------------------------
+
+    def test_any_text_comes_back(self, tokenizer: ITokenizer) -> None:
+        """`decode(encode(text)) == text` where it is lossless; where not, at least nothing fails."""
+
+        def check(text: str) -> None:
+            back = tokenizer.decode(tokenizer.encode(text))
+            assert back == text or not tokenizer.capabilities.lossless, f"{text!r} came back as {back!r}"
+
+        self._for_texts(check)
+
+    def test_any_bytes_come_back_or_are_refused(self, tokenizer: ITokenizer) -> None:
+        """With `bytes_input` any bytes come back; without it, what is not UTF-8 raises UnsupportedError."""
+        if tokenizer.capabilities.bytes_input:
+
+            def check(data: bytes) -> None:
+                back = tokenizer.decode_bytes(tokenizer.encode_bytes(data))
+                assert back == data or _is_text(data), f"{data!r} came back as {back!r}"
+
+            for hard in HARD_BYTES:
+                check(hard)
+            self._for_all(st.binary(max_size=80), check)
+            return
+        for hard in filter(lambda data: not _is_text(data), HARD_BYTES):
+            with pytest.raises(UnsupportedError):
+                tokenizer.encode_bytes(hard)
+
+    # -- ids ----------------------------------------------------------------------------------------------------
+
+    def test_all_ways_of_encoding_agree(self, tokenizer: ITokenizer) -> None:
+        """`encode`, `encode_array`, `encode_bytes` and `count` say the same, in int32 ids of the vocabulary."""
+        before, after = tokenizer.template()
+
+        def check(text: str) -> None:
+            ids = tokenizer.encode_array(text, False)
+            assert ids.dtype == np.int32 and ids.ndim == 1, f"ids are {ids.dtype} of {ids.ndim} dimensions"
+            assert not len(ids) or (ids.min() >= 0 and ids.max() < tokenizer.vocab_size), "an id outside the vocabulary"
+            assert tokenizer.encode(text, False) == ids.tolist() == tokenizer.encode_bytes(text.encode(), False)
+            assert tokenizer.encode(text) == [*before, *ids.tolist(), *after], "the template is not added"
+            assert tokenizer.count(text) == len(ids), "count differs from the number of ids"
+
+        self._for_texts(check)
+
+    def test_every_id_stands_for_bytes(self, tokenizer: ITokenizer) -> None:
+        """`token_bytes` and `decode_raw` agree for every id, and no id stands for nothing."""
+        for token in range(tokenizer.vocab_size):
+            piece = tokenizer.token_bytes(token)
+            assert isinstance(piece, bytes) and piece, f"id {token} stands for {piece!r}"
+            assert tokenizer.decode_raw(np.asarray([token], np.int32)) == piece, f"id {token} decodes to something else"
+
+    def test_an_id_outside_the_vocabulary_is_refused(self, tokenizer: ITokenizer) -> None:
+        """Ids below 0 and from `vocab_size` up raise InvalidTokenError."""
+        for wrong in (-1, tokenizer.vocab_size, 2**40):
+            for call in (tokenizer.token_bytes, lambda token: tokenizer.decode([token])):
+                with pytest.raises(InvalidTokenError):
+                    call(wrong)
+
+    def test_a_lone_surrogate_is_refused(self, tokenizer: ITokenizer) -> None:
+        """A text that no UTF-8 can hold raises EncodingError with the position."""
+        for call in (tokenizer.encode, tokenizer.encode_array, tokenizer.count):
+            with pytest.raises(EncodingError) as caught:
+                call("abc\ud800")
+            assert caught.value.position == 3
+
+    # -- special tokens -----------------------------------------------------------------------------------------
+
+    def test_special_tokens_are_skipped_or_shown(self, tokenizer: ITokenizer) -> None:
+        """Each has an id of its own, shows its text, and is left out of decoded text unless asked for."""
+        special = tokenizer.special_tokens
+        assert len(set(special.values())) == len(special), "two special tokens share an id"
+        for text, token in special.items():
+            assert tokenizer.decode([token], skip_special=False) == text
+            # A word-level tokenizer shows <unk>: what was lost is not left out silently.
+            if not (text == "<unk>" and not tokenizer.capabilities.lossless):
+                assert tokenizer.decode([token]) == "", f"{text} is not skipped"
+
+    def test_special_token_text_is_ordinary_text(self, tokenizer: ITokenizer) -> None:
+        """A user who writes `<s>` gets no special token, unless the caller allows it."""
+        shown = {text: token for text, token in tokenizer.special_tokens.items() if text != "<unk>"}
+        for text, token in shown.items():
+            ids = tokenizer.encode(f"a{text}b", False)
+            assert not set(ids) & set(shown.values()), f"the text {text} became a special token"
+            assert token in tokenizer.encode(f"a{text}b", False, allowed_special={text})
+
+    # -- the same ids, always -----------------------------------------------------------------------------------
+
+    def test_the_same_ids_in_any_batch(self, tokenizer: ITokenizer) -> None:
+        """Batches of any size and order, on one thread or several, give what `encode` gives."""
+        texts = list(HARD_TEXTS)
+        wanted = {text: tokenizer.encode(text) for text in texts}
+        for order in range(3):
+            random.Random(order).shuffle(texts)
+            for threads in (1, 2, None):
+                assert tokenizer.encode_batch(texts, threads=threads) == [wanted[t] for t in texts]
+            for text in texts[:5]:
+                assert tokenizer.encode_batch([text]) == [wanted[text]]
+        decoded = [tokenizer.decode(wanted[t]) for t in texts]
+        assert tokenizer.decode_batch([wanted[t] for t in texts]) == decoded
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(tokenizer.encode, texts * 4)) == [wanted[t] for t in texts] * 4
+
+    def test_the_same_ids_in_any_process(self, tokenizer: ITokenizer) -> None:
+        """Processes with other hash seeds give the same ids."""
+        first, second = self._reports(tokenizer)
+        different = [t for t, a, b in zip(HARD_TEXTS, first["ids"], second["ids"], strict=True) if a != b]
+        assert not different, f"two processes give other ids for {different[0]!r}"
+
+    # -- keeping ------------------------------------------------------------------------------------------------
+
+    def test_a_saved_one_is_the_same_in_a_fresh_process(self, tokenizer: ITokenizer) -> None:
+        """Saved here and loaded there, it has the same state, config included, and gives the same ids."""
+        first, second = self._reports(tokenizer)
+        lost = same_parts(tokenizer, first["state"])
+        assert not lost, f"not the same after save and load: {', '.join(lost)}"
+        assert (first["size"], first["special"]) == (tokenizer.vocab_size, dict(tokenizer.special_tokens))
+        if first["ids"] == second["ids"]:  # else another test says so
+            for text, mine, loaded in zip(HARD_TEXTS, ids_of(tokenizer, HARD_TEXTS), first["ids"], strict=True):
+                assert mine == loaded, f"after save and load other ids for {text!r}"
+
+    def test_saving_twice_writes_the_same_bytes(self, tokenizer: ITokenizer) -> None:
+        """Same tokenizer, same files: no times, no random names."""
+        with tempfile.TemporaryDirectory() as folder:
+            one, two = (tokenizer.save(Path(folder) / name) for name in ("one", "two"))
+            files = sorted(path.name for path in one.iterdir())
+            assert files == sorted(path.name for path in two.iterdir())
+            for name in files:
+                assert (one / name).read_bytes() == (two / name).read_bytes(), f"{name} differs"
+
+    def test_it_can_be_pickled_and_copied(self, tokenizer: ITokenizer) -> None:
+        """A pickled copy is what `from_state` builds, as data loaders with workers need it."""
+        rebuilt = type(tokenizer).from_state(tokenizer.state())
+        for twin in (pickle.loads(pickle.dumps(tokenizer)), copy.deepcopy(tokenizer)):
+            lost = same_parts(rebuilt, state_parts(twin.state()))
+            assert not lost, f"not the same after pickling: {', '.join(lost)}"
+            assert ids_of(twin, HARD_TEXTS[:5]) == ids_of(rebuilt, HARD_TEXTS[:5])
+
+    # -- what it declares ---------------------------------------------------------------------------------------
+
+    def test_offsets_are_true_or_refused(self, tokenizer: ITokenizer) -> None:
+        """Byte spans join and hold what their ids stand for; without `offsets`, asking raises UnsupportedError."""
+        if not tokenizer.capabilities.offsets:
+            with pytest.raises(UnsupportedError):
+                tokenizer.offsets("some text")
+            return
+
+        def check(text: str) -> None:
+            data, found = text.encode(), tokenizer.offsets(text)
+            if tokenizer.capabilities.lossless and tokenizer.decode_raw(found.ids) != data:
+                return  # another test says so
+            end = 0
+            for token, (start, stop) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True):
+                assert end == start <= stop <= len(data), f"the span {start}:{stop} does not begin at {end}"
+                if tokenizer.capabilities.lossless:
+                    assert data[start:stop] == tokenizer.token_bytes(token), f"id {token} is not at {start}:{stop}"
+                end = stop
+            assert end == len(data), f"the spans end at {end} of {len(data)} bytes"
+            for first, last in found.char_spans.tolist():
+                assert 0 <= first < last <= len(text), f"{first}:{last} are no characters of the text"
+
+        self._for_texts(check)
+
+    def test_streams_give_the_ids_of_the_whole_or_are_refused(self, tokenizer: ITokenizer) -> None:
+        """Parts of any size give the ids of the whole, most before the end; or UnsupportedError."""
+        if not tokenizer.capabilities.streaming:
+            with pytest.raises(UnsupportedError):
+                tokenizer.stream_encoder()
+            return
+
+        def check(text: str) -> None:
+            data = text.encode()
+            wanted = tokenizer.encode_raw(data).tolist()
+            for size in (1, 7, 64):
+                stream = tokenizer.stream_encoder()
+                found: list[int] = []
+                for at in range(0, len(data), size):
+                    found += stream.feed(data[at : at + size])
+                assert found + stream.finish() == wanted, f"in parts of {size} bytes other ids for {text!r}"
+            shown = tokenizer.stream_decoder()
+            assert "".join(map(shown.feed, wanted)) + shown.finish() == tokenizer.decode(wanted)
+
+        self._for_texts(check, self.max_examples // 2)
+        stream, text = tokenizer.stream_encoder(), TRAINING_TEXT * 20
+        assert stream.feed(text), f"nothing settled in {len(text)} characters: memory would grow without bound"
+
+    def test_training_is_configurable_or_refused(self, tokenizer: ITokenizer) -> None:
+        """A setting that does not exist is a ConfigError; without training, asking raises UnsupportedError."""
+        spec = host().registry.tokenizer(self.name or tokenizer.name)
+        assert isinstance(spec, TokenizerSpec)
+        target = load_target(spec)
+        if spec.trainable:
+            with pytest.raises(ConfigError, match="no_such_setting"):
+                self._train({**self.config, "no_such_setting": 1})
+            return
+        with tempfile.TemporaryDirectory() as folder, pytest.raises(UnsupportedError):
+            target.train(self._job(Path(folder)))
+
+    # -- helpers ------------------------------------------------------------------------------------------------
+
+    def _train(self, config: Mapping[str, Any]) -> ITokenizer:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "text.txt"
+            file.write_text(self.text, encoding="utf-8")
+            return tokframe.train(self.name, corpus=[file], config=config, out=Path(folder) / "out", seed=1)
+
+    def _job(self, folder: Path) -> Any:
+        from tokframe.training import TrainJob
+
+        file = folder / "text.txt"
+        file.write_text(self.text, encoding="utf-8")
+        corpus = tokframe.Corpus.open([file])
+        return TrainJob(corpus=corpus, config=self.config, workdir=folder / "work", registry=host().registry)
+
+    def _reports(self, tokenizer: ITokenizer) -> tuple[Any, Any]:
+        """Return what two fresh processes with different hash seeds find in the saved tokenizer."""
+
+        def ask() -> tuple[Any, Any]:
+            with tempfile.TemporaryDirectory() as folder:
+                tokenizer.save(Path(folder) / "saved")
+                (Path(folder) / "texts.json").write_text(json.dumps(HARD_TEXTS), encoding="utf-8")
+                return run_fresh(_REPORT, folder, hash_seed=0), run_fresh(_REPORT, folder, hash_seed=1)
+
+        reports: tuple[Any, Any] = self._once("reports", ask)
+        return reports
+
+    def _for_texts(self, check: Callable[[str], None], examples: int = 0) -> None:
+        for text in HARD_TEXTS:
+            check(text)
+        self._for_all(st.text(max_size=60), check, examples)
+
+    def _for_all(self, strategy: st.SearchStrategy[Any], check: Callable[[Any], None], examples: int = 0) -> None:
+        @settings(
+            max_examples=examples or self.max_examples,
+            deadline=None,
+            database=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        )
+        @given(strategy)
+        def run(value: Any) -> None:
+            check(value)
+
+        run()
+
+    def _once(self, key: str, make: Callable[[], Any]) -> Any:
+        """Keep what is dear to make on the class that says how: pytest builds an object for each test."""
+        kept: dict[str, Any] = vars(type(self)).get("_kept") or {}
+        if key not in kept:
+            kept[key] = make()
+            type(self)._kept = kept
+        return kept[key]
+
+    _kept: ClassVar[dict[str, Any]] = {}
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
