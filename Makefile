@@ -4,9 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SETUP := requirements-dev.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml plugins/*/setup.py plugins/*/src/*/*/*.c)
+SETUP := requirements-dev.txt docs/requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml plugins/*/setup.py plugins/*/src/*/*/*.c)
 
-.PHONY: demo test check bench fuzz clean help
+.PHONY: demo test check bench docs fuzz clean help
 
 help:            ## what there is
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ test: check      ## set up, lint, type-check, run every test
 bench: $(STAMP)  ## speed against the peers; writes docs/performance.md (takes minutes)
 	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks
+
+docs: $(STAMP)   ## build the documentation into site/
+	$(BIN)/python -m mkdocs build --strict
 
 fuzz: $(STAMP)   ## coverage-guided fuzzing of artifacts and encode/decode (four minutes)
 	$(BIN)/python -m pip install --quiet "atheris>=3"
