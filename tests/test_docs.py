@@ -7,16 +7,22 @@ from pathlib import Path
 
 import pytest
 
+import tokframe
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(page.name for page in DOCS.glob("*.md"))
 
 
-@pytest.mark.parametrize("page", ["index.md", "concepts.md"])
-def test_the_examples_of_a_page_run_one_after_another(page):
+@pytest.mark.parametrize(
+    "page", ["index.md", "concepts.md", "looking.md", "migration.md", "optimisation.md", "switching.md"]
+)
+def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatch):
     examples = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     assert examples
-    names = {}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOKFRAME_ALIASES", "production=word,next=autoencoder-fsq")  # as docs/switching.md has them
+    names = {"tokframe": tokframe}
     for example in examples:
         exec(compile(example, page, "exec"), names)
 

@@ -9,14 +9,14 @@ import re
 import sys
 
 from tokframe_word.marks import mark_class
-from tokframe_word.pattern import _JOINER, _LETTER, _UNSPACED
+from tokframe_word.pattern import JOINER, LETTER, UNSPACED
 
 __all__ = ["pattern"]
 
 
 def pattern() -> str:
     """Return the pattern as Oniguruma reads it; every character is in exactly one match."""
-    parts = (_LETTER, r"\d", f"[{_UNSPACED}]", f"[{mark_class()}]", _JOINER)
+    parts = (LETTER, r"\d", f"[{UNSPACED}]", f"[{mark_class()}]", JOINER)
     letter, digit, unspaced, mark, joiner = map(_listed, parts)
     return (
         f"{letter}++(?:(?:{mark}++|{joiner}(?={letter})){letter}*+)*+"

@@ -10,26 +10,26 @@ from collections.abc import Iterator
 
 from tokframe_word.marks import mark_class
 
-__all__ = ["pieces", "settled_chars"]
+__all__ = ["JOINER", "LETTER", "UNSPACED", "pieces", "settled_chars"]
 
 #: Scripts written without spaces between words: a "word" would be a whole clause and never seen again, so
 #: each character, with its marks, is a piece. Thai, Lao, Myanmar, Khmer, kana, Han; and kana variants.
-_UNSPACED = (
+UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3031-\u3035\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
     r"\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f\U00020000-\U000323af"
 )
 #: `\w` without digits, underscore and unspaced scripts (a negated class runs faster than a union of ranges).
-_LETTER = rf"[^\W\d_{_UNSPACED}]"
+LETTER = rf"[^\W\d_{UNSPACED}]"
 #: A vowel sign belongs to its word. The look-ahead spares the table where there can be no mark.
 _MARK = rf"(?![\x00-\u02ff])[{mark_class()}]"
 #: Apostrophes and zero-width joiners hold a word together only between letters: don't, l’eau, می‌خواهم.
-_JOINER = r"['\u2019\u200c\u200d]"
+JOINER = r"['\u2019\u200c\u200d]"
 
 _PIECE = re.compile(
-    rf"{_LETTER}++(?:(?:(?:{_MARK})++|{_JOINER}(?={_LETTER})){_LETTER}*+)*+"  # a word
+    rf"{LETTER}++(?:(?:(?:{_MARK})++|{JOINER}(?={LETTER})){LETTER}*+)*+"  # a word
     r"| {1,16}|\n{1,4}|\t{1,8}|\r\n"  # white space, in runs of bounded length
     r"|\d{1,3}"  # a long number in groups: 1,110 pieces spell all of them in any one script
-    rf"|[{_UNSPACED}](?:{_MARK})*+"
+    rf"|[{UNSPACED}](?:{_MARK})*+"
     r"|.",  # punctuation, symbols, controls, and marks with no letter before them
     re.DOTALL,
 )
