@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -20,8 +20,10 @@ __all__ = ["decode_many", "encode_lists", "encode_many", "pad"]
 
 T = TypeVar("T")
 
-#: Characters or ids below which starting a thread takes longer than the work.
-_LEAST = 1 << 16
+#: Characters or ids that a thread takes at a time: worth starting one for, and little enough to share out evenly.
+_SHARE = 1 << 15
+#: Texts that a thread takes at a time, however short they are.
+_MOST = 4096
 
 
 def encode_many(
@@ -35,7 +37,7 @@ def encode_many(
         ids = tokenizer.encode_array(texts[position], False)[:room]
         return np.concatenate([first, ids, last]) if before or after else ids
 
-    return _map(_naming(encode), texts, threads)
+    return _map(_each(_naming(encode)), texts, threads)
 
 
 def encode_lists(
@@ -43,14 +45,19 @@ def encode_lists(
 ) -> list[list[int]]:
     """Return what `encode_many` does, as lists, which the worker threads make too. Raises: as `encode_many`."""
     before, after, room = _frame(tokenizer, texts, add_special, max_length)
+    one_by_one = _each(_naming(lambda position: tokenizer.encode(texts[position], False)))
 
-    def encode(position: int) -> list[int]:
-        ids = tokenizer.encode(texts[position], False)
-        if room is not None and len(ids) > room:
-            del ids[room:]
-        return [*before, *ids, *after] if before or after else ids
+    def encode(share: range) -> list[list[int]]:
+        try:
+            rows = tokenizer.encode_lists([texts[position] for position in share])
+        except EncodingError:  # which of them it was
+            rows = one_by_one(share)
+        if room is not None:
+            for ids in rows:
+                del ids[room:]
+        return [[*before, *ids, *after] for ids in rows] if before or after else rows
 
-    return _map(_naming(encode), texts, threads)
+    return _map(encode, texts, threads)
 
 
 def decode_many(
@@ -58,7 +65,7 @@ def decode_many(
 ) -> list[str]:
     """Return the text of each sequence in order. Raises: InvalidTokenError."""
     rows = list(batch)
-    return _map(lambda position: tokenizer.decode(rows[position], skip_special), rows, threads)
+    return _map(_each(lambda position: tokenizer.decode(rows[position], skip_special)), rows, threads)
 
 
 def pad(tokenizer: ITokenizer, arrays: Sequence[IntArray], pad_to: int | None) -> PaddedBatch:
@@ -102,28 +109,43 @@ def _naming(encode: Callable[[int], T]) -> Callable[[int], T]:
     return call
 
 
-def _map(call: Callable[[int], T], items: Sequence[object], threads: int | None) -> list[T]:
+def _each(call: Callable[[int], T]) -> Callable[[range], list[T]]:
+    return lambda share: [call(position) for position in share]
+
+
+def _shares(items: Sequence[object]) -> Iterator[range]:
+    """Cut positions into runs of about `_SHARE` characters or ids, so that threads seldom wait for each other."""
+    start = size = 0
+    for position, item in enumerate(items):
+        size += len(item) if isinstance(item, Sized) else 1
+        if size >= _SHARE or position - start >= _MOST:
+            yield range(start, position + 1)
+            start, size = position + 1, 0
+    if start < len(items):
+        yield range(start, len(items))
+
+
+def _map(call: Callable[[range], list[T]], items: Sequence[object], threads: int | None) -> list[T]:
     """Return the result for each position, in order; of several errors, raise that of the first position."""
-    count = len(items)
-    workers = min(threads or os.cpu_count() or 1, count)
-    if workers <= 1 or sum(len(item) for item in items if isinstance(item, Sized)) < _LEAST:
-        return [call(i) for i in range(count)]
-    # Workers take the next position when they are free: no share is fixed, so none ends long before the others.
-    pending = deque(range(count))
-    rows: list[T | None] = [None] * count
+    shares = deque(_shares(items))
+    workers = min(threads or os.cpu_count() or 1, len(shares))
+    if workers <= 1:
+        return [result for share in shares for result in call(share)]
+    # Workers take the next share when they are free: no half is fixed, so none ends long before the others.
+    rows: list[T | None] = [None] * len(items)
     errors: dict[int, BaseException] = {}
 
     def work() -> None:
         while True:
             try:
-                position = pending.popleft()
+                share = shares.popleft()
             except IndexError:
                 return
             try:
-                rows[position] = call(position)
+                rows[share.start : share.stop] = call(share)
             except BaseException as error:  # raised below, in the calling thread
-                errors[position] = error
-                pending.clear()
+                errors[share.start] = error
+                shares.clear()
 
     others = [threading.Thread(target=work, name="tokframe-batch", daemon=True) for _ in range(workers - 1)]
     for thread in others:
@@ -131,7 +153,7 @@ def _map(call: Callable[[int], T], items: Sequence[object], threads: int | None)
     try:
         work()
     finally:
-        pending.clear()
+        shares.clear()
         for thread in others:
             thread.join()
     if errors:

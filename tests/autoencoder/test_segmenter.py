@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokframe_autoencoder.segmenter import Segmenter, SlowSearchWarning, reference, segmenter
 
@@ -208,6 +208,47 @@ def test_packed_segments_are_the_same_as_separate_ones(make: type[Segmenter]) ->
     offsets = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])])
     packed = make.from_packed(np.frombuffer(b"".join(pieces), np.uint8), offsets, range(258))
     assert packed.encode(b"zabcab").tolist() == make(pieces, range(258)).encode(b"zabcab").tolist()
+
+
+STRINGS = st.text(st.sampled_from("ab \n\ré€🙂\0"), max_size=60)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(STRINGS, max_size=8), costly=st.booleans())
+def test_many_texts_at_once_are_what_they_are_one_by_one(make: type[Segmenter], texts: list[str], costly: bool) -> None:
+    pieces = [*BYTES, b"ab", b"ab ", "é".encode(), b"\n\n"]
+    made = make(pieces, range(4, 4 + len(pieces)), [2] * 256 + [3] * 4 if costly else None)
+    assert made.encode_lists(texts) == [made.encode_list(text.encode()) for text in texts]
+
+
+def test_texts_of_very_different_sizes_share_one_call(make: type[Segmenter]) -> None:
+    made = make([*BYTES, b"ab", b"aba"], range(258), block=64)
+    texts = ["", "ab" * 9_000, "b", "aba" * 500, "é" * 70, ""]
+    for _ in range(2):  # the second finds the memory of the first
+        assert made.encode_lists(tuple(texts)) == [made.encode_list(text.encode()) for text in texts]
+
+
+def test_many_texts_at_once_refuse_what_is_no_text(make: type[Segmenter]) -> None:
+    made = make(BYTES, range(256))
+    with pytest.raises(UnicodeEncodeError):
+        made.encode_lists(["ok", "\ud800"])
+    with pytest.raises((TypeError, AttributeError)):
+        made.encode_lists(["ok", b"bytes"])  # type: ignore[list-item]
+    assert made.encode_lists(["ok"]) == [[111, 107]]
+
+
+@pytest.mark.usefixtures("compiled")
+def test_threads_share_one_segmenter_for_many_texts() -> None:
+    made = Segmenter([*BYTES, b"ab", b"aba"], range(258))
+    texts = ["abaabab\n" * (i % 90) for i in range(900)]
+    expected = [made.encode_list(text.encode()) for text in texts]
+    results: list[list[list[int]]] = []
+    threads = [threading.Thread(target=lambda: results.append(made.encode_lists(texts))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [expected] * 4
 
 
 @pytest.mark.usefixtures("compiled")

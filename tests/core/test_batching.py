@@ -19,8 +19,8 @@ MANY = [f"text number {i} of the batch " * (i % 5) for i in range(500)]
 
 @pytest.fixture
 def always_threads(monkeypatch):
-    """Small batches go to worker threads too, which otherwise are only started for work that is worth it."""
-    monkeypatch.setattr(batching, "_LEAST", 1)
+    """Each text is a share of its own, so small batches go to worker threads too."""
+    monkeypatch.setattr(batching, "_SHARE", 1)
 
 
 @pytest.mark.usefixtures("always_threads")
@@ -45,6 +45,27 @@ def test_as_many_threads_work_as_were_asked_for():
 
     assert Meeting().encode_batch(["a", "b", "c"], threads=3) == toy.encode_batch(["a", "b", "c"])
     assert not [thread for thread in threading.enumerate() if thread.name == "tokframe-batch"]
+
+
+@pytest.mark.parametrize(("share", "most"), [(1, 4096), (100, 4096), (1 << 15, 7), (1 << 15, 4096)])
+def test_the_size_of_the_shares_changes_nothing(monkeypatch, share, most):
+    monkeypatch.setattr(batching, "_SHARE", share)
+    monkeypatch.setattr(batching, "_MOST", most)
+    assert wrapped.encode_batch(MANY, threads=3) == [wrapped.encode(text) for text in MANY]
+
+
+def test_a_tokenizer_may_take_many_texts_at_once_and_the_error_still_names_one():
+    taken = []
+
+    class AtOnce(ToyTokenizer):
+        def encode_lists(self, texts):
+            taken.append(len(texts))
+            return super().encode_lists(texts)
+
+    tokenizer = AtOnce([b"th", b"the "], wrap=True)
+    assert tokenizer.encode_batch(MANY) == [wrapped.encode(text) for text in MANY] and taken == [len(MANY)]
+    with pytest.raises(EncodingError, match="text 2 of the batch: character 0"):
+        tokenizer.encode_batch(["a", "b", "\ud800"])
 
 
 def test_an_empty_batch():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tokframe.progress import Reporter
     from tokframe.results import Check
     from tokframe.training import TrainJob
+    from tokframe_autoencoder.codebook.recompilation import Recompiled
     from tokframe_autoencoder.network.autoencoder import Autoencoder
     from tokframe_autoencoder.network.inference import NeuralPath
     from tokframe_autoencoder.parts import Parts
@@ -91,6 +92,13 @@ class AutoencoderTokenizer(ITokenizer):
         """Return `encode_raw` as a list, made without an array between."""
         return self._segmenter.encode_list(data)
 
+    def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text without special tokens, as lists. Raises: EncodingError."""
+        try:
+            return self._segmenter.encode_lists(texts)
+        except (UnicodeEncodeError, TypeError, AttributeError):  # one by one, for the error that says what is wrong
+            return super().encode_lists(texts)
+
     def decode_raw(self, ids: IntArray) -> bytes:
         """Return the exact bytes of ids."""
         if len(ids) and int(ids.min()) < FIRST_BYTE:
@@ -112,6 +120,11 @@ class AutoencoderTokenizer(ITokenizer):
     def settled(self, data: bytes) -> int:
         """Return how many leading bytes are whole lines or blocks, which encode the same whatever follows."""
         return self._segmenter.settled(data)
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """Further files of the artifact, such as the record of its training."""
+        return dict(self._files)
 
     def state(self) -> State:
         """Return codebook, weights, config and training record."""
@@ -209,6 +222,12 @@ class AutoencoderTokenizer(ITokenizer):
         from tokframe_autoencoder.codebook.soundness import check_against_network
 
         return check_against_network(self.codebook, self.network(), reporter)
+
+    def recompile(self, network: Autoencoder, **options: Any) -> Recompiled:
+        """Return the exact tokenizer of a network trained on from this one's; see `codebook.recompilation`."""
+        from tokframe_autoencoder.codebook.recompilation import recompile
+
+        return recompile(self, network, **options)
 
     def analysis(self) -> dict[str, Any]:
         """Return what only a learned codebook has to show: use of each level in each dimension."""

@@ -25,7 +25,9 @@
 #define TRAILING(x) ((uint32_t)__builtin_ctz(x))
 #define LEADING16(x) (31u - (uint32_t)__builtin_clz(x)) /* index of the highest set bit */
 #define TRAILING64(x) ((uint32_t)__builtin_ctzll(x))
+#define PREFETCH(address) __builtin_prefetch(address, 1)
 #else
+#define PREFETCH(address) ((void)0)
 static inline uint32_t TRAILING64(uint64_t x)
 {
     uint32_t n = 0;
@@ -50,7 +52,7 @@ static inline uint32_t POPCOUNT(uint32_t x)
     return (x + (x >> 8)) & 0x1f;
 }
 
-enum { LONGEST = 16, LANES = 8, CHUNK = 16384, FREE = 0xffffffffu };
+enum { LONGEST = 16, LANES = 8, AHEAD = 12, CHUNK = 16384, FREE = 0xffffffffu };
 
 /* One node while the double array is built: the child of `parent` by byte c lies at slot base[parent] ^ c and has
  * check == base[parent]; no two nodes share a base. */
@@ -79,6 +81,7 @@ typedef struct {
     PyObject **numbers;  /* per piece: its id as a Python int, made when the first list is asked for */
     size_t slot_count, node_count, piece_count, list_count;
     Py_ssize_t block;
+    struct Scratch *spare; /* working memory of calls that are over, for the next; touched under the GIL alone */
 } Index;
 
 /* ------------------------------------------------------------------ building */
@@ -325,7 +328,7 @@ static size_t unit_end(const uint8_t *d, size_t pos, size_t n, size_t block, int
     return continuation(d[end - back]) ? end : end - back;
 }
 
-typedef struct {
+typedef struct Scratch {
     uint32_t *state;  /* per byte: slot */
     uint16_t *mask;   /* per byte: lengths that may be used */
     uint8_t *length;  /* per byte: length of the best segment that ends here */
@@ -333,11 +336,13 @@ typedef struct {
     int32_t *back;    /* per byte and the end: cost to the end; for measures */
     uint32_t *cuts;
     size_t cut_count, half; /* half: where a unit begins near the middle of the chunk */
+    struct Scratch *next;   /* among the spare ones */
 } Scratch;
 
 static void free_scratch(Scratch *w)
 {
     free(w->state); free(w->mask); free(w->length); free(w->back); free(w->ahead); free(w->cuts);
+    memset(w, 0, sizeof *w);
 }
 
 static int make_scratch(Scratch *w, size_t block, size_t n, int measures)
@@ -639,6 +644,12 @@ static void Index_dealloc(Index *x)
         for (size_t i = 0; i < x->piece_count; i++) Py_XDECREF(x->numbers[i]);
         free(x->numbers);
     }
+    while (x->spare) {
+        struct Scratch *w = x->spare;
+        x->spare = w->next;
+        free_scratch(w);
+        free(w);
+    }
     release_tables(x);
     PyTypeObject *type = Py_TYPE(x);
     freefunc release = PyType_GetSlot(type, Py_tp_free);
@@ -738,29 +749,27 @@ typedef struct {
     size_t count, capacity;
 } Ids;
 
-/* Ids of a whole text, without the GIL.  0, or -1 when memory ran out. */
-static int encode(const Index *x, const uint8_t *d, size_t n, Ids *out)
+/* Adds the piece numbers of a whole text, without the GIL; `left` bytes of this text and others are to come in all.
+ * 0, or -1 when memory ran out. */
+static int encode_into(const Index *x, Scratch *w, const uint8_t *d, size_t n, size_t left, Ids *out)
 {
-    Scratch w;
-    if (make_scratch(&w, (size_t)x->block, n, x->costs ? 1 : 0)) return -1;
-    int rc = -1;
     for (size_t pos = 0; pos < n;) {
-        size_t end = next_chunk(&w, d, pos, n, (size_t)x->block), m = end - pos;
-        find_masks(x, &w, d + pos, m);
-        find_path(x, &w, m);
+        size_t end = next_chunk(w, d, pos, n, (size_t)x->block), m = end - pos;
+        find_masks(x, w, d + pos, m);
+        find_path(x, w, m);
         if (out->count + m > out->capacity) {
             size_t capacity = out->capacity + out->capacity / 2 + m;
-            if (capacity > out->count + (n - pos)) capacity = out->count + (n - pos);
+            if (capacity > out->count + (left - pos)) capacity = out->count + (left - pos);
             int32_t *items = realloc(out->items, capacity * sizeof(int32_t));
-            if (!items) goto done;
+            if (!items) return -1;
             out->items = items;
             out->capacity = capacity;
         }
         /* The path is known from its end: it is written to the end of the room made for it, then moved up. */
         int32_t *first = out->items + out->count, *write = first + m;
         for (size_t i = m; i > 0;) {
-            uint32_t length = w.length[i - 1];
-            *--write = (int32_t)piece_at(x, &w, i - 1, length);
+            uint32_t length = w->length[i - 1];
+            *--write = (int32_t)piece_at(x, w, i - 1, length);
             i -= length;
         }
         size_t found = (size_t)(first + m - write);
@@ -768,8 +777,14 @@ static int encode(const Index *x, const uint8_t *d, size_t n, Ids *out)
         out->count += found;
         pos = end;
     }
-    rc = 0;
-done:
+    return 0;
+}
+
+static int encode(const Index *x, const uint8_t *d, size_t n, Ids *out)
+{
+    Scratch w;
+    if (make_scratch(&w, (size_t)x->block, n, x->costs ? 1 : 0)) return -1;
+    int rc = encode_into(x, &w, d, n, n, out);
     free_scratch(&w);
     return rc;
 }
@@ -799,29 +814,108 @@ static PyObject *Index_encode(Index *x, PyObject *object)
     return result;
 }
 
-static PyObject *Index_encode_list(Index *x, PyObject *object)
+/* One Python integer per piece, shared by every list there will be. */
+static int make_numbers(Index *x)
 {
-    if (!x->numbers) {
-        PyObject **numbers = calloc(x->piece_count, sizeof(PyObject *));
-        if (!numbers) return PyErr_NoMemory();
-        for (size_t i = 0; i < x->piece_count; i++)
-            if (!(numbers[i] = PyLong_FromLong(x->ids[i]))) {
-                while (i-- > 0) Py_DECREF(numbers[i]);
-                free(numbers);
-                return NULL;
-            }
-        x->numbers = numbers;
-    }
-    Ids out;
-    if (encode_object(x, object, &out)) return NULL;
-    PyObject *result = PyList_New((Py_ssize_t)out.count);
+    if (x->numbers) return 0;
+    PyObject **numbers = calloc(x->piece_count, sizeof(PyObject *));
+    if (!numbers) { PyErr_NoMemory(); return -1; }
+    for (size_t i = 0; i < x->piece_count; i++)
+        if (!(numbers[i] = PyLong_FromLong(x->ids[i]))) {
+            while (i-- > 0) Py_DECREF(numbers[i]);
+            free(numbers);
+            return -1;
+        }
+    x->numbers = numbers;
+    return 0;
+}
+
+static PyObject *list_of(const Index *x, const int32_t *pieces, size_t count)
+{
+    PyObject *result = PyList_New((Py_ssize_t)count);
     if (result)
-        for (size_t i = 0; i < out.count; i++) {
-            PyObject *number = x->numbers[out.items[i]];
+        for (size_t i = 0; i < count; i++) {
+            /* Counting a reference writes to a number somewhere in a megabyte: it is fetched some steps before. */
+            if (i + AHEAD < count) PREFETCH(x->numbers[pieces[i + AHEAD]]);
+            PyObject *number = x->numbers[pieces[i]];
             Py_INCREF(number);
             PyList_SET_ITEM(result, (Py_ssize_t)i, number);
         }
+    return result;
+}
+
+static PyObject *Index_encode_list(Index *x, PyObject *object)
+{
+    Ids out;
+    if (make_numbers(x) || encode_object(x, object, &out)) return NULL;
+    PyObject *result = list_of(x, out.items, out.count);
     free(out.items);
+    return result;
+}
+
+/* A text as UTF-8; the object that its bytes belong to is kept until they are no longer read. */
+typedef struct {
+    PyObject *owner;
+    const uint8_t *data;
+    size_t size, end; /* end: how many pieces there are up to the end of this text */
+} Text;
+
+static int hold_text(PyObject *object, Text *text)
+{
+    if (!PyUnicode_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "expected str, got %.100s", Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    if (PyUnicode_IS_COMPACT_ASCII(object)) { /* it is UTF-8 as it stands */
+        text->owner = Py_NewRef(object);
+        text->data = PyUnicode_1BYTE_DATA(object);
+        text->size = (size_t)PyUnicode_GET_LENGTH(object);
+        return 0;
+    }
+    if (!(text->owner = PyUnicode_AsUTF8String(object))) return -1;
+    text->data = (const uint8_t *)PyBytes_AS_STRING(text->owner);
+    text->size = (size_t)PyBytes_GET_SIZE(text->owner);
+    return 0;
+}
+
+/* Many texts with the GIL given up once: threads that take turns at it wait for each other with every text. */
+static PyObject *Index_encode_lists(Index *x, PyObject *object)
+{
+    PyObject *items = PySequence_Tuple(object), *result = NULL;
+    if (!items || make_numbers(x)) { Py_XDECREF(items); return NULL; }
+    size_t count = (size_t)PyTuple_GET_SIZE(items), held = 0, left = 0;
+    Ids out = {0};
+    Text *texts = calloc(count ? count : 1, sizeof(Text));
+    Scratch *w = x->spare;
+    if (w) x->spare = w->next;
+    else w = calloc(1, sizeof *w);
+    if (!texts || !w) { PyErr_NoMemory(); goto done; }
+    for (; held < count; held++) {
+        if (hold_text(PyTuple_GET_ITEM(items, (Py_ssize_t)held), &texts[held])) goto done;
+        left += texts[held].size;
+    }
+    int rc;
+    Py_BEGIN_ALLOW_THREADS
+    rc = w->state ? 0 : make_scratch(w, (size_t)x->block, SIZE_MAX, x->costs ? 1 : 0);
+    for (size_t i = 0; !rc && i < count; i++) {
+        rc = encode_into(x, w, texts[i].data, texts[i].size, left, &out);
+        texts[i].end = out.count;
+        left -= texts[i].size;
+    }
+    Py_END_ALLOW_THREADS
+    if (rc) { PyErr_NoMemory(); goto done; }
+    if (!(result = PyList_New((Py_ssize_t)count))) goto done;
+    for (size_t i = 0, from = 0; i < count; from = texts[i++].end) {
+        PyObject *list = list_of(x, out.items + from, texts[i].end - from);
+        if (!list) { Py_CLEAR(result); goto done; }
+        PyList_SET_ITEM(result, (Py_ssize_t)i, list);
+    }
+done:
+    while (held > 0) Py_DECREF(texts[--held].owner);
+    if (w) { w->next = x->spare; x->spare = w; } /* as many as there were calls at once */
+    free(texts);
+    free(out.items);
+    Py_DECREF(items);
     return result;
 }
 
@@ -916,6 +1010,7 @@ static PyObject *Index_memory(Index *x, PyObject *Py_UNUSED(ignored))
 static PyMethodDef Index_methods[] = {
     {"encode", (PyCFunction)Index_encode, METH_O, "Ids of the bytes, as a bytearray of int32."},
     {"encode_list", (PyCFunction)Index_encode_list, METH_O, "Ids of the bytes, as a list."},
+    {"encode_lists", (PyCFunction)Index_encode_lists, METH_O, "Ids of each of many strings, as lists."},
     {"count", (PyCFunction)Index_count, METH_O, "Number of tokens of the bytes."},
     {"measure", (PyCFunction)Index_measure, METH_VARARGS,
      "measure(data, use, loss=None): adds to int64 buffers with one item per segment; returns the tokens."},

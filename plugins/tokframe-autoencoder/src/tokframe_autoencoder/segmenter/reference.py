@@ -107,6 +107,10 @@ class Index:
         """Ids of the bytes."""
         return [self._ids[number] for number in self._numbers_of(data)]
 
+    def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each of many strings."""
+        return [self.encode_list(text.encode()) for text in texts]
+
     def count(self, data: Any) -> int:
         """Number of tokens of the bytes."""
         return len(self._numbers_of(data))

@@ -120,6 +120,14 @@ class Segmenter:
         result: list[int] = self._index.encode_list(data)
         return result
 
+    def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each of many strings, in one go without the interpreter's lock.
+
+        Raises: UnicodeEncodeError for a lone surrogate; TypeError for what is no string.
+        """
+        result: list[list[int]] = self._index.encode_lists(texts)
+        return result
+
     def count(self, data: bytes) -> int:
         """Number of tokens of any bytes, without making them."""
         return int(self._index.count(data))
