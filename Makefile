@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SETUP := requirements-dev.txt docs/requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml plugins/*/setup.py plugins/*/src/*/*/*.c)
+SETUP := requirements-dev.txt docs/requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml plugins/*/setup.py plugins/*/src/*/*/*.[ch])
 
 .PHONY: demo test check bench docs fuzz clean help
 
@@ -13,6 +13,7 @@ help:            ## what there is
 
 $(STAMP): $(SETUP)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): this takes minutes, torch is among it"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
@@ -28,11 +29,14 @@ bench: $(STAMP)  ## speed against the peers; writes docs/performance.md (takes m
 	$(BIN)/python -m benchmarks
 
 docs: $(STAMP)   ## build the documentation into site/
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "see site/index.html; with search: python -m http.server -d site"
 
-fuzz: $(STAMP)   ## coverage-guided fuzzing of artifacts and encode/decode (four minutes)
+fuzz: $(STAMP)   ## fuzzing of artifacts and encode/decode, sanitizers, power cuts (nine minutes)
 	$(BIN)/python -m pip install --quiet "atheris>=3"
 	$(BIN)/python -m fuzz --seconds 60
+	$(BIN)/python -m fuzz.sanitized --seconds 60
+	$(BIN)/python -m fuzz.powercut
 
 check: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

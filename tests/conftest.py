@@ -18,6 +18,7 @@ from tokframe.plugins import Host
 DISTRIBUTIONS = Path(__file__).parent / "distributions"
 # In this process the toy is imported from its source; fresh processes get it installed (fixture `installed`).
 sys.path.insert(0, str(DISTRIBUTIONS / "toy-bytes"))
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))  # what several test modules share
 
 # No clock decides a test: a busy machine is no bug.
 hypothesis.settings.register_profile("tokframe", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -126,3 +127,78 @@ def fresh(installed, tmp_path):
         return done
 
     return run
+
+
+class Listener:
+    """A reporter that remembers what it was told."""
+
+    def __init__(self):
+        self.stages, self.notes, self.done, self.figures = [], [], [], []
+
+    def stage(self, name, total=None, unit=""):
+        self.stages.append((name, total, unit))
+
+    def advance(self, done, **figures):
+        self.done.append(done)
+        self.figures.append(figures)
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.fixture
+def listener():
+    """A reporter for training: `stages`, `notes`, `done` and `figures` hold what it was told, in order."""
+    return Listener()
+
+
+@pytest.fixture
+def in_processes(tmp_path):
+    """Return a function that runs Python source in a process of its own, which may fork, and returns its stdout."""
+
+    def run(source, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            cwd=tmp_path,
+            env=_plain_environment(),
+            timeout=900,  # a hang, not a slow machine
+            check=False,
+        )
+        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def torchrun(tmp_path):
+    """Return a function that starts Python source in two processes by torchrun: `torchrun(source, "train", ...)`."""
+
+    def run(source, *arguments, options=()):
+        script = tmp_path / "started.py"
+        script.write_text(textwrap.dedent(source), encoding="utf-8")
+        start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
+        return subprocess.run(
+            [*start, str(script), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            cwd=tmp_path,
+            env=_plain_environment(),
+            timeout=900,  # a hang, not a slow machine
+            check=False,
+        )
+
+    return run
+
+
+def _plain_environment():
+    """Return the environment without what would make processes part of others, and for one thread each."""
+    ours = ("TOKFRAME_", "TORCHELASTIC_", "MASTER_", "RANK", "WORLD_SIZE", "LOCAL_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    helpers = str(Path(__file__).parent / "helpers")
+    kept |= {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8", "TOKFRAME_CONFIG": "", "PYTHONPATH": helpers}
+    return kept

@@ -15,7 +15,7 @@ PAGES = sorted(page.name for page in DOCS.glob("*.md"))
 
 
 @pytest.mark.parametrize(
-    "page", ["index.md", "concepts.md", "looking.md", "migration.md", "optimisation.md", "switching.md"]
+    "page", ["index.md", "concepts.md", "looking.md", "migration.md", "optimisation.md", "scale.md", "switching.md"]
 )
 def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatch):
     examples = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
@@ -25,6 +25,18 @@ def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatc
     names = {"tokframe": tokframe}
     for example in examples:
         exec(compile(example, page, "exec"), names)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "<!-- output -->" in (DOCS / page).read_text(encoding="utf-8")]
+)
+def test_an_example_prints_what_stands_below_it(page, capsys):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    shown = re.findall(r"```python\n((?:(?!```).)*)```\n<!-- output -->\n```\n(.*?)```", text, re.DOTALL)
+    assert shown
+    for example, printed in shown:
+        exec(compile(example, page, "exec"), {})
+        assert capsys.readouterr().out == printed
 
 
 def test_every_page_is_in_the_menu():

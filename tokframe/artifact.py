@@ -45,6 +45,8 @@ _MAX_TENSORS = 1 << 35
 _MAX_TENSOR_HEADER = 1 << 24
 #: The manifest's own sum, over the canonical JSON of all the rest; artifacts written before 0.2 have none.
 _SUM = "sha256"
+#: How often reading begins again because another artifact was put in the place of the one being read.
+_TRIES = 5
 _KEYS = {"format", "format_version", "tokenizer", "components", "files", _SUM}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -175,6 +177,26 @@ def read(path: str | Path) -> Artifact:
     Raises: ArtifactNotFoundError; ArtifactVersionError for a newer format; ArtifactCorruptError naming the file.
     """
     folder = Path(path)
+    for _ in range(_TRIES):
+        before = _stamp(folder)
+        try:
+            return _read(folder)
+        except (ArtifactCorruptError, ArtifactNotFoundError):
+            if _stamp(folder) == before:  # else it was replaced by a new one while this one was read
+                raise
+    return _read(folder)
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    """Return what changes when another folder is put in the place of this one."""
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _read(folder: Path) -> Artifact:
     manifest, raw = _read_manifest(folder)
     files = _check_entries(folder, manifest)
     _check_manifest_sum(folder, manifest, raw)
@@ -201,11 +223,16 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any], bytes]:
             raw = file.read(_MAX_MANIFEST + 1)
     except (FileNotFoundError, NotADirectoryError):
         what = "has no manifest.json" if folder.is_dir() else "does not exist"
-        raise ArtifactNotFoundError(
-            f"{folder} {what}, so it is no saved tokenizer. A registered name is given without a slash; "
-            "`tokframe components` lists them",
-            path=folder,
-        ) from None
+        import glob
+
+        # Left by a save that was killed between its two renames, which only happens where folders cannot be swapped.
+        aside = sorted(folder.parent.glob(f".{glob.escape(folder.name)}.old-*")) if folder.name else []
+        hint = (
+            f"the one before is kept: mv '{aside[0]}' '{folder}'"
+            if aside
+            else ("A registered name is given without a slash; `tokframe components` lists them")
+        )
+        raise ArtifactNotFoundError(f"{folder} {what}, so it is no saved tokenizer. {hint}", path=folder) from None
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror or error}", path=folder) from error
     if len(raw) > _MAX_MANIFEST:

@@ -21,7 +21,7 @@ from tokframe.errors import ComponentImportError, InvalidSpecError, NameConflict
 __all__ = ["KINDS", "ComponentSpec", "Registry", "TokenizerSpec", "TokframeDeprecationWarning", "warn_if_deprecated"]
 
 #: The kinds of component a plugin may add, beside whole tokenizers.
-KINDS = ("encoder", "quantizer", "decoder", "embedding", "exporter")
+KINDS = ("encoder", "quantizer", "decoder", "embedding", "exporter", "engine")
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -33,7 +33,8 @@ class ComponentSpec:
 
     `target` and `config` are `"package.module:Attribute"`. The target is called as
     `Target(config, d_latent=..., max_length=...)`; `config` is a frozen attrs class and may be empty. An exporter
-    is called as `target(tokenizer, folder)`, writes into the empty folder and returns a list of `Check`.
+    is called as `target(tokenizer, folder)`, writes into the empty folder and returns a list of `Check`. An engine
+    is called as `tokframe.engines.Engine` says.
     `extra` names the extra of the distribution that brings the component's dependencies. `deprecated` is empty, or
     says what to use instead, e.g. `"fsq"`.
     """

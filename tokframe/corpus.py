@@ -40,18 +40,19 @@ class Corpus:
     skipped: tuple[str, ...] = field(default=(), kw_only=True)
 
     @classmethod
-    def open(cls, paths: Sequence[str | Path]) -> Corpus:
+    def open(cls, paths: Sequence[str | Path], *, column: str = "text") -> Corpus:
         """Return the corpus of files, folders (recursive), globs, `-` (stdin) and names in `STDLIB_NAMES`.
 
         Plain text, .jsonl and .parquet; .gz, .xz, .bz2 and .zst are unpacked. Folders leave out hidden, empty
-        and binary files. Raises: CorpusError where a path holds no readable text, or there is no path.
+        and binary files. `column` is the field of .jsonl and the column of .parquet that holds the text.
+        Raises: CorpusError where a path holds no readable text, or there is no path.
         """
         if isinstance(paths, (str, Path)):
             paths = [paths]
         skipped: list[str] = []
         found: dict[Path, CorpusFile] = {}
         for path in paths:
-            for file in _expand(str(path), skipped):
+            for file in _expand(str(path), column, skipped):
                 found.setdefault(file.path, file)
         if not found:
             raise CorpusError("no corpus given. Name text files, folders or 'stdlib', e.g. --corpus notes/ stdlib")
@@ -73,7 +74,7 @@ class Corpus:
 # -- finding files ------------------------------------------------------------------------------------------
 
 
-def _expand(given: str, skipped: list[str]) -> Iterator[CorpusFile]:
+def _expand(given: str, column: str, skipped: list[str]) -> Iterator[CorpusFile]:
     if given in STDLIB_NAMES:
         yield from _stdlib(given.partition(":")[2])
         return
@@ -82,19 +83,19 @@ def _expand(given: str, skipped: list[str]) -> Iterator[CorpusFile]:
         return
     path = Path(given).expanduser()
     if path.is_dir():
-        yield from _folder(path, skipped)
+        yield from _folder(path, column, skipped)
     elif path.exists():
-        yield checked(_plain(path))
+        yield checked(_plain(path, column))
     elif glob.has_magic(given):
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
             raise CorpusError(f"no file matches {given!r} in {Path.cwd()}", path=given)
         files = [match for match in matches if match.is_file()]
         for match in files:
-            yield checked(_plain(match))
+            yield checked(_plain(match, column))
         if not files:  # `docs/*` of folders only: then the folders are meant
             for match in matches:
-                yield from _folder(match, skipped)
+                yield from _folder(match, column, skipped)
     else:
         raise CorpusError(f"no file or folder {given!r} in {Path.cwd()}{_nearest(path)}", path=given)
 
@@ -107,7 +108,7 @@ def _nearest(path: Path) -> str:
     return f". Did you mean {(near[0] if near[0] in STDLIB_NAMES else str(path.parent / near[0]))!r}?" if near else ""
 
 
-def _plain(path: Path, source: str | None = None, name: str = "") -> CorpusFile:
+def _plain(path: Path, column: str, source: str | None = None, name: str = "") -> CorpusFile:
     """Return a file's description from its name alone."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = _COMPRESSIONS.get(suffixes[-1], "") if suffixes else ""
@@ -128,17 +129,18 @@ def _plain(path: Path, source: str | None = None, name: str = "") -> CorpusFile:
         size=size,
         format=form,
         compression=compression,
+        column=column,
     )
 
 
-def _folder(folder: Path, skipped: list[str]) -> Iterator[CorpusFile]:
+def _folder(folder: Path, column: str, skipped: list[str]) -> Iterator[CorpusFile]:
     """Yield the text files under a folder, ordered by path. Raises: CorpusError if there are none."""
     label = folder.resolve().name
     before, count = len(skipped), 0
     for path in _walk(folder):
         relative = path.relative_to(folder).as_posix()
         try:
-            file = _plain(path, source=label, name=f"{label}/{relative}")
+            file = _plain(path, column, source=label, name=f"{label}/{relative}")
             if file.format == "text" and looks_binary(file):
                 raise NoTextError(f"{path} is binary", path=path)
             yield checked(file)
@@ -166,10 +168,14 @@ def _stdlib(part: str) -> list[CorpusFile]:
     """Return the standard library's UTF-8 source files, or the part held out by file name, or the rest."""
     root = Path(sysconfig.get_path("stdlib"))
     files = []
+    seen: set[Path] = set()
     for path in _walk(root):
-        relative = path.relative_to(root)
+        relative, real = path.relative_to(root), path.resolve()
         if path.suffix != ".py" or {"site-packages", "dist-packages"} & set(relative.parts):
             continue
+        if real in seen:  # by another name: one text must not be in both parts
+            continue
+        seen.add(real)
         held_out = int(hashlib.sha256(relative.as_posix().encode()).hexdigest(), 16) % 10 == 0
         if part and held_out != (part == "heldout"):
             continue
@@ -180,7 +186,7 @@ def _stdlib(part: str) -> list[CorpusFile]:
             continue
         if data:
             name = f"stdlib/{relative.as_posix()}"
-            files.append(CorpusFile(name=name, path=path.resolve(), source="stdlib", size=len(data), whole=True))
+            files.append(CorpusFile(name=name, path=real, source="stdlib", size=len(data), whole=True))
     if not files:
         raise CorpusError(f"this Python has no standard-library source in {root}", path=root)
     return files

@@ -41,9 +41,10 @@ class CorpusFile:
     path: Path
     source: str
     size: int | None = None
-    format: str = "text"  #: "text", "jsonl" (a field "text" per line) or "parquet" (a column "text")
+    format: str = "text"  #: "text", "jsonl" (a text field per line) or "parquet" (a column of text)
     compression: str = ""  #: the module that unpacks it
     whole: bool = False
+    column: str = "text"  #: the field of .jsonl or column of .parquet that holds the text
 
     def read(self) -> bytes:
         """Return the text as UTF-8 bytes; the records of .jsonl and .parquet joined by newlines.
@@ -63,20 +64,23 @@ class CorpusFile:
             digest.update(chunk)
         return digest.hexdigest()
 
-    def documents(self) -> Iterator[str]:
+    def documents(self, start: int = 0, end: int | None = None) -> Iterator[str]:
         """Yield the text in order, never empty: a record each, or pieces of about 1 MB cut after line ends.
 
-        The pieces of a text file joined are the file. Raises: CorpusError.
+        The pieces of a text file joined are the file. `start` and `end` take a part of it: bytes of a file that is
+        not compressed, which should begin and end with a line, or, both given, row groups of .parquet.
+
+        Raises: CorpusError.
         """
         if self.whole:
             yield from filter(None, [self.text()])
         elif self.format == "text":
-            offset = 0
-            for piece in _pieces(self._chunks(_PIECE)):
+            offset = start
+            for piece in _pieces(self._chunks(_PIECE, start, end)):
                 yield _decoded(self, piece, offset)
                 offset += len(piece)
         else:
-            yield from filter(None, self._records())
+            yield from filter(None, self._records(start, end))
 
     def _content(self) -> Iterator[bytes]:
         if self.format == "text":
@@ -85,11 +89,16 @@ class CorpusFile:
         for number, record in enumerate(self._records()):
             yield (b"\n" if number else b"") + record.encode()
 
-    def _records(self) -> Iterator[str]:
-        return _parquet_records(self) if self.format == "parquet" else _json_records(self, self._chunks(_PIECE))
+    def _records(self, start: int = 0, end: int | None = None) -> Iterator[str]:
+        if self.format == "parquet":
+            return _parquet_records(self, start, end)
+        return _json_records(self, self._chunks(_PIECE, start, end), start)
 
-    def _chunks(self, size: int) -> Iterator[bytes]:
-        """Yield the unpacked bytes. Raises: CorpusError if the file cannot be read or unpacked."""
+    def _chunks(self, size: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the unpacked bytes, of a plain file those from `start` to `end`.
+
+        Raises: CorpusError if the file cannot be read or unpacked.
+        """
         if self.compression == "zstandard":
             _optional("zstandard", self, "pip install 'tokframe[zstd]'")
         try:
@@ -98,8 +107,12 @@ class CorpusFile:
                 return
             module: Any = importlib.import_module(self.compression) if self.compression else None
             with module.open(self.path, "rb") if module else self.path.open("rb") as stream:
-                while chunk := stream.read(size):
+                if start:
+                    stream.seek(start)
+                left = end - start if end is not None else None
+                while chunk := stream.read(size if left is None else min(size, left)):
                     yield chunk
+                    left = None if left is None else left - len(chunk)
         except CorpusError:
             raise
         except Exception as cause:  # gzip, lzma, bz2, zlib and zstandard each have errors of their own
@@ -165,21 +178,28 @@ def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(pending)
 
 
-def _json_records(file: CorpusFile, chunks: Iterable[bytes]) -> Iterator[str]:
-    """Yield the field "text" of each line. Raises: CorpusError naming the line."""
+def _json_records(file: CorpusFile, chunks: Iterable[bytes], start: int = 0) -> Iterator[str]:
+    """Yield the text field of each line; the first begins at byte `start`. Raises: CorpusError naming the line."""
     for number, line in enumerate(_lines(chunks), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except ValueError as cause:  # not JSON, or not UTF-8
-            raise CorpusError(f"{file.path}, line {number}: not JSON ({cause})", path=file.path) from cause
-        text = record.get("text") if isinstance(record, dict) else None
+            where = f"{file.path}, line {_lines_before(file, start) + number}"
+            raise CorpusError(f"{where}: not JSON ({cause})", path=file.path) from cause
+        text = record.get(file.column) if isinstance(record, dict) else None
         if not isinstance(text, str):
+            where = f"{file.path}, line {_lines_before(file, start) + number}"
             kind = f"it is a {type(text).__name__}" if text is not None else "there is none"
             keys = f"; its fields are {', '.join(map(repr, record))}" if isinstance(record, dict) else ""
-            raise CorpusError(f'{file.path}, line {number}: expected a string "text", {kind}{keys}', path=file.path)
-        yield _without_surrogates(file, text, f"line {number}")
+            raise CorpusError(f'{where}: expected a string "{file.column}", {kind}{keys}', path=file.path)
+        yield _without_surrogates(file, text, number, start)
+
+
+def _lines_before(file: CorpusFile, start: int) -> int:
+    """Return how many lines end before byte `start`: counted when an error names one, so that reading need not."""
+    return sum(chunk.count(b"\n") for chunk in file._chunks(_PIECE, 0, start)) if start else 0
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -190,23 +210,29 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield rest
 
 
-def _parquet_records(file: CorpusFile) -> Iterator[str]:
-    """Yield the column "text", nulls left out. Raises: CorpusError without pyarrow or the column."""
+def _parquet_records(file: CorpusFile, start: int = 0, end: int | None = None) -> Iterator[str]:
+    """Yield the text column of row groups `start` to `end`, nulls left out.
+
+    Raises: CorpusError without pyarrow or the column.
+    """
     parquet = _optional("pyarrow.parquet", file, "pip install 'tokframe[parquet]'")
     if file.compression:
         raise CorpusError(f"{file.path}: parquet compresses by itself; unpack the file first", path=file.path)
     try:
         with parquet.ParquetFile(file.path) as table:
             columns = table.schema_arrow.names
-            if "text" not in columns:
-                raise CorpusError(f'{file.path} has no column "text"; it has {", ".join(columns)}', path=file.path)
-            for batch in table.iter_batches(batch_size=256, columns=["text"]):
+            if file.column not in columns:
+                raise CorpusError(
+                    f'{file.path} has no column "{file.column}"; it has {", ".join(columns)}', path=file.path
+                )
+            part = {} if end is None else {"row_groups": list(range(start, end))}
+            for batch in table.iter_batches(batch_size=256, columns=[file.column], **part):
                 for text in batch.column(0).to_pylist():
                     if isinstance(text, str):
                         yield text
                     elif text is not None:
                         raise CorpusError(
-                            f'{file.path}: column "text" holds {type(text).__name__}, not strings',
+                            f'{file.path}: column "{file.column}" holds {type(text).__name__}, not strings',
                             path=file.path,
                         )
     except CorpusError:
@@ -215,12 +241,14 @@ def _parquet_records(file: CorpusFile) -> Iterator[str]:
         raise CorpusError(f"{file.path} is no readable parquet file ({cause})", path=file.path) from cause
 
 
-def _without_surrogates(file: CorpusFile, text: str, where: str) -> str:
+def _without_surrogates(file: CorpusFile, text: str, number: int, start: int) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as cause:
         raise CorpusError(
-            f"{file.path}, {where}: character {cause.start} of the text is a lone surrogate", path=file.path
+            f"{file.path}, line {_lines_before(file, start) + number}: character {cause.start} of the text is a lone "
+            "surrogate",
+            path=file.path,
         ) from cause
     return text
 

@@ -18,9 +18,13 @@ TokframeError
 │   └── MissingPluginError          the plugin it was made with is not installed
 ├── CorpusError                   text cannot be read, or there is none
 ├── EncodingError                 this text or these ids cannot be converted
-│   └── InvalidTokenError           an id outside the vocabulary
+│   └── InvalidTokenError           no id, or one outside the vocabulary
 ├── TrainingError                 training cannot begin, go on or resume
 │   └── TrainingInterrupted         it was stopped on request; the checkpoint is kept
+├── ShardsError                   token shards cannot be written, continued or read
+│   ├── ShardsCorruptError          a file of them is missing, altered or no part of them
+│   └── ShardsInterrupted           writing was stopped on request; finished shards are kept
+├── EngineError                   workers cannot be started, or are lost again and again
 └── UnsupportedError              the tokenizer declares that it cannot do this
 
 No error subclasses KeyError: its text would be shown quoted and escaped.
@@ -41,6 +45,7 @@ __all__ = [
     "ConfigError",
     "CorpusError",
     "EncodingError",
+    "EngineError",
     "InvalidSpecError",
     "InvalidTokenError",
     "MissingPluginError",
@@ -49,6 +54,9 @@ __all__ = [
     "PluginError",
     "PluginIncompatibleError",
     "RegistryError",
+    "ShardsCorruptError",
+    "ShardsError",
+    "ShardsInterrupted",
     "TokframeError",
     "TrainingError",
     "TrainingInterrupted",
@@ -200,7 +208,7 @@ class EncodingError(TokframeError, ValueError):
 
 
 class InvalidTokenError(EncodingError):
-    """An id lies outside the vocabulary; `token` is the id, `position` its place in the sequence."""
+    """What should be an id is none or outside the vocabulary; `token` is the id, or -1, `position` its place."""
 
     def __init__(self, text: str, *, token: int = -1, position: int = -1) -> None:
         super().__init__(text, position=position)
@@ -217,6 +225,30 @@ class TrainingInterrupted(TrainingError):  # noqa: N818 - an interruption, not a
     def __init__(self, text: str, *, checkpoint: Path | str = "") -> None:
         super().__init__(text)
         self.checkpoint = Path(checkpoint)
+
+
+class ShardsError(TokframeError):
+    """Token shards cannot be written, continued or read; `path` is their folder."""
+
+    def __init__(self, text: str, *, path: Path | str = "") -> None:
+        super().__init__(text)
+        self.path = Path(path)
+
+
+class ShardsCorruptError(ShardsError, ValueError):
+    """A file of token shards is missing, altered or no part of them; `file` names it."""
+
+    def __init__(self, text: str, *, path: Path | str = "", file: str = "") -> None:
+        super().__init__(text, path=path)
+        self.file = file
+
+
+class ShardsInterrupted(ShardsError):  # noqa: N818 - an interruption, not a failure
+    """Writing token shards was stopped on request; finished ones are kept in `path`, from which `--resume` goes on."""
+
+
+class EngineError(TokframeError):
+    """An engine cannot start workers, or loses them again and again."""
 
 
 class UnsupportedError(TokframeError, NotImplementedError):

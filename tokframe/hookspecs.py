@@ -23,7 +23,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def tokframe_components() -> Iterable[ComponentSpec]:
-    """Return the encoders, quantizers, decoders and embeddings this plugin adds."""
+    """Return the encoders, quantizers, decoders, embeddings, exporters and engines this plugin adds."""
     raise NotImplementedError
 
 

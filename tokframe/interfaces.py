@@ -1,11 +1,10 @@
 """The contracts: ITokenizer (text to ids and back) and the Encoder, Quantizer and Decoder of a learned one.
 
-A tokenizer implements six small methods on bytes; everything users call is derived from them here, once.
+A tokenizer implements seven small methods on bytes; everything users call is derived from them here, once.
 """
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 
 from tokframe import batching, streams
-from tokframe.errors import EncodingError, InvalidTokenError, UnsupportedError
+from tokframe.errors import EncodingError, UnsupportedError
+from tokframe.ids import id_array, one_id
 from tokframe.results import Capabilities, Encoding, IntArray, PaddedBatch, Quantized
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class ITokenizer(ABC):
     #: The registered name; set by the loader.
     name: str = ""
     capabilities: ClassVar[Capabilities]
+    #: Whether `train` may be called in several processes at once, which train together (see `tokframe.processes`).
+    trains_in_processes: ClassVar[bool] = False
 
     # -- what a tokenizer implements ------------------------------------------------------------------------
 
@@ -223,24 +225,12 @@ class ITokenizer(ABC):
     # -- shared parts ---------------------------------------------------------------------------------------
 
     def as_ids(self, tokens: Sequence[int] | IntArray) -> IntArray:
-        """Return ids as an int32 array. Raises: InvalidTokenError naming the first that is no id."""
-        if isinstance(tokens, np.ndarray) and tokens.dtype == np.int32 and tokens.ndim == 1:
-            wide: Any = tokens
-        else:
-            wide = _integers(tokens, self.vocab_size)
-        size = self.vocab_size
-        if len(wide) and (int(wide.min()) < 0 or int(wide.max()) >= size):
-            position = int(np.flatnonzero((wide < 0) | (wide >= size))[0])
-            raise _invalid(int(wide[position]), position, size)
-        ids: IntArray = wide.astype(np.int32, copy=False)
-        return ids
+        """Return ids as an int32 array. Raises: InvalidTokenError naming the first that is no id; EncodingError."""
+        return id_array(tokens, self.vocab_size)
 
     def check_token(self, token: int) -> int:
-        """Return the id as an int. Raises: InvalidTokenError if it is outside the vocabulary."""
-        value = _index(token, 0)
-        if not 0 <= value < self.vocab_size:
-            raise _invalid(value, 0, self.vocab_size)
-        return value
+        """Return the id as an int. Raises: InvalidTokenError if it is none of the vocabulary."""
+        return one_id(token, self.vocab_size)
 
     def _listed(self, data: bytes, add_special: bool) -> list[int]:
         ids = self.encode_raw_list(data)
@@ -294,46 +284,6 @@ def utf8(text: str) -> bytes:
         ) from None
     except AttributeError:
         raise EncodingError(f"expected str, got {type(text).__name__}; for bytes there is encode_bytes") from None
-
-
-def _integers(tokens: Any, size: int) -> Any:
-    """Return ids as an integer array. Raises: EncodingError or InvalidTokenError naming the first that is none."""
-    try:
-        known = isinstance(tokens, (list, tuple)) or (isinstance(tokens, np.ndarray) and tokens.ndim)
-        values = tokens if known else list(tokens)
-    except TypeError:
-        raise EncodingError(f"expected a sequence of ids, got {type(tokens).__name__}") from None
-    try:
-        wide = np.asarray(values)
-    except (TypeError, ValueError, OverflowError):
-        wide = None
-    if wide is not None and wide.ndim == 1 and (wide.size == 0 or wide.dtype.kind in "iu"):
-        return wide if wide.size else wide.astype(np.int32)
-    # Something in it is no id, or too large for an array of numpy's: find it, so that it can be named.
-    found = [_index(token, position) for position, token in enumerate(values)]
-    for position, token in enumerate(found):
-        if not 0 <= token < size:
-            raise _invalid(token, position, size)
-    return np.asarray(found, np.int64)
-
-
-def _index(token: Any, position: int) -> int:
-    """Return one id as an int; a bool or a float is none, whatever its value."""
-    if not isinstance(token, (bool, np.bool_)):
-        try:
-            return operator.index(token)
-        except TypeError:
-            pass
-    hint = "; for several sequences there is decode_batch" if isinstance(token, (list, tuple, np.ndarray)) else ""
-    raise EncodingError(f"{token!r:.60} at position {position} is no id, which is an integer{hint}", position=position)
-
-
-def _invalid(token: int, position: int, size: int) -> InvalidTokenError:
-    return InvalidTokenError(
-        f"id {token} at position {position} is outside the vocabulary; ids are 0 to {size - 1}",
-        token=token,
-        position=position,
-    )
 
 
 class Encoder(Protocol):

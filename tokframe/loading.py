@@ -1,31 +1,24 @@
-"""load, create, save, train: the one place where registry, config and artifact meet."""
+"""load, create, save, train: the one place where registry, config and artifact meet.
+
+How a checked artifact becomes a tokenizer again is in `building`.
+"""
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
-from tokframe import aliases, artifact
+from tokframe import aliases, artifact, processes
+from tokframe.building import build
 from tokframe.components import Registry, TokenizerSpec, load_target, warn_if_deprecated
-from tokframe.errors import (
-    ArtifactCorruptError,
-    ArtifactNotFoundError,
-    ArtifactVersionError,
-    MissingPluginError,
-    RegistryError,
-    UnknownNameError,
-    UnsupportedError,
-)
+from tokframe.errors import ArtifactNotFoundError, UnknownNameError, UnsupportedError
 from tokframe.interfaces import ITokenizer
 from tokframe.plugins import host
 from tokframe.progress import Reporter, SilentReporter
-from tokframe.state import ComponentUse, State
+from tokframe.state import State
 
 if TYPE_CHECKING:
     import os
@@ -121,7 +114,7 @@ def train(
     seed: int | None = None,
 ) -> ITokenizer:
     """Train a registered tokenizer, or an alias of one, and save it at `out`; until then checkpoints are kept at
-    `out` + ".training".
+    `out` + ".training". Processes that torchrun started together train together, and the first of them writes.
 
     Raises: ArtifactExistsError or ArtifactError, before any work, if `out` may not be written; ConfigError;
     CorpusError; TrainingError; TrainingInterrupted when `should_stop` became true.
@@ -133,6 +126,13 @@ def train(
     spec = registered(name, "train")
     if not spec.trainable:
         raise UnsupportedError(f"{name!r} has no training", capability="train")
+    kind = load_target(spec)
+    if processes.count() > 1 and not getattr(kind, "trains_in_processes", False):
+        raise UnsupportedError(
+            f"{name!r} is trained by one process, and {processes.count()} were started together. Run the command "
+            "without torchrun",
+            capability="train",
+        )
     target = Path(out)
     artifact.check_place(target, overwrite=overwrite)
     job = TrainJob(
@@ -140,17 +140,18 @@ def train(
         config=dict(config or {}),
         workdir=target.with_name(target.name + ".training"),
         registry=registry,
-        resume=resume,
+        resume=resume or processes.restarted(),
         reporter=reporter or SilentReporter(),
         should_stop=should_stop or (lambda: False),
         device=device,
         seed=seed,
         name=spec.name,
     )
-    tokenizer: ITokenizer = load_target(spec).train(job)
+    tokenizer: ITokenizer = kind.train(job)
     tokenizer.name = registry.reference(spec)
-    save(tokenizer, target, overwrite=overwrite)
-    shutil.rmtree(job.workdir, ignore_errors=True)  # all that counts is in the artifact now
+    if processes.is_first():
+        save(tokenizer, target, overwrite=overwrite)
+        shutil.rmtree(job.workdir, ignore_errors=True)  # all that counts is in the artifact now
     return tokenizer
 
 
@@ -224,85 +225,3 @@ def _place(name: str | Path) -> tuple[Path, TokenizerSpec | None]:
     if not locations:
         raise ArtifactNotFoundError(f"{name!r} ships its tokenizer in package {package!r}, which is not installed")
     return Path(locations[0]) / folder, spec
-
-
-def build(found: artifact.Artifact) -> ITokenizer:
-    """Resolve the names in a checked artifact's manifest and build its tokenizer. Raises: as `load`."""
-    registry = host().registry
-    head = found.manifest.get("tokenizer")
-    parts = found.manifest.get("components", [])
-    if not isinstance(head, dict) or not isinstance(head.get("name"), str) or not isinstance(parts, list):
-        raise ArtifactCorruptError(
-            f"{found.path / artifact.MANIFEST} names no tokenizer", path=found.path, file=artifact.MANIFEST
-        )
-    spec = _resolve(found, registry, "tokenizer", head)
-    uses = []
-    for part in parts:
-        if not isinstance(part, dict) or not all(isinstance(part.get(k), str) for k in ("section", "kind", "name")):
-            raise ArtifactCorruptError(
-                f"{found.path / artifact.MANIFEST} holds a malformed component {part!r}",
-                path=found.path,
-                file=artifact.MANIFEST,
-            )
-        resolved = _resolve(found, registry, part["kind"], part)
-        warn_if_deprecated(resolved, used_by=str(found.path))
-        uses.append(ComponentUse(section=part["section"], kind=part["kind"], name=registry.reference(resolved)))
-    assert isinstance(spec, TokenizerSpec)  # asked for by kind
-    warn_if_deprecated(spec, used_by=str(found.path))
-    target = load_target(spec)
-    state = evolve(found.state, components=tuple(uses))
-    version = head.get("version", 1)
-    current = getattr(target, "state_version", 1)
-    if version != current:
-        state = _migrate(found, state, spec, version, current)
-    tokenizer: ITokenizer = target.from_state(state)
-    tokenizer.name = registry.reference(spec)
-    return tokenizer
-
-
-def _resolve(found: artifact.Artifact, registry: Registry, kind: str, entry: Mapping[str, Any]) -> Any:
-    """Return the spec an artifact means: that of the recorded distribution, else the only one of that name."""
-    name, distribution = entry["name"], str(entry.get("distribution", ""))
-    try:
-        if distribution:
-            try:
-                return registry.get(kind, f"{distribution}/{name}")
-            except UnknownNameError:
-                pass
-        return registry.get(kind, name)
-    except RegistryError as error:
-        if not isinstance(error, UnknownNameError):
-            raise
-        version = entry.get("distribution_version", "")
-        raise MissingPluginError(
-            f"{found.path} needs {kind} {name!r} of {distribution or 'an unnamed plugin'} {version}, which is not "
-            f"installed or not loaded. Try: pip install {distribution or name}. Status of plugins: tokframe plugins",
-            path=found.path,
-            needs=[distribution],
-        ) from error
-
-
-def _migrate(found: artifact.Artifact, state: State, spec: TokenizerSpec, version: Any, current: int) -> State:
-    """Bring an older state up to date, step by step."""
-    if isinstance(version, bool) or not isinstance(version, int) or version > current:
-        raise ArtifactVersionError(
-            f"{found.path} holds {spec.name!r} of version {version!r}, and the installed {spec.distribution} reads up "
-            f"to {current}. Upgrade: pip install --upgrade {spec.distribution}",
-            path=found.path,
-            found=version if isinstance(version, int) else 0,
-            supported=current,
-        )
-    steps = {m.from_version: m for m in host().migrations() if m.tokenizer == spec.name}
-    while version < current:
-        step = steps.get(version)
-        if step is None:
-            raise ArtifactVersionError(
-                f"{found.path} holds {spec.name!r} of version {version}; no installed plugin brings it to {current}",
-                path=found.path,
-                found=version,
-                supported=current,
-            )
-        module, _, function = step.target.partition(":")
-        state = getattr(importlib.import_module(module), function)(state)
-        version += 1
-    return state

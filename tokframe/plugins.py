@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Iterable, Sequence
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 from attrs import evolve, frozen
@@ -23,13 +23,14 @@ from tokframe import hookspecs
 from tokframe.components import Registry, Spec, normal_name, spec_problem
 from tokframe.distributions import GROUP, PluginWarning, incompatible, installed, location
 from tokframe.errors import PluginBrokenError, PluginIncompatibleError
+from tokframe.migrations import Migration
 
 if TYPE_CHECKING:
     import click
 
-    from tokframe.migrations import Migration
-
 __all__ = ["GROUP", "Host", "PluginRecord", "PluginWarning", "host", "list_components", "refresh"]
+
+T = TypeVar("T")
 
 #: Modules that cost seconds to import; a plugin that pulls one in while it is discovered is named.
 _HEAVY = ("torch", "transformers", "tensorflow", "jax", "numba")
@@ -85,38 +86,32 @@ class Host:
 
     def commands(self) -> list[click.Command]:
         """Return the commands plugins add; one that fails to build is left out with a warning."""
-        found: list[click.Command] = []
-        for plugin, result in self._call("tokframe_commands"):
-            if isinstance(result, Exception):
-                warnings.warn(f"commands of plugin {plugin} left out: {result}", PluginWarning, stacklevel=2)
-            else:
-                found.extend(result)
-        return found
+        import click
+
+        return self._gathered("commands", click.Command)
 
     def migrations(self) -> list[Migration]:
         """Return the artifact migrations plugins offer."""
-        found: list[Migration] = []
-        for plugin, result in self._call("tokframe_migrations"):
-            if isinstance(result, Exception):
-                warnings.warn(f"migrations of plugin {plugin} left out: {result}", PluginWarning, stacklevel=2)
-            else:
-                found.extend(result)
-        return found
+        return self._gathered("migrations", Migration)
 
     def refresh(self) -> None:
         """Forget what was found; the next use discovers again."""
         with self._lock:
             self._found = None
 
-    def _call(self, hook: str) -> list[tuple[str, Any]]:
-        """Call a hook plugin by plugin, so that a failure has a name."""
-        results: list[tuple[str, Any]] = []
-        for impl in getattr(self._discovered()[2].hook, hook).get_hookimpls():
+    def _gathered(self, what: str, kind: type[T]) -> list[T]:
+        """Call the hook of that name plugin by plugin, so that a failure has a name and harms no other."""
+        found: list[T] = []
+        for impl in getattr(self._discovered()[2].hook, f"tokframe_{what}").get_hookimpls():
             try:
-                results.append((impl.plugin_name, list(impl.function())))
+                given = list(impl.function())
+                wrong = [type(value).__name__ for value in given if not isinstance(value, kind)]
+                if wrong:
+                    raise TypeError(f"expected a list of {kind.__name__}, got a {wrong[0]} in it")
+                found += given
             except Exception as error:  # a third party's code may raise anything
-                results.append((impl.plugin_name, error))
-        return results
+                warnings.warn(f"{what} of plugin {impl.plugin_name} left out: {error}", PluginWarning, stacklevel=3)
+        return found
 
     def _discovered(self) -> tuple[list[PluginRecord], Registry, pluggy.PluginManager]:
         with self._lock:

@@ -80,7 +80,8 @@ class StreamDecoder:
 
     def feed(self, tokens: Sequence[int] | IntArray | int) -> str:
         """Take the next id or ids and return the text that is complete by now. Raises: InvalidTokenError."""
-        ids: Sequence[int] | IntArray = [int(tokens)] if isinstance(tokens, (int, np.integer)) else tokens
+        single = isinstance(tokens, (int, np.integer)) and not isinstance(tokens, bool)
+        ids: Sequence[int] | IntArray = [int(tokens)] if single else tokens  # type: ignore[assignment, arg-type]
         return self._decoder.decode(self._tokenizer.decode_bytes(ids, self._skip_special))
 
     def finish(self) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from tokframe.errors import TrainingInterrupted
 from tokframe.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:
@@ -40,3 +41,24 @@ class TrainJob:
     device: str | None = None
     seed: int | None = None
     name: str = ""
+
+    def documents(
+        self, stage: str = "read the corpus", figures: Callable[[], Mapping[str, float | int | str]] = dict
+    ) -> Iterator[str]:
+        """Yield every document once, reporting the megabytes read as `stage`, with `figures()` beside them.
+
+        For training that keeps no checkpoint while it reads. Raises: CorpusError; TrainingInterrupted on request.
+        """
+        sizes = [file.size for file in self.corpus.files]
+        known = sum(size for size in sizes if size is not None) / 1e6 if None not in sizes else None
+        self.reporter.stage(stage, known, "MB")
+        done = 0.0
+        for document in self.corpus.documents():
+            if self.should_stop():
+                raise TrainingInterrupted(
+                    f"stopped after reading {done:.1f} MB; nothing is kept: run the same command again",
+                    checkpoint=self.workdir,
+                )
+            yield document
+            done += len(document.encode()) / 1e6
+            self.reporter.advance(done, **figures())

@@ -1,5 +1,7 @@
 """Builds the compiled search and the miner's counting; everything else is in pyproject.toml."""
 
+from glob import glob
+
 from setuptools import Extension, setup
 
 # Optional: without a C compiler the install succeeds and pure Python takes over, with a warning that says so.
@@ -8,6 +10,7 @@ setup(
         Extension(
             f"tokframe_autoencoder.{package}._{name}",
             [f"src/tokframe_autoencoder/{package}/_{name}.c"],
+            depends=sorted(glob(f"src/tokframe_autoencoder/{package}/_*.h")),
             extra_compile_args=["-O3"],
             optional=True,
         )

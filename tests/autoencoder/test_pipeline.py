@@ -84,6 +84,25 @@ def test_resuming_with_another_seed_says_what_differs(tmp_path: Path, corpus: Pa
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, seed=7, resume=True)
 
 
+def test_a_run_is_gone_on_with_when_only_time_and_threads_differ(tmp_path: Path, corpus: Path, config: dict):
+    out = tmp_path / "small"
+    calls = iter(range(10**9))
+    config["training"] |= {"max_steps": 40, "code_steps": 20, "eval_interval": 10}
+
+    def train(should_stop=None, **changes):
+        changed = config | {"training": config["training"] | changes}
+        tokframe.train(
+            "autoencoder-fsq", corpus=[corpus], config=changed, out=out, resume=True, should_stop=should_stop
+        )
+
+    with pytest.raises(TrainingInterrupted):
+        train(lambda: (out.with_name("small.training") / "network").exists() and next(calls) > 25, max_minutes=500.0)
+    with pytest.raises(TrainingError, match="differs from this one in config"):
+        train(eval_interval=11)
+    train(max_minutes=0.5, threads=2)
+    assert out.exists()
+
+
 def test_every_problem_of_a_config_is_told_at_once_with_its_path(tmp_path: Path, corpus: Path, config: dict):
     config["encoder"]["kernel_sizes"] = [3]
     config["decoder"]["d_latent"] = "32"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -147,10 +148,40 @@ def test_a_finished_run_resumes_to_the_same_network_without_training(tmp_path: P
 
 
 def test_a_run_short_of_time_goes_through_both_stages_and_says_so(tmp_path: Path) -> None:
-    result = train(tmp_path, attrs.evolve(SHORT, max_steps=100_000, code_steps=50_000, max_minutes=0.02))
+    result = train(tmp_path, attrs.evolve(SHORT, max_steps=100_000, code_steps=50_000, max_minutes=0.002))
     assert result.finished == "minutes"
     assert {record["stage"] for record in result.history} == {"codes", "decoder"}
     assert result.steps < 100_000
+
+
+def test_time_and_threads_may_change_between_a_run_and_its_continuation(tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", SHORT)
+    hurried = attrs.evolve(SHORT, max_minutes=1000.0, threads=2)
+    with pytest.raises(TrainingInterrupted):
+        train(tmp_path / "parts", hurried, should_stop=stop_after(14))
+    parts = train(tmp_path / "parts", SHORT, resume=True)
+    assert parts.steps == whole.steps
+    short = attrs.evolve(SHORT, max_steps=100_000, code_steps=50_000, max_minutes=0.002)
+    with pytest.raises(TrainingInterrupted):  # the second stage's end was already brought forward
+        train(tmp_path / "more", short, should_stop=lambda: _stage(tmp_path / "more") == 1)
+    more = train(tmp_path / "more", attrs.evolve(short, max_minutes=None), resume=True)
+    assert more.finished == "learnt"  # as long as it takes, however fast the machine
+
+
+def _stage(folder: Path) -> int:
+    path = folder / "training.json"
+    return int(json.loads(path.read_text())["stage"]) if path.exists() else 0
+
+
+def test_progress_gives_an_end_only_where_one_is_known(tmp_path: Path, listener: Any) -> None:
+    train(tmp_path, SHORT, reporter=listener)
+    # Bulk, and the finish of a quarter of 24 steps and more, in both stages.
+    assert [(name, total) for name, total, _ in listener.stages] == [
+        ("training: codes", None),
+        ("training: codes, finish", 4),
+        ("training: decoder", None),
+        ("training: decoder, finish", 4),
+    ]
 
 
 def test_resuming_another_run_is_refused(tmp_path: Path) -> None:

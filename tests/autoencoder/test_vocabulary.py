@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokframe_autoencoder.segmenter import Segmenter, SlowSearchWarning
-from tokframe_autoencoder.vocabulary import Source, balance, mine, mining, prune
+from tokframe_autoencoder.vocabulary import Source, balance, counts, mine, prune
 
 BYTES = [bytes([value]) for value in range(256)]
 compiled = pytest.mark.skipif(
@@ -39,7 +39,7 @@ def test_compiled_counts_equal_plain_ones(text: str, least: int, longest: int) -
     from tokframe_autoencoder.vocabulary._mine import count_substrings
 
     data = text.encode()
-    assert as_counts(count_substrings(data, longest, least)) == as_counts(mining.count_plainly(data, longest, least))
+    assert as_counts(count_substrings(data, longest, least)) == as_counts(counts.count_plainly(data, longest, least))
 
 
 @compiled
@@ -47,7 +47,7 @@ def test_compiled_counts_equal_plain_ones(text: str, least: int, longest: int) -
 def test_odd_bytes_are_counted_alike(data: bytes) -> None:
     from tokframe_autoencoder.vocabulary._mine import count_substrings
 
-    assert as_counts(count_substrings(data, 16, 2)) == as_counts(mining.count_plainly(data, 16, 2))
+    assert as_counts(count_substrings(data, 16, 2)) == as_counts(counts.count_plainly(data, 16, 2))
 
 
 def test_candidates_are_whole_characters_with_newlines_only_at_the_end() -> None:

@@ -14,20 +14,6 @@ import tokframe
 from tokframe.errors import ConfigError, TrainingInterrupted
 
 
-class Listener:
-    def __init__(self):
-        self.stages, self.notes, self.done = [], [], []
-
-    def stage(self, name, total=None, unit=""):
-        self.stages.append((name, total, unit))
-
-    def advance(self, done, **figures):
-        self.done.append(done)
-
-    def note(self, text):
-        self.notes.append(text)
-
-
 @pytest.fixture
 def corpus(tmp_path, text):
     path = tmp_path / "text.txt"
@@ -62,15 +48,13 @@ def test_merges_are_those_of_a_plain_hugging_face_training(tmp_path, corpus, tex
     assert tokenizer.encode("The cat saw it's theirs") == outside.encode("The cat saw it's theirs").ids
 
 
-def test_a_small_corpus_gives_an_honest_size_and_a_note(tmp_path, corpus):
-    listener = Listener()
+def test_a_small_corpus_gives_an_honest_size_and_a_note(tmp_path, corpus, listener):
     tokenizer = tokframe.train("bpe", corpus=corpus, out=tmp_path / "out", reporter=listener)
     assert 260 < tokenizer.vocab_size < 32768
     assert any(f"{tokenizer.vocab_size:,} ids and not 32,768" in note for note in listener.notes)
 
 
-def test_progress_ends_at_its_total(tmp_path, corpus):
-    listener = Listener()
+def test_progress_ends_at_its_total(tmp_path, corpus, listener):
     tokframe.train("bpe", corpus=corpus, out=tmp_path / "out", reporter=listener)
     _, total, unit = listener.stages[0]
     assert unit == "MB"
@@ -78,8 +62,7 @@ def test_progress_ends_at_its_total(tmp_path, corpus):
     assert [stage[0] for stage in listener.stages] == ["read the corpus", "merge pairs"]
 
 
-def test_resuming_starts_again_and_says_so(tmp_path, corpus):
-    listener = Listener()
+def test_resuming_starts_again_and_says_so(tmp_path, corpus, listener):
     tokframe.train("bpe", corpus=corpus, out=tmp_path / "out", resume=True, reporter=listener)
     assert any("from the beginning" in note for note in listener.notes)
 

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import lzma
+import os
 import pickle
 import sys
 import sysconfig
@@ -269,6 +270,19 @@ def test_the_standard_library_is_split_by_file_name_for_good():
     assert "stdlib/ast.py" in names[1] and "stdlib/argparse.py" in names[0]
     assert 0.05 < len(names[1]) / (len(names[0]) + len(names[1])) < 0.15
     assert list(held_out.sources()) == ["stdlib"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_library_file_of_two_names_is_in_one_part(tmp_path, monkeypatch):
+    for number in range(60):
+        (tmp_path / f"m{number}.py").write_text(f"x = {number}\n")
+        (tmp_path / f"another_{number}.py").symlink_to(tmp_path / f"m{number}.py")
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    train, held_out, whole = (
+        [file.path for file in Corpus.open([name]).files] for name in ("stdlib:train", "stdlib:heldout", "stdlib")
+    )
+    assert held_out and not set(train) & set(held_out) and len(set(whole)) == len(whole) == 60
+    assert sorted(train + held_out) == sorted(whole)
 
 
 def test_standard_library_files_are_one_document_each_and_belong_to_python_itself():

@@ -16,16 +16,17 @@ PACKAGE = Path(tokframe.__file__).parent
 LAYERS = (
     ("__init__",),
     ("errors",),
-    ("progress", "strictjson", "folders", "state", "results", "migrations", "corpusfile", "shadowreport"),
+    ("progress", "processes", "strictjson", "folders", "state", "results", "migrations", "corpusfile", "shadowreport"),
     ("components", "hookspecs"),
-    ("batching", "streams", "distributions"),
+    ("batching", "ids", "streams", "distributions"),
     ("aliases", "plugins", "config", "artifact", "interfaces"),
-    ("corpus", "training"),
+    ("building", "bytetable", "corpus", "engines", "shadowtrial", "training"),
     ("loading",),
-    ("inspection", "shadowing"),
+    ("inspection", "shadowing", "tokenize"),
     ("evaluate", "testing"),
     ("playground",),
     ("cli",),
+    ("__main__",),
 )
 LAYER_OF = {module: layer for layer, modules in enumerate(LAYERS) for module in modules}
 HEAVY_ROOTS = {"torch", "numba", "transformers", "tensorflow", "jax"}

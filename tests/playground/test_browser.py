@@ -1,4 +1,4 @@
-"""The playground and the page of a comparison in a real browser; skipped where there is no Chromium to drive."""
+"""The playground and the page of a comparison in a real browser; skipped, and told, where there is no Chromium."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from tokframe.playground.bench import Bench
 from tokframe.playground.server import MAX_BYTES, Playground
 
 driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium or google-chrome here")
+INSTALLED = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
 def chromium():
     with driver.sync_playwright() as playwright:
+        found = INSTALLED or playwright.chromium.executable_path  # else the one `playwright install chromium` fetches
+        if not os.path.exists(found):
+            pytest.skip(
+                "no chromium or google-chrome is on the PATH and playwright has none: playwright install chromium"
+            )
         root = hasattr(os, "geteuid") and os.geteuid() == 0
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if root else [])
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if root else [])
         yield browser
         browser.close()
 

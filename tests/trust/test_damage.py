@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from tokframe import artifact
-from tokframe.artifact import read
+from tokframe.artifact import read, write
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError, ArtifactVersionError
+from tokframe.loading import where
+from tokframe.state import State
 from tokframe.strictjson import canonical_json
 
 #: Positions tried in each file; the one-off run of docs/trust.md takes a thousand (`python -m fuzz.corruption`).
 SAMPLED = 12
+SHIPPED = ("autoencoder-fsq", "bpe", "word")
 
 
 def refused(folder, name):
@@ -124,3 +127,86 @@ def test_the_shipped_manifests_carry_their_own_sum(copy):
     manifest = read(copy).manifest
     rest = {key: value for key, value in manifest.items() if key != "sha256"}
     assert manifest["sha256"] == hashlib.sha256(canonical_json(rest)).hexdigest() == artifact._manifest_sum(manifest)
+
+
+# -- files of another artifact ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory):
+    """Two sound artifacts of one kind, whose files have the same names and, in part, the same sizes."""
+    places = []
+    for value in (1, 2):
+        state = State(
+            config={"value": value},
+            tensors={"weights": {"w": np.full(50, value, np.float32)}},
+            files={"vocab.json": b'["%d"]' % value, "same.txt": b"in both"},
+        )
+        header = {"tokenizer": {"name": "toy"}, "components": []}
+        places.append(write(tmp_path_factory.mktemp("twins") / "mine", header, state))
+    return places
+
+
+def test_a_file_of_another_artifact_of_the_same_kind_is_refused(twins, tmp_path):
+    first, second = twins
+    for name in files(first):
+        mixed = shutil.copytree(first, tmp_path / f"mixed-{name}")
+        shutil.copy(second / name, mixed / name)
+        if name == "same.txt":
+            read(mixed)
+        elif name == "manifest.json":  # a sound manifest, which lists other sums
+            with pytest.raises(ArtifactCorruptError):
+                read(mixed)
+        else:
+            refused(mixed, name)
+
+
+def test_a_file_of_another_kind_of_artifact_is_refused(copy, tmp_path):
+    for other in SHIPPED:
+        source, _ = where(other)
+        for name in files(source):
+            if other == copy.name or not (copy / name).exists():
+                continue
+            held = (copy / name).read_bytes()
+            shutil.copy(source / name, copy / name)
+            with pytest.raises(ArtifactCorruptError):
+                read(copy)
+            (copy / name).write_bytes(held)
+    read(copy)
+
+
+def test_weights_exchanged_after_loading_are_refused_when_they_are_first_used(twins, tmp_path):
+    """They are read late, and checked then as if at load."""
+    first, second = twins
+    mixed = shutil.copytree(first, tmp_path / "mixed")
+    found = read(mixed)
+    shutil.copy(second / "weights.safetensors", mixed / "weights.safetensors")
+    with pytest.raises(ArtifactCorruptError, match="was altered") as caught:
+        found.state.group("weights")
+    assert caught.value.file == "weights.safetensors"
+
+
+@pytest.mark.parametrize("where_twice", ["top", "files", "entry"])
+def test_a_key_that_stands_twice_is_refused_even_with_the_same_value(twins, tmp_path, where_twice):
+    mixed = shutil.copytree(twins[0], tmp_path / "mixed")
+    path = mixed / "manifest.json"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    wanted = {"top": '  "format_version"', "files": '    "same.txt": {', "entry": '      "bytes"'}[where_twice]
+    at = next(number for number, line in enumerate(lines) if line.startswith(wanted))
+    block = lines[at : at + (4 if where_twice == "files" else 1)]
+    if not block[-1].rstrip().endswith(","):
+        block = [*block[:-1], block[-1].rstrip() + ",\n"]
+    path.write_text("".join([*lines[:at], *block, *lines[at:]]), encoding="utf-8")
+    refused(mixed, "manifest.json")
+
+
+def test_a_file_that_grew_or_is_gone_or_was_added_is_told(copy):
+    for name in files(copy):
+        held = (copy / name).read_bytes()
+        (copy / name).write_bytes(held + b"\n")
+        refused(copy, name)
+        (copy / name).unlink()
+        refused(copy, name)
+        (copy / name).write_bytes(held)
+    (copy / "notes.txt").write_text("what the manifest does not list is not read")
+    read(copy)

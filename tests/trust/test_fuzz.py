@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -72,3 +73,15 @@ def test_two_seconds_of_guided_fuzzing_find_nothing(target, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert list((tmp_path / "found").iterdir()) == []
     assert "Done" in done.stderr
+
+
+def test_seconds_of_hostile_calls_under_sanitizers_find_nothing(targets, capfd):
+    """Minutes of it, without vector code and with little memory too: `python -m fuzz.sanitized --seconds 300`."""
+    from fuzz import sanitized
+
+    if sanitized.compiler() is None:
+        pytest.skip("needs gcc with libasan")
+    (told,) = sanitized.run(5, 0, ["as built"])
+    counts = json.loads(told.removeprefix("as built: "))
+    assert len(counts) == 7 and min(counts.values()) >= 1
+    assert "ERROR" not in capfd.readouterr().err

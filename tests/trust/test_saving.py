@@ -96,7 +96,7 @@ def test_a_kill_at_every_file_operation_leaves_the_old_artifact_or_the_new(run_a
     assert lost <= 3 if way == "two renames" else lost == 0
 
 
-@pytest.mark.parametrize("step", ["os.fsync", "os.rename", "builtins.open", "tempfile.mkdtemp"])
+@pytest.mark.parametrize("step", ["os.fsync", "os.rename", "builtins.open", "os.mkdir", "os.open", "os.write"])
 def test_a_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path, monkeypatch, step):
     def full(*arguments, **named):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -161,6 +161,7 @@ def test_of_two_new_saves_the_first_stays_whole_and_the_second_is_told(tmp_path,
 @pytest.mark.parametrize("step", ["write_file", "sync_folder", "_exchange"])
 def test_of_two_overwriting_saves_one_wins_whole_and_the_other_is_told(tmp_path, monkeypatch, step):
     target = write(tmp_path / "mine", HEADER, state(0))
+    monkeypatch.setattr(folders, "_PATIENCE", 0.01)  # this thread would wait for itself
     meanwhile(monkeypatch, step, lambda: write(target, HEADER, state(1), overwrite=True))
     with pytest.raises(ArtifactExistsError, match="theirs is whole and was kept"):
         write(target, HEADER, state(2), overwrite=True)
@@ -215,6 +216,126 @@ assert sorted(path.name for path in root.iterdir()) == sorted(f"r{round}" for ro
 def test_of_four_processes_saving_to_one_place_exactly_one_wins(run_alone, tmp_path):
     (tmp_path / "work").mkdir()
     run_alone(RACE, tmp_path / "work")
+
+
+OVERWRITING = """
+import os, sys
+from pathlib import Path
+from tokframe import folders
+from tokframe.artifact import read, write
+from tokframe.errors import ArtifactExistsError
+from tokframe.state import State
+root, exchange, rounds = Path(sys.argv[1]), sys.argv[2] == "exchange", int(sys.argv[3])
+header = {"tokenizer": {"name": "toy"}, "components": []}
+os.fsync = lambda descriptor: None
+if not exchange:
+    folders._exchange = lambda first, second: False
+def state(value):
+    return State(config={"value": value}, files={"a": b"%d" % value * 20000, "b": b"%d" % value * 300})
+def value_of(folder):
+    found = read(folder).state
+    value = found.config["value"]
+    assert found.files["a"] == b"%d" % value * 20000 and found.files["b"] == b"%d" % value * 300
+    return value
+replace = folders.replace_folder
+target = write(root / "mine", header, state(0))
+stop, stopped = os.pipe()
+reader = os.fork()
+if reader == 0:  # loads all the while: one whole artifact, whichever
+    os.close(stopped)
+    os.set_blocking(stop, False)
+    reads = 0
+    while True:
+        try:
+            if not os.read(stop, 1):
+                break
+        except BlockingIOError:
+            pass
+        value_of(target)
+        reads += 1
+    os._exit(0 if reads else 1)
+for round in range(1, rounds + 1):
+    ready, go = os.pipe()
+    count, counted = os.pipe()
+    children = {}
+    for saver in range(6):
+        child = os.fork()
+        if child == 0:
+            os.close(go)
+            os.close(stopped)
+            def together(*arguments):
+                os.write(counted, b"x")
+                os.read(ready, 1)  # until all have seen what they mean to replace, and have written theirs
+                replace(*arguments)
+            folders.replace_folder = together
+            try:
+                write(target, header, state(10 * round + saver), overwrite=True)
+            except ArtifactExistsError:
+                os._exit(3)
+            os._exit(0)
+        children[child] = 10 * round + saver
+    for _ in children:
+        os.read(count, 1)
+    os.close(go)
+    won, told = [], 0
+    for child, value in children.items():
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert code in (0, 3), code
+        told += code == 3
+        won += [value] if code == 0 else []
+    assert len(won) == 1 and told == 5, (won, told)
+    assert value_of(target) == won[0]
+    for descriptor in (ready, count, counted):
+        os.close(descriptor)
+os.close(stopped)
+if exchange:
+    assert os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1]) == 0, "a load failed while others saved"
+assert [path.name for path in root.iterdir()] == ["mine"]
+"""
+
+
+@needs_fork
+@pytest.mark.parametrize("way", ["exchange", "two renames"])
+def test_of_six_processes_overwriting_one_place_one_wins_and_the_others_are_told(run_alone, tmp_path, way):
+    """And with an exchange a reader always finds one whole artifact; two renames leave a gap between them."""
+    (tmp_path / "work").mkdir()
+    run_alone(OVERWRITING, tmp_path / "work", way, 12)
+
+
+def test_a_load_that_an_overwriting_save_comes_across_begins_again(tmp_path, monkeypatch):
+    target = write(tmp_path / "mine", HEADER, state(0))
+    real, calls = artifact._checked_bytes, []
+
+    def checked(*arguments):
+        calls.append(arguments[1])
+        if len(calls) == 1:
+            write(target, HEADER, state(1), overwrite=True)
+        return real(*arguments)
+
+    monkeypatch.setattr(artifact, "_checked_bytes", checked)
+    assert value_of(target) == 1
+    (target / "a.txt").write_bytes(b"x")
+    with pytest.raises(ArtifactError):
+        read(target)
+
+
+def test_an_artifact_put_there_meanwhile_under_the_old_one_s_number_is_noticed(tmp_path, monkeypatch):
+    """A file system may give a folder that is new the number of one that is gone."""
+    target = write(tmp_path / "mine", HEADER, state(0))
+    number = target.stat().st_ino
+    before = folders.identity(target)
+    write(target, HEADER, state(1), overwrite=True)
+    real = os.lstat
+
+    def same_number(path, **named):
+        found = real(path, **named)
+        if Path(path) != target:
+            return found
+        times = {"st_mtime_ns": found.st_mtime_ns, "st_atime_ns": 0, "st_ctime_ns": 0}
+        return os.stat_result([found.st_mode, number, *found[2:]], times)
+
+    monkeypatch.setattr(folders.os, "lstat", same_number)
+    assert folders.identity(target)[:2] == before[:2] and folders.identity(target) != before
 
 
 def test_the_manifest_sum_is_of_all_the_rest(tmp_path):

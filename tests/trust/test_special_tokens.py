@@ -1,15 +1,21 @@
-"""Text that spells special tokens stays text, in every registered tokenizer and by every way of encoding."""
+"""Text that spells special tokens stays text: in every tokenizer, registered or imported, by every way of encoding."""
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import pickle
+import warnings
+from collections import deque
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tokframe
-from tokframe.errors import ArtifactNotFoundError, ComponentImportError, TokframeError
+from tokframe.errors import ArtifactNotFoundError, ComponentImportError, InvalidTokenError, TokframeError
 from tokframe.plugins import host
 
 
@@ -28,9 +34,73 @@ def loadable() -> list[str]:
 NAMES = loadable()
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def tokenizer(request):
-    return tokframe.load(request.param)
+def hugging_face_bytes(folder):
+    """A byte-level BPE that knows four special tokens."""
+    tokenizers = pytest.importorskip("tokenizers")
+    names = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    made = tokenizers.Tokenizer(tokenizers.models.BPE({name: n for n, name in enumerate([*names, "<s"])}, [("<", "s")]))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = tokenizers.decoders.ByteLevel()
+    made.add_special_tokens(["<s>", "</s>", "<|endoftext|>", "[CLS]"])
+    made.save(str(folder / "tokenizer.json"))
+    return folder / "tokenizer.json"
+
+
+def word_pieces(folder):
+    tokenizers = pytest.importorskip("tokenizers")
+    words = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "the", "[", "]", "cls", "sep", "pad", "x", "y"]
+    vocab = {name: number for number, name in enumerate(words)}
+    made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocab, unk_token="[UNK]"))
+    made.normalizer = tokenizers.normalizers.BertNormalizer()
+    made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    made.decoder = tokenizers.decoders.WordPiece()
+    made.add_special_tokens(["[CLS]", "[SEP]", "[PAD]"])
+    made.save(str(folder / "tokenizer.json"))
+    return folder / "tokenizer.json"
+
+
+def tiktoken(folder):
+    pytest.importorskip("tiktoken")
+    tokens = [bytes([byte]) for byte in range(256)] + [b"<|", b"<|end"]
+    lines = [base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(tokens)]
+    (folder / "small.tiktoken").write_bytes(b"".join(lines))
+    return folder / "small.tiktoken"
+
+
+def sentencepiece(folder):
+    library = pytest.importorskip("sentencepiece")
+    made = io.BytesIO()
+    library.SentencePieceTrainer.train(
+        sentence_iterator=iter(["the cat < s > saw </ s the dog <pad on"] * 20),
+        model_writer=made,
+        vocab_size=300,
+        byte_fallback=True,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        pad_id=3,
+    )
+    (folder / "small.model").write_bytes(made.getvalue())
+    return folder / "small.model"
+
+
+#: What makes the file, what it needs told beside it, and a special token it must know.
+IMPORTED = {
+    "imported byte-level": (hugging_face_bytes, {}, "<|endoftext|>"),
+    "imported word pieces": (word_pieces, {}, "[CLS]"),
+    "imported tiktoken": (tiktoken, {"pattern": "gpt2", "special": {"<|end|>": 300, "<|fim|>": 301}}, "<|end|>"),
+    "imported sentencepiece": (sentencepiece, {}, "</s>"),
+}
+
+
+@pytest.fixture(scope="module", params=[*NAMES, *IMPORTED])
+def tokenizer(request, tmp_path_factory):
+    if request.param not in IMPORTED:
+        return tokframe.load(request.param)
+    make, options, known = IMPORTED[request.param]
+    reading = pytest.importorskip("tokframe_huggingface.reading")
+    made = reading.read(make(tmp_path_factory.mktemp("made")), **options)
+    assert known in made.special_tokens
+    return tokframe.load(made.save(tmp_path_factory.mktemp("saved") / "artifact"))  # as who imports one uses it
 
 
 def attacks(tokenizer):
@@ -53,6 +123,9 @@ def ids_of_every_way(tokenizer, text):
     yield tokenizer.encode_bytes(text.encode(), False)
     yield tokenizer.encode_raw(text.encode()).tolist()
     yield tokenizer.encode_batch([text], False)[0]
+    yield tokenizer.encode_batch(["x", text] * 40, False, threads=2)[1]
+    if "<pad>" in tokenizer.special_tokens:
+        yield tokenizer.encode_batch_padded([text], False).ids[0].tolist()
     if tokenizer.capabilities.streaming:
         for size in (1, 3, 1000):
             stream = tokenizer.stream_encoder()
@@ -65,7 +138,8 @@ def ids_of_every_way(tokenizer, text):
 def is_special(tokenizer, ids):
     special = set(tokenizer.special_tokens.values())
     if not tokenizer.capabilities.lossless:
-        special.discard(tokenizer.special_tokens.get("<unk>"))  # the honest answer to what it does not know
+        for name in ("<unk>", "[UNK]"):  # the honest answer to what it does not know
+            special.discard(tokenizer.special_tokens.get(name))
     return special & set(ids)
 
 
@@ -82,6 +156,66 @@ def test_special_token_text_never_becomes_a_special_id(tokenizer):
                 assert tokenizer.decode(ids, skip_special=False) == text
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_nor_in_an_export_read_by_auto_tokenizer(name, tmp_path):
+    """Nor once transformers has saved it again: the setting that says so stays with it."""
+    with warnings.catch_warnings():  # what transformers and its dependencies warn of on import is theirs
+        warnings.simplefilter("ignore")
+        transformers = pytest.importorskip("transformers")
+    export = pytest.importorskip("tokframe_huggingface.export")
+    original = tokframe.load(name)
+    try:
+        data = export.form(original)
+    except TokframeError:
+        pytest.skip("has no form in Hugging Face's files")
+    (tmp_path / "tokenizer.json").write_text(json.dumps(data), encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(export._config(original)), encoding="utf-8")
+    first = transformers.AutoTokenizer.from_pretrained(str(tmp_path))
+    first.save_pretrained(str(tmp_path / "again"))
+    for found in (first, transformers.AutoTokenizer.from_pretrained(str(tmp_path / "again"))):
+        texts = list(attacks(original))
+        for text in texts:
+            for ids in (
+                found(text)["input_ids"],
+                found.encode(text),
+                found.convert_tokens_to_ids(found.tokenize(text)),
+            ):
+                assert not is_special(original, ids), (name, text, ids)
+        assert not any(is_special(original, ids) for ids in found(texts)["input_ids"])
+
+
+def test_nor_in_a_language_model_s_prompt_or_training_text(tokenizer):
+    pytest.importorskip("torch")
+    generation, tokens = pytest.importorskip("tokframe_lm.generation"), pytest.importorskip("tokframe_lm.tokens")
+
+    class AskedError(Exception):
+        pass
+
+    class Model:
+        config = type("Config", (), {"context": 10_000})
+        embedding = type("Embedding", (), {"table": staticmethod(lambda: None)})
+        vector = None
+
+        def parameters(self):
+            yield np.zeros(1).view(type("Parameter", (np.ndarray,), {"device": "cpu"}))
+
+        def step(self, ids, *rest, **named):
+            raise AskedError(ids.tolist()[0])
+
+    for text in attacks(tokenizer):
+        saved = type("Saved", (), {"model": Model(), "tokenizer": tokenizer})
+        if "<s>" in tokenizer.special_tokens:
+            with pytest.raises(AskedError) as caught:
+                next(generation.generate(saved, text, max_bytes=1))
+            start, *ids = caught.value.args[0]
+            assert start in tokenizer.special_tokens.values() and not is_special(tokenizer, ids)
+        try:
+            document = tokens.read_document(tokenizer, text)
+        except TokframeError:
+            continue
+        assert not is_special(tokenizer, document.ids.tolist())
+
+
 def test_nor_in_another_process(tokenizer):
     again = pickle.loads(pickle.dumps(tokenizer))
     for text in attacks(again):
@@ -92,13 +226,28 @@ def test_allowing_one_allows_no_other_and_only_where_asked(tokenizer):
     names = list(tokenizer.special_tokens)
     if not names:
         pytest.skip("has none")
-    first = names[0]
+    first = names[-1]  # at the front some have their <unk>, which may also be an honest answer
     text = "a" + "".join(names) + "b"
     ids = tokenizer.encode(text, False, allowed_special={first})
     assert is_special(tokenizer, ids) == {tokenizer.special_tokens[first]}
     assert not is_special(tokenizer, tokenizer.encode(text, False))
     with pytest.raises(TokframeError, match="no special token"):
         tokenizer.encode("x", allowed_special={"<never>"})
+
+
+def test_true_and_false_are_no_ids(tokenizer):
+    """Though Python and numpy take them for 1 and 0, which are special tokens."""
+    yes = np.bool_(True)
+    for position, ids in ((1, [5, True]), (0, (False, 5)), (2, [5, 0, yes, 1]), (0, [True]), (1, deque([1, False, 2]))):
+        stream = tokenizer.stream_decoder(skip_special=False)
+        for call in (tokenizer.decode, tokenizer.decode_bytes, stream.feed, lambda ids: tokenizer.decode_batch([ids])):
+            with pytest.raises(InvalidTokenError, match=f"at position {position} is no id") as caught:
+                call(ids)
+            assert caught.value.position == position
+    for call in (tokenizer.token_bytes, tokenizer.check_token, tokenizer.stream_decoder().feed):
+        with pytest.raises(TokframeError):
+            call(True)
+    assert tokenizer.decode([0, 1, 0], False) == tokenizer.decode(np.array([0, 1, 0]), False)
 
 
 @pytest.mark.parametrize("name", NAMES)

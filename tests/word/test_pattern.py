@@ -85,3 +85,8 @@ def test_one_character_repeated_is_cut_exactly(text):
 def test_every_mark_that_this_python_knows_stays_in_its_word():
     marks = [chr(c) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)).startswith("M")]
     assert [f"U+{ord(mark):04X}" for mark in marks if cut(f"a{mark}a") != [f"a{mark}a"]] == []
+
+
+def test_no_group_is_possessive():
+    # Python 3.11.0 to 3.11.4 match such a group wrongly (cpython issue 106052), and words would be cut otherwise there.
+    assert [sign for sign in (")++", ")*+", ")?+", "}+", "(?>") if sign in pattern._PIECE.pattern] == []

@@ -10,20 +10,6 @@ import tokframe
 from tokframe.errors import ConfigError, TrainingInterrupted
 
 
-class Listener:
-    def __init__(self):
-        self.stages, self.notes, self.done = [], [], []
-
-    def stage(self, name, total=None, unit=""):
-        self.stages.append((name, total, unit))
-
-    def advance(self, done, **figures):
-        self.done.append(done)
-
-    def note(self, text):
-        self.notes.append(text)
-
-
 def corpus(folder, *texts):
     paths = [folder / f"{number}.txt" for number, _ in enumerate(texts)]
     for path, text in zip(paths, texts, strict=True):
@@ -47,30 +33,26 @@ def test_the_order_of_the_text_makes_no_difference(tmp_path):
     assert len(files) == 1
 
 
-def test_a_small_corpus_gives_an_honest_size_and_a_note(tmp_path):
-    listener = Listener()
+def test_a_small_corpus_gives_an_honest_size_and_a_note(tmp_path, listener):
     tokenizer = tokframe.train("word", corpus=corpus(tmp_path, "a b"), out=tmp_path / "out", reporter=listener)
     assert tokenizer.vocab_size == 4 + 3
     assert any("too small to fill the vocabulary" in note for note in listener.notes)
 
 
-def test_progress_ends_at_its_total(tmp_path):
-    listener = Listener()
+def test_progress_ends_at_its_total(tmp_path, listener):
     tokframe.train("word", corpus=corpus(tmp_path, "a b", "é"), out=tmp_path / "out", reporter=listener)
     [(_, total, unit)] = listener.stages
     assert unit == "MB"
     assert listener.done[-1] == pytest.approx(total) == pytest.approx(5e-6)
 
 
-def test_what_became_unknown_is_noted(tmp_path):
-    listener = Listener()
+def test_what_became_unknown_is_noted(tmp_path, listener):
     paths = corpus(tmp_path, "a a b")
     tokframe.train("word", corpus=paths, out=tmp_path / "out", config={"vocab_size": 6}, reporter=listener)
     assert any("20.00% of the corpus's 5 are <unk>" in note for note in listener.notes)
 
 
-def test_resuming_starts_again_and_says_so(tmp_path):
-    listener = Listener()
+def test_resuming_starts_again_and_says_so(tmp_path, listener):
     tokframe.train("word", corpus=corpus(tmp_path, "a"), out=tmp_path / "out", resume=True, reporter=listener)
     assert any("from the beginning" in note for note in listener.notes)
 

@@ -75,7 +75,10 @@ def _page(facts: Mapping[str, Any]) -> Any:
         head.add_row(str(part.get("kind", "part")), f"{part.get('name', '?')}  ({made})")
     parts: list[Any] = [Text(str(facts["name"]), style="bold"), head]
     for title in ("training", "config"):
-        rows = list(_flat(facts.get(title) or {}))
+        data = facts.get(title) or {}
+        if title == "training" and data.get("config") == facts["config"]:
+            data = {key: value for key, value in data.items() if key != "config"}  # it is shown below
+        rows = list(_flat(data))
         if rows:
             table = grid()
             for key, value in rows:
@@ -101,4 +104,5 @@ def _flat(data: Mapping[str, Any], path: str = "", depth: int = 0) -> Iterator[t
         elif isinstance(value, list):
             yield name, ", ".join(map(str, value)) or "none"
         else:
-            yield name, f"{value:,}" if type(value) is int and value >= 10_000 else str(value)
+            number = type(value) in (int, float) and value >= 10_000 and value == int(value)
+            yield name, f"{int(value):,}" if number else str(value)

@@ -14,6 +14,7 @@ import click
 
 from tokframe import __version__
 from tokframe.errors import TokframeError
+from tokframe.processes import count, number
 
 __all__ = ["main"]
 
@@ -27,6 +28,7 @@ _COMMANDS = {
     "playground": ("Look around", "Type text in a local page and see tokenizers cut it up."),
     "encode": ("Use", "Turn text or bytes into ids."),
     "decode": ("Use", "Turn ids back into the exact bytes."),
+    "tokenize": ("Use", "Turn a corpus into token shards, on several workers or machines."),
     "export": ("Use", "Write a tokenizer in another library's format."),
     "train": ("Train and measure", "Train a tokenizer on your text."),
     "analyze": ("Train and measure", "Show how a tokenizer uses its vocabulary on a text."),
@@ -45,7 +47,7 @@ Exit codes:
   1    an error, told in one message on stderr; also `plugins --check` and `verify`
        when something is not ok
   2    the command line itself is wrong
-  130  interrupted by Ctrl-C (training keeps a checkpoint)
+  130  interrupted by Ctrl-C (training keeps a checkpoint, tokenize its shards)
   141  whoever read the output closed it, as in `tokframe encode ... | head`
 
 \b
@@ -65,6 +67,9 @@ Completion with the Tab key, in ~/.bashrc (zsh_source and fish_source for those 
 Example:
   tokframe compare autoencoder-fsq bpe --corpus my-notes/
 """
+
+#: Command -> the plugin of this project that adds it, for who has not installed that.
+_ELSEWHERE = {"import": "tokframe-huggingface", "lm": "tokframe-lm"}
 
 
 class _PipeClosedError(Exception):
@@ -89,6 +94,9 @@ class _Root(click.Group):
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
+            if args[0] in _ELSEWHERE:
+                home = _ELSEWHERE[args[0]]
+                hint = f" It comes with {home}, which is not installed or not loaded. Try: pip install {home}"
             raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -190,7 +198,8 @@ def _message(error: Exception) -> str:
 
 
 def _fail(text: str) -> None:
-    click.echo(f"{_styled('Error:', 'red')} {text}", err=True)
+    of = f" in process {number() + 1} of {count()}" if count() > 1 else ""
+    click.echo(f"{_styled(f'Error{of}:', 'red')} {text}", err=True)
 
 
 def _warn(text: str) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tokframe.cli.console import make_console
+from tokframe.processes import is_first
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -27,8 +28,12 @@ _SHARES = ("accuracy", "exact", "rate", "share", "utilisation")  # figures that 
 
 @contextmanager
 def reporting() -> Iterator[TerminalReporter | LogReporter]:
-    """Give a reporter that draws on stderr, and clear away what it drew at the end."""
+    """Give a reporter that draws on stderr, and clear away what it drew at the end.
+
+    Of several processes started together only the first draws.
+    """
     console = make_console(sys.stderr)
+    console.quiet = not is_first()
     reporter = TerminalReporter(console) if console.is_terminal else LogReporter(console)
     try:
         yield reporter

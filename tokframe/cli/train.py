@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tokframe import processes
 from tokframe.cli.options import Command, corpus_option, json_option
 
 __all__ = ["command"]
@@ -45,7 +46,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     from tokframe.cli.interruption import stopping
     from tokframe.cli.progress import reporting
     from tokframe.corpus import Corpus
-    from tokframe.errors import TrainingInterrupted
+    from tokframe.errors import ConfigError, TrainingInterrupted
     from tokframe.loading import registered, train
     from tokframe.strictjson import read_json
 
@@ -53,15 +54,22 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     config_file = options.pop("config")
     config = read_json(config_file) if config_file else None
     text = Corpus.open(corpus)
-    for reason in text.skipped:
+    for reason in text.skipped if processes.is_first() else ():
         note(f"left out: {reason}")
     with reporting() as reporter, stopping(reporter.note) as stop:
         try:
             tokenizer = train(name, corpus=text, out=out, config=config, reporter=reporter, should_stop=stop, **options)
         except TrainingInterrupted as interruption:
             reporter.close()
-            note(f"{interruption}\nGo on with:\n  {_resume_command(name, corpus, out, config_file, options)}")
+            if processes.is_first():
+                note(f"{interruption}\nGo on with:\n  {_resume_command(name, corpus, out, config_file, options)}")
             ctx.exit(128 + (stop.signal or 2))
+        except ConfigError as error:
+            if not config_file or error.source != "config":
+                raise
+            raise ConfigError(config_file, error.problems) from None
+    if not processes.is_first():
+        return
     seconds = time.monotonic() - started
     if as_json:
         show_json(
@@ -82,7 +90,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
 
 
 def _resume_command(name: str, corpus: tuple[str, ...], out: str, config: str | None, options: dict[str, Any]) -> str:
-    words = ["tokframe", "train", name, "--corpus", *corpus, "--out", out]
+    words = [*processes.command(), "train", name, "--corpus", *corpus, "--out", out]
     words += ["--config", config] if config else []
     for option in ("seed", "device"):
         words += [f"--{option}", str(options[option])] if options[option] is not None else []

@@ -12,6 +12,7 @@ from tokframe.errors import UnsupportedError
 if TYPE_CHECKING:
     from tokframe.testing.decoder import DecoderContract as DecoderContract
     from tokframe.testing.encoder import EncoderContract as EncoderContract
+    from tokframe.testing.engine import EngineContract as EngineContract
     from tokframe.testing.plugin import PluginContract as PluginContract
     from tokframe.testing.quantizer import QuantizerContract as QuantizerContract
     from tokframe.testing.tokenizer import TokenizerContract as TokenizerContract
@@ -19,12 +20,20 @@ if TYPE_CHECKING:
 _HOMES = {
     "DecoderContract": "decoder",
     "EncoderContract": "encoder",
+    "EngineContract": "engine",
     "PluginContract": "plugin",
     "QuantizerContract": "quantizer",
     "TokenizerContract": "tokenizer",
 }
 
-__all__ = ["DecoderContract", "EncoderContract", "PluginContract", "QuantizerContract", "TokenizerContract"]
+__all__ = [
+    "DecoderContract",
+    "EncoderContract",
+    "EngineContract",
+    "PluginContract",
+    "QuantizerContract",
+    "TokenizerContract",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,6 +1,7 @@
 """The whole road from text to a compiled codebook: mine, prune, train, keep what is exact, prune again, compile.
 
-Each stage leaves its result in the job's work folder, so that a run that was stopped goes on where it was.
+Each stage leaves its result in the job's work folder, so that a run that was stopped goes on where it was. Of several
+processes the first does all but the training; the others wait for its pool and its codebook.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterator
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +22,19 @@ from tokframe.strictjson import canonical_json, parse_json
 from tokframe_autoencoder.codebook.codebook import FIRST_LEARNED, Codebook
 from tokframe_autoencoder.parts import Parts, resolve
 from tokframe_autoencoder.pool import TrainingPool
-from tokframe_autoencoder.vocabulary import Pool, Source, balance, mine, prune
+from tokframe_autoencoder.training.config import MAY_CHANGE
+from tokframe_autoencoder.vocabulary import Gathered, Pool, Source, Workers, balance, mine, prune
 
 if TYPE_CHECKING:
     from tokframe.training import TrainJob
+    from tokframe_autoencoder.training.processes import Processes
     from tokframe_autoencoder.training.results import TrainedNetwork
 
 __all__ = ["train"]
 
 _BYTES = tuple(bytes([value]) for value in range(256))
 _RUN = "run.json"
+_MAY_CHANGE = {"mining": ("workers",), "training": MAY_CHANGE}
 #: Segments never trained on, for the record of how the network generalises.
 _UNSEEN = 4096
 
@@ -46,20 +51,34 @@ def train(job: TrainJob) -> Trained:
     parts = resolve(job.config, job.registry, spec.defaults)
     parts.network()  # a part that cannot be built is told before the text is read
     seed = parts.training.seed if job.seed is None else job.seed
-    sources, record = _read(job, parts, seed)
-    _claim(job, record)
-    pool = TrainingPool.read(job.workdir) or _make_pool(job, parts, sources)
-    _check_stop(job)
-    trained = _train_network(job, parts, pool, seed, record)
-    codebook, chosen = _compile(job, parts, pool, sources, trained)
-    record |= {"network": _figures(trained, pool), "vocabulary": _vocabulary(codebook, chosen, sources)}
-    return codebook, parts, trained.network.arrays(), {"training.json": canonical_json(record)}
+    from safetensors.numpy import load, save
+
+    from tokframe_autoencoder.training.processes import joined
+
+    with joined(job.device) as processes:
+        if processes.first:
+            sources, record = _read(job, parts, seed)
+            _claim(job, record)
+            pool = TrainingPool.read(job.workdir) or _make_pool(job, parts, sources)
+            _check_stop(job)
+            processes.hand_out(pool.to_bytes())
+        else:  # mining here too would only need the text and the memory once more
+            pool = TrainingPool.from_bytes(processes.hand_out())
+        trained = _train_network(job, parts, pool, seed, processes)
+        tables = written = b""
+        if processes.first:
+            codebook, chosen = _compile(job, parts, pool, sources, trained)
+            record |= {"network": _figures(trained, pool), "vocabulary": _vocabulary(codebook, chosen, sources)}
+            tables, written = save(codebook.tensors()), canonical_json(record)
+        codebook = Codebook.from_tensors(load(processes.hand_out(tables)))
+        return codebook, parts, trained.network.arrays(), {"training.json": processes.hand_out(written)}
 
 
 def _read(job: TrainJob, parts: Parts, seed: int) -> tuple[tuple[Source, ...], dict[str, Any]]:
     """Read the corpus once: the balanced sources, and the record of what this run is."""
     job.reporter.stage("reading", len(job.corpus.files), "files")
-    texts: dict[str, list[bytes]] = {}
+    texts: dict[str, Gathered] = {}
+    mining = parts.mining
     digests: dict[str, Any] = {}
     listed = []
     for number, file in enumerate(job.corpus.files):
@@ -69,13 +88,14 @@ def _read(job: TrainJob, parts: Parts, seed: int) -> tuple[tuple[Source, ...], d
             data = document.encode()
             size += len(data)
             digest.update(data)
-            texts.setdefault(file.source, []).append(data)
+            if file.source not in texts:
+                texts[file.source] = Gathered(mining.budget, partial(_again, job, file.source))
+            texts[file.source].add(data)
         listed.append((file.source, size))
         job.reporter.advance(number + 1, source=file.source)
         _check_stop(job)
-    mining = parts.mining
     sources = balance(
-        {name: b"".join(_lines(documents)) for name, documents in texts.items()},
+        texts,
         weights={name: float(weight) for name, weight in mining.weights.items()},
         flatness=mining.flatness,
         script=mining.script,
@@ -95,10 +115,13 @@ def _read(job: TrainJob, parts: Parts, seed: int) -> tuple[tuple[Source, ...], d
     return sources, {"tokenizer": job.name, "seed": seed, "config": parts.to_json(), "corpus": corpus}
 
 
-def _lines(documents: list[bytes]) -> Iterator[bytes]:
-    """Yield documents so that none runs into the next one's first line."""
-    for document in documents:
-        yield document if document.endswith(b"\n") else document + b"\n"
+def _again(job: TrainJob, source: str) -> Iterator[bytes]:
+    """Read the documents of a source that is over its budget once more, to take its part of each stretch."""
+    for file in job.corpus.files:
+        if file.source == source:
+            for document in file.documents():
+                yield document.encode()
+            _check_stop(job)
 
 
 def _claim(job: TrainJob, record: dict[str, Any]) -> None:
@@ -114,12 +137,27 @@ def _claim(job: TrainJob, record: dict[str, Any]) -> None:
             "with it, or remove the folder to start anew"
         )
     found = parse_json(path.read_bytes(), str(path))
-    differing = [key for key in record if found.get(key) != record[key]]
+    differing = [key for key in record if _fixed(key, found.get(key)) != _fixed(key, record[key])]
     if differing:
         raise TrainingError(
             f"the run in {job.workdir} differs from this one in {', '.join(differing)}; give the same corpus, config "
             "and seed, or remove the folder to start anew"
         )
+
+
+def _fixed(key: str, value: Any) -> Any:
+    """Return a part of a run's record without what may change when the run is resumed."""
+    if key != "config" or not isinstance(value, dict):
+        return value
+    kept = dict(value)
+    for section, free in _MAY_CHANGE.items():
+        if isinstance(value.get(section), dict):
+            kept[section] = {name: setting for name, setting in value[section].items() if name not in free}
+    return kept
+
+
+def _workers(job: TrainJob, parts: Parts) -> Workers:
+    return Workers(count=parts.mining.workers, check=lambda: _check_stop(job))
 
 
 def _make_pool(job: TrainJob, parts: Parts, sources: tuple[Source, ...]) -> TrainingPool:
@@ -130,6 +168,7 @@ def _make_pool(job: TrainJob, parts: Parts, sources: tuple[Source, ...]) -> Trai
         frequency=mining.frequency,
         least=mining.least,
         limit=mining.limit,
+        workers=_workers(job, parts),
         reporter=job.reporter,
     )
     _check_stop(job)
@@ -149,9 +188,7 @@ def _make_pool(job: TrainJob, parts: Parts, sources: tuple[Source, ...]) -> Trai
     return made
 
 
-def _train_network(
-    job: TrainJob, parts: Parts, pool: TrainingPool, seed: int, record: dict[str, Any]
-) -> TrainedNetwork:
+def _train_network(job: TrainJob, parts: Parts, pool: TrainingPool, seed: int, processes: Processes) -> TrainedNetwork:
     from tokframe_autoencoder.training.loop import train_network
 
     return train_network(
@@ -163,9 +200,9 @@ def _train_network(
         resume=True,  # `_claim` has settled whether this is the same run
         reporter=job.reporter,
         should_stop=job.should_stop,
-        device=job.device,
+        processes=processes,
         seed=seed,
-        identity=canonical_json(record["config"]).decode(),
+        identity=canonical_json(_fixed("config", parts.to_json())).decode(),
     )
 
 
@@ -205,6 +242,7 @@ def _prune(job: TrainJob, parts: Parts, pieces: Any, sources: tuple[Source, ...]
         keep=selection.keep,
         breadth=selection.breadth,
         block=selection.block,
+        workers=_workers(job, parts),
         reporter=job.reporter,
     )
 
@@ -242,5 +280,5 @@ def _versions() -> dict[str, str]:
 def _check_stop(job: TrainJob) -> None:
     if job.should_stop():
         raise TrainingInterrupted(
-            f"stopped before training began; what was done is in {job.workdir}", checkpoint=job.workdir
+            f"stopped before training was over; finished stages are kept in {job.workdir}", checkpoint=job.workdir
         )

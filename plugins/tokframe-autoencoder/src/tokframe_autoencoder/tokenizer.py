@@ -38,6 +38,7 @@ class AutoencoderTokenizer(ITokenizer):
 
     capabilities: ClassVar[Capabilities] = Capabilities(lossless=True, bytes_input=True)
     state_version: ClassVar[int] = 1
+    trains_in_processes: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from tokframe.interfaces import ITokenizer
+from tokframe.bytetable import TableTokenizer
 from tokframe.results import Capabilities, IntArray
 from tokframe.state import State
 from tokframe_bpe.cuts import chunks, settled_bytes
@@ -28,8 +28,8 @@ _INVALID = re.compile("([\udc80-\udcff]+)")  # what "surrogateescape" makes of b
 _GROUP = 64  # chunks handed over at a time: their tokens, which Hugging Face keeps in full, stay few
 
 
-class BPETokenizer(ITokenizer):
-    """Byte-level BPE: exact for any bytes. Safe to use from many threads."""
+class BPETokenizer(TableTokenizer):
+    """Byte-level BPE: exact for any bytes; `<unk>` is never needed. Safe to use from many threads."""
 
     capabilities: ClassVar[Capabilities] = Capabilities(lossless=True, bytes_input=True)
 
@@ -37,26 +37,12 @@ class BPETokenizer(ITokenizer):
         """Take the content of `tokenizer.json`. Raises: ArtifactCorruptError."""
         self._content = content
         self._config = dict(config)
-        self._tokenizer, self._bytes = read(content)
-        self._special = {text: number for number, text in enumerate(SPECIAL)}
+        self._tokenizer, table = read(content)
+        super().__init__(table, {text: number for number, text in enumerate(SPECIAL)})
         self._byte_ids = np.zeros(256, np.int32)
-        for number, token in enumerate(self._bytes):
+        for number, token in enumerate(table):
             if len(token) == 1:
                 self._byte_ids[token[0]] = number
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of ids."""
-        return len(self._bytes)
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        """`<pad>`, `<unk>`, `<s>` and `</s>`; `<unk>` is never needed."""
-        return dict(self._special)
-
-    def token_bytes(self, token: int) -> bytes:
-        """Return the bytes an id stands for. Raises: InvalidTokenError."""
-        return self._bytes[self.check_token(token)]
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of any bytes."""
@@ -68,10 +54,6 @@ class BPETokenizer(ITokenizer):
             except UnicodeDecodeError:
                 found += self._encode_mixed(group)
         return np.concatenate(found) if found else np.empty(0, np.int32)
-
-    def decode_raw(self, ids: IntArray) -> bytes:
-        """Return the bytes of ids. Raises: InvalidTokenError."""
-        return b"".join(map(self._bytes.__getitem__, self.as_ids(ids).tolist()))
 
     def settled(self, data: bytes) -> int:
         """Return how many leading bytes have the same ids whatever follows."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tokenizers import trainers
 
-from tokframe.errors import TrainingError, TrainingInterrupted
+from tokframe.errors import TrainingError
 from tokframe_bpe.model import SPECIAL, blank, dump, pre_tokenizer
 
 if TYPE_CHECKING:
@@ -46,20 +46,10 @@ def learn(job: TrainJob, config: BPEConfig) -> bytes:
 
 
 def _documents(job: TrainJob) -> Iterator[str]:
-    sizes = [file.size for file in job.corpus.files]
-    known = sum(size for size in sizes if size is not None) / 1e6 if None not in sizes else None
-    job.reporter.stage("read the corpus", known, "MB")
-    done = 0.0
-    for document in job.corpus.documents():
-        if job.should_stop():
-            raise TrainingInterrupted(
-                f"stopped after reading {done:.1f} MB; nothing is kept, as BPE training is short: run the "
-                "same command again",
-                checkpoint=job.workdir,
-            )
+    empty = True
+    for document in job.documents():
         yield document
-        done += len(document.encode()) / 1e6
-        job.reporter.advance(done)
-    if not done:
+        empty = empty and not document
+    if empty:
         raise TrainingError("the corpus holds no text, so there is nothing to merge. Name another: --corpus FILE")
     job.reporter.stage("merge pairs")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from tokframe import streams
+from tokframe.bytetable import TableTokenizer
 from tokframe.errors import ArtifactCorruptError, UnsupportedError
-from tokframe.interfaces import ITokenizer, utf8
+from tokframe.interfaces import utf8
 from tokframe.results import Capabilities, Encoding, IntArray
 from tokframe.state import State
 from tokframe_word.pattern import pieces, settled_chars
@@ -26,7 +27,7 @@ __all__ = ["WordTokenizer"]
 _FILE = "vocab.json"
 
 
-class WordTokenizer(ITokenizer):
+class WordTokenizer(TableTokenizer):
     """Word-level: lossy, as what is not in the vocabulary cannot be decoded.
 
     An unknown piece decodes to the text `<unk>`, with `skip_special` too: a word that was lost is never left
@@ -37,34 +38,16 @@ class WordTokenizer(ITokenizer):
 
     def __init__(self, words: Sequence[str], config: Mapping[str, Any]) -> None:
         """Take the words in order of their ids, special tokens left out."""
+        super().__init__(
+            (text.encode() for text in (*SPECIAL, *words)), {text: number for number, text in enumerate(SPECIAL)}
+        )
         self._config = dict(config)
-        self._texts = [*SPECIAL, *words]
-        self._bytes = [text.encode() for text in self._texts]
         self._ids = {word: number for number, word in enumerate(words, len(SPECIAL))}
-        self._special = {text: number for number, text in enumerate(SPECIAL)}
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of ids."""
-        return len(self._texts)
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        """`<pad>`, `<unk>`, `<s>` and `</s>`."""
-        return dict(self._special)
-
-    def token_bytes(self, token: int) -> bytes:
-        """Return the bytes of a word; those of `<unk>` are its name. Raises: InvalidTokenError."""
-        return self._bytes[self.check_token(token)]
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of UTF-8 text. Raises: UnsupportedError if it is not UTF-8."""
         found = [self._lookup(part) for part in pieces(_text(data))]
         return np.concatenate(found) if found else np.empty(0, np.int32)
-
-    def decode_raw(self, ids: IntArray) -> bytes:
-        """Return the text of ids as UTF-8. Raises: InvalidTokenError."""
-        return b"".join(map(self._bytes.__getitem__, self.as_ids(ids).tolist()))
 
     def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
         """Return the text of ids as UTF-8; `skip_special` keeps `<unk>`. Raises: InvalidTokenError."""
@@ -87,7 +70,7 @@ class WordTokenizer(ITokenizer):
 
     def state(self) -> State:
         """Return the vocabulary as `vocab.json`: the texts in order of their ids, one a line."""
-        listing = json.dumps(self._texts, ensure_ascii=False, indent=0)
+        listing = json.dumps([token.decode() for token in self._table], ensure_ascii=False, indent=0)
         return State(config=dict(self._config), files={_FILE: listing.encode() + b"\n"})
 
     @classmethod

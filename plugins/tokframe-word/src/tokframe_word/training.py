@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tokframe.errors import TrainingError, TrainingInterrupted
+from tokframe.errors import TrainingError
 from tokframe_word.pattern import pieces
 
 if TYPE_CHECKING:
@@ -38,19 +38,7 @@ def most_frequent(job: TrainJob, size: int) -> list[str]:
 
 def _count(job: TrainJob) -> Counter[str]:
     counts: Counter[str] = Counter()
-    sizes = [file.size for file in job.corpus.files]
-    known = sum(size for size in sizes if size is not None) / 1e6 if None not in sizes else None
-    job.reporter.stage("count words", known, "MB")
-    done = 0.0
-    for document in job.corpus.documents():
-        if job.should_stop():
-            raise TrainingInterrupted(
-                f"stopped after counting {done:.1f} MB; nothing is kept, as counting is short: run the same "
-                "command again",
-                checkpoint=job.workdir,
-            )
+    for document in job.documents("count words", lambda: {"words": len(counts)}):
         for part in pieces(document):
             counts.update(part)
-        done += len(document.encode()) / 1e6
-        job.reporter.advance(done, words=len(counts))
     return counts

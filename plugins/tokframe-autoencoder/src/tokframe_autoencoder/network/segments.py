@@ -29,6 +29,10 @@ class SegmentTable:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def symbols(self, chosen: Tensor) -> Tensor:
+        """Return how many symbols, bytes and ends, are expected of segments (n,), counted with repetition: scalar."""
+        return self.lengths[chosen].sum() + len(chosen)
+
     @classmethod
     def of(cls, segments: Sequence[bytes], max_length: int, device: str | torch.device = "cpu") -> SegmentTable:
         """Build from bytes. Raises: ValueError for an empty segment or one longer than `max_length`."""

@@ -7,7 +7,7 @@ onto latents, without which most of a large codebook stays empty. Owns its proje
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from tokframe.results import Quantized
@@ -93,7 +93,11 @@ class VQ(nn.Module):
         return len(sharing)
 
     def _follow(self, points: Tensor, indices: Tensor) -> None:
-        """Move used codes towards their latents and codes idle for long onto latents of this batch."""
+        """Move used codes towards their latents and codes idle for long onto latents of this batch.
+
+        Processes that train together each follow the whole batch, so that their codebooks stay one.
+        """
+        points, indices = _of_all_processes(points), _of_all_processes(indices)
         new_sums = torch.zeros_like(self.sums).index_add_(0, indices, points)
         new_counts = torch.bincount(indices, minlength=self.codebook_size).to(self.counts.dtype)
         self.sums.mul_(self.decay).add_(new_sums, alpha=1 - self.decay)
@@ -108,6 +112,20 @@ class VQ(nn.Module):
         self.sums[codes] = points
         self.counts[codes] = 1.0
         self.idle[codes] = 0
+
+
+def _of_all_processes(rows: Tensor) -> Tensor:
+    """Return the rows of all processes that train together, in their order: (n, ...) -> (all, ...)."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return rows
+    count = torch.tensor([len(rows)], device=rows.device)
+    counts = [torch.zeros_like(count) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(counts, count)
+    padded = rows.new_zeros(max(int(n) for n in counts), *rows.shape[1:])
+    padded[: len(rows)] = rows
+    parts = [torch.empty_like(padded) for _ in counts]
+    distributed.all_gather(parts, padded)
+    return torch.cat([part[: int(n)] for part, n in zip(parts, counts, strict=True)])
 
 
 def _nearest(points: Tensor, codebook: Tensor) -> Tensor:

@@ -132,13 +132,13 @@ class Segmenter:
         """Number of tokens of any bytes, without making them."""
         return int(self._index.count(data))
 
-    def usage(self, data: bytes) -> npt.NDArray[np.int64]:
+    def usage(self, data: bytes | memoryview) -> npt.NDArray[np.int64]:
         """Uses of each segment, in the order the segments were given, `(pieces,)`."""
         use = np.zeros(len(self._packed[2]), np.int64)
         self._index.measure(data, use)
         return use
 
-    def savings(self, data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def savings(self, data: bytes | memoryview) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Uses of each segment, and what the text would cost more if each use by itself were forbidden."""
         use, loss = np.zeros((2, len(self._packed[2])), np.int64)
         self._index.measure(data, use, loss)

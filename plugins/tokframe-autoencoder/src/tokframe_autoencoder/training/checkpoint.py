@@ -20,10 +20,10 @@ from torch import Tensor
 from tokframe.errors import TrainingError
 from tokframe.folders import write_atomically
 
-__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
+__all__ = ["Checkpoint", "pack", "read_checkpoint", "unpack", "write_checkpoint"]
 
 _RECORD = "training.json"
-_FORMAT = 2  # 1 had no sum of the record itself
+_FORMAT = 3  # 1 had no sum of the record itself, 2 no schedule
 
 
 @frozen(kw_only=True, eq=False)
@@ -36,7 +36,7 @@ class Checkpoint:
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the checkpoint in a folder, atomically. Raises: TrainingError if the folder cannot be written."""
-    data = save({key: value.detach().cpu().contiguous() for key, value in checkpoint.tensors.items()})
+    data = _tensors(checkpoint)
     digest = hashlib.sha256(data).hexdigest()
     # A stage ends and the next begins at one step: with the sum in its name, no file is ever written over while the
     # record that is on disk names it.
@@ -85,6 +85,21 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         raise TrainingError(
             f"the checkpoint in {folder} cannot be read: {error!r}; train again without --resume"
         ) from error
+
+
+def pack(checkpoint: Checkpoint) -> tuple[bytes, bytes]:
+    """Return tensors and record as bytes, to send to another process."""
+    return _tensors(checkpoint), json.dumps(dict(checkpoint.record)).encode()
+
+
+def unpack(tensors: bytes, record: bytes) -> Checkpoint:
+    """Return what `pack` was given."""
+    return Checkpoint(tensors=load(tensors), record=json.loads(record))
+
+
+def _tensors(checkpoint: Checkpoint) -> bytes:
+    data: bytes = save({key: value.detach().cpu().contiguous() for key, value in checkpoint.tensors.items()})
+    return data
 
 
 def _signed(record: Mapping[str, Any]) -> bytes:

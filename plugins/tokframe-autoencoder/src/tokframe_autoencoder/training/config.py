@@ -8,7 +8,10 @@ from attrs import frozen
 
 from tokframe_autoencoder.network.config import Issue, one_of, positive
 
-__all__ = ["TrainingConfig"]
+__all__ = ["MAY_CHANGE", "TrainingConfig"]
+
+#: Settings that may change between a run and its continuation.
+MAY_CHANGE = ("max_minutes", "threads")
 
 
 @frozen(kw_only=True)
@@ -24,7 +27,8 @@ class TrainingConfig:
     seed: int = 0
     precision: str = "auto"  #: of the bulk: "bf16", "fp32", or bf16 where the hardware has it; a finish is in fp32
     threads: int | None = None  #: CPU threads; None leaves torch's own choice
-    guide: str = "front-length-back"  #: where codes start from, see `plan`; "none" learns them end to end
+    #: where codes start from: a plan (see `plan`); "own", where the network puts them; "none" learns them end to end
+    guide: str = "front-length-back"
     code_steps: int | None = None  #: steps to settle the codes, of `max_steps`; None is a tenth, or two thirds unguided
     aim_margin: float = 0.3  #: distance from a bin border, in bins, towards which a segment is trained
     margin: float = 0.1  #: distance with which a segment counts as settled
@@ -43,7 +47,7 @@ class TrainingConfig:
             if getattr(self, name) < 0:
                 yield name, f"is {getattr(self, name)}, must not be negative"
         yield from one_of(self, "precision", ("auto", "bf16", "fp32"))
-        yield from one_of(self, "guide", ("front-length-back", "none"))
+        yield from one_of(self, "guide", ("front-length-back", "own", "none"))
         for name in ("hard_floor", "final_rate", "beta2"):
             if not 0 < getattr(self, name) <= 1:
                 yield name, f"is {getattr(self, name)}, must be above 0 and at most 1"

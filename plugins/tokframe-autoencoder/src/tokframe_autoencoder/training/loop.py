@@ -1,15 +1,14 @@
-"""The training loop: stages in turn, evaluation, checkpoints, and the finish of each stage.
+"""The training loop: stages in turn, evaluation and checkpoints, in one process or several.
 
-A stage runs at the full learning rate until it is ripe (or half its steps are gone), then finishes: the rate falls,
-and arithmetic is fp32. It ends early when its aim is reached. Which step does what depends only on the seed, the
-segments and the config, so a run that was stopped continues as if it had not been.
+Which step does what depends only on the seed, the segments and the config, so a run that was stopped continues as if it
+had not been, and several processes see the batches that one would see. Of several the first measures and writes; the
+others take over its state, the same that a checkpoint holds, at every evaluation.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,10 +24,12 @@ from tokframe.errors import TrainingError, TrainingInterrupted
 from tokframe.progress import Reporter, SilentReporter
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable
-from tokframe_autoencoder.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from tokframe_autoencoder.training.config import TrainingConfig
+from tokframe_autoencoder.training.checkpoint import Checkpoint, pack, read_checkpoint, unpack, write_checkpoint
+from tokframe_autoencoder.training.config import MAY_CHANGE, TrainingConfig
+from tokframe_autoencoder.training.learner import Learner, under
+from tokframe_autoencoder.training.processes import Processes
 from tokframe_autoencoder.training.results import TrainedNetwork
-from tokframe_autoencoder.training.sampler import HardSampler
+from tokframe_autoencoder.training.schedule import Phase, Schedule
 from tokframe_autoencoder.training.stages import (
     CodeStage,
     DecodeStage,
@@ -40,12 +41,6 @@ from tokframe_autoencoder.training.stages import (
 )
 
 __all__ = ["train_network"]
-
-#: Settings that may change between a run and its continuation.
-_FREE = ("max_minutes", "threads")
-
-#: Share of `max_minutes` after which the first stage is over.
-_FIRST_SHARE = 0.4
 
 
 def _never() -> bool:
@@ -65,14 +60,16 @@ def train_network(
     device: str | None = None,
     seed: int | None = None,
     identity: str = "",
+    processes: Processes | None = None,
 ) -> TrainedNetwork:
     """Train what `build` makes until every segment is exact on a code of its own, or the steps are spent.
 
     `weights` (segments,) is how often each is used; `identity` names what else a resumed run must share (the config
-    of the parts). Checkpoints go to `workdir`, at every evaluation and when stopped.
+    of the parts). Checkpoints go to `workdir`, at every evaluation and when stopped. `processes` (see `joined`) train
+    together: each calls this with the same arguments and returns the same network; the first alone writes.
 
     Raises: TrainingError if segments do not fit or the checkpoint is another run's; TrainingInterrupted when
-    `should_stop` became true, with the checkpoint kept.
+    `should_stop` became true in any process, with the checkpoint kept.
     """
     before = torch.get_num_threads()
     if config.threads is not None:
@@ -85,12 +82,11 @@ def train_network(
             config,
             workdir=workdir,
             reporter=reporter or SilentReporter(),
-            device=device,
+            processes=processes or Processes(device),
             seed=seed,
             identity=identity,
         )
-        if resume:
-            run.restore()
+        run.begin(resume)
         return run.train(should_stop)
     finally:
         torch.set_num_threads(before)
@@ -108,7 +104,7 @@ class _Run:
         *,
         workdir: Path,
         reporter: Reporter,
-        device: str | None,
+        processes: Processes,
         seed: int | None,
         identity: str,
     ) -> None:
@@ -116,10 +112,15 @@ class _Run:
             raise TrainingError("there are no segments to train on; give a longer corpus")
         if len(set(segments)) != len(segments):
             raise TrainingError("the segments are not distinct; one segment can have only one code")
+        if config.batch_size < processes.count:
+            raise TrainingError(
+                f"a batch of {config.batch_size} cannot be split over {processes.count} processes; set a larger "
+                "training.batch_size, or start fewer processes"
+            )
         self.seed = config.seed if seed is None else seed
         self.segments, self.weights, self.config = segments, np.asarray(weights, np.float64), config
         self.workdir, self.reporter = workdir, reporter
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.processes, self.device = processes, processes.device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             self.network = build().to(self.device)
@@ -135,133 +136,85 @@ class _Run:
         self.minutes = 0.0
         self.history: list[dict[str, Any]] = []
         self.finished = ""
-        self._enter(0)
+        self.number = -1  # of the stage
 
-    # -- stages -----------------------------------------------------------------------------------------------
-
-    def _enter(self, number: int) -> None:
-        """Begin a stage, with a fresh optimizer and sampler."""
-        self.number = number
-        self.begin = self.step  # the step at which the stage began
-        last = number == len(self.names) - 1
-        self.planned_end = self.config.max_steps if last else min(self.config.steps_for_codes, self.config.max_steps)
-        self.end = self.planned_end
-        self.begin_minutes = self.minutes
-        self.finish_from: int | None = None
-        self.calm = 0  # evaluations in a row that found the aim reached
-        self.stage = self._make(self.names[number])
-        allowed = getattr(self.stage, "allowed", torch.ones(len(self.table), dtype=torch.bool))
-        self.sampler = HardSampler(allowed, self.config.hard_floor, self.seed + number)
-        parameters = self.stage.parameters()
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.config.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(
-            groups, lr=self.config.learning_rate, betas=(0.9, self.config.beta2), fused=True
-        )
-        self.trained = parameters
-
-    def _make(self, name: str) -> Stage:
-        if name == "codes":
-            return CodeStage(self.network, self.table, self.segments, self.config)
-        if name == "joint":
-            return JointStage(self.network, self.table, self.weights, self.config)
-        separate_codes(self.network, self.table)
-        codes, _ = self.network.encode_table(self.table)
-        return DecodeStage(self.network, self.table, codes, self.weights, self.config)
-
-    # -- the loop ---------------------------------------------------------------------------------------------
+    def begin(self, resume: bool) -> None:
+        """Go on from the checkpoint in `workdir`, if there is one and it is wanted. Raises: TrainingError."""
+        if self.processes.first:
+            checkpoint = read_checkpoint(self.workdir) if resume else None
+            if checkpoint is None:
+                self._enter(0)
+            else:
+                self._load(checkpoint)
+        self._agree()
 
     def train(self, should_stop: Callable[[], bool]) -> TrainedNetwork:
         """Run what is left of the training."""
         self.network.train()
         while not self.finished:
-            self.reporter.stage(f"training: {self.stage.name}", self.end - self.begin, "steps")
             self._run_stage(should_stop)
-            if self.number + 1 < len(self.names):
+            if self.number + 1 == len(self.names):
+                self.finished = self.schedule.outcome
+            elif self.processes.first:
                 self._enter(self.number + 1)
-                self._save()
-            else:
-                learnt = self.calm >= self.config.patience
-                self.finished = "learnt" if learnt else "steps" if self.end == self.planned_end else "minutes"
-                self._save()
+            self._save()
         return self._result()
 
     def _run_stage(self, should_stop: Callable[[], bool]) -> None:
         """Train until the stage's aim is reached or its steps are spent."""
         started = mark = time.monotonic()
         past = self.minutes
-        while self.step < self.end and self.calm < self.config.patience:
-            if should_stop():
+        phase: Phase | None = None
+        while not self.schedule.over(self.step):
+            if self.processes.any(should_stop()):
                 self._save()
                 raise TrainingInterrupted(
                     f"training was stopped at step {self.step}; the checkpoint is in {self.workdir}; "
                     "run the same command with --resume to go on",
                     checkpoint=self.workdir,
                 )
-            loss = self._step()
+            if phase != self.schedule.phase(self.step):
+                phase = self.schedule.phase(self.step)
+                self.reporter.stage(f"training: {self.learner.stage.name}{phase.name}", phase.length, "steps")
+            bfloat = self.bfloat and not self.schedule.finishing
+            loss = self.learner.step(self.schedule.rate(self.step), bfloat)
             self.step += 1
-            if (self.step - self.begin) % self.config.eval_interval == 0 or self.step == self.end:
+            if self.schedule.due(self.step):
                 speed = self.config.eval_interval * self.config.batch_size / max(1e-9, time.monotonic() - mark)
                 self.minutes = past + (time.monotonic() - started) / 60
-                self._evaluate(float(loss), speed)
+                if self.processes.first:
+                    self._evaluate(float(loss), round(speed), phase)
                 self._save()
                 mark = time.monotonic()
             elif self.step % 20 == 0:
-                self.reporter.advance(self.step - self.begin, loss=float(loss))
+                self.reporter.advance(self.step - phase.start, loss=float(loss))
         self.minutes = past + (time.monotonic() - started) / 60
 
-    def _step(self) -> Tensor:
-        """Make one optimizer step; return the loss."""
-        rate = self.config.learning_rate * self._rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        chosen = self.sampler.draw(self.config.batch_size)
-        fast = self.bfloat and self.finish_from is None
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
-            loss, difficulty = self.stage.loss(chosen.to(self.device))
-        self.sampler.learn(chosen, difficulty)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.trained, self.config.clip)
-        self.optimizer.step()
-        return loss.detach()
+    def _enter(self, number: int, codes: Tensor | None = None) -> None:
+        """Begin a stage; on known codes when one is gone on with."""
+        self.number = number
+        last = number == len(self.names) - 1
+        self.schedule = Schedule(self.config, begin=self.step, minutes=self.minutes, last=last)
+        self.learner = Learner(self._make(self.names[number], codes), self.config, self.processes, self.seed + number)
 
-    def _rate(self) -> float:
-        """Return the learning rate as a share of the highest: warm-up, level, then half a cosine down."""
-        done = self.step - self.begin
-        if self.finish_from is None:
-            return min(1.0, (done + 1) / max(1, self.config.warmup_steps))
-        # A full rate stalls near 90% exact, and the last tenth is learnt only as the rate falls: the finish takes
-        # three times as long as it took to get there, at least four evaluations, at most what is left.
-        length = max(4 * self.config.eval_interval, 3 * (self.finish_from - self.begin))
-        length = max(1, min(length, self.end - self.finish_from))
-        share = min(1.0, (self.step - self.finish_from) / length)
-        low = self.config.final_rate
-        return low + (1 - low) * (0.5 + 0.5 * math.cos(math.pi * share))
+    def _make(self, name: str, codes: Tensor | None) -> Stage:
+        if name == "codes":
+            return CodeStage(self.network, self.table, self.segments, self.config, codes=codes)
+        if name == "joint":
+            return JointStage(self.network, self.table, self.weights, self.config)
+        if codes is None:
+            separate_codes(self.network, self.table)
+            codes, _ = self.network.encode_table(self.table)
+        return DecodeStage(self.network, self.table, codes.to(self.device), self.weights, self.config)
 
-    def _evaluate(self, loss: float, speed: float) -> None:
-        """Measure, note the figures, and decide whether the finish begins."""
-        report = self.stage.evaluate(self.finish_from is not None)
-        self._fit_to_time()
-        half = self.step - self.begin >= (self.end - self.begin) // 2
-        if self.finish_from is None and (report.ripe or half):
-            self.finish_from = self.step
-        self.calm = self.calm + 1 if report.reached else 0
+    def _evaluate(self, loss: float, speed: int, phase: Phase) -> None:
+        """Measure, note the figures, and let the schedule decide what follows."""
+        report = self.learner.stage.evaluate(self.schedule.finishing)
+        self.schedule.take(report, self.step, self.minutes)
         figures: dict[str, Any] = {"loss": loss} | report.figures
-        record = {"stage": self.stage.name, "step": self.step, **figures}
+        record = {"stage": self.learner.stage.name, "step": self.step, **figures}
         self.history.append(record)
-        self.reporter.advance(self.step - self.begin, **figures, segments_per_s=round(speed))
-
-    def _fit_to_time(self) -> None:
-        """Bring the end of the stage forward to where `max_minutes` will be used up at the pace so far."""
-        if self.config.max_minutes is None:
-            return
-        last = self.number + 1 == len(self.names)
-        left = self.config.max_minutes * (1.0 if last else _FIRST_SHARE) - self.minutes
-        pace = (self.step - self.begin) / max(1e-9, self.minutes - self.begin_minutes)
-        self.end = min(self.planned_end, self.step + max(0, int(pace * left)))
+        self.reporter.advance(self.step - phase.start, **figures, segments_per_s=speed)
 
     def _result(self) -> TrainedNetwork:
         """Measure the whole network, on the CPU and in fp32, as an artifact's check will."""
@@ -280,11 +233,9 @@ class _Run:
             history=tuple(self.history),
         )
 
-    # -- checkpoints ------------------------------------------------------------------------------------------
-
     def _fingerprint(self, identity: str) -> str:
         """Return a hash of all that a continuation must have in common with its beginning."""
-        settings = {k: v for k, v in attrs.asdict(self.config).items() if k not in _FREE}
+        settings = {k: v for k, v in attrs.asdict(self.config).items() if k not in MAY_CHANGE}
         digest = hashlib.sha256(json.dumps([settings, self.seed, identity], sort_keys=True).encode())
         for segment in self.segments:
             digest.update(len(segment).to_bytes(4, "little") + segment)
@@ -292,58 +243,49 @@ class _Run:
         return digest.hexdigest()
 
     def _save(self) -> None:
+        """Write a checkpoint, and let the other processes take over what it holds."""
+        if self.processes.first:
+            write_checkpoint(self.workdir, self._checkpoint())
+        self._agree()
+
+    def _agree(self) -> None:
+        """Bring every process to where the first one stands."""
+        if self.processes.count == 1:
+            return
+        tensors, record = pack(self._checkpoint()) if self.processes.first else (b"", b"")
+        tensors, record = self.processes.hand_out(tensors), self.processes.hand_out(record)
+        if not self.processes.first:
+            self._load(unpack(tensors, record))
+
+    def _checkpoint(self) -> Checkpoint:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        for number, values in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{k}": v for k, v in values.items()}
-        tensors |= {f"sampler.{k}": v for k, v in self.sampler.state().items()}
-        tensors |= {f"stage.{k}": v for k, v in self.stage.state().items()}
+        tensors |= self.learner.state()
         record = {
             "fingerprint": self.fingerprint,
             "stage": self.number,
             "step": self.step,
-            "begin": self.begin,
-            "end": self.end,
-            "finish_from": self.finish_from,
-            "calm": self.calm,
+            "schedule": self.schedule.state(),
             "minutes": self.minutes,
-            "begin_minutes": self.begin_minutes,
             "finished": self.finished,
             "history": self.history,
         }
-        write_checkpoint(self.workdir, Checkpoint(tensors=tensors, record=record))
+        return Checkpoint(tensors=tensors, record=record)
 
-    def restore(self) -> None:
-        """Go on from the checkpoint in `workdir`, if there is one. Raises: TrainingError."""
-        checkpoint = read_checkpoint(self.workdir)
-        if checkpoint is None:
-            return
+    def _load(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint. Raises: TrainingError if it is another run's."""
         record, tensors = checkpoint.record, checkpoint.tensors
         if record["fingerprint"] != self.fingerprint:
             raise TrainingError(
                 f"the checkpoint in {self.workdir} is of a run with other text, config or seed; "
                 "train without --resume, or choose another folder"
             )
-        self.network.load_state_dict(_under("network.", tensors))
-        self.step = int(record["begin"])
-        self._enter(int(record["stage"]))
-        self.stage.load(_under("stage.", tensors))
-        self.sampler.load(_under("sampler.", tensors))
-        state = self.optimizer.state_dict()
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under("optimizer.", tensors).items():
-            number, key = name.split(".", 1)
-            moments.setdefault(int(number), {})[key] = value.to(self.device)
-        state["state"] = moments
-        self.optimizer.load_state_dict(state)
-        self.step, self.begin, self.end = int(record["step"]), int(record["begin"]), int(record["end"])
-        self.finish_from, self.calm = record["finish_from"], int(record["calm"])
-        self.minutes, self.begin_minutes = float(record["minutes"]), float(record.get("begin_minutes", 0.0))
-        self.finished = str(record["finished"])
-        self.history = list(record["history"])
-
-
-def _under(prefix: str, tensors: Any) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+        if self.number != int(record["stage"]):
+            self._enter(int(record["stage"]), tensors.get("stage.codes"))
+        self.network.load_state_dict(under("network.", tensors))
+        self.learner.load(tensors)
+        self.schedule.load(record["schedule"])
+        self.step, self.minutes = int(record["step"]), float(record["minutes"])
+        self.finished, self.history = str(record["finished"]), list(record["history"])
 
 
 def _uses_bfloat(precision: str, device: torch.device) -> bool:

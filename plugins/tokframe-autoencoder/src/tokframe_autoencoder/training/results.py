@@ -12,7 +12,7 @@ from attrs import frozen
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.results import RoundTrip
 
-__all__ = ["TrainedNetwork"]
+__all__ = ["StageReport", "TrainedNetwork"]
 
 
 @frozen(kw_only=True, eq=False)
@@ -31,3 +31,12 @@ class TrainedNetwork:
     minutes: float
     finished: str
     history: tuple[Mapping[str, Any], ...]
+
+
+@frozen(kw_only=True, eq=False)
+class StageReport:
+    """An evaluation: is the stage's aim `reached`; is it `ripe`, so that the finish may begin; and the figures."""
+
+    reached: bool
+    ripe: bool
+    figures: dict[str, float | int]

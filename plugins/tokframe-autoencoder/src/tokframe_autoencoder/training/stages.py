@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from attrs import frozen
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,13 +21,13 @@ from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable, batches
 from tokframe_autoencoder.training.config import TrainingConfig
 from tokframe_autoencoder.training.plan import front_length_back, settle
+from tokframe_autoencoder.training.results import StageReport
 
 __all__ = [
     "CodeStage",
     "DecodeStage",
     "JointStage",
     "Stage",
-    "StageReport",
     "can_be_guided",
     "separate_codes",
     "winners",
@@ -38,25 +37,20 @@ __all__ = [
 _RIPE_CODES, _RIPE_TEXT = 0.5, 0.5
 
 
-@frozen(kw_only=True, eq=False)
-class StageReport:
-    """An evaluation: is the stage's aim `reached`; is it `ripe`, so that the finish may begin; and the figures."""
-
-    reached: bool
-    ripe: bool
-    figures: dict[str, float | int]
-
-
 class Stage(Protocol):
     """What the loop needs of a stage."""
 
     name: str
+    allowed: Tensor  #: which segments are sampled, (segments,) bool
 
     def parameters(self) -> list[nn.Parameter]:
         """Return what is trained."""
 
-    def loss(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch,) segment numbers -> the loss to minimise and each segment's difficulty (batch,)."""
+    def loss(self, chosen: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """(rows,) segment numbers out of (batch,) -> their part of the batch's loss, and their difficulty (rows,).
+
+        Parts of a batch add up to its loss, however it is split.
+        """
 
     def evaluate(self, finishing: bool) -> StageReport:
         """Measure in fp32; `finishing` says that the finish, with a falling learning rate, has begun."""
@@ -80,24 +74,39 @@ class CodeStage:
     name = "codes"
 
     def __init__(
-        self, network: Autoencoder, table: SegmentTable, segments: Sequence[bytes], config: TrainingConfig
+        self,
+        network: Autoencoder,
+        table: SegmentTable,
+        segments: Sequence[bytes],
+        config: TrainingConfig,
+        *,
+        codes: Tensor | None = None,
     ) -> None:
         self.network, self.table, self.config = network, table, config
+        self.allowed = torch.ones(len(table), dtype=torch.bool)
         quantizer = network.quantizer
-        digits, _ = self._settled(front_length_back(segments, quantizer.shape), None)
+        if codes is not None:
+            digits = quantizer.digits(codes.to(table.lengths.device)).cpu().numpy()
+        elif config.guide == "own":
+            codes, _ = network.encode_table(table)
+            digits, _ = self._settled(quantizer.digits(codes).cpu().numpy(), self._bins())
+        else:
+            digits, _ = self._settled(front_length_back(segments, quantizer.shape), None)
         self._aim_at(digits)
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the encoder's parameters and the quantizer's input side."""
         return [*self.network.encoder.parameters(), *self.network.quantizer.project_in.parameters()]
 
-    def loss(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean hinge and each segment's worst digit, in bins outside the aimed-at interval."""
+    def loss(self, chosen: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the hinge, its mean over the batch, and each segment's worst digit, in bins outside the interval."""
         latents = self.network.encoder(self.table.data[chosen], self.table.lengths[chosen])
         values = self.network.quantizer.preactivations(latents)
         low, high, width = self.low[chosen], self.high[chosen], self.width[chosen]
         outside = (functional.relu(low - values) + functional.relu(values - high)) / width
-        loss = functional.smooth_l1_loss(outside, torch.zeros_like(outside), beta=0.5, reduction="none").sum(1).mean()
+        loss = functional.smooth_l1_loss(outside, torch.zeros_like(outside), beta=0.5, reduction="none").sum() / len(
+            batch
+        )
         # Anything outside its interval counts as hard: a small miss is still a miss.
         worst = outside.detach().amax(1)
         return loss, torch.where(worst > 0, worst * 4 + 0.2, worst)
@@ -173,10 +182,11 @@ class DecodeStage:
         """Return the decoder's parameters and what of the quantizer makes latents out of codes."""
         return [*self.network.decoder.parameters(), *_output_side(self.network.quantizer)]
 
-    def loss(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the cross-entropy per symbol and the loss of each segment's worst symbol."""
+    def loss(self, chosen: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the cross-entropy per symbol of the batch and the loss of each segment's worst symbol."""
         latents = self.network.quantizer.decode_indices(self.codes[chosen])
-        return symbol_loss(self.network.decoder, latents, self.table.targets[chosen])
+        total, worst = symbol_loss(self.network.decoder, latents, self.table.targets[chosen])
+        return total / self.table.symbols(batch), worst
 
     def evaluate(self, finishing: bool) -> StageReport:
         """Measure the decoder at the fixed codes."""
@@ -208,16 +218,20 @@ class JointStage:
         self, network: Autoencoder, table: SegmentTable, weights: npt.NDArray[np.float64], config: TrainingConfig
     ) -> None:
         self.network, self.table, self.weights, self.config = network, table, weights, config
+        self.allowed = torch.ones(len(table), dtype=torch.bool)
 
     def parameters(self) -> list[nn.Parameter]:
         """Return all parameters."""
         return list(self.network.parameters())
 
-    def loss(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the cross-entropy per symbol plus the quantizer's loss, and the loss of each worst symbol."""
+    def loss(self, chosen: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the cross-entropy per symbol plus the quantizer's loss, and the loss of each worst symbol.
+
+        The quantizer's loss is taken as a mean over rows.
+        """
         quantized = self.network.quantizer(self.network.encoder(self.table.data[chosen], self.table.lengths[chosen]))
-        loss, worst = symbol_loss(self.network.decoder, quantized.latents, self.table.targets[chosen])
-        return loss + quantized.loss, worst
+        total, worst = symbol_loss(self.network.decoder, quantized.latents, self.table.targets[chosen])
+        return total / self.table.symbols(batch) + quantized.loss * (len(chosen) / len(batch)), worst
 
     def evaluate(self, finishing: bool) -> StageReport:
         """Measure the whole network."""
@@ -238,7 +252,7 @@ class JointStage:
 
 
 def symbol_loss(decoder: Any, latents: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean cross-entropy of the symbols that count, and each segment's worst: scalar, (batch,)."""
+    """Return the summed cross-entropy of the symbols that count, and each segment's worst: scalar, (batch,)."""
     known = targets >= 0
     if hasattr(decoder, "features") and hasattr(decoder, "out"):
         scores = decoder.out(decoder.features(latents)[known])  # scoring padding would cost as much again
@@ -248,7 +262,7 @@ def symbol_loss(decoder: Any, latents: Tensor, targets: Tensor) -> tuple[Tensor,
     rows = known.nonzero()[:, 0]
     worst = torch.zeros(len(targets), device=losses.device)
     worst = worst.scatter_reduce(0, rows, losses.detach(), "amax")
-    return losses.mean(), worst
+    return losses.sum(), worst
 
 
 @torch.no_grad()

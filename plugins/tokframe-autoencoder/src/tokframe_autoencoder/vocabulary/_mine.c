@@ -204,9 +204,102 @@ static PyObject *count_substrings(PyObject *Py_UNUSED(module), PyObject *args)
     return result;
 }
 
+/* Uses of given substrings: one length at a time, so that the table of each stays in the cache.
+ *
+ * Every whole-character prefix of a given substring, from two bytes on, must be given too: a position is left as soon
+ * as a prefix there is not among them.  counts[k] belongs to the k-th key. */
+static int recount(const uint8_t *d, size_t n, const uint8_t *keys, const uint8_t *lengths, size_t given,
+                   uint32_t *counts)
+{
+    typedef struct { uint64_t a, b; size_t number; } Slot; /* number + 1; 0 where empty */
+    typedef struct { size_t i; uint64_t a, b, hash; } Pending;
+    uint8_t *alive = malloc(n + 1);
+    Slot *slots = NULL;
+    size_t *first = calloc(LONGEST + 2, sizeof(size_t)), *order = malloc((given + 1) * sizeof(size_t));
+    int rc = -1;
+    if (!alive || !first || !order) goto done;
+    for (size_t k = 0; k < given; k++) first[lengths[k] + 1]++;
+    for (uint32_t l = 1; l <= LONGEST + 1; l++) first[l] += first[l - 1];
+    for (size_t k = 0; k < given; k++) order[first[lengths[k]]++] = k;
+    for (uint32_t l = LONGEST + 1; l > 0; l--) first[l] = first[l - 1];
+    first[0] = 0;
+    for (size_t i = 0; i < n; i++) alive[i] = !continuation(d[i]);
+    for (uint32_t length = 2; length <= LONGEST && length <= n; length++) {
+        size_t count = first[length + 1] - first[length], size = 16, last = n - length, waiting = 0;
+        while (size < 2 * count) size *= 2;
+        free(slots);
+        slots = calloc(size, sizeof(Slot));
+        if (!slots) goto done;
+        for (size_t k = first[length]; k < first[length + 1]; k++) {
+            Slot made = {0, 0, order[k] + 1};
+            memcpy(&made.a, keys + 16 * order[k], 8);
+            memcpy(&made.b, keys + 16 * order[k] + 8, 8);
+            size_t at = mix(made.a, made.b) & (size - 1);
+            while (slots[at].number) at = (at + 1) & (size - 1);
+            slots[at] = made;
+        }
+        Pending pending[AHEAD];
+        for (size_t i = 0; i <= last + 1; i++) {
+            int flush = i > last;
+            if (!flush) {
+                if (!alive[i] || (i + length < n && continuation(d[i + length]))) continue;
+                Pending *p = &pending[waiting++];
+                p->i = i;
+                key_at(d, i, n, length, &p->a, &p->b);
+                p->hash = mix(p->a, p->b);
+                PREFETCH(&slots[p->hash & (size - 1)]);
+                if (waiting < AHEAD) continue;
+            }
+            for (size_t k = 0; k < waiting; k++) {
+                size_t at = pending[k].hash & (size - 1);
+                while (slots[at].number && (slots[at].a != pending[k].a || slots[at].b != pending[k].b))
+                    at = (at + 1) & (size - 1);
+                if (slots[at].number) counts[slots[at].number - 1]++;
+                else alive[pending[k].i] = 0;
+            }
+            waiting = 0;
+        }
+    }
+    rc = 0;
+done:
+    free(alive); free(slots); free(first); free(order);
+    return rc;
+}
+
+/* count_given(data, keys, lengths) -> counts: bytearray of uint32. */
+static PyObject *count_given(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer data, keys, lengths;
+    if (!PyArg_ParseTuple(args, "y*y*y*", &data, &keys, &lengths)) return NULL;
+    PyObject *counts = NULL;
+    int rc = 0, sound = keys.len == 16 * lengths.len;
+    for (Py_ssize_t k = 0; sound && k < lengths.len; k++) {
+        uint8_t length = ((const uint8_t *)lengths.buf)[k];
+        sound = length >= 2 && length <= LONGEST;
+    }
+    if (!sound) PyErr_SetString(PyExc_ValueError, "expected keys of 16 bytes, and a length of 2 to 16 for each");
+    else if ((counts = PyByteArray_FromStringAndSize(NULL, lengths.len * 4))) {
+        uint32_t *into = (uint32_t *)PyByteArray_AsString(counts);
+        memset(into, 0, (size_t)lengths.len * 4);
+        Py_BEGIN_ALLOW_THREADS
+        rc = recount(data.buf, (size_t)data.len, keys.buf, lengths.buf, (size_t)lengths.len, into);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&keys);
+    PyBuffer_Release(&lengths);
+    if (rc) {
+        Py_CLEAR(counts);
+        return PyErr_NoMemory();
+    }
+    return counts;
+}
+
 static PyMethodDef functions[] = {
     {"count_substrings", count_substrings, METH_VARARGS,
      "count_substrings(data, longest, least): frequent substrings of 2 to 16 bytes: (keys, lengths, counts)."},
+    {"count_given", count_given, METH_VARARGS,
+     "count_given(data, keys, lengths): uses of given substrings, whose prefixes must be given too, as uint32."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -20,12 +20,15 @@ class MiningConfig:
     flatness: float = 0.1  #: 0 weighs all bytes alike, 1 all sources alike
     script: float = 0.5  #: how much sources with characters of several bytes are favoured
     budget: int = 100_000_000  #: bytes of one source that are read; a larger one is thinned evenly
+    workers: int | None = None  #: threads that mine and prune; None is one for each processor; never changes the result
 
     def issues(self) -> Iterator[tuple[str, str]]:
         """Yield `(field, text)` for everything wrong."""
         for name in ("frequency", "least", "limit", "budget"):
             if not getattr(self, name) > 0:
                 yield name, f"is {getattr(self, name)}, must be above 0"
+        if self.workers is not None and self.workers < 1:
+            yield "workers", f"is {self.workers}, must be 1 or more (or null)"
         for name in ("flatness", "script"):
             if not 0 <= getattr(self, name) <= 4:
                 yield name, f"is {getattr(self, name)}, must lie between 0 and 4"

@@ -1,13 +1,14 @@
 """Candidates: frequent substrings of the sources, whole characters only, with newlines only at the end.
 
 Counts are raw (occurrences may overlap); what a candidate saves among others is decided in `pruning`.
+A source that is cut into parts is counted exactly in two rounds (Savasere, Omiecinski and Navathe, "An efficient
+algorithm for mining association rules in large databases", VLDB 1995): what occurs often enough in the whole does so,
+for its share, in some part; so what is frequent in some part is counted in every part, and the sums decide.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,16 +16,20 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from tokframe.progress import SilentReporter
-from tokframe_autoencoder.segmenter import SlowSearchWarning
+from tokframe_autoencoder.vocabulary.counts import LONGEST, Counts, count_part, recount_part, unpacked
+from tokframe_autoencoder.vocabulary.stretches import cut
+from tokframe_autoencoder.vocabulary.workers import Workers
 
 if TYPE_CHECKING:
     from tokframe.progress import Reporter
     from tokframe_autoencoder.vocabulary.sources import Source
 
-__all__ = ["LONGEST", "Candidates", "mine"]
+__all__ = ["LONGEST", "Candidates", "mine", "threshold"]
 
-#: Longest segment in bytes.
-LONGEST = 16
+#: Bytes under which a part is not worth a second round.
+_SMALLEST = 16 << 20
+#: Occurrences asked for in a part below which nearly every substring of it would be a candidate.
+_FEWEST = 8
 
 
 @frozen(kw_only=True, eq=False)
@@ -45,30 +50,105 @@ def mine(
     frequency: float = 1.5e-6,
     least: int = 4,
     limit: int = 1_000_000,
+    workers: Workers | None = None,
+    part: int | None = None,
     reporter: Reporter | None = None,
 ) -> Candidates:
     """Find the substrings that occur at least `least` times and `frequency` times per byte in some source.
 
-    The `limit` best by weighted count times bytes saved are kept. Needs about four bytes of memory per byte of the
-    largest source and 100 per candidate of any source.
+    The `limit` best by weighted count times bytes saved are kept. `workers` and `part`, the bytes of a source that
+    are counted as one (None lets the number of workers decide), change how long it takes and nothing else. Needs, per
+    worker, about four bytes of memory per byte of the largest part and 256 MB; and 100 bytes per candidate of a source.
+    Raises: TrainingError if a worker is lost.
     """
-    report = reporter or SilentReporter()
-    report.stage("mining segments", sum(len(source.data) for source in sources) / 1e6, "MB")
-    keys, weights, done = [np.zeros((0, 3), np.uint64)], [np.zeros(0)], 0
-    for source in sources:
-        enough = max(least, int(len(source.data) * frequency))
-        key, counts = _count(source.data, longest, enough)
-        keys.append(key)
-        weights.append(counts * source.weight)
-        done += len(source.data)
-        report.advance(done / 1e6, source=source.name, found=len(key))
-    key, count = _merge(np.concatenate(keys), np.concatenate(weights))
+    report, workers = reporter or SilentReporter(), workers or Workers(count=1)
+    total = sum(len(source.data) for source in sources)
+    enough = [max(least, int(len(source.data) * frequency)) for source in sources]
+    parts = [
+        cut(source.data, part or _part_size(len(source.data), enough[number], total, workers.number))
+        for number, source in enumerate(sources)
+    ]
+    report.stage("mining segments", total / 1e6, "MB")
+    counted = _count(sources, parts, enough, longest, workers, report)
+    # Sums of floats depend on their order: that of the sources, whoever was done first.
+    keys = np.concatenate([np.zeros((0, 3), np.uint64), *(counts.keys for counts in counted)])
+    weights = np.concatenate(
+        [np.zeros(0), *(counts.counts * source.weight for counts, source in zip(counted, sources, strict=True))]
+    )
+    key, count = _merge(keys, weights)
     best = np.argsort(-count * (key[:, 2].astype(np.float64) - 1), kind="stable")[:limit]
-    raw, lengths = np.ascontiguousarray(key[best, :2]).tobytes(), key[best, 2].tolist()
-    pieces = [raw[16 * i : 16 * i + length] for i, length in enumerate(lengths)]
+    pieces = unpacked(key[best])
     valid = [i for i, piece in enumerate(pieces) if _whole(piece)]
     report.note(f"{len(valid):,} candidate segments of 2 to {longest} bytes")
     return Candidates(pieces=tuple(pieces[i] for i in valid), counts=count[best][valid])
+
+
+def threshold(enough: int, part: int, whole: int) -> int:
+    """Return how often a substring must occur in `part` of `whole` bytes to be counted everywhere.
+
+    One that occurs `enough` times in the whole does so in at least one part: were it below this in every part, the
+    sum would be below `enough`.
+    """
+    return max(1, -(-enough * part // max(1, whole)))
+
+
+def _part_size(size: int, enough: int, total: int, workers: int) -> int:
+    """Bytes of a part: a whole source where workers can share out whole sources, else a fair share of all text."""
+    if workers == 1 or enough <= _FEWEST:
+        return size
+    return max(_SMALLEST, -(-size * _FEWEST // enough), total * 5 // (4 * workers))
+
+
+def _count(
+    sources: Sequence[Source],
+    parts: Sequence[Sequence[memoryview]],
+    enough: Sequence[int],
+    longest: int,
+    workers: Workers,
+    report: Reporter,
+) -> list[Counts]:
+    """The frequent substrings of each source and their exact counts."""
+    found: list[Counts] = [Counts.merge([]) for _ in sources]
+    work = sum(len(part) * (1 if len(of) == 1 else 2) for of in parts for part in of)
+    total, done = sum(len(part) for of in parts for part in of), 0
+
+    def tell(number: int, size: int) -> None:
+        nonlocal done
+        done += size
+        report.advance(done / max(1, work) * total / 1e6, source=sources[number].name, found=len(found[number]))
+
+    for (number, size), counts in workers.run(_first_round, _first_tasks(parts, enough, longest)):
+        found[number] = Counts.merge([found[number], counts])
+        tell(number, size)
+    exact: dict[int, Counts] = {}
+    for (number, size), counts in workers.run(recount_part, _second_tasks(parts, found)):
+        exact[number] = Counts.merge([exact[number], counts]) if number in exact else counts
+        tell(number, size)
+    return [
+        exact[number].at_least(enough[number]) if number in exact else counts for number, counts in enumerate(found)
+    ]
+
+
+def _first_tasks(
+    parts: Sequence[Sequence[memoryview]], enough: Sequence[int], longest: int
+) -> Iterator[tuple[tuple[int, int], tuple[Any, ...]]]:
+    """What is to be counted first, the largest parts before the others, so that workers end together."""
+    tasks = [(len(part), number, part) for number, of in enumerate(parts) for part in of]
+    for size, number, part in sorted(tasks, key=lambda task: -task[0]):
+        whole = sum(map(len, parts[number]))
+        yield (number, size), (part, longest, threshold(enough[number], size, whole))
+
+
+def _second_tasks(
+    parts: Sequence[Sequence[memoryview]], found: Sequence[Counts]
+) -> Iterator[tuple[tuple[int, int], tuple[Any, ...]]]:
+    for number, of in enumerate(parts):
+        if len(of) > 1:
+            yield from (((number, len(part)), (part, found[number])) for part in of)
+
+
+def _first_round(part: memoryview | bytes, longest: int, least: int) -> Counts:
+    return count_part(part, longest=longest, least=least)
 
 
 def _whole(piece: bytes) -> bool:
@@ -89,39 +169,3 @@ def _merge(keys: Any, counts: npt.NDArray[np.float64]) -> tuple[Any, npt.NDArray
     first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
     starts = np.flatnonzero(first)
     return keys[starts], np.add.reduceat(counts, starts)
-
-
-def _count(data: bytes, longest: int, least: int) -> tuple[Any, npt.NDArray[np.float64]]:
-    """Frequent substrings as `(found, 3)` uint64: 16 bytes, zero padded, and the length; and their counts."""
-    try:
-        from tokframe_autoencoder.vocabulary._mine import count_substrings
-    except ImportError:
-        warnings.warn(
-            "the compiled miner of tokframe-autoencoder is missing, so plain Python counts segments: fine for "
-            "100 kB of text. Install a C compiler, then: "
-            "pip install --force-reinstall --no-deps tokframe-autoencoder",
-            SlowSearchWarning,
-            stacklevel=3,
-        )
-        count_substrings = count_plainly
-    raw, lengths, counts = count_substrings(data, longest, least)
-    keys = np.empty((len(lengths), 3), np.uint64)
-    keys[:, :2] = np.frombuffer(raw, np.uint64).reshape(-1, 2)
-    keys[:, 2] = np.frombuffer(lengths, np.uint8)
-    return keys, np.frombuffer(counts, np.uint32).astype(np.float64)
-
-
-def count_plainly(data: bytes, longest: int, least: int) -> tuple[bytes, bytes, bytes]:
-    """The same as the compiled `count_substrings`, in plain Python; its oracle."""
-    found: list[tuple[bytes, int]] = []
-    starts = [i for i in range(len(data)) if data[i] & 0xC0 != 0x80] + [len(data)]
-    ends = set(starts)
-    for length in range(2, longest + 1):
-        pieces = (data[i : i + length] for i in starts if i + length in ends)
-        counts = Counter(piece for piece in pieces if b"\n" not in piece.rstrip(b"\n"))
-        found += [(piece, count) for piece, count in counts.items() if count >= least]
-    return (
-        b"".join(piece.ljust(16, b"\0") for piece, _ in found),
-        bytes(len(piece) for piece, _ in found),
-        np.array([count for _, count in found], np.uint32).tobytes(),
-    )

@@ -1,12 +1,13 @@
 """Pool: the segments that save most when all the others are there, found by dropping the least useful in rounds.
 
 A segment's value is what the text would cost more if its uses were forbidden one by one: segments that another path
-of the same length replaces are worth nothing, however often they are used.
+of the same length replaces are worth nothing, however often they are used. The segmenter searches every line by
+itself, so the figures of a source are sums of whole numbers over its parts, whoever measured them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +16,14 @@ from attrs import field, frozen
 
 from tokframe.progress import SilentReporter
 from tokframe_autoencoder.segmenter import Segmenter
+from tokframe_autoencoder.vocabulary.stretches import cut
+from tokframe_autoencoder.vocabulary.workers import Workers
 
 if TYPE_CHECKING:
     from tokframe.progress import Reporter
     from tokframe_autoencoder.vocabulary.sources import Source
 
-__all__ = ["Pool", "prune"]
+__all__ = ["Measures", "Pool", "measure_part", "prune"]
 
 FloatArray = npt.NDArray[np.float64]
 _BYTES = tuple(bytes([value]) for value in range(256))
@@ -28,6 +31,8 @@ _BYTES = tuple(bytes([value]) for value in range(256))
 _TIE = 0.01
 #: Above this multiple of the size wanted, plain use decides: value costs three times as long and agrees that far out.
 _COARSE = 8
+#: Bytes of a source that are measured as one, unless the caller says.
+_PART = 8 << 20
 
 
 @frozen(kw_only=True, eq=False)
@@ -61,6 +66,29 @@ class Pool:
         )
 
 
+@frozen(kw_only=True, eq=False)
+class Measures:
+    """What a part of a text says about segments: `use` and `loss` (256 + pieces,) int64, single bytes first.
+
+    `loss` is what the part would cost more if each use by itself were forbidden; empty where it was not asked for.
+    """
+
+    use: npt.NDArray[np.int64] = field(repr=False)
+    loss: npt.NDArray[np.int64] = field(repr=False)
+
+    def merge(self, other: Measures) -> Measures:
+        """Return the sums: the same in whatever order parts are merged."""
+        return Measures(use=self.use + other.use, loss=self.loss + other.loss)
+
+
+def measure_part(data: bytes | memoryview, segmenter: Segmenter, coarse: bool) -> Measures:
+    """Segment a part of a text, which ends as `stretches` cuts it; `coarse` leaves out the loss, which costs most."""
+    if coarse:
+        return Measures(use=segmenter.usage(data), loss=np.zeros(0, np.int64))
+    use, loss = segmenter.savings(data)
+    return Measures(use=use, loss=loss)
+
+
 def prune(
     pieces: Sequence[bytes],
     sources: Sequence[Source],
@@ -70,21 +98,24 @@ def prune(
     first: float = 0.4,
     breadth: float = 0.8,
     block: int = 4096,
+    workers: Workers | None = None,
+    part: int = _PART,
     reporter: Reporter | None = None,
 ) -> Pool:
     """Keep the `size` best segments (fewer if fewer are given); deterministic.
 
     Each round segments all sources with what is left and keeps the fraction `keep`; above 8 times `size` rounds go
     by plain use instead of value, keep `first` and end at 8 times `size`. `breadth` below 1 favours segments that
-    several sources use: values are joined as `(sum of v ** breadth) ** (1 / breadth)`.
+    several sources use: values are joined as `(sum of v ** breadth) ** (1 / breadth)`. `workers` measure parts of
+    about `part` bytes side by side, which changes no result. Raises: TrainingError if a worker is lost.
     """
-    report = reporter or SilentReporter()
+    report, workers = reporter or SilentReporter(), workers or Workers(count=1)
     left = [piece for piece in dict.fromkeys(pieces) if len(piece) > 1]
     total = sum(len(source.data) for source in sources)
     while True:
         coarse = len(left) > _COARSE * size
         report.stage(f"pruning {len(left):,} segments", total / 1e6, "MB")
-        pool = _weigh(left, sources, breadth, coarse, block, report)
+        pool = _weigh(left, sources, breadth, coarse, block, part, workers, report)
         if len(left) <= size:
             report.note(f"{len(left):,} segments, {total / max(1, sum(pool.tokens.values())):.3f} bytes per token")
             return pool
@@ -93,7 +124,14 @@ def prune(
 
 
 def _weigh(
-    pieces: Sequence[bytes], sources: Sequence[Source], breadth: float, coarse: bool, block: int, report: Reporter
+    pieces: Sequence[bytes],
+    sources: Sequence[Source],
+    breadth: float,
+    coarse: bool,
+    block: int,
+    part: int,
+    workers: Workers,
+    report: Reporter,
 ) -> Pool:
     """Segment all sources once; the segments come back ordered by value."""
     segmenter = Segmenter([*_BYTES, *pieces], range(len(pieces) + 256), block=block)
@@ -101,20 +139,14 @@ def _weigh(
     value, use = np.zeros((2, len(pieces)))
     counts = np.zeros(len(pieces) + 256, np.int64)
     tokens: dict[str, int] = {}
-    done = 0
-    for source in sources:
-        if coarse:
-            uses = segmenter.usage(source.data)
-            saved = uses[256:] * spared
-        else:
-            uses, loss = segmenter.savings(source.data)
-            saved = loss[256:] + _TIE * uses[256:] * spared
+    # Sums of floats depend on their order: that of the sources, each once all of its parts are summed.
+    for source, measures in zip(sources, _measure(sources, segmenter, coarse, part, workers, report), strict=True):
+        uses = measures.use
+        saved = uses[256:] * spared if coarse else measures.loss[256:] + _TIE * uses[256:] * spared
         value += (source.weight * saved) ** breadth
         use += source.weight * uses[256:]
         counts += uses
         tokens[source.name] = tokens.get(source.name, 0) + int(uses.sum())
-        done += len(source.data)
-        report.advance(done / 1e6, source=source.name)
     value **= 1 / breadth
     order = np.argsort(-value, kind="stable")
     return Pool(
@@ -125,3 +157,26 @@ def _weigh(
         byte_counts=counts[:256],
         tokens=tokens,
     )
+
+
+def _measure(
+    sources: Sequence[Source], segmenter: Segmenter, coarse: bool, part: int, workers: Workers, report: Reporter
+) -> Iterator[Measures]:
+    """Yield the measures of each source, in order, whatever order its parts are done in."""
+    names = [source.name for source in sources]
+    left = [0] * len(sources)
+    tasks = []
+    for number, source in enumerate(sources):
+        for text in cut(source.data, part) or [memoryview(b"")]:
+            left[number] += 1
+            tasks.append(((number, len(text)), (text, segmenter, coarse)))
+    sums: dict[int, Measures] = {}
+    done, turn = 0, 0
+    for (number, size), measures in workers.run(measure_part, tasks):
+        sums[number] = sums[number].merge(measures) if number in sums else measures
+        left[number] -= 1
+        done += size
+        report.advance(done / 1e6, source=names[number])
+        while turn < len(sources) and not left[turn]:
+            yield sums.pop(turn)
+            turn += 1

@@ -13,7 +13,9 @@ from typing import Any, Self
 import numpy as np
 from tokenizers import Tokenizer
 
-from tokframe.interfaces import ITokenizer, utf8
+from tokframe.bytetable import TableTokenizer
+from tokframe.errors import EncodingError
+from tokframe.interfaces import utf8
 from tokframe.results import Capabilities, Encoding, IntArray
 from tokframe.state import State
 from tokframe_huggingface.alphabet import CHARACTERS, unspell
@@ -25,8 +27,12 @@ FILE = "tokenizer.json"
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
-class HuggingFaceTokenizer(ITokenizer):
-    """Any `tokenizer.json`. `capabilities` are those of this one: lossless only if nothing in it changes text."""
+class HuggingFaceTokenizer(TableTokenizer):
+    """Any `tokenizer.json`. `capabilities` are those of this one: lossless only if nothing in it changes text.
+
+    Ids the file leaves out are special tokens `<unused N>`. What an id stands for is, where the tokenizer is lossy, as
+    near as can be said.
+    """
 
     capabilities = Capabilities(lossless=False, bytes_input=False, streaming=False)
 
@@ -46,33 +52,19 @@ class HuggingFaceTokenizer(ITokenizer):
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True
         added = data.get("added_tokens") or []
-        self._special = {entry["content"]: int(entry["id"]) for entry in added if entry.get("special")}
+        special = {entry["content"]: int(entry["id"]) for entry in added if entry.get("special")}
         kinds = set(_types(data.get("pre_tokenizer"))) | set(_types(data.get("normalizer")))
         self._byte_level = "ByteLevel" in kinds
         vocab = self._tokenizer.get_vocab(with_added_tokens=True)
         verbatim = {entry["content"] for entry in added}
         known = {n: name.encode() if name in verbatim else self._spelling(name, data) for name, n in vocab.items()}
-        self._bytes = table_of(known, self._special, FILE)
+        super().__init__(table_of(known, special, FILE), special)
         self._byte_ids = np.asarray([vocab.get(name, -1) for name in CHARACTERS], np.int32)
         self._exact = self._byte_level and _keeps_text(data) and int(self._byte_ids.min()) >= 0
         self._exact = self._exact and survives(self.encode_raw, self.decode_raw)
         self.capabilities = Capabilities(  # type: ignore[misc]  # of this file, not of the class
             lossless=self._exact, bytes_input=self._exact, streaming=False
         )
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of ids, up to the largest; those the file leaves out are special tokens `<unused N>`."""
-        return len(self._bytes)
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        """The special tokens of the file."""
-        return dict(self._special)
-
-    def token_bytes(self, token: int) -> bytes:
-        """Return the bytes an id stands for; where the tokenizer is lossy, as near as can be said."""
-        return self._bytes[self.check_token(token)]
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of text, or of any bytes where `capabilities.bytes_input`. Raises: UnsupportedError."""
@@ -82,16 +74,15 @@ class HuggingFaceTokenizer(ITokenizer):
 
     def decode_raw(self, ids: IntArray) -> bytes:
         """Return the bytes of ids; where the file's decoder works on text, what it gives. Raises: InvalidTokenError."""
-        known = self.as_ids(ids).tolist()
         if self._byte_level:
-            return b"".join(map(self._bytes.__getitem__, known))
-        text: str = self._tokenizer.decode(known, skip_special_tokens=False)
+            return super().decode_raw(ids)
+        text: str = self._tokenizer.decode(self.as_ids(ids).tolist(), skip_special_tokens=False)
         return text.encode()
 
     def template(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the ids the file puts before and after a text."""
-        plain = self._tokenizer.encode("a", add_special_tokens=False).ids
-        whole = self._tokenizer.encode("a", add_special_tokens=True).ids
+        plain = self._encoding("a").ids
+        whole = self._encoding("a", special=True).ids
         for start in range(len(whole) - len(plain) + 1):
             if whole[start : start + len(plain)] == plain:
                 return tuple(whole[:start]), tuple(whole[start + len(plain) :])
@@ -102,7 +93,7 @@ class HuggingFaceTokenizer(ITokenizer):
         if self._exact:
             return super().offsets(text)
         utf8(text)
-        found = self._tokenizer.encode(text, add_special_tokens=False)
+        found = self._encoding(text)
         return spans(text, found.ids, found.offsets)
 
     def state(self) -> State:
@@ -115,8 +106,15 @@ class HuggingFaceTokenizer(ITokenizer):
         return cls(content_of(state, FILE))
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self._encoding(text).ids
         return ids
+
+    def _encoding(self, text: str, special: bool = False) -> Any:
+        """Return what Hugging Face makes of a text. Raises: EncodingError where the file has no token for it."""
+        try:
+            return self._tokenizer.encode(text, add_special_tokens=special)
+        except Exception as cause:  # the binding raises plain Exception, e.g. where there is no token for the unknown
+            raise EncodingError(f"{self.name or 'this tokenizer'} cannot encode {text!r:.60}: {cause}") from cause
 
     def _spelling(self, name: str, data: Mapping[str, Any]) -> bytes:
         if self._byte_level:

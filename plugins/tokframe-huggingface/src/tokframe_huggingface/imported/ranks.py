@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 import tiktoken
 
+from tokframe.bytetable import TableTokenizer
 from tokframe.errors import ArtifactCorruptError
-from tokframe.interfaces import ITokenizer
 from tokframe.results import Capabilities, IntArray
 from tokframe.state import State
 from tokframe_huggingface.imported.text import content_of, corrupt, mixed, survives, table_of
@@ -21,8 +21,11 @@ __all__ = ["FILE", "TiktokenTokenizer", "read_ranks"]
 FILE = "ranks.tiktoken"
 
 
-class TiktokenTokenizer(ITokenizer):
-    """Byte-level BPE by ranks: lossless unless its pattern leaves characters out."""
+class TiktokenTokenizer(TableTokenizer):
+    """Byte-level BPE by ranks: lossless unless its pattern leaves characters out.
+
+    Special tokens are those given when it was imported and `<unused N>` for ids between that are not used.
+    """
 
     capabilities = Capabilities(lossless=True, bytes_input=True, streaming=False)
 
@@ -31,52 +34,34 @@ class TiktokenTokenizer(ITokenizer):
 
         Raises: ArtifactCorruptError.
         """
-        self._content, self._pattern, self._special = content, pattern, dict(special)
+        self._content, self._pattern, self._given = content, pattern, dict(special)
         ranks = read_ranks(content)
         taken = [text for text, number in special.items() if number in ranks.values()]
         if taken:
             raise corrupt(FILE, f"has a token of the id of special token {taken[0]!r}, {special[taken[0]]}")
         try:
             self._encoding = tiktoken.Encoding(
-                "imported", pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._special
+                "imported", pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._given
             )
         except Exception as cause:  # the binding raises what its regular expressions raise
             raise corrupt(FILE, f"does not work with the pattern {pattern!r:.80} ({cause})") from cause
         known = {number: token for token, number in ranks.items()}
-        known |= {number: text.encode() for text, number in self._special.items()}
-        self._all_special = dict(self._special)
-        self._bytes = table_of(known, self._all_special, FILE)
+        known |= {number: text.encode() for text, number in special.items()}
+        named = dict(special)
+        super().__init__(table_of(known, named, FILE), named)
         self._byte_ids = np.asarray([ranks[bytes([byte])] for byte in range(256)], np.int32)
         exact = survives(self.encode_raw, self.decode_raw)
         self.capabilities = Capabilities(  # type: ignore[misc]  # of this pattern, not of the class
             lossless=exact, bytes_input=exact, offsets=exact, streaming=False
         )
 
-    @property
-    def vocab_size(self) -> int:
-        """Number of ids, up to the largest; those between that are not used are special tokens `<unused N>`."""
-        return len(self._bytes)
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        """The special tokens given when it was imported, and those of unused ids."""
-        return dict(self._all_special)
-
-    def token_bytes(self, token: int) -> bytes:
-        """Return the bytes an id stands for. Raises: InvalidTokenError."""
-        return self._bytes[self.check_token(token)]
-
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of any bytes."""
         return mixed(data, self._encoding.encode_ordinary, self._byte_ids)
 
-    def decode_raw(self, ids: IntArray) -> bytes:
-        """Return the bytes of ids. Raises: InvalidTokenError."""
-        return b"".join(map(self._bytes.__getitem__, self.as_ids(ids).tolist()))
-
     def state(self) -> State:
         """Return the file, byte for byte, with pattern and special tokens."""
-        return State(config={"pattern": self._pattern, "special": dict(self._special)}, files={FILE: self._content})
+        return State(config={"pattern": self._pattern, "special": dict(self._given)}, files={FILE: self._content})
 
     @classmethod
     def from_state(cls, state: State) -> Self:

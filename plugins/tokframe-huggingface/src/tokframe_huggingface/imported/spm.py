@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 import sentencepiece
 
-from tokframe.interfaces import ITokenizer, utf8
+from tokframe.bytetable import TableTokenizer
+from tokframe.interfaces import utf8
 from tokframe.results import Capabilities, Encoding, IntArray
 from tokframe.state import State
 from tokframe_huggingface.imported.text import content_of, corrupt, only_text, spans
@@ -19,8 +19,11 @@ __all__ = ["FILE", "SentencePieceTokenizer"]
 FILE = "sentencepiece.model"
 
 
-class SentencePieceTokenizer(ITokenizer):
-    """A sentencepiece model. A space and U+2581 are one to it, so no such model gives back every text."""
+class SentencePieceTokenizer(TableTokenizer):
+    """A sentencepiece model. A space and U+2581 are one to it, so no such model gives back every text.
+
+    Special tokens are its control pieces and the one for what it does not know; U+2581 stands for a space elsewhere.
+    """
 
     capabilities = Capabilities(lossless=False, bytes_input=False, streaming=False)
 
@@ -35,29 +38,14 @@ class SentencePieceTokenizer(ITokenizer):
         if not size:
             raise corrupt(FILE, "holds no piece")
         names = [self._model.id_to_piece(number) for number in range(size)]
-        self._special = {
-            name: n for n, name in enumerate(names) if self._model.is_control(n) or self._model.is_unknown(n)
-        }
-        self._bytes = [
+        special = {name: n for n, name in enumerate(names) if self._model.is_control(n) or self._model.is_unknown(n)}
+        table = [
             bytes([int(name[3:5], 16)]) if self._model.is_byte(n) else name.replace("▁", " ").encode()
             for n, name in enumerate(names)
         ]
-        for name, number in self._special.items():
-            self._bytes[number] = name.encode()
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of pieces."""
-        return len(self._bytes)
-
-    @property
-    def special_tokens(self) -> Mapping[str, int]:
-        """The control pieces of the model, and the one for what it does not know."""
-        return dict(self._special)
-
-    def token_bytes(self, token: int) -> bytes:
-        """Return the bytes a piece stands for, U+2581 as the space it is. Raises: InvalidTokenError."""
-        return self._bytes[self.check_token(token)]
+        for name, number in special.items():
+            table[number] = name.encode()
+        super().__init__(table, special)
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of text. Raises: UnsupportedError if it is not UTF-8."""
@@ -69,7 +57,7 @@ class SentencePieceTokenizer(ITokenizer):
         parts = []
         for special, run in itertools.groupby(self.as_ids(ids).tolist(), control.__contains__):
             found = list(run)
-            parts.append(b"".join(self._bytes[n] for n in found) if special else self._model.decode(found).encode())
+            parts.append(b"".join(self._table[n] for n in found) if special else self._model.decode(found).encode())
         return b"".join(parts)
 
     def offsets(self, text: str) -> Encoding:

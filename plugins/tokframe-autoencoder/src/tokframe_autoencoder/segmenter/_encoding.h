@@ -1,0 +1,268 @@
+/* The methods that read a text: ids as an array or as lists, counts, measures. */
+#pragma once
+
+#include "_buffers.h"
+#include "_path.h"
+
+typedef struct {
+    int32_t *items;
+    size_t count, capacity;
+} Ids;
+
+/* Adds the piece numbers of a whole text, without the GIL; `left` bytes of this text and others are to come in all.
+ * 0, or -1 when memory ran out. */
+static int encode_into(const Index *x, Scratch *w, const uint8_t *d, size_t n, size_t left, Ids *out)
+{
+    for (size_t pos = 0; pos < n;) {
+        size_t end = next_chunk(w, d, pos, n, (size_t)x->block), m = end - pos;
+        find_masks(x, w, d + pos, m);
+        find_path(x, w, m);
+        if (out->count + m > out->capacity) {
+            size_t capacity = out->capacity + out->capacity / 2 + m;
+            if (capacity > out->count + (left - pos)) capacity = out->count + (left - pos);
+            int32_t *items = realloc(out->items, capacity * sizeof(int32_t));
+            if (!items) return -1;
+            out->items = items;
+            out->capacity = capacity;
+        }
+        /* The path is known from its end: it is written to the end of the room made for it, then moved up. */
+        int32_t *first = out->items + out->count, *write = first + m;
+        for (size_t i = m; i > 0;) {
+            uint32_t length = w->length[i - 1];
+            *--write = (int32_t)piece_at(x, w, i - 1, length);
+            i -= length;
+        }
+        size_t found = (size_t)(first + m - write);
+        memmove(first, write, found * sizeof(int32_t));
+        out->count += found;
+        pos = end;
+    }
+    return 0;
+}
+
+static int encode(const Index *x, const uint8_t *d, size_t n, Ids *out)
+{
+    Scratch w;
+    if (make_scratch(&w, (size_t)x->block, n, x->costs ? 1 : 0)) return -1;
+    int rc = encode_into(x, &w, d, n, n, out);
+    free_scratch(&w);
+    return rc;
+}
+
+/* Piece numbers of a text given as a Python object; raises. */
+static int encode_object(Index *x, PyObject *object, Ids *out)
+{
+    Held data = {0};
+    int rc;
+    *out = (Ids){0};
+    if (hold(object, &data, PyBUF_CONTIG_RO)) return -1;
+    Py_BEGIN_ALLOW_THREADS
+    rc = encode(x, data.view.buf, (size_t)data.view.len, out);
+    Py_END_ALLOW_THREADS
+    let_go(&data);
+    if (rc) { free(out->items); PyErr_NoMemory(); }
+    return rc;
+}
+
+static PyObject *Index_encode(Index *x, PyObject *object)
+{
+    Ids out;
+    if (encode_object(x, object, &out)) return NULL;
+    for (size_t i = 0; i < out.count; i++) out.items[i] = x->ids[out.items[i]];
+    PyObject *result = PyByteArray_FromStringAndSize((const char *)out.items, (Py_ssize_t)(out.count * 4));
+    free(out.items);
+    return result;
+}
+
+/* One Python integer per piece, shared by every list there will be. */
+static int make_numbers(Index *x)
+{
+    if (x->numbers) return 0;
+    PyObject **numbers = calloc(x->piece_count, sizeof(PyObject *));
+    if (!numbers) { PyErr_NoMemory(); return -1; }
+    for (size_t i = 0; i < x->piece_count; i++)
+        if (!(numbers[i] = PyLong_FromLong(x->ids[i]))) {
+            while (i-- > 0) Py_DECREF(numbers[i]);
+            free(numbers);
+            return -1;
+        }
+    x->numbers = numbers;
+    return 0;
+}
+
+static PyObject *list_of(const Index *x, const int32_t *pieces, size_t count)
+{
+    PyObject *result = PyList_New((Py_ssize_t)count);
+    if (result)
+        for (size_t i = 0; i < count; i++) {
+            /* Counting a reference writes to a number somewhere in a megabyte: it is fetched some steps before. */
+            if (i + AHEAD < count) PREFETCH(x->numbers[pieces[i + AHEAD]]);
+            PyObject *number = x->numbers[pieces[i]];
+            Py_INCREF(number);
+            PyList_SET_ITEM(result, (Py_ssize_t)i, number);
+        }
+    return result;
+}
+
+static PyObject *Index_encode_list(Index *x, PyObject *object)
+{
+    Ids out;
+    if (make_numbers(x) || encode_object(x, object, &out)) return NULL;
+    PyObject *result = list_of(x, out.items, out.count);
+    free(out.items);
+    return result;
+}
+
+/* A text as UTF-8; the object that its bytes belong to is kept until they are no longer read. */
+typedef struct {
+    PyObject *owner;
+    const uint8_t *data;
+    size_t size, end; /* end: how many pieces there are up to the end of this text */
+} Text;
+
+static int hold_text(PyObject *object, Text *text)
+{
+    if (!PyUnicode_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "expected str, got %.100s", Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    if (PyUnicode_IS_COMPACT_ASCII(object)) { /* it is UTF-8 as it stands */
+        text->owner = Py_NewRef(object);
+        text->data = PyUnicode_1BYTE_DATA(object);
+        text->size = (size_t)PyUnicode_GET_LENGTH(object);
+        return 0;
+    }
+    if (!(text->owner = PyUnicode_AsUTF8String(object))) return -1;
+    text->data = (const uint8_t *)PyBytes_AS_STRING(text->owner);
+    text->size = (size_t)PyBytes_GET_SIZE(text->owner);
+    return 0;
+}
+
+/* Many texts with the GIL given up once: threads that take turns at it wait for each other with every text. */
+static PyObject *Index_encode_lists(Index *x, PyObject *object)
+{
+    PyObject *items = PySequence_Tuple(object), *result = NULL;
+    if (!items || make_numbers(x)) { Py_XDECREF(items); return NULL; }
+    size_t count = (size_t)PyTuple_GET_SIZE(items), held = 0, left = 0;
+    Ids out = {0};
+    Text *texts = calloc(count ? count : 1, sizeof(Text));
+    Scratch *w = x->spare;
+    if (w) x->spare = w->next;
+    else w = calloc(1, sizeof *w);
+    if (!texts || !w) { PyErr_NoMemory(); goto done; }
+    for (; held < count; held++) {
+        if (hold_text(PyTuple_GET_ITEM(items, (Py_ssize_t)held), &texts[held])) goto done;
+        left += texts[held].size;
+    }
+    int rc;
+    Py_BEGIN_ALLOW_THREADS
+    rc = w->state ? 0 : make_scratch(w, (size_t)x->block, SIZE_MAX, x->costs ? 1 : 0);
+    for (size_t i = 0; !rc && i < count; i++) {
+        rc = encode_into(x, w, texts[i].data, texts[i].size, left, &out);
+        texts[i].end = out.count;
+        left -= texts[i].size;
+    }
+    Py_END_ALLOW_THREADS
+    if (rc) { PyErr_NoMemory(); goto done; }
+    if (!(result = PyList_New((Py_ssize_t)count))) goto done;
+    for (size_t i = 0, from = 0; i < count; from = texts[i++].end) {
+        PyObject *list = list_of(x, out.items + from, texts[i].end - from);
+        if (!list) { Py_CLEAR(result); goto done; }
+        PyList_SET_ITEM(result, (Py_ssize_t)i, list);
+    }
+done:
+    while (held > 0) Py_DECREF(texts[--held].owner);
+    if (w) { w->next = x->spare; x->spare = w; } /* as many as there were calls at once */
+    free(texts);
+    free(out.items);
+    Py_DECREF(items);
+    return result;
+}
+
+static PyObject *Index_count(Index *x, PyObject *object)
+{
+    Held data = {0};
+    Scratch w;
+    size_t total = 0;
+    if (hold(object, &data, PyBUF_CONTIG_RO)) return NULL;
+    int failed;
+    Py_BEGIN_ALLOW_THREADS
+    const uint8_t *d = data.view.buf;
+    size_t n = (size_t)data.view.len;
+    failed = make_scratch(&w, (size_t)x->block, n, x->costs ? 1 : 0);
+    if (!failed) {
+        for (size_t pos = 0; pos < n;) {
+            size_t end = next_chunk(&w, d, pos, n, (size_t)x->block);
+            find_masks(x, &w, d + pos, end - pos);
+            find_path(x, &w, end - pos);
+            for (size_t i = end - pos; i > 0; i -= w.length[i - 1]) total++;
+            pos = end;
+        }
+        free_scratch(&w);
+    }
+    Py_END_ALLOW_THREADS
+    let_go(&data);
+    return failed ? PyErr_NoMemory() : PyLong_FromSize_t(total);
+}
+
+static PyObject *Index_measure(Index *x, PyObject *args)
+{
+    PyObject *object, *use_object, *loss_object = Py_None;
+    if (!PyArg_ParseTuple(args, "OO|O", &object, &use_object, &loss_object)) return NULL;
+    Held data = {0}, use = {0}, loss = {0};
+    PyObject *result = NULL;
+    Py_ssize_t pieces = (Py_ssize_t)x->piece_count;
+    int full = loss_object != Py_None;
+    if (hold(object, &data, PyBUF_CONTIG_RO)) goto done;
+    if (hold_items(use_object, &use, 8, pieces, 1, "use")) goto done;
+    if (loss_object != Py_None && hold_items(loss_object, &loss, 8, pieces, 1, "loss")) goto done;
+    Scratch w;
+    int failed;
+    size_t total = 0;
+    Py_BEGIN_ALLOW_THREADS
+    const uint8_t *d = data.view.buf;
+    size_t n = (size_t)data.view.len;
+    failed = make_scratch(&w, (size_t)x->block, n, full ? 3 : x->costs ? 1 : 0);
+    if (!failed) {
+        int64_t *counts = use.view.buf;
+        for (size_t pos = 0; pos < n;) {
+            size_t end = next_chunk(&w, d, pos, n, (size_t)x->block), m = end - pos;
+            find_masks(x, &w, d + pos, m);
+            find_path(x, &w, m);
+            if (full) measure(x, &w, m, counts, loss.view.buf);
+            else
+                for (size_t i = m; i > 0; i -= w.length[i - 1]) counts[piece_at(x, &w, i - 1, w.length[i - 1])]++;
+            for (size_t i = m; i > 0; i -= w.length[i - 1]) total++;
+            pos = end;
+        }
+        free_scratch(&w);
+    }
+    Py_END_ALLOW_THREADS
+    result = failed ? PyErr_NoMemory() : PyLong_FromSize_t(total);
+done:
+    let_go(&data); let_go(&use); let_go(&loss);
+    return result;
+}
+
+static PyObject *Index_settled(Index *x, PyObject *object)
+{
+    Held data = {0};
+    if (hold(object, &data, PyBUF_CONTIG_RO)) return NULL;
+    const uint8_t *d = data.view.buf;
+    size_t n = (size_t)data.view.len, pos = 0;
+    while (pos < n) {
+        int cut;
+        size_t end = unit_end(d, pos, n, (size_t)x->block, &cut);
+        if (end == n) break; /* more newlines or text may follow */
+        pos = end;
+    }
+    let_go(&data);
+    return PyLong_FromSize_t(pos);
+}
+
+static PyObject *Index_memory(Index *x, PyObject *Py_UNUSED(ignored))
+{
+    size_t bytes = x->slot_count * (sizeof(uint64_t) + 6) + x->list_count * 4 +
+                   x->piece_count * (6 + (x->costs ? 4 : 0));
+    return PyLong_FromSize_t(bytes);
+}

@@ -1,0 +1,113 @@
+"""Where a stage stands in its steps: how fast it learns, when its finish begins, and when it is over.
+
+A stage runs at the full learning rate until it is ripe (or half its steps are gone), then finishes: the rate falls,
+and arithmetic is fp32. It ends early when its aim is reached at several evaluations in a row.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from attrs import frozen
+
+from tokframe_autoencoder.training.config import TrainingConfig
+from tokframe_autoencoder.training.results import StageReport
+
+__all__ = ["Phase", "Schedule"]
+
+#: Share of `max_minutes` after which the first stage is over.
+_FIRST_SHARE = 0.4
+_STATE = ("begin", "end", "begin_minutes", "finish_from", "calm")
+
+
+@frozen(kw_only=True)
+class Phase:
+    """A part of a stage, from step `start` on; `length` in steps where it can be told ahead."""
+
+    name: str
+    start: int
+    length: int | None
+
+
+class Schedule:
+    """The schedule of one stage that began at a step (over all stages) and after so many minutes."""
+
+    def __init__(self, config: TrainingConfig, *, begin: int, minutes: float, last: bool) -> None:
+        self.config, self.last = config, last
+        self.begin, self.begin_minutes = begin, minutes
+        self.planned_end = config.max_steps if last else min(config.steps_for_codes, config.max_steps)
+        self.end = self.planned_end
+        self.finish_from: int | None = None
+        self.calm = 0  # evaluations in a row that found the aim reached
+
+    @property
+    def finishing(self) -> bool:
+        """Whether the finish has begun."""
+        return self.finish_from is not None
+
+    @property
+    def reached(self) -> bool:
+        """Whether the aim was reached often enough in a row."""
+        return self.calm >= self.config.patience
+
+    @property
+    def outcome(self) -> str:
+        """Why the stage is over: everything is "learnt", or "steps" or "minutes" are spent."""
+        return "learnt" if self.reached else "steps" if self.end == self.planned_end else "minutes"
+
+    def over(self, step: int) -> bool:
+        """Say whether the stage is over."""
+        return step >= self.end or self.reached
+
+    def due(self, step: int) -> bool:
+        """Say whether a step is followed by an evaluation."""
+        return (step - self.begin) % self.config.eval_interval == 0 or step == self.end
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate as a share of the highest: warm-up, level, then half a cosine down."""
+        if self.finish_from is None:
+            return min(1.0, (step - self.begin + 1) / max(1, self.config.warmup_steps))
+        share = min(1.0, (step - self.finish_from) / self._finish_length(self.finish_from))
+        low = self.config.final_rate
+        return low + (1 - low) * (0.5 + 0.5 * math.cos(math.pi * share))
+
+    def phase(self, step: int) -> Phase:
+        """Return what a step is part of. How long the bulk takes, and what is left after the finish, none can tell."""
+        if self.finish_from is None:
+            return Phase(name="", start=self.begin, length=None)
+        length = self._finish_length(self.finish_from)
+        if step < self.finish_from + length:
+            return Phase(name=", finish", start=self.finish_from, length=length)
+        return Phase(name=", the last of it", start=self.finish_from + length, length=None)
+
+    def take(self, report: StageReport, step: int, minutes: float) -> None:
+        """Take an evaluation after a step: bring the end forward, begin the finish, count what was reached."""
+        self._fit_to_time(step, minutes)
+        half = step - self.begin >= (self.end - self.begin) // 2
+        if self.finish_from is None and (report.ripe or half):
+            self.finish_from = step
+        self.calm = self.calm + 1 if report.reached else 0
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that changes, as JSON data."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        for name in _STATE:
+            setattr(self, name, state[name])
+
+    def _finish_length(self, start: int) -> int:
+        # A full rate stalls near 90% exact, and the last tenth is learnt only as the rate falls: the finish takes
+        # three times as long as it took to get there, at least four evaluations, at most what is left.
+        length = max(4 * self.config.eval_interval, 3 * (start - self.begin))
+        return max(1, min(length, self.end - start))
+
+    def _fit_to_time(self, step: int, minutes: float) -> None:
+        """Bring the end to where `max_minutes` will be used up at the pace so far."""
+        self.end = self.planned_end
+        if self.config.max_minutes is not None:
+            left = self.config.max_minutes * (1.0 if self.last else _FIRST_SHARE) - minutes
+            pace = (step - self.begin) / max(1e-9, minutes - self.begin_minutes)
+            self.end = min(self.planned_end, step + max(0, int(pace * left)))

@@ -1,0 +1,108 @@
+"""The engine `ray`: items mapped over a pool of Ray Data actors, each of which holds the work once.
+
+Items go to actors, not blocks of text to tasks: what a shard holds is decided by the plan before Ray sees it, so that
+it never depends on Ray's blocks, on the number of workers or on when they are done.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import ray
+import ray.data
+
+from tokframe.errors import EngineError
+from tokframe_ray.cluster import connected
+
+__all__ = ["run"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: No bars and notes on the screen, which is tokframe's progress's; and one item may take as long as it takes.
+_CONTEXT = {
+    "enable_progress_bars": False,
+    "enable_operator_progress_bars": False,
+    "print_on_execution_start": False,
+    "execution_no_progress_timeout_s": -1,  # a compressed file of many GB is one item
+}
+
+
+def run(
+    work: Callable[[T], R], items: Sequence[T], *, workers: int | None, should_stop: Callable[[], bool]
+) -> Iterator[R]:
+    """Run `work(item)` for every item on the Ray cluster that this process is connected to, that `RAY_ADDRESS` names,
+    or that is started here; see `tokframe.engines.Engine`.
+
+    Ray restarts a worker that is lost and runs its item again. Raises: EngineError where Ray cannot do it.
+    """
+    if not items or should_stop():
+        return
+    with connected(workers), _context():
+        resources: Any = ray.cluster_resources  # without types of its own
+        count = min(workers or int(resources().get("CPU", 1)), len(items))
+        rows = ray.data.from_items([pickle.dumps(item) for item in items], override_num_blocks=len(items))
+        results = rows.map_batches(
+            _Worker,
+            fn_constructor_args=(pickle.dumps(work),),
+            batch_size=1,
+            batch_format="numpy",
+            num_cpus=1,
+            # One item waits at an actor while another is done there: more would keep the last ones from idle workers.
+            compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=2),
+        )
+        try:
+            for row in results.iter_rows():
+                succeeded, value = pickle.loads(row["outcome"])
+                if not succeeded:
+                    raise value
+                yield value
+                if should_stop():
+                    return
+        except ray.exceptions.RayError as error:
+            raise EngineError(
+                f"Ray gave up: {error}. Where workers run out of memory take fewer --workers; `ray status` shows the "
+                "cluster"
+            ) from error
+
+
+class _Worker:
+    """One actor: unpickles the work once, then does it item by item."""
+
+    def __init__(self, pickled: bytes) -> None:
+        self._work: Callable[[Any], Any] = pickle.loads(pickled)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
+        """Return the pickled outcome of each item: whether it succeeded, and the result or the error.
+
+        Errors are results, so that they arrive as they are: Ray would wrap them, and might try again.
+        """
+        return {"outcome": [self._outcome(item) for item in batch["item"]]}
+
+    def _outcome(self, item: bytes) -> bytes:
+        try:
+            return pickle.dumps((True, self._work(pickle.loads(item))))
+        except Exception as error:
+            return pickle.dumps((False, error))
+
+
+@contextmanager
+def _context() -> Iterator[None]:
+    """Set Ray Data up as `_CONTEXT` says, and back again."""
+    context = ray.data.DataContext.get_current()
+    before = {name: getattr(context, name) for name in _CONTEXT if hasattr(context, name)}
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    try:
+        for name in before:
+            setattr(context, name, _CONTEXT[name])
+        logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(context, name, value)
+        logger.setLevel(level)

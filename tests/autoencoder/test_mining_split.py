@@ -1,0 +1,342 @@
+"""Mining and pruning in parts: the same result whatever the parts, their order and who works on them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import signal
+import threading
+import tracemalloc
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokframe_autoencoder.segmenter import Segmenter
+from tokframe_autoencoder.vocabulary import (
+    Counts,
+    Source,
+    Workers,
+    count_part,
+    counts,
+    mine,
+    prune,
+    recount_part,
+    sources,
+)
+from tokframe_autoencoder.vocabulary.mining import Candidates, threshold
+from tokframe_autoencoder.vocabulary.pruning import Pool, measure_part
+from tokframe_autoencoder.vocabulary.stretches import cut
+
+import tokframe
+from tokframe.errors import TrainingError, TrainingInterrupted
+
+BYTES = [bytes([value]) for value in range(256)]
+LINES = st.lists(st.sampled_from(["a", "b", "ab ", "\n", "\n\n", " ", "é", "中", "🙂", "\0"]), max_size=200).map(
+    "".join
+)
+ODD = st.lists(st.sampled_from([b"ab", b"\n", b"\n\n", b"\x80", b"\xff", b"\xe4\xb8\xad", b"a\n\x80"]), max_size=200)
+compiled = pytest.mark.skipif(
+    importlib.util.find_spec("tokframe_autoencoder.vocabulary._mine") is None, reason="the extension was not compiled"
+)
+
+
+def prose(size: int, seed: int = 0) -> bytes:
+    chance = random.Random(seed)
+    words = ["".join(chance.choices("etaoinshrdlu", k=chance.randrange(1, 9))) for _ in range(400)]
+    text = []
+    while sum(map(len, text)) < size:
+        text.append(" ".join(chance.choices(words, k=8)) + chance.choice([".\n", ".\n\n", ", "]))
+    return "".join(text).encode()
+
+
+SOURCES = (
+    Source(name="a", data=prose(20_000), weight=1.0),
+    Source(name="b", data=prose(9_000, 1) + "中文é🙂\n\n".encode() * 30, weight=0.37),
+    Source(name="c", data=prose(300, 2), weight=3.1),
+)
+
+
+def same_candidates(one: Candidates, other: Candidates) -> bool:
+    return one.pieces == other.pieces and one.counts.tolist() == other.counts.tolist()
+
+
+def same_pool(one: Pool, other: Pool) -> bool:
+    arrays = ("value", "use", "counts", "byte_counts")
+    return (
+        one.pieces == other.pieces
+        and dict(one.tokens) == dict(other.tokens)
+        and all(getattr(one, name).tolist() == getattr(other, name).tolist() for name in arrays)
+    )
+
+
+def as_dict(found: Counts) -> dict[bytes, int]:
+    return dict(zip(found.pieces(), found.counts.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_vocabulary_counts_and_order_do_not_depend_on_parts_or_workers(number: int, workers: int) -> None:
+    whole = mine(SOURCES)
+    part = len(SOURCES[0].data) // number + 1
+    crew = Workers(count=workers)
+    found = mine(SOURCES, workers=crew, part=part)
+    assert same_candidates(found, whole)
+    assert same_pool(prune(found.pieces, SOURCES, 400, workers=crew, part=part), prune(whole.pieces, SOURCES, 400))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(LINES, min_size=1, max_size=3), st.integers(1, 80), st.integers(1, 6))
+def test_any_text_cut_anywhere_gives_the_same_candidates(texts: list[str], part: int, least: int) -> None:
+    sources = [Source(name=str(i), data=text.encode(), weight=0.1 + i) for i, text in enumerate(texts)]
+    assert same_candidates(mine(sources, least=least, part=part), mine(sources, least=least))
+
+
+@settings(deadline=None, max_examples=100)
+@given(ODD.map(b"".join), st.integers(1, 60))
+def test_parts_are_the_text_and_counts_of_parts_add_up(data: bytes, size: int) -> None:
+    parts = cut(data, size)
+    assert b"".join(parts) == data
+    whole = count_part(data)
+    assert as_dict(Counts.merge(count_part(part) for part in parts)) == as_dict(whole)
+    again = Counts.merge(recount_part(part, whole) for part in parts)
+    assert as_dict(again) == as_dict(whole)
+
+
+@settings(deadline=None, max_examples=100)
+@given(ODD.map(b"".join), st.integers(1, 60), st.sampled_from([16, 64]))
+def test_use_and_loss_of_parts_add_up(data: bytes, size: int, block: int) -> None:
+    segmenter = Segmenter([*BYTES, b"ab", b"ab\n", b"aba", b"\n\n", "中".encode()], range(261), block=block)
+    whole = measure_part(data, segmenter, False)
+    parts = [measure_part(part, segmenter, False) for part in cut(data, size) or [b""]]
+    joined = parts[0]
+    for other in parts[1:]:
+        joined = other.merge(joined)
+    assert joined.use.tolist() == whole.use.tolist()
+    assert joined.loss.tolist() == whole.loss.tolist()
+
+
+@compiled
+@settings(deadline=None, max_examples=100)
+@given(LINES, LINES)
+def test_the_compiled_recount_equals_the_plain_one(text: str, other: str) -> None:
+    given = count_part(text.encode(), least=2)
+    raw = np.ascontiguousarray(given.keys[:, :2]).tobytes()
+    lengths = given.keys[:, 2].astype(np.uint8).tobytes()
+    from tokframe_autoencoder.vocabulary._mine import count_given
+
+    data = other.encode()
+    assert bytes(count_given(data, raw, lengths)) == counts.recount_plainly(data, raw, lengths)
+
+
+@compiled
+def test_the_compiled_recount_refuses_what_does_not_fit() -> None:
+    from tokframe_autoencoder.vocabulary._mine import count_given
+
+    for raw, lengths in ((b"", b"\2"), (b"\0" * 16, b"\1"), (b"\0" * 16, b"\x11"), (b"\0" * 15, b"\2")):
+        with pytest.raises(ValueError, match="length of 2 to 16"):
+            count_given(b"abc", raw, lengths)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(LINES, min_size=3, max_size=5), st.randoms(use_true_random=False))
+def test_merging_is_associative_and_commutative(texts: list[str], chance: random.Random) -> None:
+    parts = [count_part(text.encode()) for text in texts]
+    at_once = Counts.merge(parts)
+    shuffled = list(parts)
+    chance.shuffle(shuffled)
+    while len(shuffled) > 1:
+        shuffled.append(Counts.merge([shuffled.pop(chance.randrange(len(shuffled))), shuffled.pop()]))
+    (step_by_step,) = shuffled
+    assert step_by_step.keys.tolist() == at_once.keys.tolist()
+    assert step_by_step.counts.tolist() == at_once.counts.tolist()
+    assert len(Counts.merge([])) == 0
+
+
+def test_counts_beyond_32_bits_are_not_lost() -> None:
+    one = count_part(b"ab")
+    many = Counts(keys=one.keys, counts=one.counts * (2**32 - 1))
+    assert as_dict(Counts.merge([many, one, many])) == {b"ab": 2**33 - 1}
+
+
+@given(st.integers(1, 1000), st.lists(st.integers(1, 500), min_size=1, max_size=9))
+def test_what_is_frequent_in_the_whole_reaches_its_share_in_some_part(enough: int, sizes: list[int]) -> None:
+    # At most one less than the threshold in every part is less than enough in the whole.
+    assert sum(threshold(enough, size, sum(sizes)) - 1 for size in sizes) < enough
+
+
+def test_counts_travel_as_bytes_and_nothing_else_is_taken_for_them(tmp_path: Path) -> None:
+    found = count_part(prose(3_000))
+    data = found.to_bytes()
+    assert data == count_part(prose(3_000)).to_bytes()
+    assert as_dict(Counts.from_bytes(data)) == as_dict(found)
+    assert len(Counts.from_bytes(Counts.merge([]).to_bytes())) == 0
+    np.savez(
+        tmp_path / "x.npz", keys=np.zeros((1, 16), np.uint8), lengths=np.zeros(1, np.uint8), counts=np.ones(1, int)
+    )
+    np.savez(tmp_path / "y.npz", keys=np.array([{}], object))
+    for other in (
+        b"",
+        b"text",
+        data[: len(data) // 2],
+        (tmp_path / "x.npz").read_bytes(),
+        (tmp_path / "y.npz").read_bytes(),
+    ):
+        with pytest.raises(TrainingError, match="count that part again"):
+            Counts.from_bytes(other)
+
+
+def test_other_processes_give_the_same() -> None:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        crew = Workers(count=2, executor=executor)
+        found = mine(SOURCES, workers=crew, part=8_000)
+        pool = prune(found.pieces, SOURCES, 400, workers=crew, part=8_000)
+    assert same_candidates(found, mine(SOURCES))
+    assert same_pool(pool, prune(found.pieces, SOURCES, 400))
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_a_lost_worker_is_an_error_that_says_what_to_do() -> None:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        crew = Workers(count=2, executor=executor)
+        with pytest.raises(TrainingError, match=r"a worker ended .*--resume") as caught:
+            list(crew.run(die, [(number, ()) for number in range(5)]))
+    assert isinstance(caught.value.__cause__, BrokenProcessPool)
+
+
+class Deranged(Executor):
+    """Runs the last that was submitted first, when a result is asked for."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[object], object, tuple[object, ...]]] = []
+        self.lock = threading.Lock()
+
+    def submit(self, function, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+        future: Future[object] = Future()
+        with self.lock:
+            self.waiting.append((future, function, args))
+            if len(self.waiting) == 3:
+                while self.waiting:
+                    future_, function_, args_ = self.waiting.pop()
+                    future_.set_result(function_(*args_))
+        return future
+
+
+def test_results_may_come_back_in_any_order() -> None:
+    crew = Workers(count=2, executor=Deranged())
+    sources = [*SOURCES[:2], Source(name="d", data=prose(20_000, 5), weight=2)]
+    # Three parts at a time, of three sources in parts of three.
+    found = mine(sources, workers=crew, part=10**6)
+    assert same_candidates(found, mine(sources))
+    assert same_pool(prune(found.pieces, sources, 4000, workers=crew, part=10**6), prune(found.pieces, sources, 4000))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_error_in_a_part_ends_the_work_with_that_error(workers: int) -> None:
+    def work(number: int) -> int:
+        if number == 5:
+            raise MemoryError(number)
+        return number
+
+    done = []
+    with pytest.raises(MemoryError):
+        for name, result in Workers(count=workers).run(work, ((number, (number,)) for number in range(1000))):
+            assert name == result
+            done.append(name)
+    assert len(done) < 20, "what had not begun was still done"
+
+
+class Listener:
+    """Remembers the stages it was told of."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+
+    def stage(self, name: str, total: float | None = None, unit: str = "") -> None:
+        self.stages.append(name)
+
+    def advance(self, done: float, **figures: float | int | str) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+def stop_in(stage: str, out: Path, corpus: Path, config: dict, workers: int, resume: bool = False) -> list[str]:
+    """Train until a stage begins; return the stages that were begun."""
+    listener = Listener()
+    with pytest.raises(TrainingInterrupted):
+        tokframe.train(
+            "autoencoder-fsq",
+            corpus=[corpus],
+            config=config | {"mining": {"workers": workers}},
+            out=out,
+            resume=resume,
+            reporter=listener,
+            should_stop=lambda: any(name.startswith(stage) for name in listener.stages),
+        )
+    return listener.stages
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stopped_between_two_parts_and_resumed_with_other_workers_is_as_never_stopped(
+    tmp_path: Path, corpus: Path, config: dict, workers: int
+) -> None:
+    stop_in("training", tmp_path / "at-once", corpus, config, 1)
+    begun = stop_in("pruning", tmp_path / "stopped", corpus, config, workers)
+    assert begun[-1].startswith("pruning")
+    assert not (tmp_path / "stopped.training" / "pool.safetensors").exists()
+    stop_in("training", tmp_path / "stopped", corpus, config, 3 - workers, resume=True)
+    pools = [(tmp_path / f"{name}.training" / "pool.safetensors").read_bytes() for name in ("at-once", "stopped")]
+    assert pools[0] == pools[1]
+    # The network's checkpoint, too, is that of the same run.
+    again = stop_in("training", tmp_path / "stopped", corpus, config, 7, resume=True)
+    assert not any(name.startswith(("mining", "pruning")) for name in again)
+
+
+def test_workers_must_be_a_number_above_0(tmp_path: Path, corpus: Path, config: dict) -> None:
+    config["mining"] = {"workers": 0}
+    with pytest.raises(tokframe.ConfigError, match=r"\$\.mining\.workers: is 0, must be 1 or more"):
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "out")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(LINES, min_size=1, max_size=30), st.integers(1, 400), st.sampled_from([1, 16, 1 << 20]))
+def test_a_source_read_in_two_passes_is_thinned_as_one_held_in_memory(
+    documents: list[str], budget: int, stretch: int
+) -> None:
+    texts = [document.encode() for document in documents]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "_STRETCH", stretch)
+        gathered = sources.Gathered(budget, lambda: iter(texts))
+        for text in texts:
+            gathered.add(text)
+        streamed, held = sources.balance({"x": gathered}, budget=budget), sources.balance({"x": texts}, budget=budget)
+    assert [(source.data, source.weight) for source in streamed] == [(source.data, source.weight) for source in held]
+    whole = b"".join(text if text.endswith(b"\n") else text + b"\n" for text in texts)
+    assert set(streamed[0].data.splitlines()) <= set(whole.splitlines())
+    if len(whole) <= budget:
+        assert streamed[0].data == whole
+
+
+def test_what_is_over_the_budget_is_not_held_in_memory() -> None:
+    page = b"a line of text\n" * 1_000
+    gathered = sources.Gathered(100_000, lambda: (page + b"" for _ in range(1_000)))
+    tracemalloc.start()
+    try:
+        for _ in range(1_000):
+            gathered.add(bytes(bytearray(page)))
+        (source,) = sources.balance({"x": gathered}, budget=100_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert gathered.size == 15_000_000
+    assert 100_000 <= len(source.data) < 120_000
+    assert peak < 3_000_000

@@ -1,0 +1,157 @@
+"""Artifacts on disk are written whole or not at all, whatever fails and whenever."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+
+import pytest
+from stored import HEADER, contents, state
+
+from tokframe import folders
+from tokframe.artifact import read, write
+from tokframe.errors import (
+    ArtifactError,
+)
+
+STEPS = ("os.fsync", "os.rename", "os.chmod", "tokframe.folders._exchange", "builtins.open")
+
+
+def failing(call, at: int, error: BaseException):
+    """Return `call`, which raises `error` the `at`-th time it is called, and a counter."""
+    calls = [0]
+
+    def wrapped(*args, **kwargs):
+        calls[0] += 1
+        if calls[0] == at:
+            raise error
+        return call(*args, **kwargs)
+
+    return wrapped, calls
+
+
+def patch(monkeypatch, dotted, at, error):
+    module, _, name = dotted.rpartition(".")
+    wrapped, calls = failing(getattr(sys.modules[module], name), at, error)
+    monkeypatch.setattr(sys.modules[module], name, wrapped)
+    return calls
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "two renames"])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=["full", "interrupt"]
+)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_failure_at_any_step_leaves_a_whole_artifact_and_no_rubbish(saved, monkeypatch, step, error, exchange):
+    new = contents(write(saved.parent / "new", HEADER, state(1)))
+    shutil.rmtree(saved.parent / "new")
+    old = contents(saved)
+    replaced = 0
+    for at in range(1, 40):
+        with monkeypatch.context() as patched:
+            if not exchange:
+                patched.setattr(folders, "_exchange", lambda first, second: False)
+            calls = patch(patched, step, at, error)
+            try:
+                write(saved, HEADER, state(1), overwrite=True)
+                failed = False
+            except ArtifactError as raised:
+                assert isinstance(error, OSError)
+                assert "No space left on device" in str(raised) and raised.path == saved
+                failed = True
+            except KeyboardInterrupt:
+                assert isinstance(error, KeyboardInterrupt)
+                failed = True
+        assert os.listdir(saved.parent) == ["mine"], f"rubbish after failure {at} of {step}"
+        found = contents(saved)
+        assert found in (old, new), f"torn by failure {at} of {step}"
+        read(saved)
+        if found == new:
+            replaced += 1
+            shutil.rmtree(saved)
+            write(saved, HEADER, state())
+        if not failed:
+            assert calls[0] < at
+            break
+    else:
+        raise AssertionError("never got through")
+    assert replaced, "the write that did not fail replaced the artifact"
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_failure_when_nothing_was_there_leaves_nothing_or_the_whole(tmp_path, monkeypatch, step):
+    for at in range(1, 40):
+        with monkeypatch.context() as patched:
+            calls = patch(patched, step, at, OSError(errno.EIO, "Input/output error"))
+            try:
+                write(tmp_path / "mine", HEADER, state())
+                failed = False
+            except ArtifactError:
+                failed = True
+        if os.listdir(tmp_path):
+            assert os.listdir(tmp_path) == ["mine"]
+            read(tmp_path / "mine")
+            shutil.rmtree(tmp_path / "mine")
+        if not failed:
+            assert calls[0] < at
+            return
+    raise AssertionError("never got through")
+
+
+def test_a_process_that_dies_at_any_flush_leaves_the_old_artifact_whole(saved, fresh):
+    # All deaths in one process's children: the third argument says before which flush to die.
+    source = """
+    import os, sys
+    from tokframe.artifact import read, write
+    from tokframe.state import State
+    target, number = sys.argv[1], 0
+    real = os.fsync
+    def flush(descriptor):
+        global number
+        number += 1
+        if number == dies_at:
+            os._exit(77)
+        real(descriptor)
+    os.fsync = flush
+    deaths = 0
+    for dies_at in range(1, 30):
+        child = os.fork()
+        if child == 0:
+            write(target, {"tokenizer": {"name": "toy"}, "components": []}, State(config={"new": 1}), overwrite=True)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        config = read(target).state.config
+        if status == 0:
+            assert config == {"new": 1}
+            break
+        assert status == 77
+        deaths += 1
+        assert config in ({"a": "\\u00e9", "b": [1, 2.5, None]}, {"new": 1})
+    assert deaths >= 4, deaths
+    """
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    fresh(source, saved)
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ArtifactError, match="cannot write"):
+        write(tmp_path / "file" / "sub", HEADER, state())
+
+
+def test_write_atomically_shows_the_old_or_the_new_file(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.json"
+    folders.write_atomically(path, b"old")
+    assert path.read_bytes() == b"old"
+    for step in ("os.fsync", "os.replace"):
+        with monkeypatch.context() as patched:
+            patch(patched, step, 1, OSError(errno.ENOSPC, "full"))
+            with pytest.raises(OSError, match="full"):
+                folders.write_atomically(path, b"new")
+        assert path.read_bytes() == b"old"
+        assert os.listdir(tmp_path) == ["checkpoint.json"]
+    folders.write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"

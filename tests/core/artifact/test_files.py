@@ -1,0 +1,143 @@
+"""An artifact is refused whole when anything is wrong with one of its files."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+from stored import corrupt, replace_file
+
+from tokframe import artifact
+from tokframe.artifact import read
+from tokframe.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(ArtifactNotFoundError, match="does not exist") as caught:
+        read(tmp_path / "nowhere")
+    assert caught.value.path == tmp_path / "nowhere"
+    with pytest.raises(ArtifactNotFoundError, match=r"has no manifest\.json"):
+        read(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ArtifactNotFoundError):
+        read(tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["codebook.safetensors", "config.json", "vocab.txt", "weights.safetensors"])
+class TestOneFile:
+    def test_missing(self, saved, name):
+        (saved / name).unlink()
+        assert corrupt(saved).file == name
+
+    def test_truncated(self, saved, name):
+        data = (saved / name).read_bytes()
+        for kept in (0, 1, len(data) // 2, len(data) - 1):
+            (saved / name).write_bytes(data[:kept])
+            error = corrupt(saved)
+            assert error.file == name and f"has {kept} bytes, the manifest says {len(data)}" in str(error)
+
+    def test_grown(self, saved, name):
+        with open(saved / name, "ab") as file:
+            file.write(b"\0")
+        assert corrupt(saved).file == name
+
+    def test_altered_in_one_byte_anywhere(self, saved, name):
+        data = (saved / name).read_bytes()
+        for position in sorted({0, 1, 7, 8, 9, len(data) // 3, len(data) // 2, len(data) - 2, len(data) - 1}):
+            if position < len(data):
+                altered = bytearray(data)
+                altered[position] ^= 1 << (position % 8)
+                (saved / name).write_bytes(altered)
+                error = corrupt(saved)
+                assert error.file == name and "was altered" in str(error)
+        (saved / name).write_bytes(data)
+        read(saved)
+
+    def test_a_link_or_a_folder_in_its_place(self, saved, name, tmp_path):
+        shutil.move(saved / name, tmp_path / "elsewhere")
+        (saved / name).symlink_to(tmp_path / "elsewhere")
+        assert "is not a regular file" in str(corrupt(saved))
+        (saved / name).unlink()
+        (saved / name).mkdir()
+        assert "is not a regular file" in str(corrupt(saved))
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b'{"x": NaN}', "NaN"),
+        (b'{"x": 1e999}', "1e999"),
+        (b'{"x": 1, "x": 1}', "stands twice"),
+        (b"[]", "expected an object"),
+        (b"not json", "not valid JSON"),
+        (b'{"x":' * 50_000, "not valid JSON"),
+        (b"\xff", "not valid JSON"),
+    ],
+)
+def test_a_config_that_makes_no_sense(saved, raw, said):
+    replace_file(saved, "config.json", raw)
+    error = corrupt(saved)
+    assert error.file == "config.json" and said in str(error)
+
+
+def test_a_config_that_is_too_large(saved, monkeypatch):
+    monkeypatch.setattr(artifact, "_MAX_CONFIG", 10)
+    assert "is larger than 10 bytes" in str(corrupt(saved))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"12345678",
+        b"\xff" * 8 + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+        (9).to_bytes(8, "little") + b'{"a":1}  ',
+        (70).to_bytes(8, "little") + b'{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}'.ljust(70) + b"short",
+        (70).to_bytes(8, "little") + b'{"w":{"dtype":"Q9","shape":[1],"data_offsets":[0,4]}}'.ljust(70) + b"four",
+    ],
+)
+def test_tensors_that_are_none(saved, raw):
+    replace_file(saved, "weights.safetensors", raw)
+    found = read(saved)  # sums are right; the contents are looked at when they are used
+    with pytest.raises(ArtifactCorruptError, match="is no safetensors file") as caught:
+        _ = found.state.tensors["weights"]
+    assert caught.value.file == "weights.safetensors"
+
+
+def test_tensors_are_checked_again_when_they_are_read(saved):
+    found = read(saved)
+    data = bytearray((saved / "weights.safetensors").read_bytes())
+    data[-1] ^= 1
+    (saved / "weights.safetensors").write_bytes(data)
+    (saved / "codebook.safetensors").unlink()
+    with pytest.raises(ArtifactCorruptError, match="was altered"):
+        found.state.group("weights")
+    with pytest.raises(ArtifactCorruptError, match="is missing"):
+        found.state.group("codebook")
+
+
+def test_tensors_are_read_once_and_only_when_used(saved):
+    found = read(saved)
+    first = found.state.tensors["codebook"]
+    (saved / "codebook.safetensors").unlink()
+    (saved / "weights.safetensors").unlink()
+    assert found.state.tensors["codebook"] is first
+    assert found.state.config
+
+
+def test_files_the_manifest_does_not_list_are_left_alone(saved):
+    (saved / "README.md").write_text("mine", encoding="utf-8")
+    assert "README.md" not in read(saved).state.files
+
+
+def test_an_artifact_that_was_read_can_be_pickled(saved):
+
+    again = pickle.loads(pickle.dumps(read(saved).state))
+    shutil.rmtree(saved)
+    np.testing.assert_array_equal(again.group("codebook")["ids"], np.arange(500))

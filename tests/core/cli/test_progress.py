@@ -1,0 +1,86 @@
+"""How long work reports itself, in a log and on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tokframe.cli.progress import LogReporter, TerminalReporter
+
+
+class Clock:
+    """A clock that stands until it is told to go on."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def log():
+    stream, clock = io.StringIO(), Clock()
+    reporter = LogReporter(Console(file=stream, width=100), clock=clock)
+    return reporter, clock, stream
+
+
+def test_short_work_reports_nothing(log):
+    reporter, clock, stream = log
+    reporter.stage("training", 100, "steps")
+    for step in range(10):
+        clock.now += 0.15
+        reporter.advance(step, loss=0.5)
+    reporter.close()
+    assert stream.getvalue() == ""
+
+
+def test_a_log_gets_a_line_after_two_seconds_then_every_ten_and_one_at_the_end(log):
+    reporter, clock, stream = log
+    reporter.stage("training", 100, "steps")
+    for step in range(1, 41):
+        clock.now += 0.5
+        reporter.advance(step, loss=2.5, char_accuracy=0.71, codes_in_use=30112, segments_per_s=45210.4)
+    reporter.note("validated")
+    reporter.stage("saving")
+    lines = stream.getvalue().splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        "training 4%",
+        "training 24%",
+        "validated",
+        "training: 20 s, 40/100 steps",
+    ]
+    assert lines[1].split("  ")[1:] == [
+        "24/100 steps",
+        "loss 2.5 · char accuracy 71.0% · codes in use 30,112 · 45,210 segments/s",
+        "38 s left",
+    ]
+
+
+def test_time_left_counts_only_what_this_run_has_done(log):
+    reporter, clock, stream = log
+    reporter.stage("training", 1000, "steps")  # resumed: begins at 900
+    for step in range(900, 920):
+        clock.now += 1.0
+        reporter.advance(step)
+    assert "80 s left" not in stream.getvalue() and "1:29 left" in stream.getvalue()
+
+
+def test_a_terminal_gets_a_bar_with_figures_and_is_left_clean():
+    stream, clock = io.StringIO(), Clock()
+    console = Console(file=stream, width=100, force_terminal=True)
+    reporter = TerminalReporter(console, delay=0.0, clock=clock)
+    reporter.stage("training", 10, "steps")
+    reporter._timer.join(5)
+    clock.now += 3
+    reporter.advance(1, loss=1.25)
+    clock.now += 3
+    reporter.advance(4, loss=1.0)
+    picture = io.StringIO()
+    Console(file=picture, width=100).print(reporter._picture())
+    reporter.close()
+    assert "40%" in picture.getvalue() and "4/10 steps" in picture.getvalue() and "loss 1" in picture.getvalue()
+    assert "6 s left" in picture.getvalue()
+    assert reporter._live is None and reporter._timer is None
+    assert "training: 6 s, 4/10 steps  loss 1" in stream.getvalue()

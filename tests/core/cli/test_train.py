@@ -1,0 +1,80 @@
+"""train: what it saves, what it refuses, and how it is stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from tokframe.cli.interruption import stopping
+
+
+def test_train_saves_a_tokenizer_that_can_be_used(shipped, run):
+    for name in ("a.txt", "b.txt", "c.md"):
+        (shipped / name).write_text(name)
+    code, out, err = run("train", "shipped", "--corpus", "a.txt", "b.txt", "--out", "new", "--corpus", "c.md", "--json")
+    assert (code, err) == (0, "")
+    facts = json.loads(out)
+    assert (facts["tokenizer"], facts["out"], facts["vocab_size"], facts["corpus"]["files"]) == (
+        "shipped",
+        "new",
+        261,
+        3,
+    )
+    code, out, _ = run("train", "shipped", "--corpus", "a.txt", "--out", "new2")
+    assert "saved at ./new2" in out.decode() and "tokframe compare ./new2 shipped" in out.decode()
+    assert run("encode", "./new2", stdin=b"the ")[1] == b"260\n"
+
+
+def test_what_is_there_already_is_overwritten_only_on_request(shipped, run):
+    (shipped / "a.txt").write_text("text")
+    words = ("train", "shipped", "--corpus", "a.txt", "--out", "new")
+    assert run(*words)[0] == 0
+    code, out, err = run(*words)
+    assert (code, out) == (1, b"") and "already exists" in err and "--overwrite" in err
+    assert run(*words, "--overwrite")[0] == 0
+
+
+def test_an_interrupted_training_says_how_to_go_on(shipped, run):
+    (shipped / "a b.txt").write_text("text")
+    (shipped / "c.json").write_text('{"stop": true}')
+    words = ("train", "shipped", "--corpus", "a b.txt", "--out", "new", "--config", "c.json", "--seed", "3")
+    code, out, err = run(*words)
+    assert (code, out) == (130, b"")
+    assert "stopped at step 3" in err
+    assert "tokframe train shipped --corpus 'a b.txt' --out new --config c.json --seed 3 --resume" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("fixed", "--corpus", "a.txt"), "'fixed' has no training"),
+        (("shipped", "--corpus", "gone.txt"), "no file or folder 'gone.txt'"),
+        (("shipped", "--corpus", "a.txt", "--config", "gone.json"), "gone.json"),
+        (("shipped", "--corpus", "a.txt", "--config", "a.txt"), "not valid JSON"),
+    ],
+)
+def test_training_that_cannot_begin_says_why_and_leaves_nothing(shipped, run, words, told):
+    (shipped / "a.txt").write_text("text")
+    code, out, err = run("train", *words, "--out", "new")
+    assert (code, out) == (1, b"") and told in err
+    assert not (shipped / "new").exists()
+
+
+def test_what_is_wrong_in_a_config_is_told_with_the_name_of_its_file(shipped, run):
+    (shipped / "a.txt").write_text("text")
+    (shipped / "mine.json").write_text('{"odd": true}')
+    code, out, err = run("train", "shipped", "--corpus", "a.txt", "--out", "new", "--config", "mine.json")
+    assert (code, out, err) == (1, b"", "Error: mine.json: 1 problem\n  $.odd: unknown key\n")
+
+
+def test_the_first_signal_asks_to_stop_and_the_second_interrupts():
+    told = []
+    with stopping(told.append) as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGINT)
+        assert stop() and stop.signal == signal.SIGINT and len(told) == 1
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,0 +1,120 @@
+"""An artifact becomes a tokenizer again, or the error says what is missing, malformed, too old or too new."""
+
+from __future__ import annotations
+
+import pytest
+from toys import RIVAL, edit, toy
+
+import tokframe
+from tokframe import building
+from tokframe.errors import (
+    ArtifactCorruptError,
+    ArtifactVersionError,
+    ComponentImportError,
+    MissingPluginError,
+)
+from tokframe.state import ComponentUse
+
+
+def test_the_plugin_of_a_tokenizer_is_not_installed(saved, use_host):
+    use_host()
+    with pytest.raises(MissingPluginError, match=r"needs tokenizer 'toy' of toy-bytes 0.3.0") as caught:
+        tokframe.load(saved)
+    assert caught.value.needs == ("toy-bytes",) and caught.value.path == saved
+    assert "pip install toy-bytes" in str(caught.value) and "tokframe plugins" in str(caught.value)
+
+
+def test_the_plugin_of_a_tokenizer_is_disabled(saved, use_host, toy_entry_point):
+    use_host(toy_entry_point, deny=["toy-bytes"])
+    with pytest.raises(MissingPluginError, match="not installed or not loaded"):
+        tokframe.load(saved)
+
+
+def test_the_plugin_of_a_component_is_not_installed(tmp_path, use_host, toy_entry_point, plugin):
+    sign = """
+    @tokframe.hookimpl
+    def tokframe_components():
+        return [tokframe.ComponentSpec(kind="quantizer", name="acme-x", target="m:X")]
+    """
+    use_host(toy_entry_point, plugin("acme-x", sign, version="4.5"))
+    folder = toy(parts=(ComponentUse(section="q", kind="quantizer", name="acme-x"),)).save(tmp_path / "x")
+    assert tokframe.load(folder)
+    use_host(toy_entry_point)
+    with pytest.raises(MissingPluginError, match=r"needs quantizer 'acme-x' of acme-x 4.5") as caught:
+        tokframe.load(folder)
+    assert caught.value.needs == ("acme-x",)
+
+
+def test_a_plugin_whose_code_cannot_be_imported(saved, use_host, plugin):
+    use_host(plugin("toy-bytes", RIVAL.replace("toy_bytes.tokenizer:Toy", "toy_bytes_not_here:Toy")))
+    with pytest.raises(ComponentImportError, match="No module named 'toy_bytes_not_here'"):
+        tokframe.load(saved)
+
+
+@pytest.mark.parametrize("head", [None, [], "toy", {}, {"name": 3}, {"name": None}])
+def test_a_manifest_that_names_no_tokenizer(saved, head):
+    edit(saved, tokenizer=head)
+    with pytest.raises(ArtifactCorruptError, match="names no tokenizer"):
+        tokframe.load(saved)
+
+
+@pytest.mark.parametrize(
+    "components",
+    [{}, "x", [None], [{}], [{"section": "s", "kind": "embedding"}], [{"section": 1, "kind": "a", "name": "b"}]],
+)
+def test_a_manifest_with_malformed_components(saved, components):
+    edit(saved, components=components)
+    with pytest.raises(ArtifactCorruptError):
+        tokframe.load(saved)
+
+
+@pytest.mark.parametrize(
+    "name", ["os:system", "toy_bytes.tokenizer:ToyTokenizer", "../toy", "", "toy-bytes/toy/x", "toy\n"]
+)
+def test_a_name_in_an_artifact_is_never_imported(saved, name, monkeypatch):
+    edit(saved, tokenizer={"name": name, "distribution": "evil"})
+    monkeypatch.setattr(building, "load_target", lambda *a: pytest.fail("something was imported"))
+    with pytest.raises(MissingPluginError):
+        tokframe.load(saved)
+
+
+def test_a_state_the_tokenizer_refuses(saved, tmp_path):
+    from tokframe import artifact
+    from tokframe.state import State
+
+    folder = artifact.write(tmp_path / "odd", {"tokenizer": {"name": "toy", "version": 2}}, State(config={"wrap": 1}))
+    with pytest.raises(ArtifactCorruptError, match="wrap 1"):
+        tokframe.load(folder)
+
+
+def old_artifact(path, version=1, **config):
+    from attrs import evolve
+
+    from tokframe import artifact
+
+    state = evolve(toy().state(), config=config)
+    return artifact.write(path, {"tokenizer": {"name": "toy", "version": version, "distribution": "toy-bytes"}}, state)
+
+
+def test_an_older_artifact_is_brought_up_to_date(tmp_path):
+    again = tokframe.load(old_artifact(tmp_path / "old", add_special=True))
+    assert again.wrap is True and again.encode("th") == [2, 260, 3]
+
+
+@pytest.mark.parametrize("version", [0, -3])
+def test_a_version_nothing_leads_from(tmp_path, version):
+    with pytest.raises(ArtifactVersionError, match=f"of version {version}; no installed plugin brings it to 2"):
+        tokframe.load(old_artifact(tmp_path / "old", version, add_special=True))
+
+
+@pytest.mark.parametrize("version", [3, "2", 2.5, None, [2]])
+def test_a_newer_tokenizer_says_what_to_upgrade(tmp_path, version):
+    with pytest.raises(ArtifactVersionError, match="pip install --upgrade toy-bytes") as caught:
+        tokframe.load(old_artifact(tmp_path / "new", version, wrap=True))
+    assert caught.value.supported == 2
+
+
+def test_a_newer_format_is_refused(saved):
+    edit(saved, format_version=99)
+    with pytest.raises(ArtifactVersionError, match="pip install --upgrade tokframe"):
+        tokframe.load(saved)

@@ -1,0 +1,92 @@
+"""What is saved is loaded, and its manifest names plugins and no code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from toy_bytes.tokenizer import ToyTokenizer
+from toys import TEXT, manifest_of, toy
+
+import tokframe
+from tokframe.errors import (
+    ArtifactExistsError,
+    UnknownNameError,
+)
+from tokframe.state import ComponentUse
+
+
+def test_what_is_saved_is_loaded(saved):
+    for place in (saved, str(saved)):
+        again = tokframe.load(place)
+        assert type(again) is ToyTokenizer and again.name == "toy"
+        assert again.pieces == toy().pieces and again.wrap is True
+        assert again.encode(TEXT) == toy(wrap=True).encode(TEXT) and again.decode(again.encode(TEXT)) == TEXT
+
+
+def test_saving_again_gives_the_same_bytes(saved, tmp_path):
+    again = tokframe.save(tokframe.load(saved), tmp_path / "again")
+    for path in saved.iterdir():
+        assert (again / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_saved_tokenizer_is_the_same_in_a_fresh_process(saved, fresh):
+    source = """
+    import json, sys, tokframe
+    tok = tokframe.load(sys.argv[1])
+    text = json.loads(sys.argv[2])
+    print(json.dumps([tok.encode(text), tok.decode(tok.encode(text)) == text]))
+    """
+    done = fresh(source, saved, json.dumps(TEXT), TOKFRAME_PLUGINS="toy-bytes")
+    assert json.loads(done.stdout) == [toy(wrap=True).encode(TEXT), True]
+
+
+def test_the_manifest_names_plugins_and_no_code(saved):
+    manifest = manifest_of(saved)
+    assert manifest["tokenizer"] == {
+        "name": "toy",
+        "version": 2,
+        "distribution": "toy-bytes",
+        "distribution_version": "0.3.0",
+    }
+    assert "toy_bytes" not in (saved / "manifest.json").read_text() + (saved / "config.json").read_text()
+
+
+def test_components_are_recorded_and_come_back(tmp_path):
+    use = ComponentUse(section="part", kind="embedding", name="toy-part")
+    folder = toy(parts=(use,)).save(tmp_path / "x")
+    assert manifest_of(folder)["components"] == [
+        {
+            "section": "part",
+            "kind": "embedding",
+            "name": "toy-part",
+            "distribution": "toy-bytes",
+            "distribution_version": "0.3.0",
+        }
+    ]
+    assert tokframe.load(folder).parts == (use,)
+
+
+def test_a_tokenizer_with_a_component_that_is_not_registered_is_not_saved(tmp_path):
+    use = ComponentUse(section="part", kind="embedding", name="toy-prt")
+    with pytest.raises(UnknownNameError, match="Did you mean 'toy-part'"):
+        toy(parts=(use,)).save(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_existing_folder_is_refused_unless_told(saved):
+    with pytest.raises(ArtifactExistsError):
+        toy().save(saved)
+    assert tokframe.load(saved).wrap is True
+    toy().save(saved, overwrite=True)
+    assert tokframe.load(saved).wrap is False
+
+
+def test_a_tokenizer_without_a_name_is_not_saved(tmp_path):
+    with pytest.raises(UnknownNameError):
+        ToyTokenizer().save(tmp_path / "x")
+
+
+def test_a_loaded_tokenizer_can_replace_the_folder_it_came_from(saved):
+    tokframe.load(saved).save(saved, overwrite=True)
+    assert tokframe.load(saved).encode(TEXT) == toy(wrap=True).encode(TEXT)

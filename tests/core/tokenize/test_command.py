@@ -1,0 +1,99 @@
+"""Bad input is named with its place; the command, its JSON and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from sharding import COMMAND, content, prose
+
+from tokframe.cli.main import main
+from tokframe.corpus import Corpus
+from tokframe.errors import CorpusError
+from tokframe.tokenize import ShardSettings, TokenShards, tokenize
+from tokframe.tokenize.job import unfinished
+
+
+def test_what_cannot_be_read_is_named_with_its_place(toy, write, tmp_path):
+    def reason(path, column="text", **settings):
+        with pytest.raises(CorpusError) as caught:
+            tokenize(
+                toy,
+                corpus=Corpus.open([path], column=column),
+                out=tmp_path / "out",
+                workers=1,
+                settings=ShardSettings(**settings),
+                overwrite=True,
+            )
+        return str(caught.value)
+
+    head = prose(20_000)
+    bad = write("bad.txt", head.encode() + b"caf\xe9\n" + prose(20_000).encode())
+    assert f"byte 0xe9 at offset {len(head.encode()) + 3}" in reason(bad, shard_size=5_000)
+    records = [json.dumps({"body": "text"})] * 999
+    broken = write("broken.jsonl", "\n".join([*records, '{"body": "te', *records]))
+    assert "broken.jsonl, line 1000: not JSON" in reason(broken, "body", shard_size=1_000)
+    missing = write("missing.jsonl", "\n".join([*records, '{"title": "x"}']))
+    assert "line 1000: expected a string \"body\", there is none; its fields are 'title'" in reason(
+        missing, "body", shard_size=1_000
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_writes_shards_and_its_json_says_what(toy, write, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write("a.jsonl", '{"body": "the cat"}\n{"body": "the mat"}\n')
+    words = ["tokenize", toy, "--corpus", "text/a.jsonl", "--column", "body", "--out", "out", "--workers", "1"]
+    assert main([*words, "--end", "</s>", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert {key: said[key] for key in ("documents", "bytes", "shards", "engine", "dtype", "out")} == {
+        "documents": 2, "bytes": 14, "shards": 1, "engine": "local", "dtype": "uint16", "out": "out",
+    }  # fmt: skip
+    assert said["tokens"] == TokenShards.open("out").tokens
+    assert main(["tokenize", toy, "--corpus", "text/a.jsonl", "--out", "other"]) == 1
+    assert "its fields are 'body'\nAnother field or column holds the text? Name it: --column NAME" in (
+        capsys.readouterr().err
+    )
+    assert main([*words, "--overwrite"]) == 0
+    assert "2 documents, 0.0 MB of text: 1 shards at ./out" in capsys.readouterr().out
+    assert main(words) == 1
+    assert "out already exists; nothing was written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "size"), [("64MB", 64_000_000), ("1.5gb", 1_500_000_000), ("300k", 300_000), ("5000", 5_000)]
+)
+def test_sizes_are_understood(given, size):
+    from tokframe.cli.tokenize import _Size
+
+    assert _Size().convert(given, None, None) == size
+
+
+@pytest.mark.parametrize("given", ["", "MB", "-1", "0", "64", "1TBx", "ten"])
+def test_what_is_no_size_is_told(toy, write, given, capsys):
+    words = ["tokenize", toy, "--corpus", str(write("a.txt", "x")), "--out", "out"]
+    assert main([*words, "--shard-size", given]) == 2
+    assert "is no size; say it as 64MB" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_says_how_to_go_on_and_that_works(text, alone, tmp_path):
+    words = ["tokenize", "bpe", "--corpus", *map(str, text), "--out", "out", "--shard-size", "300000", "--workers", "2"]
+    run = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while run.poll() is None and not list(unfinished(tmp_path / "out").glob("units/unit-*.json")):
+        time.sleep(0.002)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    told = run.communicate()[1]
+    assert run.returncode == 130, told
+    assert "parts of the corpus done; they are kept in" in told
+    command = told.split("Go on with:\n  tokframe ")[1].split("\n")[0].split()
+    assert sorted(command) == sorted([*words, "--resume"])
+    again = subprocess.run([sys.executable, "-c", COMMAND, *command], cwd=tmp_path, check=False)
+    assert again.returncode == 0 and content(tmp_path / "out") == alone

@@ -1,0 +1,104 @@
+"""Where shards may be written, a full disk, and damage that is found."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+
+import pytest
+from sharding import prose
+
+import tokframe
+from tokframe.errors import ShardsCorruptError, ShardsError
+from tokframe.tokenize import ShardSettings, TokenShards, tokenize
+from tokframe.tokenize.job import unfinished
+
+
+def test_nothing_of_anybody_elses_is_replaced(toy, write, tmp_path):
+    path = write("a.txt", "the cat\n")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").touch()
+    for overwrite in (False, True):
+        with pytest.raises(ShardsError, match="holds no token shards and will not be replaced"):
+            tokenize(toy, corpus=[path], out=mine, overwrite=overwrite)
+    mine.rename(tmp_path / "out.unfinished")
+    with pytest.raises(ShardsError, match="in the way and none of ours"):
+        tokenize(toy, corpus=[path], out=tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out.unfinished" / "thesis.txt").exists()
+
+
+def test_older_shards_are_replaced_only_when_asked_to(toy, write, tmp_path):
+    out = tmp_path / "out"
+    tokenize(toy, corpus=[write("a.txt", "the cat\n")], out=out, workers=1)
+    with pytest.raises(ShardsError, match=r"already exists; nothing was written\. Choose another, or --overwrite"):
+        tokenize(toy, corpus=[write("a.txt", "x\n")], out=out, workers=1)
+    new = tokenize(toy, corpus=[write("a.txt", "x\n")], out=out, workers=1, overwrite=True)
+    assert new[0].tolist() == tokframe.load(toy).encode("x\n")
+    assert sorted(os.listdir(out)) == ["ends-00000-000.bin", "index.json", "tokens-00000-000.bin"]
+
+
+def test_a_full_disk_is_told_and_what_is_done_is_kept(toy, write, tmp_path, monkeypatch):
+    from tokframe.tokenize import arrays
+
+    path = write("a.txt", prose(30_000))
+    options = {"corpus": [path], "out": tmp_path / "out", "workers": 1, "settings": ShardSettings(shard_size=5_000)}
+    before, calls = arrays.ArrayWriter.append, iter(range(10))
+
+    def append(self, values):
+        if next(calls, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        before(self, values)
+
+    monkeypatch.setattr(arrays.ArrayWriter, "append", append)
+    with pytest.raises(ShardsError, match=r"No space left on device. Finished shards are kept.*--resume"):
+        tokenize(toy, **options)
+    assert not list(unfinished(tmp_path / "out").rglob("*.tmp-*"))
+    monkeypatch.undo()
+    kept = len(list(unfinished(tmp_path / "out").glob("tokens-*")))
+    assert kept > 1
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_damaged_file_is_named(toy, write, tmp_path, damage):
+    out = tmp_path / "out"
+    tokenize(toy, corpus=[write("a.txt", prose(3_000))], out=out, workers=1)
+    path = out / "tokens-00000-000.bin"
+    data = bytearray(path.read_bytes())
+    data[7] ^= 1
+    if damage == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(data if damage == "flip" else data[:-2])
+    with pytest.raises(ShardsCorruptError, match=r"tokens-00000-000\.bin") as caught:
+        TokenShards.open(out).verify()
+    assert caught.value.file == path.name
+    if damage != "flip":
+        with pytest.raises(ShardsCorruptError, match=r"tokens-00000-000\.bin"):
+            _ = TokenShards.open(out)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda index: index.update(format="x"), "is not an index of token shards"),
+        (lambda index: index.update(format_version=2), "format version 2"),
+        (lambda index: index.update(dtype="float64"), "has dtype 'float64'"),
+        (lambda index: index.update(tokens=1), "totals"),
+        (lambda index: index.pop("tokenizer"), "names no tokenizer"),
+        (lambda index: index.update(shards=3), "no list of shards"),
+        (lambda index: index["shards"][0].update(file="../../etc/passwd"), "no name of a shard's file"),
+        (lambda index: index["shards"][0].update(sha256="0"), "no SHA-256"),
+        (lambda index: index["shards"][0].update(documents=-1), "no count"),
+        (lambda index: index["shards"][0].pop("ends"), "malformed shard"),
+    ],
+)
+def test_an_altered_index_is_refused(toy, write, tmp_path, change, what):
+    out = tmp_path / "out"
+    tokenize(toy, corpus=[write("a.txt", "the cat\n")], out=out, workers=1)
+    index = json.loads((out / "index.json").read_bytes())
+    change(index)
+    (out / "index.json").write_text(json.dumps(index))
+    with pytest.raises(ShardsError, match=what):
+        TokenShards.open(out)

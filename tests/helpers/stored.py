@@ -1,0 +1,61 @@
+"""A state that holds a bit of everything, and ways to look at and damage the artifact written of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from tokframe.artifact import read
+from tokframe.errors import ArtifactCorruptError
+from tokframe.state import State
+
+HEADER = {"tokenizer": {"name": "toy"}, "components": []}
+
+
+def state(seed=0, **more):
+    random = np.random.default_rng(seed)
+    return State(
+        **{
+            "config": {"b": [1, 2.5, None], "a": "é"},
+            "tensors": {
+                "weights": {
+                    "w": random.normal(size=(16, 8)).astype(np.float32).T,  # not contiguous
+                    "empty": np.zeros((0, 3), np.int64),
+                },
+                "codebook": {"ids": np.arange(500, dtype=np.int32)},
+            },
+            "files": {"vocab.txt": b"one\ntwo\n", "empty.bin": b""},
+        }
+        | more
+    )
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def edit_manifest(folder, change):
+    """Apply `change` to the manifest's data and write it back, as an older version would: without a sum of its own."""
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    manifest.pop("sha256", None)
+    manifest = change(manifest) or manifest
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def corrupt(folder) -> ArtifactCorruptError:
+    with pytest.raises(ArtifactCorruptError) as caught:
+        read(folder)
+    error = caught.value
+    assert error.path == folder and error.file
+    assert str(folder) in str(error) and error.file in str(error)
+    return error
+
+
+def replace_file(folder, name, data):
+    """Put other contents in a file and in the manifest, as someone who knows the format would."""
+    (folder / name).write_bytes(data)
+    entry = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    edit_manifest(folder, lambda manifest: manifest["files"].update({name: entry}))

@@ -1,0 +1,139 @@
+"""The engine "ray" on a real Ray cluster of this machine: the same shards as the local engine's, whoever is killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+
+import pytest
+from sharding import Killer, content
+
+from tokframe.corpus import Corpus
+from tokframe.errors import ShardsInterrupted
+from tokframe.testing import EngineContract
+from tokframe.tokenize import ShardSettings, tokenize
+from tokframe.tokenize.job import unfinished
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of calls of Python's that are on their way out
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+pytest.importorskip("tokframe_ray", reason="tokframe-ray is not installed")
+
+# Ray's own, too: sockets and files that it leaves to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+SETTINGS = ShardSettings(shard_size=250_000)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster of two workers, of processes of its own, as the engine starts one: once for all tests."""
+    from tokframe_ray.cluster import connected
+
+    with connected(workers=2):
+        assert ray.is_initialized()
+        yield
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return Corpus.open(["stdlib:heldout"])
+
+
+@pytest.fixture(scope="module")
+def alone(corpus, tmp_path_factory):
+    """What one worker of the local engine, never disturbed, makes of the text."""
+    out = tmp_path_factory.mktemp("alone") / "out"
+    tokenize("bpe", corpus=corpus, out=out, workers=1, settings=SETTINGS)
+    return content(out)
+
+
+def test_a_worker_killed_at_work_loses_nothing_and_shards_are_the_local_engines(cluster, corpus, alone, tmp_path):
+    killer = Killer(unfinished(tmp_path / "out"))
+    shards = tokenize(
+        "bpe", corpus=corpus, out=tmp_path / "out", engine="ray", workers=2, settings=SETTINGS, reporter=killer
+    )
+    assert killer.killed
+    assert len(shards.shards) > 8
+    assert content(tmp_path / "out") == alone
+
+
+def test_json_lines_and_parquet_and_compressed_text_are_read(cluster, tmp_path):
+    import gzip
+    import json
+
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = [f"document {i}: a cat on the mat, and a dog\n" * 40 for i in range(60)]
+    lines = "\n".join(json.dumps({"body": row}) for row in rows)
+    (tmp_path / "a.jsonl").write_text(lines)
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    (tmp_path / "c.txt").write_text("".join(rows))
+    parquet.write_table(pa.table({"body": rows}), tmp_path / "d.parquet", row_group_size=7)
+    corpus = Corpus.open([tmp_path / name for name in ("a.jsonl", "b.jsonl.gz", "c.txt", "d.parquet")], column="body")
+    options = {"corpus": corpus, "settings": ShardSettings(shard_size=20_000, layout="npy", end="</s>")}
+    here = tokenize("word", out=tmp_path / "here", workers=1, **options)
+    there = tokenize("word", out=tmp_path / "there", engine="ray", workers=1, **options)
+    assert content(tmp_path / "there") == content(tmp_path / "here")
+    assert here.bytes == there.bytes == 4 * len("".join(rows))
+
+
+@pytest.mark.usefixtures("cluster")
+class TestEngine(EngineContract):
+    name = "ray"
+    workers = 1  # starting one takes seconds
+
+
+def test_a_stopped_run_goes_on_on_another_engine(cluster, corpus, alone, tmp_path):
+    asked = iter(range(3))
+    options = {"corpus": corpus, "out": tmp_path / "out", "settings": SETTINGS}
+    with pytest.raises(ShardsInterrupted, match="parts of the corpus done; they are kept in"):
+        tokenize("bpe", **options, engine="ray", workers=1, should_stop=lambda: next(asked, None) is None)
+    kept = {path: path.stat().st_ino for path in unfinished(tmp_path / "out").glob("units/unit-*.json")}
+    assert kept
+    tokenize("bpe", **options, workers=1, resume=True)
+    assert content(tmp_path / "out") == alone
+
+
+def test_without_ray_the_message_says_what_to_install(tmp_path):
+    (tmp_path / "a.txt").write_text("text\n")
+    source = """
+    import sys
+    sys.modules["ray"] = None
+    from tokframe.cli.main import main
+    sys.exit(main(["tokenize", "word", "--corpus", "a.txt", "--out", "out", "--engine", "ray"]))
+    """
+    import textwrap
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "engine 'ray' from tokframe-ray failed to import" in done.stderr
+    assert "pip install tokframe-ray" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["a.txt"]
+
+
+def test_a_cluster_that_is_not_there_is_told(tmp_path):
+    (tmp_path / "a.txt").write_text("text\n")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tokframe.cli.main",
+            *["tokenize", "word", "--engine", "ray", "--out", "out", "--corpus", "a.txt"],
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "cannot use the Ray cluster at RAY_ADDRESS=127.0.0.1:1" in done.stderr

@@ -1,0 +1,199 @@
+"""`tokframe tokenize`: a corpus to token shards, on this machine's cores or on an engine that a plugin adds."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import time
+from typing import Any
+
+import click
+
+from tokframe.cli.options import Command, corpus_option, json_option, name_argument
+
+__all__ = ["command"]
+
+_LEAST = 1_000
+_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+class _Size(click.ParamType[int]):
+    """A number of bytes, as `64MB`; 1 MB = 10^6 bytes."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes. Raises: click.BadParameter."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?b?)", value.strip().lower())
+        unit = "" if not match or match[2] == "b" else match[2].removesuffix("b") + ("b" if match[2] else "")
+        size = int(float(match[1]) * _UNITS[unit]) if match else 0
+        if size < _LEAST:  # `64` is meant to be 64 MB, and would make a shard of every line
+            self.fail(f"{value!r} is no size; say it as 64MB or 1.5GB", param, ctx)
+        return size
+
+
+@click.command(
+    "tokenize",
+    cls=Command,
+    epilog="\b\nExample:\n"
+    "  tokframe tokenize autoencoder-fsq --corpus books/ --out shards --end '</s>'\n"
+    "  tokframe tokenize bpe --corpus crawl/*.jsonl.gz --column content --out shards --workers 8\n"
+    "  tokframe tokenize bpe --corpus crawl/*.jsonl.gz --column content --out shards --engine ray --resume",
+)
+@name_argument()
+@corpus_option(required=True)
+@click.option("--out", required=True, metavar="DIR", help="Where to save; until all is done it is DIR.unfinished.")
+@click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="Who does the work: local (processes here), or a component of kind engine, as ray of tokframe-ray.",
+)
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="How many work at once.  [default: one per core]")
+@click.option(
+    "--shard-size",
+    type=_Size(),
+    default=0,
+    metavar="SIZE",
+    help="Text in a shard, e.g. 64MB; also the piece of work of one worker.  "
+    "[default: a 64th of the corpus, 4MB to 256MB]",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["file", "blank-line", "line"]),
+    default="file",
+    show_default=True,
+    help="What a document of a text file is; a file comes in pieces of about 1 MB, cut after line ends.",
+)
+@click.option(
+    "--column", default="text", show_default=True, help="The field of .jsonl, or column of .parquet, to read."
+)
+@click.option(
+    "--add-special/--no-add-special",
+    default=True,
+    show_default=True,
+    help="Add the tokenizer's template, as encode does.",
+)
+@click.option("--begin", default="", metavar="TOKEN", help="Special token to put before each document, e.g. '<s>'.")
+@click.option("--end", default="", metavar="TOKEN", help="Special token to put after each document, e.g. '</s>'.")
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["bin", "npy"]),
+    default="bin",
+    show_default=True,
+    help="Files as flat little-endian ids for numpy.memmap, or with numpy's header for numpy.load.",
+)
+@click.option("--resume", is_flag=True, help="Go on with DIR.unfinished: finished shards are kept.")
+@click.option("--overwrite", is_flag=True, help="Replace shards at DIR once the new ones are done; begin again.")
+@json_option()
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    name: str,
+    corpus: tuple[str, ...],
+    out: str,
+    engine: str,
+    workers: int | None,
+    column: str,
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Turn a corpus into token shards: files of ids to train on, with an index.
+
+    Shards depend on the text, the tokenizer and the options, never on the engine or its workers: a worker that is
+    lost is replaced, a run that is killed goes on with --resume, and the files are the same. Ctrl-C once finishes
+    what is being written and says how to go on; twice stops at once, and can go on as well.
+
+    JSON: {"tokenizer", "sha256", "out", "engine", "dtype", "shards", "documents", "tokens", "bytes", "seconds",
+    "corpus": {"files", "skipped"}}. "bytes" is the size of the text, "sha256" names the tokenizer.
+    """
+    from tokframe.cli.console import note, show_json
+    from tokframe.cli.interruption import stopping
+    from tokframe.cli.progress import reporting
+    from tokframe.corpus import Corpus
+    from tokframe.errors import CorpusError, ShardsInterrupted
+    from tokframe.tokenize import ShardSettings, tokenize
+
+    started = time.monotonic()
+    try:
+        text = Corpus.open(corpus, column=column)
+    except CorpusError as error:
+        if f'"{column}"' in str(error):
+            error.add_note("Another field or column holds the text? Name it: --column NAME")
+        raise
+    for reason in text.skipped:
+        note(f"left out: {reason}")
+
+    with reporting() as reporter, stopping(lambda _: reporter.note(_STOPPING)) as stop:
+        try:
+            shards = tokenize(
+                name,
+                corpus=text,
+                out=out,
+                engine=engine,
+                workers=workers,
+                settings=ShardSettings(**options),
+                resume=resume,
+                overwrite=overwrite,
+                reporter=reporter,
+                should_stop=stop,
+            )
+        except ShardsInterrupted as interruption:
+            reporter.close()
+            note(f"{interruption}\nGo on with:\n  {_resume_command(ctx)}")
+            ctx.exit(128 + (stop.signal or 2))
+        except KeyboardInterrupt:
+            reporter.close()
+            note(f"Stopped at once; finished shards are kept. Go on with:\n  {_resume_command(ctx)}")
+            ctx.exit(130)
+    seconds = time.monotonic() - started
+    if as_json:
+        show_json(
+            {
+                "tokenizer": name,
+                "sha256": shards.index["tokenizer"]["sha256"],
+                "out": out,
+                "engine": engine,
+                "dtype": shards.dtype,
+                "shards": len(shards.shards),
+                "documents": len(shards),
+                "tokens": shards.tokens,
+                "bytes": shards.bytes,
+                "seconds": round(seconds, 3),
+                "corpus": {"files": len(text.files), "skipped": list(text.skipped)},
+            }
+        )
+        return
+    path = out if os.sep in out else f"./{out}"
+    click.echo(
+        f"{shards.tokens:,} ids ({shards.dtype}) of {len(shards):,} documents, {shards.bytes / 1e6:,.1f} MB of text: "
+        f"{len(shards.shards)} shards at {path}"
+    )
+    click.echo(
+        f"Read them in Python:\n  from tokframe.tokenize import TokenShards\n  shards = TokenShards.open({path!r})"
+    )
+
+
+_STOPPING = "Stopping when the shards being written are done. Ctrl-C again stops at once; both can be resumed."
+
+
+def _resume_command(ctx: click.Context) -> str:
+    """Return the command that was given, with --resume and without --overwrite of what is unfinished."""
+    words = ["tokframe", "tokenize", ctx.params["name"], "--corpus", *ctx.params["corpus"]]
+    for param in ctx.command.params:
+        value = ctx.params.get(param.name or "")
+        if isinstance(param, click.Argument) or param.name in ("corpus", "resume") or value == param.get_default(ctx):
+            continue
+        if isinstance(param, click.Option) and param.is_flag:
+            words.append(param.opts[0] if value else param.secondary_opts[0])
+        elif value is not None:
+            words += [param.opts[0], str(value)]
+    return shlex.join([*words, "--resume"])

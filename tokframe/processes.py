@@ -1,0 +1,44 @@
+"""Which of several processes this one is, as torchrun and its like say in the environment.
+
+What they say to each other is left to the plugins that can train so.
+"""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["command", "count", "is_first", "number", "restarted"]
+
+
+def count() -> int:
+    """Return how many processes were started together; 1 where nothing says so."""
+    return max(1, _variable("WORLD_SIZE", 1))
+
+
+def number() -> int:
+    """Return which of them this is, from 0 on."""
+    return _variable("RANK", 0) if count() > 1 else 0
+
+
+def is_first() -> bool:
+    """Say whether this is the one that reads, writes files and shows progress."""
+    return number() == 0
+
+
+def restarted() -> bool:
+    """Say whether torchrun started these processes anew because one was lost (`--max-restarts`)."""
+    return count() > 1 and _variable("TORCHELASTIC_RESTART_COUNT", 0) > 0
+
+
+def command() -> list[str]:
+    """Return the words that start `tokframe` as this one was started."""
+    if count() == 1:
+        return ["tokframe"]
+    one_machine = _variable("LOCAL_WORLD_SIZE", 0) == count()
+    options = ["--standalone", "--nproc-per-node", str(count())] if one_machine else ["..."]
+    return ["torchrun", *options, "-m", "tokframe"]
+
+
+def _variable(name: str, otherwise: int) -> int:
+    value = os.environ.get(name, "")
+    return int(value) if value.isascii() and value.isdigit() else otherwise
