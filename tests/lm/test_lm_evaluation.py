@@ -8,12 +8,11 @@ import pytest
 import torch
 from tokframe_lm import generation, saved
 from tokframe_lm.evaluation import evaluate, surprise
-from tokframe_lm.migration import migrate
 from tokframe_lm.spelling import Spelling
 
 from tokframe.cli.main import main
 from tokframe.corpus import Corpus
-from tokframe.errors import ArtifactError, ConfigError, CorpusError, EncodingError, TrainingError
+from tokframe.errors import ConfigError, CorpusError, EncodingError
 
 NAMES = ("word", "bpe", "autoencoder-fsq")
 
@@ -136,50 +135,3 @@ def test_measures_of_a_known_text():
     assert found.distinct_2 == pytest.approx(4 / 8)
     assert found.repetition == pytest.approx(4 / 6)
     assert generation.measure("", set()).valid_words == 0
-
-
-# -- migration ----------------------------------------------------------------------------------------------
-
-
-def test_a_moved_model_has_the_mean_rows_the_special_rows_and_the_body(small, tmp_path):
-    counts = migrate(small.model("word"), old="word", new=small.tokenizers["bpe"], out=tmp_path / "warm")
-    before, after = saved.load(small.model("word")), saved.load(tmp_path / "warm")
-    old, new = before.tokenizer, after.tokenizer
-    rows, moved = before.model.embedding.table().detach(), after.model.embedding.table().detach()
-    assert moved.shape[0] == new.vocab_size == counts.copied + counts.averaged + counts.special + counts.unknown
-    assert after.tokenizer.name == "bpe"
-    for text, token in new.special_tokens.items():
-        assert torch.equal(moved[token], rows[old.special_tokens[text]])
-    texts = {token: new.token_bytes(token) for token in range(260, new.vocab_size)}
-    spelt = {token: old.encode_bytes(text) for token, text in texts.items() if text.isascii()}
-    unknown = old.special_tokens["<unk>"]
-    several = {t: ids for t, ids in spelt.items() if unknown not in ids and len(ids) > 1}
-    one = {t: ids for t, ids in spelt.items() if unknown not in ids and len(ids) == 1}
-    assert several and one
-    for token, ids in {**several, **one}.items():
-        torch.testing.assert_close(moved[token], rows[ids].mean(0))
-    first, second = before.model.body.state_dict(), after.model.body.state_dict()
-    assert all(torch.equal(first[key], second[key]) for key in first)
-
-
-def test_a_moved_model_can_be_trained_on_and_only_with_its_tokenizer(small, tmp_path):
-    migrate(small.model("word"), old=small.tokenizers["word"], new=small.tokenizers["bpe"], out=tmp_path / "warm")
-    done = small.train("bpe", tmp_path / "on", start=tmp_path / "warm")
-    assert done.training["steps"] == 12
-    with pytest.raises(TrainingError, match="lm migrate"):
-        small.train("word", tmp_path / "off", start=tmp_path / "warm")
-
-
-def test_moving_from_a_tokenizer_the_model_has_not_is_an_error(small, tmp_path):
-    with pytest.raises(ArtifactError, match="Say --from bpe"):
-        migrate(small.model("bpe"), old="word", new="autoencoder-fsq", out=tmp_path / "warm")
-    assert not (tmp_path / "warm").exists()
-
-
-def test_the_command_moves_a_model(small, tmp_path, capsys):
-    out = str(tmp_path / "warm")
-    words = ["lm", "migrate", str(small.model("word")), "--from", "word", "--to", "autoencoder-fsq", "--out", out]
-    assert main(words) == 0
-    assert "special tokens kept" in capsys.readouterr().out
-    assert main(words) == 1
-    assert "already exists" in capsys.readouterr().err

@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 @hookimpl
 def tokframe_components() -> list[ComponentSpec]:
-    """Add the embeddings `lookup`, `factored` and `factored-lookup`."""
+    """Add the embeddings `lookup`, `factored`, `factored-lookup` and `spelled`."""
     module = "tokframe_lm.embeddings"
     return [
         ComponentSpec(
@@ -36,6 +36,12 @@ def tokframe_components() -> list[ComponentSpec]:
             name="factored-lookup",
             target=f"{module}:FactoredLookupEmbedding",
             summary="factored and lookup added up: digits to begin with, a row of its own to go on",
+        ),
+        ComponentSpec(
+            kind="embedding",
+            name="spelled",
+            target="tokframe_lm.spelled:SpelledEmbedding",
+            summary="a row per id and rows shared by ids that begin or end alike; for any tokenizer",
         ),
     ]
 

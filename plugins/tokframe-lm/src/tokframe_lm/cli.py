@@ -1,4 +1,7 @@
-"""`tokframe lm`: train, evaluate, run and migrate language models; imports what is heavy when a command runs."""
+"""`tokframe lm`: train, evaluate, run and migrate language models; imports what is heavy when a command runs.
+
+`lm compare` is in `cli_compare`, `lm finetune` in `cli_finetune`, `lm migrate` and `lm steps` in `cli_migrate`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from typing import Any
 import click
 
 from tokframe.cli.options import Command, SpreadOption, corpus_option, json_file_option, json_option
+from tokframe_lm.cli_compare import compare_command
+from tokframe_lm.cli_finetune import command as finetune_command
+from tokframe_lm.cli_migrate import migrate_command, steps_command
 
 __all__ = ["group"]
 
@@ -21,7 +27,13 @@ __all__ = ["group"]
     "  tokframe lm generate runs/lm --prompt 'It was'",
 )
 def group() -> None:
-    """Language models over any tokenizer: train, evaluate, generate, migrate."""
+    """Language models over any tokenizer: train, evaluate, generate, migrate, fine-tune."""
+
+
+group.add_command(compare_command)
+group.add_command(finetune_command)
+group.add_command(migrate_command)
+group.add_command(steps_command)
 
 
 @group.command(
@@ -31,7 +43,8 @@ def group() -> None:
     "  tokframe lm train --tokenizer bpe --corpus stdlib:train --out runs/lm --steps 200\n"
     "  tokframe lm train --tokenizer bpe --corpus stdlib:train --out runs/lm --steps 200 --resume\n\n"
     '\b\nConfig, with its defaults:\n  {"d_model": 256, "layers": 4, "heads": 4, "context": 256,\n'
-    '   "embedding": "lookup", "batch": 16, "learning_rate": 0.001, "steps": 0, "max_bytes": 0, "seed": 0}',
+    '   "embedding": "lookup", "batch": 16, "learning_rate": 0.001, "steps": 0, "max_bytes": 0, "seed": 0,\n'
+    '   "vector_decoder": false, "vector_weight": 1.0, "decoder": "frozen"}',
 )
 @click.option("--tokenizer", required=True, metavar="NAME", help="A registered tokenizer or a path with a separator.")
 @corpus_option(required=True)
@@ -70,13 +83,15 @@ def train_command(
     from tokframe.cli.progress import reporting
     from tokframe.corpus import Corpus
     from tokframe.errors import TrainingInterrupted
+    from tokframe.processes import command as start_words
+    from tokframe.processes import is_first
     from tokframe.strictjson import read_json
     from tokframe_lm.training import train
 
     settings = read_json(config) if config else {}
     settings |= {key: options[key] for key in ("steps", "max_bytes", "seed") if options[key] is not None}
     text = Corpus.open(corpus)
-    for reason in text.skipped:
+    for reason in text.skipped if is_first() else ():
         note(f"left out: {reason}")
     with reporting() as reporter, stopping(reporter.note) as stop:
         try:
@@ -94,9 +109,10 @@ def train_command(
             )
         except TrainingInterrupted as interruption:
             reporter.close()
-            note(str(interruption))
-            if (Path(interruption.checkpoint) / "checkpoint.json").is_file():
-                words = ["tokframe", "lm", "train", "--tokenizer", tokenizer, "--corpus", *corpus, "--out", out]
+            if is_first():
+                note(str(interruption))
+            if is_first() and (Path(interruption.checkpoint) / "checkpoint.json").is_file():
+                words = [*start_words(), "lm", "train", "--tokenizer", tokenizer, "--corpus", *corpus, "--out", out]
                 words += ["--config", config] if config else []
                 words += ["--from", start] if start else []
                 for name in ("steps", "max_bytes", "seed", "device"):
@@ -104,6 +120,8 @@ def train_command(
                 words += ["--overwrite"] if options["overwrite"] else []
                 note(f"Go on with:\n  {shlex.join([*words, '--resume'])}")
             ctx.exit(128 + (stop.signal or 2))
+    if not is_first():
+        return
     record = {"out": out, "tokenizer": done.tokenizer.name, **done.training}
     if as_json:
         show_json(record)
@@ -130,7 +148,13 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
     A token that hides its text, as <unk> does, is charged the bits to spell it by a small character model trained
     on what was hidden in the training text.
 
-    JSON: {"bits_per_byte", "bits_per_byte_unknown", "bytes", "tokens", "unknown"}.
+    A model with a vector decoder is measured by both heads: share of next segments got exactly (the likeliest one or
+    the likeliest bytes), share of their bytes, bits per byte. The vector decoder's are those of the bytes of a segment
+    and its end, in brackets those left when only segments of the vocabulary count; either bounds the text's from above.
+
+    JSON: {"bits_per_byte", "bits_per_byte_unknown", "bytes", "tokens", "unknown"}, with a vector decoder also "heads":
+    {"softmax": {"exact", "byte_accuracy", "bits_per_byte"}, "vector": {... also "exact_snapped",
+    "bits_per_byte_snapped"}}.
     """
     from attrs import asdict
     from rich.table import Table
@@ -140,6 +164,7 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
     from tokframe.corpus import Corpus
     from tokframe_lm.evaluation import evaluate
     from tokframe_lm.saved import load
+    from tokframe_lm.vectoreval import evaluate_heads
 
     text = Corpus.open(corpus)
     for reason in text.skipped:
@@ -147,8 +172,9 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
     saved = load(model)
     with reporting() as reporter:
         found = evaluate(saved, text, max_bytes=max_bytes or 0, reporter=reporter)
+        heads = evaluate_heads(saved, text, max_bytes=max_bytes or 0, reporter=reporter) if saved.model.vector else None
     if json_to is not None:
-        write_json(asdict(found), json_to)
+        write_json(asdict(found) | ({"heads": asdict(heads)} if heads else {}), json_to)
     if json_to != "-":
         table = Table("tokenizer", "bits per byte", "of it unknown", "bytes", "tokens", "unknown tokens")
         table.add_row(
@@ -160,6 +186,18 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
             f"{found.unknown:,}",
         )
         show(table)
+        if heads:
+            table = Table("head", "segments exact", "bytes right", "bits per byte")
+            soft, vector = heads.softmax, heads.vector
+            table.add_row("softmax", f"{soft.exact:.2%}", f"{soft.byte_accuracy:.2%}", f"{soft.bits_per_byte:.4f}")
+            table.add_row(
+                "vector",
+                f"{vector.exact:.2%} ({vector.exact_snapped:.2%})",
+                f"{vector.byte_accuracy:.2%}",
+                f"{vector.bits_per_byte:.4f} ({vector.bits_per_byte_snapped:.4f})",
+            )
+            show(table)
+            note("in brackets: only segments of the vocabulary count")
 
 
 @group.command(
@@ -173,10 +211,17 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
 @click.option("--temperature", type=float, default=0.8, show_default=True, help="0 takes the likeliest token.")
 @click.option("--top-k", type=int, default=50, show_default=True, help="Draw from so many tokens; 0 for all.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same text.")
+@click.option(
+    "--head",
+    type=click.Choice(["softmax", "vector"]),
+    default="softmax",
+    show_default=True,
+    help="What draws: scores of ids, or the vector decoder's bytes, snapped to the vocabulary.",
+)
 @click.option("--words", cls=SpreadOption, metavar="PATH...", help="Text whose words count as valid; adds measures.")
 @json_option()
 def generate_command(
-    model: str, prompt: str, max_bytes: int, words: tuple[str, ...], as_json: bool, **options: Any
+    model: str, prompt: str, max_bytes: int, words: tuple[str, ...], head: str, as_json: bool, **options: Any
 ) -> None:
     """Write the text that a model gives after a prompt, as it comes.
 
@@ -195,7 +240,7 @@ def generate_command(
     tokens = 0
     started = time.monotonic()
     sampling = generation.Sampling(**options)
-    for piece in generation.generate(saved, prompt, max_bytes=max_bytes, sampling=sampling):
+    for piece in generation.generate(saved, prompt, max_bytes=max_bytes, sampling=sampling, head=head):
         if not as_json:  # the prompt only once it is known to be good
             click.echo(piece.text if pieces else prompt + piece.text, nl=False)
         pieces.append(piece.text)
@@ -230,43 +275,3 @@ def generate_command(
             f"valid words {result['valid_words']:.1%}, repetition {result['repetition']:.1%}, "
             f"distinct-1 {result['distinct_1']:.3f}, distinct-2 {result['distinct_2']:.3f}"
         )
-
-
-@group.command(
-    "migrate",
-    cls=Command,
-    epilog="\b\nExample:\n"
-    "  tokframe lm migrate runs/old --from word --to autoencoder-fsq --out runs/warm\n"
-    "  tokframe lm train --tokenizer autoencoder-fsq --from runs/warm --corpus books/ --out runs/new",
-)
-@click.argument("model", metavar="DIR")
-@click.option("--from", "old", required=True, metavar="NAME", help="The tokenizer that the model has.")
-@click.option("--to", "new", required=True, metavar="NAME", help="The tokenizer that it shall have.")
-@click.option("--out", required=True, metavar="DIR", help="Where to save the moved model.")
-@click.option("--overwrite", is_flag=True, help="Replace the model at DIR.")
-@json_option()
-def migrate_command(model: str, old: str, new: str, out: str, overwrite: bool, as_json: bool) -> None:
-    """Move a model to another tokenizer: a warm start, to be trained on.
-
-    Each new id begins as the mean of the old vectors of the old ids that spell its bytes. Special tokens and all
-    weights between are kept.
-
-    JSON: {"out", "copied", "averaged", "special", "unknown"}.
-    """
-    from attrs import asdict
-
-    from tokframe.cli.console import show_json
-    from tokframe_lm.migration import migrate
-
-    done = migrate(model, old=old, new=new, out=out, overwrite=overwrite)
-    if as_json:
-        show_json({"out": out, **asdict(done)})
-        return
-    click.echo(
-        f"{done.copied:,} ids copied, {done.averaged:,} averaged, {done.special:,} special tokens kept, "
-        f"{done.unknown:,} unknown to {old}; saved at {out}"
-    )
-    click.echo(
-        "Train it on:\n  "
-        + shlex.join(["tokframe", "lm", "train", "--tokenizer", new, "--from", out, "--corpus", "FILE", "--out", "DIR"])
-    )

@@ -32,9 +32,22 @@ class Embedding(nn.Module):
         """Return the rows of all ids (ids, d_model)."""
         raise NotImplementedError
 
+    def fit(self, table: Tensor) -> None:
+        """Set the parameters so that `table()` is as near to `table` (ids, d_model) as it can be, in least squares."""
+        raise NotImplementedError
+
     def forward(self, ids: Tensor, table: Tensor | None = None) -> Tensor:
         """Return the vectors of ids: (batch, tokens) -> (batch, tokens, d_model)."""
         return functional.embedding(ids, self.table() if table is None else table)
+
+    @torch.no_grad()
+    def begin_at(self, counts: np.ndarray[Any, Any]) -> None:
+        """Set the biases to the log-probabilities that counts (ids,) tell, so that training need not find them.
+
+        One is added to each count (Laplace's rule): text of another kind holds more unseen ids than Good-Turing allows.
+        """
+        smoothed = counts + 1.0
+        self.bias.copy_(torch.from_numpy(np.log(smoothed / smoothed.sum())))
 
     def scores(self, vectors: Tensor, table: Tensor | None = None) -> Tensor:
         """Return unnormalized log-probabilities: (..., d_model) -> (..., ids)."""
@@ -51,6 +64,11 @@ class LookupEmbedding(Embedding):
     def table(self) -> Tensor:
         """Return the rows of all ids (ids, d_model)."""
         return self.rows
+
+    @torch.no_grad()
+    def fit(self, table: Tensor) -> None:
+        """Take the rows as they are."""
+        self.rows.copy_(table)
 
 
 class FactoredEmbedding(Embedding):
@@ -81,6 +99,16 @@ class FactoredEmbedding(Embedding):
         padded = functional.pad(self.factors, (0, 0, 0, 1))
         return functional.embedding_bag(self.digits, padded, mode="sum")
 
+    @torch.no_grad()
+    def fit(self, table: Tensor) -> None:
+        """Set the digits' rows by least squares; an id without a code takes its row as it is."""
+        count = len(self.factors)
+        which = torch.zeros(self.vocab_size, count + 1)
+        which.scatter_(1, self.digits, 1.0)
+        # The digits of a dimension add up to 1, so many solutions are as near: gelsd takes the smallest.
+        solution = torch.linalg.lstsq(which[:, :count].double(), table.double(), driver="gelsd").solution
+        self.factors.copy_(solution)
+
 
 class FactoredLookupEmbedding(FactoredEmbedding):
     """Digits and a row per id added up; the rows begin at zero, so that an unseen id is what its digits say."""
@@ -92,6 +120,12 @@ class FactoredLookupEmbedding(FactoredEmbedding):
     def table(self) -> Tensor:
         """Return the rows of all ids (ids, d_model)."""
         return super().table() + self.rows
+
+    @torch.no_grad()
+    def fit(self, table: Tensor) -> None:
+        """Set the digits' rows by least squares and let each id's own row make up what is missing: exact."""
+        super().fit(table)
+        self.rows.copy_(table - super().table())
 
 
 def _digits(tokenizer: ITokenizer) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

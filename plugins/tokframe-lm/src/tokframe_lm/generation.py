@@ -11,11 +11,14 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from tokframe.errors import ConfigError, EncodingError
+from tokframe.errors import ConfigError, EncodingError, UnsupportedError
 from tokframe_lm.model import start_id
 from tokframe_lm.saved import SavedModel
 
-__all__ = ["Measures", "Piece", "Sampling", "generate", "measure", "words"]
+__all__ = ["HEADS", "Measures", "Piece", "Sampling", "generate", "measure", "words"]
+
+#: What may choose the next segment.
+HEADS = ("softmax", "vector")
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
@@ -59,19 +62,32 @@ class Measures:
 
 
 @torch.no_grad()
-def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampling | None = None) -> Iterator[Piece]:
+def generate(
+    saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampling | None = None, head: str = "softmax"
+) -> Iterator[Piece]:
     """Yield the text after `prompt`, about `max_bytes` of it, piece by piece.
 
     An empty prompt begins a new text. Special tokens, which are no text, are never drawn. Once the context is full,
     the last half of it is read anew and stands for all before. The same seed gives the same text.
 
-    Raises: EncodingError for a prompt longer than the context; ConfigError for sampling that makes no sense.
+    With `head` "vector" segments are drawn by what the vector decoder says of their bytes: its byte string snapped to
+    the vocabulary, each segment as likely as the product over its bytes and its end.
+
+    Raises: EncodingError for a prompt longer than the context; ConfigError for sampling that makes no sense;
+    UnsupportedError for "vector" where the model has no vector decoder.
     """
     sampling = sampling or Sampling()
     problems = list(sampling.issues())
     if problems:
         raise ConfigError("sampling", [(f"$.{name}", text) for name, text in problems])
     model, tokenizer = saved.model, saved.tokenizer
+    if head not in HEADS:
+        raise ConfigError("head", [("$", f"{head!r} is not one of {', '.join(HEADS)}")])
+    if head == "vector" and model.vector is None:
+        raise UnsupportedError(
+            'this model has no vector decoder. Say {"vector_decoder": true} in the config of: tokframe lm train',
+            capability="vector_decoder",
+        )
     context = model.config.context
     ids = [start_id(tokenizer), *tokenizer.encode(prompt, False)]
     if len(ids) > context:
@@ -87,7 +103,7 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
     table = model.embedding.table()
     cache, fresh, written, waiting = None, ids, 0, 0
     while written < max_bytes:
-        scores, cache = model.step(torch.tensor([fresh], device=device), cache, table)
+        scores, cache = model.step(torch.tensor([fresh], device=device), cache, table, head=head)
         token = _draw(scores.float().cpu(), special, sampling, generator)
         ids.append(token)
         written += len(tokenizer.token_bytes(token))

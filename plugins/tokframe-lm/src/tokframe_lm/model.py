@@ -16,53 +16,88 @@ from tokframe.errors import UnsupportedError
 from tokframe.interfaces import ITokenizer
 from tokframe.plugins import host
 from tokframe_lm.config import LMConfig
+from tokframe_lm.crossentropy import mean_cross_entropy
 from tokframe_lm.embeddings import Embedding
+from tokframe_lm.vector import VectorHead
 
 __all__ = ["LanguageModel", "Sizes", "build", "start_id"]
 
 
 @frozen(kw_only=True)
 class Sizes:
-    """Parameters of the embedding (tied output included) and of the body between."""
+    """Parameters of the embedding (tied output included), of the body between, and of a vector head."""
 
     embedding: int
     body: int
+    vector: int = 0
 
 
 class LanguageModel(nn.Module):
-    """Next-token model: ids -> embedding -> Llama -> scores by the same embedding."""
+    """Next-token model: ids -> embedding -> Llama -> scores by the same embedding, and bytes by a vector head."""
 
     def __init__(self, config: LMConfig, embedding: Embedding) -> None:
         super().__init__()
         self.config = config
         self.embedding = embedding
+        self.vector: VectorHead | None = None
         self.body = LlamaModel(_llama(config))
         self.body.set_input_embeddings(None)  # type: ignore[arg-type]  # ours is used in its place
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return scores of the next id at each place: (batch, tokens) -> (batch, tokens, ids)."""
         table = self.embedding.table()
-        vectors = self.body(inputs_embeds=self.embedding(ids, table), use_cache=False).last_hidden_state
-        return self.embedding.scores(vectors, table)
+        return self.embedding.scores(self.vectors(ids, table), table)
 
-    def loss(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean cross-entropy in nats of targets (batch, tokens) after ids (batch, tokens)."""
-        return functional.cross_entropy(self(ids).flatten(0, 1).float(), targets.flatten())
+    def loss(self, ids: Tensor, targets: Tensor, table: Tensor | None = None) -> Tensor:
+        """Return the mean cross-entropy in nats of targets (batch, tokens) after ids (batch, tokens), to learn from.
+
+        Products are taken in the precision that the config names; those of `surprise` and `step` are float32. A vector
+        head's loss is added, as the config weighs it.
+        """
+        precision = torch.bfloat16 if self.config.precision == "bfloat16" else torch.float32
+        table = self.embedding.table() if table is None else table
+        with torch.autocast(ids.device.type, dtype=precision, enabled=precision != torch.float32):
+            vectors = self.body(inputs_embeds=self.embedding(ids, table), use_cache=False).last_hidden_state
+        loss = mean_cross_entropy(
+            vectors.flatten(0, 1), table, self.embedding.bias, targets.flatten(), precision=precision
+        )
+        return loss if self.vector is None else loss + self.config.vector_weight * self.vector.loss(vectors, targets)
 
     def surprise(self, ids: Tensor, targets: Tensor) -> Tensor:
         """Return -ln p of each target: (batch, tokens) -> (batch, tokens)."""
         scores = self(ids).float()
         return functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
 
-    def step(self, ids: Tensor, cache: Any, table: Tensor) -> tuple[Tensor, Any]:
-        """Return scores after the last of ids (1, tokens) as (ids,), and the cache that goes on from there."""
+    def step(self, ids: Tensor, cache: Any, table: Tensor, *, head: str = "softmax") -> tuple[Tensor, Any]:
+        """Return scores after the last of ids (1, tokens) as (ids,), and the cache that goes on from there.
+
+        With `head` "vector" the score of an id is ln p of its bytes under the vector decoder.
+        """
         found = self.body(inputs_embeds=self.embedding(ids, table), past_key_values=cache, use_cache=True)
-        return self.embedding.scores(found.last_hidden_state[0, -1], table), found.past_key_values
+        last = found.last_hidden_state[0, -1]
+        if head == "vector" and self.vector is not None:
+            return self.vector.scores(last[None])[0], found.past_key_values
+        return self.embedding.scores(last, table), found.past_key_values
+
+    def vectors(self, ids: Tensor, table: Tensor) -> Tensor:
+        """Return what the body says after each of ids: (batch, tokens) -> (batch, tokens, d_model)."""
+        found: Tensor = self.body(inputs_embeds=self.embedding(ids, table), use_cache=False).last_hidden_state
+        return found
+
+    def take(self, other: LanguageModel) -> None:
+        """Take the weights of a model of this shape and vocabulary; a vector head that it lacks stays new."""
+        weights = other.state_dict()
+        wanted = self.state_dict()
+        self.load_state_dict({name: weights.get(name, tensor) for name, tensor in wanted.items()})
 
     @property
     def sizes(self) -> Sizes:
         """Number of parameters."""
-        return Sizes(embedding=_count(self.embedding.parameters()), body=_count(self.body.parameters()))
+        return Sizes(
+            embedding=_count(self.embedding.parameters()),
+            body=_count(self.body.parameters()),
+            vector=0 if self.vector is None else _count(self.vector.parameters()),
+        )
 
 
 def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
@@ -77,6 +112,9 @@ def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
         # The body first: its weights do not depend on the vocabulary, so models of one seed begin with the same.
         body = LanguageModel(config, nn.Identity())  # type: ignore[arg-type]  # replaced in the next line
         body.embedding = kind(tokenizer, d_model=config.d_model)
+    if config.vector_decoder:
+        tuned = config.decoder == "tuned"
+        body.vector = VectorHead(tokenizer, d_model=config.d_model, tuned=tuned, seed=config.seed)
     return body
 
 

@@ -36,7 +36,7 @@ from tokframe.strictjson import canonical_json, parse_json
 from tokframe_lm.config import LMConfig
 from tokframe_lm.model import LanguageModel, build
 
-__all__ = ["SavedModel", "check_place", "fit", "load", "save", "tokenizer_hash"]
+__all__ = ["SavedModel", "check_place", "fit", "load", "read_record", "save", "tokenizer_hash"]
 
 _FORMAT = "tokframe-lm"
 _VERSION = 1
@@ -119,7 +119,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> SavedModel:
     is another than the model was trained with, or the embedding has not a row for each id.
     """
     folder = Path(path)
-    record = _read_record(folder)
+    record = read_record(folder)
     try:
         known, files = record["tokenizer"], record["files"]
         expected, name, weights_entry, spelling_entry = (
@@ -176,7 +176,9 @@ def fit(model: LanguageModel, weights: Mapping[str, Tensor], source: str) -> Non
     model.load_state_dict({name: weights[name] for name in wanted})
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Return what `model.json` says of a model, its weights unread. Raises: ArtifactError and its kinds."""
+    folder = Path(path)
     try:
         raw = (folder / _RECORD).read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = ["Document", "TokenFile", "documents", "read_document", "tokenize"]
 
 _HEADER, _IDS, _HIDDEN = "tokens.json", "tokens.bin", "hidden.json"
 _FORMAT = 1
+_COUNTED = 2**22  # ids counted at a time, so that a long file is never in memory whole
 
 
 @frozen(kw_only=True, eq=False)
@@ -44,6 +46,13 @@ class TokenFile:
     documents: int
     hidden: Mapping[bytes, int]
     bytes: int
+
+    def counts(self, vocab_size: int) -> np.ndarray[Any, Any]:
+        """Return how often each id comes (ids,) int64."""
+        found = np.zeros(vocab_size, np.int64)
+        for start in range(0, len(self.ids), _COUNTED):
+            found += np.bincount(self.ids[start : start + _COUNTED], minlength=vocab_size)
+        return found
 
 
 def documents(corpus: Corpus, max_bytes: int = 0) -> Iterator[str]:
@@ -127,6 +136,8 @@ def tokenize(
             hidden.update(document.hidden)
             size, tokens, count = size + document.size, tokens + 1 + len(document.ids), count + 1
             reporter.advance(size / 1e6, tokens=tokens)
+        file.flush()
+        os.fsync(file.fileno())  # the header outlasts a power cut, so these must
     if not size:
         raise CorpusError("the corpus holds no text, so there is nothing to learn. Name another: --corpus FILE")
     part.replace(folder / _IDS)

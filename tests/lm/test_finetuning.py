@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from tokframe_autoencoder.codebook.recompilation import recompile
+from tokframe_lm import saved
+from tokframe_lm.evaluation import evaluate
+from tokframe_lm.finetuning import finetune
+from tokframe_lm.joint import JointModel, _hold
+
+import tokframe
+from tokframe.cli.main import main
+from tokframe.errors import (
+    ArtifactError,
+    ArtifactExistsError,
+    ArtifactNotFoundError,
+    ConfigError,
+    TrainingError,
+    TrainingInterrupted,
+    UnsupportedError,
+)
+from tokframe.inspection import verify
+from tokframe.progress import SilentReporter
+
+#: Few steps at rates high enough for codes to move.
+QUICK = {
+    "steps": 8,
+    "batch": 2,
+    "segments": 32,
+    "refresh": 3,
+    "network_rate": 2e-3,
+    "learning_rate": 0.003,
+    "settle_steps": 300,
+    "settle_rate": 0.003,
+}
+#: So fast, and with so little time to settle, that segments are lost.
+ROUGH = {**QUICK, "network_rate": 0.003, "settle_steps": 10}
+
+
+@pytest.fixture(scope="module")
+def model(small, learned):
+    """The folder of a model with a vector decoder."""
+    out = small.folder / "model-to-finetune"
+    small.train("learned", out, config={"vector_decoder": True, "steps": 30})
+    return out
+
+
+@pytest.fixture
+def joint(model):
+    loaded = saved.load(model)
+    return JointModel(loaded.model, copy.deepcopy(loaded.tokenizer.network()), loaded.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def rough(small, model):
+    """What is left after a fine-tuning that was too fast, and its folder."""
+    out = small.folder / "rough"
+    return finetune(model, corpus=small.corpus, out=out, config=ROUGH, device="cpu"), out
+
+
+def batch(joint, tokenizer):
+    ids = torch.tensor([tokenizer.encode("The cat sat on the mat, and the dog saw the cat.")])
+    return ids[:, :-1], ids[:, 1:], torch.tensor([270, 299])
+
+
+def test_the_joint_model_begins_as_the_language_model(model, joint):
+    loaded = saved.load(model)
+    ids, targets, drawn = batch(joint, loaded.tokenizer)
+    with torch.no_grad():
+        lm, reconstruction = joint.losses(ids, targets, drawn)
+        alone = loaded.model.loss(ids, targets)
+    assert float(lm) == pytest.approx(float(alone), rel=1e-6)
+    assert 0 < float(reconstruction) < 0.1  # the tokenizer is trained: all that is asked of it comes back
+
+
+def test_the_language_models_loss_reaches_the_encoder(joint, model):
+    joint.model.vector = None
+    torch.nn.init.normal_(joint.project.weight)
+    lm, _ = joint.losses(*batch(joint, saved.load(model).tokenizer))
+    lm.backward()
+    encoder = [p.grad for p in joint.network.encoder.parameters()]
+    assert all(gradient is not None for gradient in encoder)
+    assert sum(float(gradient.abs().sum()) for gradient in encoder) > 0
+    assert all(p.grad is None for p in joint.network.decoder.parameters())
+
+
+def test_an_ids_vector_is_its_row_and_what_the_encoder_adds(joint):
+    torch.nn.init.normal_(joint.project.weight)
+    with torch.no_grad():
+        table, rows = joint.table(), joint.model.embedding.table()
+        token = 280
+        piece = joint.data[token : token + 1], joint.lengths[token : token + 1]
+        latent = joint.network.quantizer(joint.network.encoder(*piece)).latents[0]
+        added = (latent - joint.center) / joint.scale @ joint.project.weight.T
+    assert torch.allclose(table[token], rows[token] + added, atol=1e-4)
+    assert torch.equal(table[:4], rows[:4])
+
+
+def test_what_nears_the_border_of_its_code_is_drawn_back(joint):
+    live = joint.coded.nonzero()[:, 0]
+    quantizer, encoder = joint.network.quantizer, joint.network.encoder
+
+    def hold(shift):
+        latents = encoder(joint.data[live], joint.lengths[live])
+        with torch.no_grad():
+            quantizer.project_in.bias += shift
+        found = _hold(quantizer, latents, quantizer(latents).indices)
+        with torch.no_grad():
+            quantizer.project_in.bias -= shift
+        return found
+
+    assert float(hold(0.0).detach()) < float(hold(0.1).detach())
+    hold(0.1).backward()
+    assert float(encoder.embedding.grad.abs().sum()) > 0
+
+
+def test_a_frozen_vector_decoder_is_trained_as_the_networks(joint):
+    assert joint.model.vector.decoder is joint.network.decoder
+
+
+def test_the_result_is_an_exact_tokenizer_and_a_model_that_fits_it(small, model, tmp_path):
+    before = saved.load(model)
+    done = finetune(model, corpus=small.corpus, out=tmp_path / "m", config=QUICK, device="cpu")
+    report = verify(tmp_path / "m" / "tokenizer", SilentReporter())
+    assert report.ok
+    assert {"decoder: code to bytes", "encoder: bytes to code"} <= {check.name for check in report.checks}
+    loaded = saved.load(tmp_path / "m")
+    text = bytes(range(256)) + "any text 🙂 the cat".encode()
+    assert loaded.tokenizer.decode_bytes(loaded.tokenizer.encode_bytes(text)) == text
+    assert done.moved > 0
+    assert loaded.model.embedding.vocab_size == loaded.tokenizer.vocab_size == done.kept
+    assert not np.array_equal(loaded.tokenizer.codes()[:256], before.tokenizer.codes()[:256])
+    assert loaded.training["finetuned"]["ids"]["codes_moved"] == done.moved
+    old, new = (evaluate(each, small.corpus, max_bytes=900).bits_per_byte for each in (before, loaded))
+    assert new < old  # it was trained on that text
+
+
+def test_ids_that_are_lost_are_spelt_by_others_and_rows_go_with_their_ids(rough, model):
+    done, folder = rough
+    before, after = saved.load(model).tokenizer, done.model.tokenizer
+    assert done.dropped
+    assert done.kept + len(done.dropped) == done.before == before.vocab_size
+    assert verify(folder / "tokenizer", SilentReporter()).ok
+    left = [after.token_bytes(token) for token in range(260, after.vocab_size)]
+    assert left == [p for p in map(before.token_bytes, range(260, before.vocab_size)) if p not in done.dropped]
+    for piece in done.dropped:
+        ids = after.encode_bytes(piece)
+        assert len(ids) > 1
+        assert after.decode_bytes(ids) == piece
+
+
+def test_the_model_scores_the_ids_it_keeps_as_the_joint_model_did(model, learned, tmp_path):
+    from tokframe_lm.finetuning import _fold
+
+    loaded = saved.load(model)
+    joint = JointModel(loaded.model, copy.deepcopy(loaded.tokenizer.network()), loaded.tokenizer).eval()
+    torch.nn.init.normal_(joint.project.weight)
+    kept = np.array([token for token in range(300) if token not in (265, 280)])
+    # the tokenizer without these two
+    codebook = loaded.tokenizer.codebook
+    pieces = [codebook.token_bytes(token) for token in kept[260:].tolist()]
+    fewer = type(loaded.tokenizer)(
+        type(codebook).build(pieces, {codebook.token_bytes(t): int(codebook.codes[t]) for t in kept[4:].tolist()}),
+        config=loaded.tokenizer.config,
+        components=loaded.tokenizer.state().components,
+        weights=loaded.tokenizer.state().tensors,
+    )
+    folded = _fold(joint, fewer, kept, "here")
+    spelt = [token for token in loaded.tokenizer.encode("The cat sat on the mat.") if token in kept]
+    new = [int(np.flatnonzero(kept == token)[0]) for token in spelt]
+    with torch.no_grad():
+        table = joint.table()
+        wanted = joint.model.embedding.scores(joint.model.vectors(torch.tensor([spelt]), table), table)
+        found = folded(torch.tensor([new]))
+    assert torch.allclose(found, wanted[..., torch.from_numpy(kept)], atol=1e-4)
+
+
+def test_a_network_that_did_not_change_keeps_every_code(learned, tmp_path):
+    tokenizer = tokframe.load(learned)
+    found = recompile(tokenizer, tokenizer.network(), workdir=tmp_path)
+    assert (found.moved, found.dropped, found.steps) == (0, (), 0)
+    assert np.array_equal(found.kept, np.arange(tokenizer.vocab_size))
+    assert all(check.ok for check in found.checks)
+
+
+def test_a_network_that_forgot_everything_is_an_error_that_says_what_to_do(learned, tmp_path):
+    tokenizer = tokframe.load(learned)
+    network = copy.deepcopy(tokenizer.network())
+    for parameter in network.decoder.parameters():
+        torch.nn.init.zeros_(parameter)
+    with pytest.raises(TrainingError, match="smaller learning rate"):
+        recompile(tokenizer, network, workdir=tmp_path, steps=1, learning_rate=1e-6)
+
+
+@pytest.mark.parametrize("polls", [4, 12], ids=["while training", "while settling"])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(small, model, rough, tmp_path, same, polls):
+    done, folder = rough
+    out = tmp_path / "stopped"
+    calls = iter(range(1000))
+    with pytest.raises(TrainingInterrupted):
+        finetune(
+            model,
+            corpus=small.corpus,
+            out=out,
+            config=ROUGH,
+            device="cpu",
+            should_stop=lambda: next(calls) >= polls,
+        )
+    assert not out.exists()
+    resumed = finetune(model, corpus=small.corpus, out=out, config=ROUGH, device="cpu", resume=True)
+    assert same(resumed.model.model, done.model.model)
+    assert saved.tokenizer_hash(out / "tokenizer") == saved.tokenizer_hash(folder / "tokenizer")
+    assert resumed.model.training["finetuned"]["loss"] == done.model.training["finetuned"]["loss"]
+    assert not (tmp_path / "stopped.training").exists()
+
+
+def test_resuming_needs_a_checkpoint_of_the_same_run(small, model, tmp_path):
+    def run(**options):
+        finetune(model, corpus=small.corpus, out=tmp_path / "m", device="cpu", **options)
+
+    with pytest.raises(TrainingError, match="without --resume"):
+        run(config=QUICK, resume=True)
+    calls = iter(range(1000))
+    with pytest.raises(TrainingInterrupted):
+        run(config=QUICK, should_stop=lambda: next(calls) >= 3)
+    with pytest.raises(TrainingError, match="another run"):
+        run(config={**QUICK, "reconstruction": 2.0}, resume=True)
+
+
+def test_a_model_whose_tokenizer_has_no_network_is_refused(small, tmp_path):
+    with pytest.raises(UnsupportedError, match="'bpe' has no network"):
+        finetune(small.model("bpe"), corpus=small.corpus, out=tmp_path / "m", config=QUICK)
+
+
+@pytest.mark.parametrize("bad", [{"reconstruction": -1.0}, {"steps": 0}, {"network_rate": 0.0}, {"warmup": 2.0}])
+def test_settings_that_make_no_sense_are_named(small, model, tmp_path, bad):
+    with pytest.raises(ConfigError, match=next(iter(bad))):
+        finetune(model, corpus=small.corpus, out=tmp_path / "m", config={**QUICK, **bad})
+
+
+def test_a_wrong_place_is_refused_before_anything_is_read(small, model, tmp_path):
+    with pytest.raises(ArtifactExistsError, match="already exists"):
+        finetune(model, corpus=small.corpus, out=model, config=QUICK)
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(ArtifactError, match="no saved language model"):
+        finetune(model, corpus=small.corpus, out=tmp_path / "notes", config=QUICK, overwrite=True)
+    with pytest.raises(ArtifactNotFoundError, match="tokframe lm train"):
+        finetune(tmp_path / "nothing", corpus=small.corpus, out=tmp_path / "m", config=QUICK)
+
+
+def test_several_processes_are_refused(small, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="without torchrun"):
+        finetune(model, corpus=small.corpus, out=tmp_path / "m", config=QUICK)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(small, model, tmp_path):
+    config = {**QUICK, "learning_rate": 1e30, "clip": 1e30}
+    with pytest.raises(TrainingError, match=r"come apart.*learning_rate"):
+        finetune(model, corpus=small.corpus, out=tmp_path / "m", config=config, device="cpu")
+
+
+def test_the_command_line_says_what_became_of_the_ids(small, model, tmp_path, capsys):
+    (tmp_path / "c.json").write_text(json.dumps(ROUGH | {"network_rate": 1e-5}), encoding="utf-8")
+    out = tmp_path / "m"
+    given = ["lm", "finetune", str(model), "--corpus", str(small.text), "--out", str(out), "--steps", "2"]
+    given += ["--config", str(tmp_path / "c.json"), "--device", "cpu"]
+    assert main([*given, "--lambda", "0.5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["lambda"], found["steps"]) == (0.5, 2)
+    assert found["ids"]["kept"] + found["ids"]["dropped"] == found["ids"]["before"] == 300
+    assert all(check["ok"] for check in found["checks"])
+    assert main(["verify", str(out / "tokenizer")]) == 0
+    assert main([*given, "--overwrite"]) == 0
+    text = capsys.readouterr().out
+    assert "ids kept" in text and "decoder: code to bytes" in text
+    assert main([*given, "--lambda", "-1"]) != 0
+    assert "lambda" in capsys.readouterr().err

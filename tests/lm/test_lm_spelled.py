@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tokframe_lm import saved
+from tokframe_lm.rowsums import RowSums
+from tokframe_lm.spelled import SpelledEmbedding
+from torch.nn import functional
+
+import tokframe
+
+
+def test_sums_and_their_gradient_are_those_of_adding_row_by_row():
+    parts = [[0, 2], [], [1], [2, 2, 0], [3]]
+    sums = RowSums(parts, 5)
+    shared = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    weights = torch.arange(20.0).view(5, 4)
+    expected = torch.stack([sum((shared[n] for n in row), torch.zeros(4)) for row in parts])
+    torch.testing.assert_close(sums(shared), expected)
+    found = torch.autograd.grad((sums(shared) * weights).sum(), shared)[0]
+    torch.testing.assert_close(found, torch.autograd.grad((expected * weights).sum(), shared)[0])
+    assert not found[4].any()
+
+
+@pytest.mark.parametrize("name", ["word", "bpe"])
+def test_ids_spelt_alike_begin_alike_and_each_can_go_its_own_way(small, name):
+    tokenizer = tokframe.load(small.tokenizers[name])
+    embedding = SpelledEmbedding(tokenizer, d_model=64)
+    rows = embedding.table().detach()
+    special = list(tokenizer.special_tokens.values())
+    assert not rows[special].any()
+    texts = {token: tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size) if token not in special}
+    likeness = functional.cosine_similarity(rows[:, None], rows[None], dim=-1)
+    long = [token for token, text in texts.items() if len(text) >= 3]
+    ends = {token: {texts[token][:1], texts[token][-1:], len(texts[token])} for token in long}
+    pairs = [(a, b, len(ends[a] & ends[b])) for a in long for b in long if a < b]
+    mean = {n: sum(float(likeness[a, b]) for a, b, same in pairs if same == n) for n in (0, 1, 2)}
+    mean = {n: total / sum(same == n for _, _, same in pairs) for n, total in mean.items()}
+    assert mean[0] < mean[1] < mean[2]
+    embedding.rows.data[long[0]] += 1
+    assert (embedding.table() != rows).any(1).nonzero().flatten().tolist() == [long[0]]
+
+
+def test_a_model_with_it_is_saved_and_loaded(small, tmp_path):
+    done = small.train("bpe", tmp_path / "model", config={"embedding": "spelled"})
+    loaded = saved.load(tmp_path / "model")
+    torch.testing.assert_close(loaded.model.embedding.table(), done.model.embedding.table())
+    assert done.training["loss"][-1][1] < done.training["loss"][0][1]
+
+
+def test_biases_begin_at_the_frequencies_of_the_text(small, tmp_path):
+    done = small.train("bpe", tmp_path / "model", config={"bias": "frequencies", "learning_rate": 1e-9})
+    tokenizer = done.tokenizer
+    text = small.text.read_text(encoding="utf-8")
+    ids = torch.tensor([tokenizer.special_tokens["<s>"], *tokenizer.encode(text, False)])
+    counts = torch.bincount(ids, minlength=tokenizer.vocab_size) + 1.0
+    torch.testing.assert_close(done.model.embedding.bias.detach(), (counts / counts.sum()).log(), rtol=1e-4, atol=1e-4)

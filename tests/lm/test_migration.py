@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+
+import numpy as np
+import pytest
+import torch
+from tokframe_lm import saved
+from tokframe_lm.calibration import calibrate
+from tokframe_lm.config import LMConfig
+from tokframe_lm.curves import reached, steps_saved
+from tokframe_lm.migration import migrate
+from tokframe_lm.model import build
+from tokframe_lm.neighbours import Neighbours
+from tokframe_lm.tokens import TokenFile
+from tokframe_lm.transfer import METHODS, mix
+
+import tokframe
+from tokframe.cli.main import main
+from tokframe.errors import ArtifactError, ConfigError, TrainingError, UnknownNameError, UnsupportedError
+
+
+@pytest.fixture(scope="module")
+def pair(small):
+    """Return the old tokenizer, the new one, and the unknown id of the old."""
+    old, new = tokframe.load(small.tokenizers["word"]), tokframe.load(small.tokenizers["bpe"])
+    return old, new, old.special_tokens["<unk>"]
+
+
+def spelt(pair):
+    """Return `{new id: old ids}` of the ids of ASCII text."""
+    old, new, _ = pair
+    texts = {token: new.token_bytes(token) for token in range(260, new.vocab_size)}
+    return {token: old.encode_bytes(text) for token, text in texts.items() if text.isascii()}
+
+
+# -- mixtures -----------------------------------------------------------------------------------------------
+
+
+def test_the_plain_mean_is_that_of_the_old_vectors_that_spell_an_id(pair):
+    old, new, unknown = pair
+    rows = torch.randn(old.vocab_size, 8)
+    made = mix(old, new, "mean").of(rows)
+    found = {token: [part for part in ids if part != unknown] for token, ids in spelt(pair).items()}
+    assert sum(len(ids) > 1 for ids in found.values()) > 5
+    for token, ids in found.items():
+        torch.testing.assert_close(made[token], rows[ids].mean(0) if ids else torch.zeros(8))
+
+
+def test_a_part_weighs_by_its_bytes(pair):
+    old, new, unknown = pair
+    rows = torch.randn(old.vocab_size, 8)
+    made = mix(old, new).of(rows)
+    known = {token: ids for token, ids in spelt(pair).items() if unknown not in ids}
+    assert any(len({len(old.token_bytes(part)) for part in ids}) > 1 for ids in known.values())
+    for token, ids in known.items():
+        weights = torch.tensor([float(len(old.token_bytes(part))) for part in ids])
+        torch.testing.assert_close(made[token], (weights / weights.sum()) @ rows[ids])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_shares_of_an_id_add_up_to_one_and_every_id_has_a_kind(pair, method):
+    old, new, _ = pair
+    mixture = mix(old, new, method)
+    total = mixture.of(torch.ones(old.vocab_size, 1)).flatten()
+    for token, kind in enumerate(mixture.kind):
+        assert float(total[token]) == pytest.approx(0.0 if kind == "unknown" else 1.0)
+    assert len(mixture.kind) == new.vocab_size
+    assert set(mixture.unknown.tolist()) == {t for t, kind in enumerate(mixture.kind) if kind == "unknown"}
+
+
+def test_special_tokens_keep_the_vector_of_the_same_text(pair):
+    old, new, _ = pair
+    rows = torch.randn(old.vocab_size, 8)
+    made = mix(old, new).of(rows)
+    for text, token in new.special_tokens.items():
+        assert torch.equal(made[token], rows[old.special_tokens[text]])
+
+
+def test_a_piece_without_an_old_id_is_made_of_its_neighbours(pair):
+    old, new, _ = pair
+    plain, better = mix(old, new, "mean"), mix(old, new)
+    gained = [t for t, kind in enumerate(better.kind) if kind == "neighbours"]
+    assert gained and all(plain.kind[token] == "unknown" for token in gained)
+
+
+def test_neighbours_share_n_grams_and_the_nearest_comes_first():
+    known = [b"irresistible", b"resist", b"table", b"zebra", b"irregular"]
+    found = Neighbours(known).nearest(b"irresistibl", 3)
+    assert known[found[0][0]] == b"irresistible"
+    assert sum(share for _, share in found) == pytest.approx(1)
+    assert b"zebra" not in [known[place] for place, _ in found]
+    assert Neighbours(known).nearest(b"\xff\xfe") == []
+
+
+def test_bytes_that_are_no_text_do_not_stop_a_tokenizer_that_takes_only_text(pair):
+    old, new, _ = pair
+    mixture = mix(old, new)
+    assert {mixture.kind[4 + byte] for byte in (0xC3, 0xFF)} <= {"unknown", "neighbours"}
+
+
+def test_between_tokenizers_that_lose_nothing_every_id_is_known(small):
+    old = tokframe.load(small.tokenizers["bpe"])
+    new = tokframe.load("autoencoder-fsq")
+    kinds = mix(old, new).kind
+    assert set(kinds) == {"copied", "averaged", "special"}
+
+
+# -- calibration --------------------------------------------------------------------------------------------
+
+
+def test_a_calibrated_model_expects_each_id_as_often_as_the_text_has_it(small):
+    model = saved.load(small.model("bpe"))
+    ids = model.tokenizer.encode_array(small.text.read_text(encoding="utf-8"), False)
+    with torch.no_grad():
+        model.model.embedding.bias.copy_(torch.randn(model.tokenizer.vocab_size))
+    counts = np.bincount(ids, minlength=model.tokenizer.vocab_size) + 1.0  # as the embedding's biases begin
+    counts /= counts.sum()
+
+    def distance():
+        window = torch.from_numpy(ids[: len(ids) // 16 * 16].astype(np.int64)).view(-1, 16)
+        with torch.no_grad():
+            expected = model.model(window).softmax(-1).flatten(0, 1).mean(0)
+        return float((expected - torch.from_numpy(counts)).abs().sum())
+
+    before = distance()
+    scale = calibrate(model.model, TokenFile(ids=ids, documents=1, hidden={}, bytes=1))
+    assert distance() < before / 5 and 0 < scale <= 1
+
+
+# -- embeddings ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["lookup", "factored", "factored-lookup", "spelled"])
+def test_an_embedding_fits_a_table_that_it_can_express(name):
+    tokenizer = tokframe.load("autoencoder-fsq")
+    config = LMConfig(d_model=8, layers=1, heads=2, context=8, embedding=name)
+    table = build(config, tokenizer).embedding.table().detach()
+    other = build(LMConfig(d_model=8, layers=1, heads=2, context=8, embedding=name, seed=1), tokenizer)
+    other.embedding.fit(table)
+    torch.testing.assert_close(other.embedding.table().detach(), table, atol=1e-5, rtol=1e-4)
+
+
+def test_no_change_of_the_digits_rows_brings_a_factored_table_nearer():
+    tokenizer = tokframe.load("autoencoder-fsq")
+    model = build(LMConfig(d_model=2, layers=1, heads=1, context=8, embedding="factored"), tokenizer)
+    table = torch.randn(tokenizer.vocab_size, 2, generator=torch.Generator().manual_seed(0))
+    model.embedding.fit(table)
+    missing = (model.embedding.table() - table).square().sum()
+    (slope,) = torch.autograd.grad(missing, [model.embedding.factors])
+    assert float(slope.abs().max()) < 0.05  # of sums over thousands of ids
+
+
+# -- the model ----------------------------------------------------------------------------------------------
+
+
+def test_a_moved_model_keeps_the_body_and_counts_every_id(small, tmp_path):
+    done = migrate(small.model("word"), new=small.tokenizers["bpe"], out=tmp_path / "warm")
+    before, after = saved.load(small.model("word")), saved.load(tmp_path / "warm")
+    counted = done.copied + done.averaged + done.special + done.neighbours + done.unknown
+    assert after.model.embedding.vocab_size == after.tokenizer.vocab_size == counted
+    assert (after.tokenizer.name, done.kept) == ("bpe", 1.0)
+    first, second = before.model.body.state_dict(), after.model.body.state_dict()
+    assert done.scale == 1 and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_without_a_corpus_an_id_is_as_likely_as_its_parts_and_with_one_as_it_is_there(small, pair, tmp_path):
+    _, new, unknown = pair
+    migrate(small.model("word"), new=small.tokenizers["bpe"], out=tmp_path / "without", method="mean")
+    bias = saved.load(small.model("word")).model.embedding.bias.detach()
+    moved = saved.load(tmp_path / "without").model.embedding.bias.detach()
+    several = {token: ids for token, ids in spelt(pair).items() if unknown not in ids and len(ids) > 1}
+    for token, ids in several.items():
+        torch.testing.assert_close(moved[token], bias[ids].mean())
+    migrate(small.model("word"), new=small.tokenizers["bpe"], out=tmp_path / "with", corpus=small.corpus)
+    model = saved.load(tmp_path / "with").model
+    ids = new.encode_array(small.text.read_text(encoding="utf-8"), False)
+    often, never = np.bincount(ids, minlength=new.vocab_size).argmax(), new.special_tokens["<pad>"]
+    with torch.no_grad():
+        scores = model(torch.from_numpy(ids[:16].astype(np.int64))[None])[0].mean(0)
+    assert scores[often] > scores[never] + 3
+
+
+def test_a_moved_model_can_have_a_factored_embedding(small, tmp_path):
+    done = migrate(
+        small.model("word"), new="autoencoder-fsq", out=tmp_path / "warm", embedding="factored", corpus=small.corpus
+    )
+    assert 0 < done.kept < 1 and 0 < done.scale <= 1
+    after = saved.load(tmp_path / "warm").model
+    assert after.config.embedding == "factored"
+    with pytest.raises(UnsupportedError, match="no codes made of digits"):
+        migrate(small.model("word"), new=small.tokenizers["bpe"], out=tmp_path / "no", embedding="factored")
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_moved_model_can_be_trained_on_and_only_with_its_tokenizer(small, tmp_path):
+    migrate(small.model("word"), old=small.tokenizers["word"], new=small.tokenizers["bpe"], out=tmp_path / "warm")
+    done = small.train("bpe", tmp_path / "on", start=tmp_path / "warm")
+    assert done.training["steps"] == 12
+    with pytest.raises(TrainingError, match="lm migrate"):
+        small.train("word", tmp_path / "off", start=tmp_path / "warm")
+
+
+def test_a_tokenizer_of_the_same_name_and_other_files_is_not_the_models(small, tmp_path):
+    with pytest.raises(ArtifactError, match=r"'word' of hash .* is 'word' of hash .*/tokenizer"):
+        migrate(small.model("word"), old="word", new=small.tokenizers["bpe"], out=tmp_path / "warm")
+    assert not (tmp_path / "warm").exists()
+    own = small.model("word") / "tokenizer"
+    migrate(small.model("word"), old=own, new=small.tokenizers["bpe"], out=tmp_path / "warm")
+
+
+def test_a_tokenizer_of_another_name_is_an_error_too(small, tmp_path):
+    with pytest.raises(ArtifactError, match="has tokenizer 'bpe'"):
+        migrate(small.model("bpe"), old="word", new="autoencoder-fsq", out=tmp_path / "warm")
+    with pytest.raises(UnknownNameError, match="wrod"):
+        migrate(small.model("bpe"), old="wrod", new="autoencoder-fsq", out=tmp_path / "warm")
+
+
+def test_nothing_is_written_beside_the_model(small, tmp_path, monkeypatch):
+    places = []
+    real = tempfile.mkdtemp
+
+    def mkdtemp(suffix=None, prefix=None, dir=None):
+        places.append(dir)
+        return real(suffix, prefix, dir)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    migrate(small.model("word"), old=small.tokenizers["word"], new=small.tokenizers["bpe"], out=tmp_path / "warm")
+    assert places and small.model("word").parent not in places
+
+
+def test_an_unknown_method_is_told_which_there_are(small, tmp_path):
+    with pytest.raises(ConfigError, match="'magic' is not one of weighted, mean"):
+        migrate(small.model("word"), new=small.tokenizers["bpe"], out=tmp_path / "warm", method="magic")
+
+
+# -- steps saved --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def curve(small, tmp_path, edit):
+    """Return a function that makes a model folder with a loss curve of its own."""
+
+    def make(name, losses, **config):
+        out = tmp_path / name
+        shutil.copytree(small.model("bpe"), out)
+
+        def change(record):
+            record["training"]["loss"] = [[step, loss] for step, loss in enumerate(losses, 1)]
+            record["config"].update(config)
+
+        edit(out / "model.json", change)
+        return out
+
+    return make
+
+
+def test_steps_saved_are_counted_to_the_loss_that_the_cold_run_ended_with(curve):
+    cold = curve("cold", [10 - step / 10 for step in range(60)])  # ends at 4.1, 4.35 over the last six
+    warm = curve("warm", [max(3.0, 8 - step / 5) for step in range(60)])
+    found = steps_saved(cold, warm)
+    assert found.cold_loss == pytest.approx(4.35)
+    # the mean of the six steps up to 22: 8 - 18.5 / 5
+    assert (found.reached, found.saved) == (22, 38)
+    assert found.share == pytest.approx(22 / 60, abs=1e-4)
+
+
+def test_a_loss_never_reached_is_said(curve, capsys):
+    cold, warm = curve("cold", [3.0] * 20), curve("warm", [5.0] * 20)
+    found = steps_saved(cold, warm)
+    assert (found.reached, found.share, found.saved) == (None, None, None)
+    assert main(["lm", "steps", str(cold), str(warm)]) == 0
+    assert "did not come to the loss" in capsys.readouterr().out
+
+
+def test_reached_is_the_first_step_at_or_below_unless_what_follows_is_above():
+    assert reached([(1, 5.0), (2, 4.0), (3, 3.5)], 4.0) == 2
+    assert reached([(1, 5.0), (2, 3.9), (3, 4.5), (4, 3.5)], 4.0) == 2
+    assert reached([(1, 3.0), (2, 5.0), (3, 5.0), (4, 4.0)], 4.0) == 4
+    assert reached([(1, 5.0)], 4.0) is None
+
+
+def test_runs_that_cannot_be_compared_are_refused(small, curve, tmp_path):
+    with pytest.raises(TrainingError, match="lm eval"):
+        steps_saved(small.model("bpe"), small.model("word"))
+    with pytest.raises(TrainingError, match="context"):
+        steps_saved(curve("one", [1.0]), curve("two", [1.0], context=99))
+    migrate(small.model("word"), new=small.tokenizers["bpe"], out=tmp_path / "warm")
+    with pytest.raises(TrainingError, match="lm train"):
+        steps_saved(small.model("bpe"), tmp_path / "warm")
+
+
+# -- the commands -------------------------------------------------------------------------------------------
+
+
+def test_the_command_moves_a_model(small, tmp_path, capsys):
+    out = str(tmp_path / "warm")
+    words = ["lm", "migrate", str(small.model("word")), "--from", small.tokenizers["word"], "--to", "autoencoder-fsq"]
+    words += ["--corpus", str(small.text), "--out", out]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "special tokens kept" in shown and "lm train" in shown
+    assert main(words) == 1
+    assert "already exists" in capsys.readouterr().err
+    assert main([*words, "--overwrite", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    keys = {"out", "method", "embedding", "copied", "averaged", "special", "neighbours", "unknown", "kept", "scale"}
+    assert set(record) == keys
+
+
+def test_the_command_shows_the_steps_saved(curve, capsys):
+    cold, warm = curve("cold", [10 - step / 10 for step in range(60)]), curve("warm", [4.0] * 60)
+    assert main(["lm", "steps", str(cold), str(warm), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert set(record) == {"cold_steps", "cold_loss", "warm_steps", "warm_loss", "reached", "share", "saved"}
+    assert record["saved"] == 60 - record["reached"]
+    assert main(["lm", "steps", str(cold), str(warm)]) == 0
+    assert "saved" in capsys.readouterr().out
