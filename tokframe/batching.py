@@ -21,7 +21,7 @@ __all__ = ["decode_many", "encode_lists", "encode_many", "pad"]
 T = TypeVar("T")
 
 #: Characters or ids that a thread takes at a time: worth starting one for, and little enough to share out evenly.
-_SHARE = 1 << 15
+_SHARE = 1 << 16
 #: Texts that a thread takes at a time, however short they are.
 _MOST = 4096
 

@@ -47,7 +47,7 @@ def test_as_many_threads_work_as_were_asked_for():
     assert not [thread for thread in threading.enumerate() if thread.name == "tokframe-batch"]
 
 
-@pytest.mark.parametrize(("share", "most"), [(1, 4096), (100, 4096), (1 << 15, 7), (1 << 15, 4096)])
+@pytest.mark.parametrize(("share", "most"), [(1, 4096), (100, 4096), (1 << 16, 7), (1 << 16, 4096)])
 def test_the_size_of_the_shares_changes_nothing(monkeypatch, share, most):
     monkeypatch.setattr(batching, "_SHARE", share)
     monkeypatch.setattr(batching, "_MOST", most)
