@@ -35,7 +35,10 @@ def test_it_prints_its_address_serves_and_stops_on_ctrl_c(mine, installed, monke
         with urllib.request.urlopen(url, timeout=30) as page:
             assert b"tokframe playground" in page.read()
         process.send_signal(signal.SIGINT)
-        rest, told = process.communicate(timeout=30)
+        try:
+            rest, told = process.communicate(timeout=30)
+        finally:
+            process.kill()  # a shell that starts jobs in the background has them ignore SIGINT
     assert process.returncode == 0 and rest == ""
     assert "./mine: open the address above" in told and "Stopped." in told and "Traceback" not in told
 

@@ -175,7 +175,7 @@ def command(
     path = out if os.sep in out else f"./{out}"
     click.echo(
         f"{shards.tokens:,} ids ({shards.dtype}) of {len(shards):,} documents, {shards.bytes / 1e6:,.1f} MB of text: "
-        f"{len(shards.shards)} shards at {path}"
+        f"{len(shards.shards)} shard{'' if len(shards.shards) == 1 else 's'} at {path}"
     )
     click.echo(
         f"Read them in Python:\n  from tokframe.tokenize import TokenShards\n  shards = TokenShards.open({path!r})"

@@ -60,7 +60,7 @@ def test_the_command_writes_shards_and_its_json_says_what(toy, write, tmp_path, 
         capsys.readouterr().err
     )
     assert main([*words, "--overwrite"]) == 0
-    assert "2 documents, 0.0 MB of text: 1 shards at ./out" in capsys.readouterr().out
+    assert "2 documents, 0.0 MB of text: 1 shard at ./out" in capsys.readouterr().out
     assert main(words) == 1
     assert "out already exists; nothing was written" in capsys.readouterr().err
 
