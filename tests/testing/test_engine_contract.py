@@ -64,6 +64,10 @@ LOST, ERROR, STOP, NONE = (
 )
 
 
+#: What each test of the contract finds.
+FAULTS = ((wraps_errors, ERROR), (never_stops, STOP), (needs_items, NONE), (dies_with_its_worker, LOST))
+
+
 def contract_of(engine):
     contract = EngineContract()
     contract.engine = lambda: engine
@@ -78,10 +82,8 @@ def test_a_sound_engine_keeps_it(test):
 @pytest.mark.parametrize(
     ("engine", "test"),
     [
-        (wraps_errors, ERROR),
-        (never_stops, STOP),
-        (needs_items, NONE),
-        pytest.param(dies_with_its_worker, LOST, marks=pytest.mark.skipif(os.name == "nt", reason="kills by signal")),
+        pytest.param(*fault, marks=pytest.mark.skipif(os.name == "nt" and fault[1] == LOST, reason="kills by signal"))
+        for fault in FAULTS
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -97,3 +99,7 @@ def test_missing_and_double_results_are_found(engine, monkeypatch):
     monkeypatch.setattr(module, "_square_or_die", lambda folder, number: number * number)
     with pytest.raises(AssertionError, match=r"missing|twice"):
         getattr(contract_of(engine), LOST)()
+
+
+def test_every_test_of_the_contract_has_a_fault_that_fails_it():
+    assert {name for name in dir(EngineContract) if name.startswith("test_")} == {test for _, test in FAULTS}
