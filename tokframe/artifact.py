@@ -28,7 +28,7 @@ from tokframe.errors import (
 from tokframe.state import State, Tensors
 from tokframe.strictjson import canonical_json, parse_json
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "Artifact", "check_place", "read", "write"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "Artifact", "check_place", "read", "tokenizer_sha256", "write"]
 
 FORMAT = "tokframe-artifact"
 #: Raised by one when old readers could no longer understand what is written.
@@ -185,6 +185,14 @@ def read(path: str | Path) -> Artifact:
             if _stamp(folder) == before:  # else it was replaced by a new one while this one was read
                 raise
     return _read(folder)
+
+
+def tokenizer_sha256(folder: str | Path) -> str:
+    """Return the SHA-256 that names a saved tokenizer: of its name, version and its files' sums. Raises: as `read`."""
+    manifest = read(folder).manifest
+    head = manifest["tokenizer"]
+    known = {"name": head["name"], "version": head.get("version", 1), "files": manifest["files"]}
+    return hashlib.sha256(canonical_json(known)).hexdigest()
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:

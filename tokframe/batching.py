@@ -118,7 +118,7 @@ def _shares(items: Sequence[object]) -> Iterator[range]:
     start = size = 0
     for position, item in enumerate(items):
         size += len(item) if isinstance(item, Sized) else 1
-        if size >= _SHARE or position - start >= _MOST:
+        if size >= _SHARE or position + 1 - start >= _MOST:
             yield range(start, position + 1)
             start, size = position + 1, 0
     if start < len(items):

@@ -13,6 +13,7 @@ from tokframe_lm.finetuning import finetune
 from tokframe_lm.joint import JointModel, _hold
 
 import tokframe
+from tokframe import artifact
 from tokframe.cli.main import main
 from tokframe.errors import (
     ArtifactError,
@@ -213,7 +214,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(small, model, rough,
     assert not out.exists()
     resumed = finetune(model, corpus=small.corpus, out=out, config=ROUGH, device="cpu", resume=True)
     assert same(resumed.model.model, done.model.model)
-    assert saved.tokenizer_hash(out / "tokenizer") == saved.tokenizer_hash(folder / "tokenizer")
+    assert artifact.tokenizer_sha256(out / "tokenizer") == artifact.tokenizer_sha256(folder / "tokenizer")
     assert resumed.model.training["finetuned"]["loss"] == done.model.training["finetuned"]["loss"]
     assert not (tmp_path / "stopped.training").exists()
 

@@ -7,6 +7,7 @@ import pytest
 from tokframe_lm import generation, saved
 
 import tokframe
+from tokframe import artifact
 from tokframe.cli.main import main
 from tokframe.errors import (
     ArtifactCorruptError,
@@ -65,7 +66,7 @@ def test_another_tokenizer_in_the_folder_is_refused_by_its_hash(small, copy):
 def test_a_tokenizer_larger_than_the_embedding_is_refused(small, copy, edit):
     larger = saved.load(small.model("autoencoder-fsq"))
     larger.tokenizer.save(copy / "tokenizer", overwrite=True)
-    sha256 = saved.tokenizer_hash(copy / "tokenizer")
+    sha256 = artifact.tokenizer_sha256(copy / "tokenizer")
     edit(copy / "model.json", lambda data: data["tokenizer"].update(sha256=sha256))
     with pytest.raises(ArtifactCorruptError, match=r"embeds 385 ids, but the tokenizer has 32,768"):
         saved.load(copy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tokframe.cli.options import Command, corpus_option, json_file_option, name_argument
+from tokframe.cli.options import Command, corpus_option, json_file_option, name_argument, open_corpus
 
 __all__ = ["command"]
 
@@ -33,16 +33,13 @@ def command(name: str, corpus: tuple[str, ...], plots: str | None, top: int, jso
     """
     from tokframe.cli.console import note, show, write_json
     from tokframe.cli.progress import reporting
-    from tokframe.corpus import Corpus
     from tokframe.evaluate.analysis import analyze
     from tokframe.evaluate.plots import save_plots
     from tokframe.evaluate.summary import analysis_summary
     from tokframe.loading import load
 
     tokenizer = load(name)
-    text = Corpus.open(corpus or ["stdlib:heldout"])
-    for reason in text.skipped:
-        note(f"left out: {reason}")
+    text = open_corpus(corpus or ["stdlib:heldout"])
     with reporting() as reporter:
         analysis = analyze(tokenizer, text, reporter)
     if json_to is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tokframe.cli.installed import complete_names, ready
-from tokframe.cli.options import Command, corpus_option, json_file_option
+from tokframe.cli.options import Command, corpus_option, json_file_option, open_corpus
 
 __all__ = ["command"]
 
@@ -54,7 +54,6 @@ def command(
     """
     from tokframe.cli.console import make_console, note, show, write_json
     from tokframe.cli.progress import reporting
-    from tokframe.corpus import Corpus
     from tokframe.evaluate.comparison import compare
     from tokframe.evaluate.table import comparison_table
     from tokframe.loading import load
@@ -64,9 +63,7 @@ def command(
     chosen = list(dict.fromkeys(names or ready("compare")))
     if baseline is not None and baseline not in chosen:
         raise click.BadParameter(f"{baseline!r} is not among {', '.join(chosen)}", param_hint="--baseline")
-    text = Corpus.open(corpus or [_DEFAULT])
-    for reason in text.skipped:
-        note(f"left out: {reason}")
+    text = open_corpus(corpus or [_DEFAULT])
     with reporting() as reporter:
         tokenizers = {name: load(name) for name in chosen}
         comparison = compare(chosen, text, load=tokenizers.__getitem__, rounds=rounds, reporter=reporter)

@@ -1,14 +1,19 @@
-"""Ctrl-C while training: the first asks for a checkpoint, the second stops at once."""
+"""Ctrl-C in long work: the first asks for a checkpoint, the second stops at once; and the command that goes on."""
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-__all__ = ["Stop", "stopping"]
+import click
+
+from tokframe.processes import command
+
+__all__ = ["Stop", "resume_command", "stopping"]
 
 
 class Stop:
@@ -46,3 +51,23 @@ def stopping(tell: Callable[[str], None]) -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def resume_command(ctx: click.Context) -> str:
+    """Return the command that is running, as it was given, with `--resume`."""
+    names, at = [], ctx
+    while at.parent is not None:
+        names.append(at.info_name or "")
+        at = at.parent
+    words = [*command(), *reversed(names)]
+    for param in ctx.command.params:
+        value = ctx.params.get(param.name or "")
+        if param.name == "resume" or value in (None, (), param.get_default(ctx)):
+            continue
+        if isinstance(param, click.Option) and param.is_flag:
+            words.append(param.opts[0] if value else param.secondary_opts[0])
+            continue
+        if isinstance(param, click.Option):
+            words.append(param.opts[0])
+        words += map(str, value) if isinstance(value, tuple) else [str(value)]
+    return shlex.join([*words, "--resume"])

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tokframe.cli.installed import complete_names
+from tokframe.processes import is_first
 
-__all__ = ["Command", "FileOption", "SpreadOption", "corpus_option", "json_file_option", "json_option", "name_argument"]
+if TYPE_CHECKING:
+    from tokframe.corpus import Corpus
+
+__all__ = [
+    "Command",
+    "FileOption",
+    "SpreadOption",
+    "corpus_option",
+    "json_file_option",
+    "json_option",
+    "name_argument",
+    "open_corpus",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,6 +90,17 @@ def corpus_option(required: bool, default: str = "") -> Callable[[F], F]:
     if default:
         text += f"  [default: {default}]"
     return click.option("--corpus", cls=SpreadOption, required=required, metavar="PATH...", help=text)
+
+
+def open_corpus(paths: Sequence[str], **options: Any) -> Corpus:
+    """Open what `--corpus` names, and say what of it is left out. Raises: CorpusError."""
+    from tokframe.cli.console import note
+    from tokframe.corpus import Corpus
+
+    text = Corpus.open(paths, **options)
+    for reason in text.skipped if is_first() else ():
+        note(f"left out: {reason}")
+    return text
 
 
 def json_option() -> Callable[[F], F]:

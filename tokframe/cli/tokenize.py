@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import time
 from typing import Any
 
 import click
 
-from tokframe.cli.options import Command, corpus_option, json_option, name_argument
+from tokframe.cli.options import Command, corpus_option, json_option, name_argument, open_corpus
 
 __all__ = ["command"]
 
@@ -116,22 +115,18 @@ def command(
     "corpus": {"files", "skipped"}}. "bytes" is the size of the text, "sha256" names the tokenizer.
     """
     from tokframe.cli.console import note, show_json
-    from tokframe.cli.interruption import stopping
+    from tokframe.cli.interruption import resume_command, stopping
     from tokframe.cli.progress import reporting
-    from tokframe.corpus import Corpus
     from tokframe.errors import CorpusError, ShardsInterrupted
     from tokframe.tokenize import ShardSettings, tokenize
 
     started = time.monotonic()
     try:
-        text = Corpus.open(corpus, column=column)
+        text = open_corpus(corpus, column=column)
     except CorpusError as error:
         if f'"{column}"' in str(error):
             error.add_note("Another field or column holds the text? Name it: --column NAME")
         raise
-    for reason in text.skipped:
-        note(f"left out: {reason}")
-
     with reporting() as reporter, stopping(lambda _: reporter.note(_STOPPING)) as stop:
         try:
             shards = tokenize(
@@ -148,11 +143,11 @@ def command(
             )
         except ShardsInterrupted as interruption:
             reporter.close()
-            note(f"{interruption}\nGo on with:\n  {_resume_command(ctx)}")
+            note(f"{interruption}\nGo on with:\n  {resume_command(ctx)}")
             ctx.exit(128 + (stop.signal or 2))
         except KeyboardInterrupt:
             reporter.close()
-            note(f"Stopped at once; finished shards are kept. Go on with:\n  {_resume_command(ctx)}")
+            note(f"Stopped at once; finished shards are kept. Go on with:\n  {resume_command(ctx)}")
             ctx.exit(130)
     seconds = time.monotonic() - started
     if as_json:
@@ -183,17 +178,3 @@ def command(
 
 
 _STOPPING = "Stopping when the shards being written are done. Ctrl-C again stops at once; both can be resumed."
-
-
-def _resume_command(ctx: click.Context) -> str:
-    """Return the command that was given, with --resume and without --overwrite of what is unfinished."""
-    words = ["tokframe", "tokenize", ctx.params["name"], "--corpus", *ctx.params["corpus"]]
-    for param in ctx.command.params:
-        value = ctx.params.get(param.name or "")
-        if isinstance(param, click.Argument) or param.name in ("corpus", "resume") or value == param.get_default(ctx):
-            continue
-        if isinstance(param, click.Option) and param.is_flag:
-            words.append(param.opts[0] if value else param.secondary_opts[0])
-        elif value is not None:
-            words += [param.opts[0], str(value)]
-    return shlex.join([*words, "--resume"])

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tokframe import processes
-from tokframe.cli.options import Command, corpus_option, json_option
+from tokframe.cli.options import Command, corpus_option, json_option, open_corpus
 
 __all__ = ["command"]
 
@@ -43,9 +43,8 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     JSON: {"tokenizer", "out", "vocab_size", "seconds", "corpus": {"files", "skipped"}}.
     """
     from tokframe.cli.console import note, show_json
-    from tokframe.cli.interruption import stopping
+    from tokframe.cli.interruption import resume_command, stopping
     from tokframe.cli.progress import reporting
-    from tokframe.corpus import Corpus
     from tokframe.errors import ConfigError, TrainingInterrupted
     from tokframe.loading import registered, train
     from tokframe.strictjson import read_json
@@ -53,16 +52,14 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     started = time.monotonic()
     config_file = options.pop("config")
     config = read_json(config_file) if config_file else None
-    text = Corpus.open(corpus)
-    for reason in text.skipped if processes.is_first() else ():
-        note(f"left out: {reason}")
+    text = open_corpus(corpus)
     with reporting() as reporter, stopping(reporter.note) as stop:
         try:
             tokenizer = train(name, corpus=text, out=out, config=config, reporter=reporter, should_stop=stop, **options)
         except TrainingInterrupted as interruption:
             reporter.close()
             if processes.is_first():
-                note(f"{interruption}\nGo on with:\n  {_resume_command(name, corpus, out, config_file, options)}")
+                note(f"{interruption}\nGo on with:\n  {resume_command(ctx)}")
             ctx.exit(128 + (stop.signal or 2))
         except ConfigError as error:
             if not config_file or error.source != "config":
@@ -87,12 +84,3 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     click.echo(f"{tokenizer.name}: {tokenizer.vocab_size:,} ids, {size / 1e6:,.2f} MB, saved at {path}")
     beside = f" {name}" if registered(name).artifact else ""
     click.echo(f"Try it:\n  tokframe compare {shlex.quote(path)}{beside}\n  tokframe verify {shlex.quote(path)}")
-
-
-def _resume_command(name: str, corpus: tuple[str, ...], out: str, config: str | None, options: dict[str, Any]) -> str:
-    words = [*processes.command(), "train", name, "--corpus", *corpus, "--out", out]
-    words += ["--config", config] if config else []
-    for option in ("seed", "device"):
-        words += [f"--{option}", str(options[option])] if options[option] is not None else []
-    words += ["--overwrite"] if options["overwrite"] else []
-    return shlex.join([*words, "--resume"])

@@ -5,7 +5,6 @@ Work goes on in DIR.unfinished beside DIR; when the last shard is there the inde
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 import time
@@ -111,10 +110,7 @@ def tokenizer_sha256(tokenizer: ITokenizer) -> str:
     Raises: as `save`.
     """
     with tempfile.TemporaryDirectory(prefix="tokframe-") as folder:
-        manifest = artifact.read(tokenizer.save(Path(folder) / "tokenizer")).manifest
-    head = manifest["tokenizer"]
-    known = {"name": head["name"], "version": head.get("version", 1), "files": manifest["files"]}
-    return hashlib.sha256(canonical_json(known)).hexdigest()
+        return artifact.tokenizer_sha256(tokenizer.save(Path(folder) / "tokenizer"))
 
 
 def _place(out: str | Path) -> Path:

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokframe.errors import TrainingError
 from tokframe.folders import write_atomically
 from tokframe.strictjson import canonical_json
 
-__all__ = ["RECORD", "read", "write"]
+__all__ = ["RECORD", "load_state", "read", "state", "unreadable", "write"]
 
 RECORD = "checkpoint.json"
 
@@ -51,6 +52,34 @@ def read(work: Path, run: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return load_file(work / Path(record["file"]).name), record
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise unreadable(work, error) from error
+
+
+def state(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return weights and moments by name: all of a run that is tensors."""
+    tensors: dict[str, Tensor] = {f"model.{key}": value for key, value in module.state_dict().items()}
+    for index, parameter in enumerate(_parameters(optimizer)):
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{index}.{key}"] = value
+    return tensors
+
+
+def load_state(
+    tensors: Mapping[str, Tensor], module: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> None:
+    """Take over what `state` returned. Raises: RuntimeError where it does not fit."""
+    module.load_state_dict(_under("model.", tensors))
+    for index, parameter in enumerate(_parameters(optimizer)):
+        moments = _under(f"optimizer.{index}.", tensors)
+        # AdamW counts its steps on the CPU
+        optimizer.state[parameter] = {k: v if k == "step" else v.to(device) for k, v in moments.items()}
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def unreadable(work: Path, error: Exception) -> TrainingError:

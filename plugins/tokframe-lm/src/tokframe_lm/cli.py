@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tokframe.cli.options import Command, SpreadOption, corpus_option, json_file_option, json_option
+from tokframe.cli.options import Command, SpreadOption, corpus_option, json_file_option, json_option, open_corpus
 from tokframe_lm.cli_compare import compare_command
 from tokframe_lm.cli_finetune import command as finetune_command
 from tokframe_lm.cli_migrate import migrate_command, steps_command
@@ -79,20 +79,16 @@ def train_command(
     from pathlib import Path
 
     from tokframe.cli.console import note, show_json
-    from tokframe.cli.interruption import stopping
+    from tokframe.cli.interruption import resume_command, stopping
     from tokframe.cli.progress import reporting
-    from tokframe.corpus import Corpus
     from tokframe.errors import TrainingInterrupted
-    from tokframe.processes import command as start_words
     from tokframe.processes import is_first
     from tokframe.strictjson import read_json
     from tokframe_lm.training import train
 
     settings = read_json(config) if config else {}
     settings |= {key: options[key] for key in ("steps", "max_bytes", "seed") if options[key] is not None}
-    text = Corpus.open(corpus)
-    for reason in text.skipped if is_first() else ():
-        note(f"left out: {reason}")
+    text = open_corpus(corpus)
     with reporting() as reporter, stopping(reporter.note) as stop:
         try:
             done = train(
@@ -112,13 +108,7 @@ def train_command(
             if is_first():
                 note(str(interruption))
             if is_first() and (Path(interruption.checkpoint) / "checkpoint.json").is_file():
-                words = [*start_words(), "lm", "train", "--tokenizer", tokenizer, "--corpus", *corpus, "--out", out]
-                words += ["--config", config] if config else []
-                words += ["--from", start] if start else []
-                for name in ("steps", "max_bytes", "seed", "device"):
-                    words += [f"--{name.replace('_', '-')}", str(options[name])] if options[name] is not None else []
-                words += ["--overwrite"] if options["overwrite"] else []
-                note(f"Go on with:\n  {shlex.join([*words, '--resume'])}")
+                note(f"Go on with:\n  {resume_command(ctx)}")
             ctx.exit(128 + (stop.signal or 2))
     if not is_first():
         return
@@ -161,14 +151,11 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
 
     from tokframe.cli.console import note, show, write_json
     from tokframe.cli.progress import reporting
-    from tokframe.corpus import Corpus
     from tokframe_lm.evaluation import evaluate
     from tokframe_lm.saved import load
     from tokframe_lm.vectoreval import evaluate_heads
 
-    text = Corpus.open(corpus)
-    for reason in text.skipped:
-        note(f"left out: {reason}")
+    text = open_corpus(corpus)
     saved = load(model)
     with reporting() as reporter:
         found = evaluate(saved, text, max_bytes=max_bytes or 0, reporter=reporter)

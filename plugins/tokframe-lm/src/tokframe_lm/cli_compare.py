@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tokframe.cli.options import Command, SpreadOption, corpus_option, json_file_option
+from tokframe.cli.options import Command, SpreadOption, corpus_option, json_file_option, open_corpus
 
 __all__ = ["compare_command"]
 
@@ -67,16 +67,13 @@ def compare_command(
     from tokframe.cli.console import note, write_json
     from tokframe.cli.interruption import stopping
     from tokframe.cli.progress import reporting
-    from tokframe.corpus import Corpus
     from tokframe.errors import TrainingInterrupted
     from tokframe.strictjson import read_json
     from tokframe_lm.comparison import Settings, compare
 
     settings = read_json(config) if config else {}
     size = max_bytes or settings.get("max_bytes") or Settings().max_bytes
-    text = Corpus.open(corpus)
-    for reason in text.skipped:
-        note(f"left out: {reason}")
+    text = open_corpus(corpus)
     with reporting() as reporter, stopping(reporter.note) as stop:
         try:
             report = compare(

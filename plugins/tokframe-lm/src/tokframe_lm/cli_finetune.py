@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tokframe.cli.options import Command, corpus_option, json_option
+from tokframe.cli.options import Command, corpus_option, json_option, open_corpus
 
 __all__ = ["command"]
 
@@ -62,9 +62,8 @@ def command(
     from attrs import asdict
 
     from tokframe.cli.console import note, show_json
-    from tokframe.cli.interruption import stopping
+    from tokframe.cli.interruption import resume_command, stopping
     from tokframe.cli.progress import reporting
-    from tokframe.corpus import Corpus
     from tokframe.errors import TrainingInterrupted
     from tokframe.strictjson import read_json
     from tokframe_lm.finetuning import finetune
@@ -72,9 +71,7 @@ def command(
     settings = read_json(config) if config else {}
     settings |= {key: options[key] for key in ("steps", "max_bytes", "seed") if options[key] is not None}
     settings |= {"reconstruction": weight} if weight is not None else {}
-    text = Corpus.open(corpus)
-    for reason in text.skipped:
-        note(f"left out: {reason}")
+    text = open_corpus(corpus)
     with reporting() as reporter, stopping(reporter.note) as stop:
         try:
             done = finetune(
@@ -92,13 +89,7 @@ def command(
             reporter.close()
             note(str(interruption))
             if (Path(f"{out}.training") / "checkpoint.json").is_file():
-                words = ["tokframe", "lm", "finetune", model, "--corpus", *corpus, "--out", out]
-                words += ["--lambda", str(weight)] if weight is not None else []
-                words += ["--config", config] if config else []
-                for name in ("steps", "max_bytes", "seed", "device"):
-                    words += [f"--{name.replace('_', '-')}", str(options[name])] if options[name] is not None else []
-                words += ["--overwrite"] if options["overwrite"] else []
-                note(f"Go on with:\n  {shlex.join([*words, '--resume'])}")
+                note(f"Go on with:\n  {resume_command(ctx)}")
             ctx.exit(128 + (stop.signal or 2))
     record = done.model.training["finetuned"]
     if as_json:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tokframe.cli.options import Command, corpus_option, json_option
+from tokframe.cli.options import Command, corpus_option, json_option, open_corpus
 
 __all__ = ["migrate_command", "steps_command"]
 
@@ -51,12 +51,9 @@ def migrate_command(
 
     from tokframe.cli.console import note, show_json
     from tokframe.cli.progress import reporting
-    from tokframe.corpus import Corpus
     from tokframe_lm.migration import migrate
 
-    text = Corpus.open(corpus) if corpus else None
-    for reason in text.skipped if text else ():
-        note(f"left out: {reason}")
+    text = open_corpus(corpus) if corpus else None
     with reporting() as reporter:
         done = migrate(model, new=new, out=out, corpus=text, max_bytes=max_bytes or 0, reporter=reporter, **options)
     if as_json:

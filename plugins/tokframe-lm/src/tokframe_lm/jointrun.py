@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,22 +101,14 @@ class JointRun:
 
     def keep(self) -> None:
         """Write a checkpoint. Raises: TrainingError."""
-        tensors: dict[str, Tensor] = {f"joint.{k}": v for k, v in self.joint.state_dict().items()}
-        for index, parameter in enumerate(self._parameters()):
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{index}.{key}"] = value
         record = {"run": self.identity, "seconds": self.seconds, "curve": self.curve, "pending": self._sums}
-        checkpoint.write(self.work, self.step, tensors, record)
+        checkpoint.write(self.work, self.step, checkpoint.state(self.joint, self.optimizer), record)
 
     def restore(self) -> None:
         """Go back to the checkpoint. Raises: TrainingError if there is none, or one of another run."""
         tensors, record = checkpoint.read(self.work, self.identity)
         try:
-            self.joint.load_state_dict(_under("joint.", tensors))
-            for index, parameter in enumerate(self._parameters()):
-                state = _under(f"optimizer.{index}.", tensors)
-                # AdamW counts its steps on the CPU
-                self.optimizer.state[parameter] = {k: v if k == "step" else v.to(self.device) for k, v in state.items()}
+            checkpoint.load_state(tensors, self.joint, self.optimizer, self.device)
             self.step, self.seconds, self.curve = record["step"], record["seconds"], record["curve"]
             self._sums = record["pending"]
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -153,7 +145,3 @@ class JointRun:
         draw = np.random.default_rng([self.config.seed, 1, self.step])
         drawn = torch.from_numpy(draw.choice(self.coded, self.config.segments)).to(self.device)
         return both[:, :-1], both[:, 1:], drawn
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 from torch import Tensor
 
 import tokframe
+from tokframe import artifact
 from tokframe.corpus import Corpus
 from tokframe.errors import ArtifactCorruptError, ArtifactError
 from tokframe.interfaces import ITokenizer
@@ -108,7 +109,7 @@ def _check_old(before: saved.SavedModel, old: str | Path, model: str | Path) -> 
     """Raises: ArtifactError where the model's tokenizer is another than the one named; equal names do not do."""
     named = tokframe.load(old)
     with TemporaryDirectory(prefix="tokframe-") as folder:
-        found = saved.tokenizer_hash(named.save(Path(folder) / "tokenizer"))
+        found = artifact.tokenizer_sha256(named.save(Path(folder) / "tokenizer"))
     if found != before.sha256:
         raise ArtifactError(
             f"{model} has tokenizer {before.tokenizer.name!r} of hash {before.sha256[:12]}..., and --from {old} is "

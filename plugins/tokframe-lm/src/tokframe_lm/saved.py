@@ -36,7 +36,7 @@ from tokframe.strictjson import canonical_json, parse_json
 from tokframe_lm.config import LMConfig
 from tokframe_lm.model import LanguageModel, build
 
-__all__ = ["SavedModel", "check_place", "fit", "load", "read_record", "save", "tokenizer_hash"]
+__all__ = ["SavedModel", "check_place", "fit", "load", "read_record", "save"]
 
 _FORMAT = "tokframe-lm"
 _VERSION = 1
@@ -52,14 +52,6 @@ class SavedModel:
     sha256: str
     hidden: Mapping[bytes, int] = field(factory=dict)
     training: Mapping[str, Any] = field(factory=dict)
-
-
-def tokenizer_hash(folder: str | Path) -> str:
-    """Return the SHA-256 that names a saved tokenizer: of its name and its files' sums. Raises: ArtifactError."""
-    manifest = artifact.read(folder).manifest
-    head = manifest["tokenizer"]
-    known = {"name": head["name"], "version": head.get("version", 1), "files": manifest["files"]}
-    return hashlib.sha256(canonical_json(known)).hexdigest()
 
 
 def check_place(path: str | Path, *, overwrite: bool = False) -> None:
@@ -92,7 +84,7 @@ def save(saved: SavedModel, path: str | Path, *, overwrite: bool = False) -> Pat
                 "tokenizer": {
                     "name": saved.tokenizer.name,
                     "vocab_size": saved.tokenizer.vocab_size,
-                    "sha256": tokenizer_hash(folder / _TOKENIZER),
+                    "sha256": artifact.tokenizer_sha256(folder / _TOKENIZER),
                 },
                 "files": {_WEIGHTS: _entry(weights), _SPELLING: _entry(spelling)},
                 "versions": {
@@ -133,7 +125,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> SavedModel:
         raise _corrupt(folder, _RECORD, f"lacks {error}") from error
     except ConfigError as error:
         raise _corrupt(folder, _RECORD, f"has a config that makes no sense ({error})") from error
-    found = tokenizer_hash(folder / _TOKENIZER)
+    found = artifact.tokenizer_sha256(folder / _TOKENIZER)
     if found != expected:
         other = artifact.read(folder / _TOKENIZER).manifest["tokenizer"]["name"]
         raise _corrupt(

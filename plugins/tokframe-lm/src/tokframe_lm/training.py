@@ -14,6 +14,7 @@ from attrs import evolve
 from torch import Tensor, nn
 
 import tokframe
+from tokframe import artifact
 from tokframe.config import structure, unstructure
 from tokframe.corpus import Corpus
 from tokframe.errors import TrainingError, TrainingInterrupted
@@ -195,31 +196,19 @@ class _Run:
         """Write a checkpoint, in the first process. Raises: TrainingError."""
         if not self.processes.first:
             return
-        tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        for index, parameter in enumerate(self._parameters()):
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{index}.{key}"] = value
         record = {
             "run": self.identity,
             "seconds": self.seconds,
             "curve": self.curve,
             "pending": [self._sum, self._count],
         }
-        checkpoint.write(self.work, self.step, tensors, record)
+        checkpoint.write(self.work, self.step, checkpoint.state(self.model, self.optimizer), record)
 
     def restore(self) -> None:
         """Go back to the checkpoint. Raises: TrainingError if there is none, or one of another run."""
         tensors, record = checkpoint.read(self.work, self.identity)
         try:
-            self.model.load_state_dict(
-                {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-            )
-            for index, parameter in enumerate(self._parameters()):
-                prefix = f"optimizer.{index}."
-                state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-                # AdamW counts its steps on the CPU
-                place = self.processes.device
-                self.optimizer.state[parameter] = {k: v if k == "step" else v.to(place) for k, v in state.items()}
+            checkpoint.load_state(tensors, self.model, self.optimizer, self.processes.device)
             self.step, self.seconds, self.curve = record["step"], record["seconds"], record["curve"]
             self._sum, self._count = record["pending"]
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -228,9 +217,6 @@ class _Run:
     @property
     def _tokens(self) -> int:
         return self.windows.seen(self.step)
-
-    def _parameters(self) -> list[Tensor]:
-        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def _take_step(self) -> float:
         for group in self.optimizer.param_groups:
@@ -266,7 +252,7 @@ def _keep_tokenizer(tokenizer: ITokenizer, work: Path, first: bool) -> str:
     if first:
         work.mkdir(parents=True, exist_ok=True)
         tokenizer.save(place, overwrite=place.exists())
-    return saved.tokenizer_hash(place)
+    return artifact.tokenizer_sha256(place)
 
 
 def _identity(config: LMConfig, sha256: str, start: str | Path | None, tokens: TokenFile) -> str:

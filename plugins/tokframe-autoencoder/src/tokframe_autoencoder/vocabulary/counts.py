@@ -45,7 +45,7 @@ class Counts:
         counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in found)])
         order = np.lexsort(keys.T)
         keys, counts = keys[order], counts[order]
-        starts = np.flatnonzero(_first_of_each(keys))
+        starts = np.flatnonzero(first_of_each(keys))
         return cls(keys=keys[starts], counts=np.add.reduceat(counts, starts) if len(starts) else counts)
 
     def at_least(self, least: int) -> Counts:
@@ -121,7 +121,8 @@ def _packed(raw: bytes, lengths: bytes) -> npt.NDArray[np.uint64]:
     return keys
 
 
-def _first_of_each(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+def first_of_each(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Return which of sorted keys (segments, 3) is the first of its equals."""
     first = np.ones(len(keys), bool)
     first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
     return first

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from tokframe.progress import SilentReporter
-from tokframe_autoencoder.vocabulary.counts import LONGEST, Counts, count_part, recount_part, unpacked
+from tokframe_autoencoder.vocabulary.counts import LONGEST, Counts, count_part, first_of_each, recount_part, unpacked
 from tokframe_autoencoder.vocabulary.stretches import cut
 from tokframe_autoencoder.vocabulary.workers import Workers
 
@@ -165,7 +165,5 @@ def _merge(keys: Any, counts: npt.NDArray[np.float64]) -> tuple[Any, npt.NDArray
         return keys, counts
     order = np.lexsort(keys.T)
     keys, counts = keys[order], counts[order]
-    first = np.ones(len(keys), bool)
-    first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-    starts = np.flatnonzero(first)
+    starts = np.flatnonzero(first_of_each(keys))
     return keys[starts], np.add.reduceat(counts, starts)
