@@ -154,19 +154,13 @@ def listener():
 
 @pytest.fixture
 def in_processes(tmp_path):
-    """Return a function that runs Python source in a process of its own, which may fork, and returns its stdout."""
+    """Return a function that runs Python source in a process of its own, which may fork and kill as it likes.
 
-    def run(source, *arguments):
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            cwd=tmp_path,
-            env=_plain_environment(),
-            timeout=900,  # a hang, not a slow machine
-            check=False,
-        )
+    `run(source, *arguments, **environment)` returns its stdout.
+    """
+
+    def run(source, *arguments, **environment):
+        done = _completed(tmp_path, ["-c", textwrap.dedent(source), *arguments], environment)
         assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -180,19 +174,23 @@ def torchrun(tmp_path):
     def run(source, *arguments, options=()):
         script = tmp_path / "started.py"
         script.write_text(textwrap.dedent(source), encoding="utf-8")
-        start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
-        return subprocess.run(
-            [*start, str(script), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            cwd=tmp_path,
-            env=_plain_environment(),
-            timeout=900,  # a hang, not a slow machine
-            check=False,
-        )
+        start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
+        return _completed(tmp_path, [*start, script, *arguments])
 
     return run
+
+
+def _completed(folder, words, environment=None):
+    return subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=folder,
+        env=_plain_environment() | (environment or {}),
+        timeout=900,  # a hang, not a slow machine
+        check=False,
+    )
 
 
 def _plain_environment():

@@ -4,23 +4,15 @@ import copy
 from pathlib import Path
 
 import pytest
+from networks import SMALL_NETWORK
 
 import tokframe
 
 TEXT = Path(tokframe.__file__).with_name("errors.py").read_text(encoding="utf-8") * 2
 
 SMALL = {
-    "encoder": {"d_char": 16, "d_latent": 32, "conv_channels": [32, 32], "kernel_sizes": [3, 3], "strides": [1, 2]},
+    **SMALL_NETWORK,
     "fsq": {"levels": [8, 8, 5, 5], "vocab_size": 320},
-    "decoder": {
-        "d_latent": 32,
-        "deconv_channels": [32, 16],
-        "kernel_sizes": [3, 3],
-        "strides": [2, 1],
-        "start_channels": 16,
-        "hidden_blocks": 1,
-        "hidden_width": 64,
-    },
     "training": {"batch_size": 64, "max_steps": 1600, "eval_interval": 100, "learning_rate": 0.005, "threads": 1},
 }
 

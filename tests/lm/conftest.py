@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from networks import SMALL_NETWORK
 from tokframe_lm.training import train
 
 import tokframe
@@ -81,19 +82,9 @@ def same():
 @pytest.fixture(scope="session")
 def learned(small):
     """The folder of a learned tokenizer with a network, trained here."""
-    convolutions = {"kernel_sizes": [3, 3], "strides": [1, 2]}
     config = {
-        "encoder": {"d_char": 16, "d_latent": 32, "conv_channels": [32, 32], **convolutions},
+        **SMALL_NETWORK,
         "fsq": {"levels": [8, 8, 5, 5], "vocab_size": 300},
-        "decoder": {
-            "d_latent": 32,
-            "deconv_channels": [32, 16],
-            "kernel_sizes": [3, 3],
-            "strides": [2, 1],
-            "start_channels": 16,
-            "hidden_blocks": 1,
-            "hidden_width": 64,
-        },
         "training": {"batch_size": 64, "max_steps": 1200, "eval_interval": 50, "learning_rate": 0.005, "threads": 1},
     }
     out = small.folder / "tokenizer-learned"

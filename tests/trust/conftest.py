@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -57,24 +53,3 @@ def replace_file(edit_manifest):
         edit_manifest(folder, lambda manifest: manifest["files"].update({name: entry}))
 
     return replace
-
-
-@pytest.fixture
-def run_alone(tmp_path):
-    """Return a function that runs Python source in a process of its own, which may fork and kill as it likes."""
-
-    def run(source, *arguments, **environment):
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("TOKFRAME_")}
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            cwd=tmp_path,
-            env=kept | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"} | environment,
-            check=False,
-        )
-        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    return run

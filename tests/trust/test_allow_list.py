@@ -50,16 +50,16 @@ print(statuses["evil-plugin"], "evil_plugin" in sys.modules)
         ({}, "ok", True),
     ],
 )
-def test_what_is_not_allowed_is_never_imported(run_alone, tmp_path, environment, status, ran):
+def test_what_is_not_allowed_is_never_imported(in_processes, tmp_path, environment, status, ran):
     site, mark = tmp_path / "site", tmp_path / "mark"
     site.mkdir()
     make_plugin(site, "evil-plugin", mark)
-    told = run_alone(SOURCE, PYTHONPATH=str(site), **environment).split()
+    told = in_processes(SOURCE, PYTHONPATH=str(site), **environment).split()
     assert told == [status, str(ran)]
     assert mark.exists() == ran
 
 
-def test_an_empty_allow_list_allows_nothing(run_alone, tmp_path):
+def test_an_empty_allow_list_allows_nothing(in_processes, tmp_path):
     site, mark = tmp_path / "site", tmp_path / "mark"
     site.mkdir()
     make_plugin(site, "evil-plugin", mark)
@@ -70,7 +70,7 @@ def test_an_empty_allow_list_allows_nothing(run_alone, tmp_path):
     assert statuses == {"disabled"}, statuses
     assert not [name for name in sys.modules if name.startswith(("tokframe_", "evil_"))]
     """
-    run_alone(source, PYTHONPATH=str(site), TOKFRAME_PLUGINS="")
+    in_processes(source, PYTHONPATH=str(site), TOKFRAME_PLUGINS="")
     assert not mark.exists()
 
 

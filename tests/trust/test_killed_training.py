@@ -101,8 +101,8 @@ print(kills, lives, len(steps))
 
 
 @needs_fork
-def test_sixty_kills_at_random_moments_end_in_the_same_weights_as_none(run_alone, tmp_path):
-    kills, lives, places = map(int, run_alone(KILLED, tmp_path, 60).split())
+def test_sixty_kills_at_random_moments_end_in_the_same_weights_as_none(in_processes, tmp_path):
+    kills, lives, places = map(int, in_processes(KILLED, tmp_path, 60).split())
     assert kills >= 60 and lives >= 1
     assert places >= 5, "the kills all fell at one place"
 
@@ -160,8 +160,8 @@ print(deaths)
 
 
 @needs_fork
-def test_a_kill_at_every_file_operation_leaves_the_old_checkpoint_or_the_new(run_alone, tmp_path):
-    assert int(run_alone(AT_EVERY_STEP, tmp_path / "work")) >= 8
+def test_a_kill_at_every_file_operation_leaves_the_old_checkpoint_or_the_new(in_processes, tmp_path):
+    assert int(in_processes(AT_EVERY_STEP, tmp_path / "work")) >= 8
 
 
 def state(value: float, step: int = 5) -> Checkpoint:
@@ -208,8 +208,8 @@ assert len(list(folder.iterdir())) == 2
 
 
 @needs_fork
-def test_a_system_that_refuses_to_write_more_is_the_same_clear_error(run_alone, tmp_path):
-    assert "cannot write the checkpoint" in run_alone(FULL, tmp_path / "work")
+def test_a_system_that_refuses_to_write_more_is_the_same_clear_error(in_processes, tmp_path):
+    assert "cannot write the checkpoint" in in_processes(FULL, tmp_path / "work")
 
 
 def test_nothing_is_relied_on_before_it_is_flushed(tmp_path, monkeypatch):

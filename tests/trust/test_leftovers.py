@@ -57,9 +57,9 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_what_a_killed_saver_left_is_removed_by_the_next_save(run_alone, tmp_path):
+def test_what_a_killed_saver_left_is_removed_by_the_next_save(in_processes, tmp_path):
     target = tmp_path / "place" / "mine"
-    assert int(run_alone(KILLED, target)) == -9
+    assert int(in_processes(KILLED, target)) == -9
     left = names(target.parent)
     assert len(left) == 2 and left[0].startswith(".mine.tmp-") and left[1] == f"{left[0]}.lock"
     write(target, HEADER, state(1))

@@ -90,8 +90,8 @@ print(deaths, lost)
 
 @needs_fork
 @pytest.mark.parametrize("way", ["exchange", "two renames"])
-def test_a_kill_at_every_file_operation_leaves_the_old_artifact_or_the_new(run_alone, tmp_path, way):
-    deaths, lost = map(int, run_alone(AT_EVERY_STEP, tmp_path / "mine", way).split())
+def test_a_kill_at_every_file_operation_leaves_the_old_artifact_or_the_new(in_processes, tmp_path, way):
+    deaths, lost = map(int, in_processes(AT_EVERY_STEP, tmp_path / "mine", way).split())
     assert deaths >= 12
     assert lost <= 3 if way == "two renames" else lost == 0
 
@@ -213,9 +213,9 @@ assert sorted(path.name for path in root.iterdir()) == sorted(f"r{round}" for ro
 
 
 @needs_fork
-def test_of_four_processes_saving_to_one_place_exactly_one_wins(run_alone, tmp_path):
+def test_of_four_processes_saving_to_one_place_exactly_one_wins(in_processes, tmp_path):
     (tmp_path / "work").mkdir()
-    run_alone(RACE, tmp_path / "work")
+    in_processes(RACE, tmp_path / "work")
 
 
 OVERWRITING = """
@@ -296,10 +296,10 @@ assert [path.name for path in root.iterdir()] == ["mine"]
 
 @needs_fork
 @pytest.mark.parametrize("way", ["exchange", "two renames"])
-def test_of_six_processes_overwriting_one_place_one_wins_and_the_others_are_told(run_alone, tmp_path, way):
+def test_of_six_processes_overwriting_one_place_one_wins_and_the_others_are_told(in_processes, tmp_path, way):
     """And with an exchange a reader always finds one whole artifact; two renames leave a gap between them."""
     (tmp_path / "work").mkdir()
-    run_alone(OVERWRITING, tmp_path / "work", way, 12)
+    in_processes(OVERWRITING, tmp_path / "work", way, 12)
 
 
 def test_a_load_that_an_overwriting_save_comes_across_begins_again(tmp_path, monkeypatch):

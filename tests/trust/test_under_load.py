@@ -99,12 +99,12 @@ stop.set()
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("name", ["autoencoder-fsq", "bpe", "word"])
-def test_processes_forked_while_threads_encode_get_the_same_ids(run_alone, name):
+def test_processes_forked_while_threads_encode_get_the_same_ids(in_processes, name):
     """The threads of Hugging Face's pool too: a forked process has none of them, and does without."""
-    run_alone(FORKED, name)
+    in_processes(FORKED, name)
 
 
-def test_a_spawned_process_gets_the_same_ids(shipped, run_alone, tmp_path):
+def test_a_spawned_process_gets_the_same_ids(shipped, in_processes, tmp_path):
     (tmp_path / "pickled").write_bytes(pickle.dumps(shipped))
     (tmp_path / "lines").write_bytes(pickle.dumps(LINES))
     source = """
@@ -114,7 +114,7 @@ def test_a_spawned_process_gets_the_same_ids(shipped, run_alone, tmp_path):
     ids = tokenizer.encode_batch(lines * 20, threads=2)
     print(hashlib.sha256(repr((ids, tokenizer.decode_batch(ids))).encode()).hexdigest())
     """
-    assert run_alone(source).strip() == digest(shipped)
+    assert in_processes(source).strip() == digest(shipped)
 
 
 LOADER = """
@@ -147,14 +147,14 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("way", ["fork", "spawn"])
-def test_workers_of_a_data_loader_give_the_same_ids(run_alone, tmp_path, way):
+def test_workers_of_a_data_loader_give_the_same_ids(in_processes, tmp_path, way):
     """Spawned workers get the tokenizer pickled."""
     pytest.importorskip("torch")
     if way not in multiprocessing.get_all_start_methods():
         pytest.skip(f"there is no {way} here")
     (tmp_path / "loader.py").write_text(LOADER, encoding="utf-8")
     source = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, *sys.argv[1:]]).returncode)"
-    run_alone(source, tmp_path / "loader.py", way)
+    in_processes(source, tmp_path / "loader.py", way)
 
 
 def test_memory_does_not_grow_with_work(shipped):
@@ -184,7 +184,7 @@ def test_memory_does_not_grow_with_work(shipped):
     assert grown < 20_000, f"{grown} bytes more after eight rounds"
 
 
-def test_a_minute_of_a_service_s_requests_leaves_nothing_in_use(run_alone):
+def test_a_minute_of_a_service_s_requests_leaves_nothing_in_use(in_processes):
     """An hour of them is `python -m fuzz.growth`, whose figures are in docs/trust.md."""
     if not Path("/proc/self/smaps_rollup").exists() or not hasattr(ctypes.CDLL(None), "mallinfo2"):
         pytest.skip("needs Linux with glibc")
@@ -193,7 +193,7 @@ def test_a_minute_of_a_service_s_requests_leaves_nothing_in_use(run_alone):
     from fuzz.growth import hour
     print(json.dumps(hour("autoencoder-fsq", 2400)))
     """
-    found = json.loads(run_alone(source, PYTHONPATH=str(ROOT)))
+    found = json.loads(in_processes(source, PYTHONPATH=str(ROOT)))
     assert found["requests"] == 2400 and len(found["curve"]) == 13
     assert abs(found["leaked_mb"]) < 1, found
 
@@ -221,8 +221,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 @pytest.mark.skipif(os.name == "nt", reason="needs resource")
 @pytest.mark.parametrize("name", ["autoencoder-fsq", "bpe", "word"])
-def test_the_process_does_not_grow_with_work(run_alone, name):
-    assert int(run_alone(GROWTH, name)) < 8_000, "kilobytes"
+def test_the_process_does_not_grow_with_work(in_processes, name):
+    assert int(in_processes(GROWTH, name)) < 8_000, "kilobytes"
 
 
 STREAM = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from networks import SMALL_NETWORK
 
 import tokframe
 from tokframe.config import structure
@@ -25,23 +26,8 @@ PARTS = {
     "lfq": {"bits": 10, "vocab_size": 300},
 }
 NETWORK = {
-    "encoder": {
-        "d_char": 16,
-        "d_latent": 32,
-        "conv_channels": [32, 32],
-        "kernel_sizes": [3, 3],
-        "strides": [1, 2],
-        "max_chunk_size": 8,
-    },
-    "decoder": {
-        "d_latent": 32,
-        "deconv_channels": [32, 16],
-        "kernel_sizes": [3, 3],
-        "strides": [2, 1],
-        "start_channels": 16,
-        "hidden_blocks": 1,
-        "hidden_width": 64,
-    },
+    "encoder": {**SMALL_NETWORK["encoder"], "max_chunk_size": 8},
+    "decoder": SMALL_NETWORK["decoder"],
     "training": {"batch_size": 64, "max_steps": 400, "eval_interval": 200, "learning_rate": 0.005, "threads": 1},
 }
 
