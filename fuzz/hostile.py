@@ -139,7 +139,8 @@ class Calls:
         """Frequent substrings, each counted again where the text is short."""
         data = some_bytes(random, 60_000)
         longest, least = int(random.integers(1, 17)), int(random.integers(1, 50))
-        keys, lengths, counts = self.mine.count_substrings(data, longest, least)
+        words = bool(random.integers(0, 2))
+        keys, lengths, counts = self.mine.count_substrings(data, longest, least, words)
         numbers = np.frombuffer(counts, np.uint32)
         if len(keys) != 16 * len(lengths) or len(numbers) != len(lengths):
             raise AssertionError("the miner's tables differ in length")
@@ -148,7 +149,7 @@ class Calls:
             if sum(data.startswith(piece, i) for i in range(len(data))) < numbers[at]:
                 raise AssertionError(f"{piece!r} does not occur so often")
         for wrong in ((data, 0, 1), (data, 17, 1), (data, 2, 0), (data, -1, 1), ("x", 2, 2), (None, 2, 2)):
-            expect(self.mine.count_substrings, *wrong)
+            expect(self.mine.count_substrings, *wrong, words)
 
     def changing(self, random: Random) -> None:
         """Text and ids that another thread changes meanwhile: any outcome, but no more than their memory is read."""
@@ -257,7 +258,7 @@ def scarce(calls: Calls, random: Random) -> None:
     ids = np.full(int(random.integers(1, 5_000_000)), 300, np.int32)
     expect(calls.tokenizer.decode_bytes, ids)
     expect(calls.tokenizer.decode_bytes, ids[:3_000_000].tolist())
-    expect(calls.mine.count_substrings, data[: 1 << 22], 16, 2)
+    expect(calls.mine.count_substrings, data[: 1 << 22], 16, 2, True)
 
 
 def expect(call: Callable[..., Any], *arguments: Any) -> Any:

@@ -65,7 +65,8 @@ def decode_many(
 ) -> list[str]:
     """Return the text of each sequence in order. Raises: InvalidTokenError."""
     rows = list(batch)
-    return _map(_each(lambda position: tokenizer.decode(rows[position], skip_special)), rows, threads)
+    # Reading lists and making strings needs the interpreter's lock: threads that take turns at it are slower than one.
+    return _map(_each(lambda position: tokenizer.decode(rows[position], skip_special)), rows, threads or 1)
 
 
 def pad(tokenizer: ITokenizer, arrays: Sequence[IntArray], pad_to: int | None) -> PaddedBatch:

@@ -178,7 +178,7 @@ class ITokenizer(ABC):
     def decode_batch(
         self, batch: Iterable[Sequence[int] | IntArray], skip_special: bool = True, *, threads: int | None = None
     ) -> list[str]:
-        """Return the text of each sequence of ids, in order, as `decode` gives it."""
+        """Return the text of each sequence of ids, in order, as `decode` gives it; by default in one thread."""
         return batching.decode_many(self, batch, skip_special, threads)
 
     # -- looking closer -------------------------------------------------------------------------------------

@@ -98,13 +98,13 @@ def test_any_text_cut_anywhere_gives_the_same_candidates(texts: list[str], part:
 
 
 @settings(deadline=None, max_examples=100)
-@given(ODD.map(b"".join), st.integers(1, 60))
-def test_parts_are_the_text_and_counts_of_parts_add_up(data: bytes, size: int) -> None:
+@given(ODD.map(b"".join), st.integers(1, 60), st.booleans())
+def test_parts_are_the_text_and_counts_of_parts_add_up(data: bytes, size: int, words: bool) -> None:
     parts = cut(data, size)
     assert b"".join(parts) == data
-    whole = count_part(data)
-    assert as_dict(Counts.merge(count_part(part) for part in parts)) == as_dict(whole)
-    again = Counts.merge(recount_part(part, whole) for part in parts)
+    whole = count_part(data, words=words)
+    assert as_dict(Counts.merge(count_part(part, words=words) for part in parts)) == as_dict(whole)
+    again = Counts.merge(recount_part(part, whole, words=words) for part in parts)
     assert as_dict(again) == as_dict(whole)
 
 
@@ -123,15 +123,15 @@ def test_use_and_loss_of_parts_add_up(data: bytes, size: int, block: int) -> Non
 
 @compiled
 @settings(deadline=None, max_examples=100)
-@given(LINES, LINES)
-def test_the_compiled_recount_equals_the_plain_one(text: str, other: str) -> None:
-    given = count_part(text.encode(), least=2)
+@given(LINES, LINES, st.booleans())
+def test_the_compiled_recount_equals_the_plain_one(text: str, other: str, words: bool) -> None:
+    given = count_part(text.encode(), least=2, words=words)
     raw = np.ascontiguousarray(given.keys[:, :2]).tobytes()
     lengths = given.keys[:, 2].astype(np.uint8).tobytes()
     from tokframe_autoencoder.vocabulary._mine import count_given
 
     data = other.encode()
-    assert bytes(count_given(data, raw, lengths)) == counts.recount_plainly(data, raw, lengths)
+    assert bytes(count_given(data, raw, lengths, words)) == counts.recount_plainly(data, raw, lengths, words)
 
 
 @compiled
@@ -140,7 +140,7 @@ def test_the_compiled_recount_refuses_what_does_not_fit() -> None:
 
     for raw, lengths in ((b"", b"\2"), (b"\0" * 16, b"\1"), (b"\0" * 16, b"\x11"), (b"\0" * 15, b"\2")):
         with pytest.raises(ValueError, match="length of 2 to 16"):
-            count_given(b"abc", raw, lengths)
+            count_given(b"abc", raw, lengths, False)
 
 
 @settings(deadline=None, max_examples=50)

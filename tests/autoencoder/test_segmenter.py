@@ -238,6 +238,24 @@ def test_many_texts_at_once_refuse_what_is_no_text(make: type[Segmenter]) -> Non
 
 
 @pytest.mark.usefixtures("compiled")
+def test_lists_hold_as_many_references_as_they_have_ids_and_give_them_back() -> None:
+    made = Segmenter([*BYTES, b"ab"], range(1000, 1257))
+    texts = ["abab a", "", "ab\n" * 500, "ba"]
+    kept = made.encode_lists(["ab"])[0][0]  # the one integer of this id
+    before = sys.getrefcount(kept)
+    rows = made.encode_lists(texts)
+    assert all(number is kept for row in rows for number in row if number == 1256)
+    assert sys.getrefcount(kept) == before + sum(row.count(1256) for row in rows) == before + 502
+    with pytest.raises(UnicodeEncodeError):
+        made.encode_lists(["ab", "\ud800"])
+    del rows
+    assert sys.getrefcount(kept) == before
+    for _ in range(3):  # what a call has counted is forgotten by the next
+        assert made.encode_lists(texts)[0] == [1256, 1256, 1000 + ord(" "), 1000 + ord("a")]
+    assert sys.getrefcount(kept) == before
+
+
+@pytest.mark.usefixtures("compiled")
 def test_threads_share_one_segmenter_for_many_texts() -> None:
     made = Segmenter([*BYTES, b"ab", b"aba"], range(258))
     texts = ["abaabab\n" * (i % 90) for i in range(900)]

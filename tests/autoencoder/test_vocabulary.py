@@ -17,7 +17,7 @@ BYTES = [bytes([value]) for value in range(256)]
 compiled = pytest.mark.skipif(
     importlib.util.find_spec("tokframe_autoencoder.vocabulary._mine") is None, reason="the extension was not compiled"
 )
-TEXT = st.lists(st.sampled_from(["a", "b", "ab", "\n", " ", "é", "中", "🙂", "\0"]), max_size=300).map("".join)
+TEXT = st.lists(st.sampled_from([*"ab7,_\n \t\0é中🙂“—", "ab"]), max_size=300).map("".join)
 
 
 def words(*vocabulary: str, count: int, seed: int = 0) -> bytes:
@@ -34,20 +34,21 @@ def as_counts(found: tuple[bytes, bytes, bytes]) -> dict[bytes, int]:
 
 @compiled
 @settings(deadline=None, max_examples=200)
-@given(TEXT, st.integers(1, 5), st.integers(2, 16))
-def test_compiled_counts_equal_plain_ones(text: str, least: int, longest: int) -> None:
+@given(TEXT, st.integers(1, 5), st.integers(2, 16), st.booleans())
+def test_compiled_counts_equal_plain_ones(text: str, least: int, longest: int, words: bool) -> None:
     from tokframe_autoencoder.vocabulary._mine import count_substrings
 
-    data = text.encode()
-    assert as_counts(count_substrings(data, longest, least)) == as_counts(counts.count_plainly(data, longest, least))
+    given = (text.encode(), longest, least, words)
+    assert as_counts(count_substrings(*given)) == as_counts(counts.count_plainly(*given))
 
 
 @compiled
-@pytest.mark.parametrize("data", [b"", b"a", b"\xff\x80\xff" * 50, b"a" * 5_000])
-def test_odd_bytes_are_counted_alike(data: bytes) -> None:
+@pytest.mark.parametrize("words", [False, True])
+@pytest.mark.parametrize("data", [b"", b"a", b"\xff\x80\xff" * 50, b"a" * 5_000, b"\xe2" * 40, b"a\xe2\x80 " * 40])
+def test_odd_bytes_are_counted_alike(data: bytes, words: bool) -> None:
     from tokframe_autoencoder.vocabulary._mine import count_substrings
 
-    assert as_counts(count_substrings(data, 16, 2)) == as_counts(counts.count_plainly(data, 16, 2))
+    assert as_counts(count_substrings(data, 16, 2, words)) == as_counts(counts.count_plainly(data, 16, 2, words))
 
 
 def test_candidates_are_whole_characters_with_newlines_only_at_the_end() -> None:

@@ -168,6 +168,7 @@ def _make_pool(job: TrainJob, parts: Parts, sources: tuple[Source, ...]) -> Trai
         frequency=mining.frequency,
         least=mining.least,
         limit=mining.limit,
+        words=mining.words,
         workers=_workers(job, parts),
         reporter=job.reporter,
     )

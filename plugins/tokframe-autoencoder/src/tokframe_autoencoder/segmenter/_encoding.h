@@ -138,13 +138,51 @@ static int hold_text(PyObject *object, Text *text)
     return 0;
 }
 
+/* What the lists of some texts will hold, found without the GIL: `items`, the pieces' integers one after another, and
+ * which pieces come at all (`distinct`) and how often (`uses` of the working memory). */
+typedef struct {
+    PyObject **items;
+    uint32_t *distinct;
+    size_t distinct_count;
+} Tally;
+
+/* 0, or -1 when memory ran out. */
+static int tally(const Index *x, Scratch *w, const Ids *found, Tally *t)
+{
+    size_t kinds = found->count < x->piece_count ? found->count : x->piece_count;
+    if (!w->uses) w->uses = calloc(x->piece_count, sizeof(uint32_t));
+    t->items = malloc((found->count + 1) * sizeof(PyObject *));
+    t->distinct = malloc((kinds + 1) * sizeof(uint32_t));
+    if (!w->uses || !t->items || !t->distinct) return -1;
+    for (size_t i = 0; i < found->count; i++) {
+        uint32_t piece = (uint32_t)found->items[i];
+        t->items[i] = x->numbers[piece];
+        if (!w->uses[piece]++) t->distinct[t->distinct_count++] = piece;
+    }
+    return 0;
+}
+
+/* Counts all references to an integer at once: threads that make lists of the same integers take turns at the memory
+ * that their counts stand in, so each is written to once for a share of texts, and fetched some steps before. */
+static void refer(const Index *x, Scratch *w, const Tally *t)
+{
+    for (size_t i = 0; i < t->distinct_count; i++) {
+        if (i + AHEAD < t->distinct_count) PREFETCH(x->numbers[t->distinct[i + AHEAD]]);
+        uint32_t piece = t->distinct[i];
+        PyObject *number = x->numbers[piece];
+        Py_SET_REFCNT(number, Py_REFCNT(number) + (Py_ssize_t)w->uses[piece]);
+        w->uses[piece] = 0;
+    }
+}
+
 /* Many texts with the GIL given up once: threads that take turns at it wait for each other with every text. */
 static PyObject *Index_encode_lists(Index *x, PyObject *object)
 {
     PyObject *items = PySequence_Tuple(object), *result = NULL;
     if (!items || make_numbers(x)) { Py_XDECREF(items); return NULL; }
-    size_t count = (size_t)PyTuple_GET_SIZE(items), held = 0, left = 0;
+    size_t count = (size_t)PyTuple_GET_SIZE(items), held = 0, left = 0, from = 0;
     Ids out = {0};
+    Tally t = {0};
     Text *texts = calloc(count ? count : 1, sizeof(Text));
     Scratch *w = x->spare;
     if (w) x->spare = w->next;
@@ -162,19 +200,30 @@ static PyObject *Index_encode_lists(Index *x, PyObject *object)
         texts[i].end = out.count;
         left -= texts[i].size;
     }
+    rc = rc || tally(x, w, &out, &t);
     Py_END_ALLOW_THREADS
     if (rc) { PyErr_NoMemory(); goto done; }
-    if (!(result = PyList_New((Py_ssize_t)count))) goto done;
-    for (size_t i = 0, from = 0; i < count; from = texts[i++].end) {
-        PyObject *list = list_of(x, out.items + from, texts[i].end - from);
-        if (!list) { Py_CLEAR(result); goto done; }
+    if (!(result = PyList_New((Py_ssize_t)count))) goto forget;
+    for (size_t i = 0; i < count; from = texts[i++].end) {
+        PyObject *list = PyList_New((Py_ssize_t)(texts[i].end - from));
+        if (!list) { Py_CLEAR(result); goto forget; } /* those made are empty still, and refer to nothing */
         PyList_SET_ITEM(result, (Py_ssize_t)i, list);
     }
+    refer(x, w, &t);
+    for (size_t i = from = 0; i < count; from = texts[i++].end)
+        if (texts[i].end > from)
+            memcpy(((PyListObject *)PyList_GET_ITEM(result, (Py_ssize_t)i))->ob_item, t.items + from,
+                   (texts[i].end - from) * sizeof(PyObject *));
+forget: /* the counts are 0 for the next call, whatever became of this one */
+    if (!result)
+        for (size_t i = 0; i < t.distinct_count; i++) w->uses[t.distinct[i]] = 0;
 done:
     while (held > 0) Py_DECREF(texts[--held].owner);
     if (w) { w->next = x->spare; x->spare = w; } /* as many as there were calls at once */
     free(texts);
     free(out.items);
+    free(t.items);
+    free(t.distinct);
     Py_DECREF(items);
     return result;
 }

@@ -32,12 +32,13 @@ typedef struct Scratch {
     int32_t *back;    /* per byte and the end: cost to the end; for measures */
     uint32_t *cuts;
     size_t cut_count, half; /* half: where a unit begins near the middle of the chunk */
+    uint32_t *uses;   /* per piece: uses in the lists being made, 0 between calls; for lists */
     struct Scratch *next;   /* among the spare ones */
 } Scratch;
 
 static void free_scratch(Scratch *w)
 {
-    free(w->state); free(w->mask); free(w->length); free(w->back); free(w->ahead); free(w->cuts);
+    free(w->state); free(w->mask); free(w->length); free(w->back); free(w->ahead); free(w->cuts); free(w->uses);
     memset(w, 0, sizeof *w);
 }
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "_words.h"
+
 #if defined(__GNUC__) || defined(__clang__)
 #define PREFETCH(p) __builtin_prefetch(p, 1)
 #else
@@ -20,7 +22,7 @@ enum { LONGEST = 16, AHEAD = 16 };
 typedef struct {
     uint64_t a, b; /* the bytes, zero-padded: the length tells zeros apart */
     uint32_t count;
-    uint8_t length;
+    uint8_t length; /* 0 where empty */
 } Entry;
 
 typedef struct {
@@ -67,9 +69,9 @@ static int grow(Table *t)
     Entry *entries = calloc(size, sizeof(Entry));
     if (!entries) return -1;
     for (size_t i = 0; i < t->size; i++) {
-        if (!t->entries[i].count) continue;
+        if (!t->entries[i].length) continue;
         size_t at = mix(t->entries[i].a, t->entries[i].b) & (size - 1);
-        while (entries[at].count) at = (at + 1) & (size - 1);
+        while (entries[at].length) at = (at + 1) & (size - 1);
         entries[at] = t->entries[i];
     }
     free(t->entries);
@@ -78,10 +80,10 @@ static int grow(Table *t)
     return 0;
 }
 
-static inline int continuation(uint8_t byte) { return (byte & 0xc0) == 0x80; }
-
-/* alive[i]: the substring of the current length at i is frequent. */
-static int mine(const uint8_t *d, size_t n, uint32_t longest, uint32_t least, uint32_t bits, Entry **out, size_t *found)
+/* alive[i]: the substring of the current length at i is frequent.  words: what `find_words` wrote, or NULL where
+ * every occurrence counts. */
+static int mine(const uint8_t *d, size_t n, uint32_t longest, uint32_t least, uint32_t bits, const uint8_t *words,
+                Entry **out, size_t *found)
 {
     uint8_t *alive = malloc(n + 1);
     uint32_t *counters = malloc(((size_t)1 << bits) * sizeof(uint32_t));
@@ -133,12 +135,14 @@ static int mine(const uint8_t *d, size_t n, uint32_t longest, uint32_t least, ui
                 size_t p = pending[k].i;
                 if (counters[pending[k].hash >> shift] < least) { alive[p] = 0; continue; }
                 if (continuation(d[p]) || (p + length < n && continuation(d[p + length]))) continue;
+                if (words && !keeps_words(words, p, length)) continue;
                 if (t.used * 2 >= t.size && grow(&t)) goto done;
                 uint64_t a, b;
                 key_at(d, p, n, length, &a, &b);
                 size_t at = pending[k].hash & (t.size - 1);
-                while (t.entries[at].count && (t.entries[at].a != a || t.entries[at].b != b)) at = (at + 1) & (t.size - 1);
-                if (!t.entries[at].count) { t.entries[at] = (Entry){a, b, 0, (uint8_t)length}; t.used++; }
+                while (t.entries[at].length && (t.entries[at].a != a || t.entries[at].b != b))
+                    at = (at + 1) & (t.size - 1);
+                if (!t.entries[at].length) { t.entries[at] = (Entry){a, b, 0, (uint8_t)length}; t.used++; }
                 t.entries[at].count++;
             }
             waiting = 0;
@@ -163,12 +167,23 @@ done:
     return rc;
 }
 
-/* count_substrings(data, longest, least) -> (keys, lengths, counts): bytearrays of 16 bytes, uint8 and uint32 each. */
+/* What `find_words` says of a text, or NULL with *failed set where memory ran out. */
+static uint8_t *words_of(const uint8_t *d, size_t n, int *failed)
+{
+    uint8_t *words = malloc(n + 1);
+    *failed = !words;
+    if (words) find_words(d, n, words);
+    return words;
+}
+
+/* count_substrings(data, longest, least, words) -> (keys, lengths, counts): bytearrays of 16 bytes, uint8 and
+ * uint32 each. */
 static PyObject *count_substrings(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *object;
     unsigned int longest, least;
-    if (!PyArg_ParseTuple(args, "OII", &object, &longest, &least)) return NULL;
+    int whole;
+    if (!PyArg_ParseTuple(args, "OIIp", &object, &longest, &least, &whole)) return NULL;
     if (longest < 1 || longest > LONGEST || least < 1) {
         PyErr_SetString(PyExc_ValueError, "longest must be 1 to 16 and least at least 1");
         return NULL;
@@ -177,11 +192,13 @@ static PyObject *count_substrings(PyObject *Py_UNUSED(module), PyObject *args)
     if (PyObject_GetBuffer(object, &data, PyBUF_CONTIG_RO)) return NULL;
     uint32_t bits = 16;
     while (bits < 26 && (Py_ssize_t)1 << bits < data.len) bits++;
-    Entry *entries;
-    size_t n;
-    int rc;
+    Entry *entries = NULL;
+    size_t n = 0;
+    int rc = 0;
     Py_BEGIN_ALLOW_THREADS
-    rc = mine(data.buf, (size_t)data.len, longest, least, bits, &entries, &n);
+    uint8_t *words = whole ? words_of(data.buf, (size_t)data.len, &rc) : NULL;
+    if (!rc) rc = mine(data.buf, (size_t)data.len, longest, least, bits, words, &entries, &n);
+    free(words);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&data);
     if (rc) return PyErr_NoMemory();
@@ -204,39 +221,63 @@ static PyObject *count_substrings(PyObject *Py_UNUSED(module), PyObject *args)
     return result;
 }
 
-/* Uses of given substrings: one length at a time, so that the table of each stays in the cache.
- *
- * Every whole-character prefix of a given substring, from two bytes on, must be given too: a position is left as soon
- * as a prefix there is not among them.  counts[k] belongs to the k-th key. */
-static int recount(const uint8_t *d, size_t n, const uint8_t *keys, const uint8_t *lengths, size_t given,
-                   uint32_t *counts)
+/* The table of one length: given substrings, and beginnings of longer ones, at which a position is not left. */
+typedef struct { uint64_t a, b; size_t number; } Slot; /* number + 1; 0 where empty */
+typedef struct {
+    Slot *slots;
+    size_t used, size; /* size is a power of two */
+} Slots;
+#define BEGINNING SIZE_MAX
+
+static Slot *slot_of(const Slots *t, uint64_t a, uint64_t b, uint64_t hash)
 {
-    typedef struct { uint64_t a, b; size_t number; } Slot; /* number + 1; 0 where empty */
+    size_t at = hash & (t->size - 1);
+    while (t->slots[at].number && (t->slots[at].a != a || t->slots[at].b != b)) at = (at + 1) & (t->size - 1);
+    return &t->slots[at];
+}
+
+/* 0, or -1 when memory ran out. */
+static int put(Slots *t, uint64_t a, uint64_t b, size_t number)
+{
+    if (t->used * 2 >= t->size) {
+        Slots bigger = {calloc(t->size * 2, sizeof(Slot)), t->used, t->size * 2};
+        if (!bigger.slots) return -1;
+        for (size_t i = 0; i < t->size; i++)
+            if (t->slots[i].number)
+                *slot_of(&bigger, t->slots[i].a, t->slots[i].b, mix(t->slots[i].a, t->slots[i].b)) = t->slots[i];
+        free(t->slots);
+        *t = bigger;
+    }
+    Slot *slot = slot_of(t, a, b, mix(a, b));
+    if (!slot->number) {
+        *slot = (Slot){a, b, number};
+        t->used++;
+    } else if (number != BEGINNING) slot->number = number;
+    return 0;
+}
+
+/* Uses of given substrings, one length at a time, so that the table of each stays in the cache; a position is left as
+ * soon as no given substring begins with what stands there.  counts[k] belongs to the k-th key. */
+static int recount(const uint8_t *d, size_t n, const uint8_t *keys, const uint8_t *lengths, size_t given,
+                   const uint8_t *words, uint32_t *counts)
+{
     typedef struct { size_t i; uint64_t a, b, hash; } Pending;
     uint8_t *alive = malloc(n + 1);
-    Slot *slots = NULL;
-    size_t *first = calloc(LONGEST + 2, sizeof(size_t)), *order = malloc((given + 1) * sizeof(size_t));
+    Slots t = {0};
     int rc = -1;
-    if (!alive || !first || !order) goto done;
-    for (size_t k = 0; k < given; k++) first[lengths[k] + 1]++;
-    for (uint32_t l = 1; l <= LONGEST + 1; l++) first[l] += first[l - 1];
-    for (size_t k = 0; k < given; k++) order[first[lengths[k]]++] = k;
-    for (uint32_t l = LONGEST + 1; l > 0; l--) first[l] = first[l - 1];
-    first[0] = 0;
+    if (!alive) goto done;
     for (size_t i = 0; i < n; i++) alive[i] = !continuation(d[i]);
     for (uint32_t length = 2; length <= LONGEST && length <= n; length++) {
-        size_t count = first[length + 1] - first[length], size = 16, last = n - length, waiting = 0;
-        while (size < 2 * count) size *= 2;
-        free(slots);
-        slots = calloc(size, sizeof(Slot));
-        if (!slots) goto done;
-        for (size_t k = first[length]; k < first[length + 1]; k++) {
-            Slot made = {0, 0, order[k] + 1};
-            memcpy(&made.a, keys + 16 * order[k], 8);
-            memcpy(&made.b, keys + 16 * order[k] + 8, 8);
-            size_t at = mix(made.a, made.b) & (size - 1);
-            while (slots[at].number) at = (at + 1) & (size - 1);
-            slots[at] = made;
+        size_t last = n - length, waiting = 0;
+        free(t.slots);
+        t = (Slots){calloc(1024, sizeof(Slot)), 0, 1024};
+        if (!t.slots) goto done;
+        for (size_t k = 0; k < given; k++) {
+            const uint8_t *key = keys + 16 * k;
+            if (lengths[k] < length || (lengths[k] > length && continuation(key[length]))) continue;
+            uint64_t a, b;
+            key_at(key, 0, LONGEST, length, &a, &b);
+            if (put(&t, a, b, lengths[k] == length ? k + 1 : BEGINNING)) goto done;
         }
         Pending pending[AHEAD];
         for (size_t i = 0; i <= last + 1; i++) {
@@ -247,42 +288,45 @@ static int recount(const uint8_t *d, size_t n, const uint8_t *keys, const uint8_
                 p->i = i;
                 key_at(d, i, n, length, &p->a, &p->b);
                 p->hash = mix(p->a, p->b);
-                PREFETCH(&slots[p->hash & (size - 1)]);
+                PREFETCH(&t.slots[p->hash & (t.size - 1)]);
                 if (waiting < AHEAD) continue;
             }
             for (size_t k = 0; k < waiting; k++) {
-                size_t at = pending[k].hash & (size - 1);
-                while (slots[at].number && (slots[at].a != pending[k].a || slots[at].b != pending[k].b))
-                    at = (at + 1) & (size - 1);
-                if (slots[at].number) counts[slots[at].number - 1]++;
-                else alive[pending[k].i] = 0;
+                size_t number = slot_of(&t, pending[k].a, pending[k].b, pending[k].hash)->number;
+                if (!number) alive[pending[k].i] = 0;
+                else if (number != BEGINNING && (!words || keeps_words(words, pending[k].i, length)))
+                    counts[number - 1]++;
             }
             waiting = 0;
         }
     }
     rc = 0;
 done:
-    free(alive); free(slots); free(first); free(order);
+    free(alive);
+    free(t.slots);
     return rc;
 }
 
-/* count_given(data, keys, lengths) -> counts: bytearray of uint32. */
+/* count_given(data, keys, lengths, words) -> counts: bytearray of uint32. */
 static PyObject *count_given(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Py_buffer data, keys, lengths;
-    if (!PyArg_ParseTuple(args, "y*y*y*", &data, &keys, &lengths)) return NULL;
+    int whole;
+    if (!PyArg_ParseTuple(args, "y*y*y*p", &data, &keys, &lengths, &whole)) return NULL;
     PyObject *counts = NULL;
-    int rc = 0, sound = keys.len == 16 * lengths.len;
-    for (Py_ssize_t k = 0; sound && k < lengths.len; k++) {
+    int rc = 0, fits = keys.len == 16 * lengths.len;
+    for (Py_ssize_t k = 0; fits && k < lengths.len; k++) {
         uint8_t length = ((const uint8_t *)lengths.buf)[k];
-        sound = length >= 2 && length <= LONGEST;
+        fits = length >= 2 && length <= LONGEST;
     }
-    if (!sound) PyErr_SetString(PyExc_ValueError, "expected keys of 16 bytes, and a length of 2 to 16 for each");
+    if (!fits) PyErr_SetString(PyExc_ValueError, "expected keys of 16 bytes, and a length of 2 to 16 for each");
     else if ((counts = PyByteArray_FromStringAndSize(NULL, lengths.len * 4))) {
         uint32_t *into = (uint32_t *)PyByteArray_AsString(counts);
         memset(into, 0, (size_t)lengths.len * 4);
         Py_BEGIN_ALLOW_THREADS
-        rc = recount(data.buf, (size_t)data.len, keys.buf, lengths.buf, (size_t)lengths.len, into);
+        uint8_t *words = whole ? words_of(data.buf, (size_t)data.len, &rc) : NULL;
+        if (!rc) rc = recount(data.buf, (size_t)data.len, keys.buf, lengths.buf, (size_t)lengths.len, words, into);
+        free(words);
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&data);
@@ -297,9 +341,9 @@ static PyObject *count_given(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyMethodDef functions[] = {
     {"count_substrings", count_substrings, METH_VARARGS,
-     "count_substrings(data, longest, least): frequent substrings of 2 to 16 bytes: (keys, lengths, counts)."},
+     "count_substrings(data, longest, least, words): frequent substrings of 2 to 16 bytes: (keys, lengths, counts)."},
     {"count_given", count_given, METH_VARARGS,
-     "count_given(data, keys, lengths): uses of given substrings, whose prefixes must be given too, as uint32."},
+     "count_given(data, keys, lengths, words): uses of given substrings, as uint32."},
     {NULL, NULL, 0, NULL},
 };
 

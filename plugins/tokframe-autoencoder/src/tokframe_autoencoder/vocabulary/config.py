@@ -15,7 +15,8 @@ class MiningConfig:
 
     frequency: float = 1.5e-6  #: occurrences per byte of a source that make a substring a candidate
     least: int = 4  #: and the fewest occurrences
-    limit: int = 1_000_000  #: candidates kept
+    limit: int = 500_000  #: candidates kept; more of them favour the rare segments of small sources
+    words: bool = True  #: segments lie within a word or are whole words; false: any frequent substring may be one
     weights: Mapping[str, float] = field(factory=dict)  #: factor per source name; "name*" for all that begin so
     flatness: float = 0.1  #: 0 weighs all bytes alike, 1 all sources alike
     script: float = 0.5  #: how much sources with characters of several bytes are favoured

@@ -18,6 +18,7 @@ from attrs import field, frozen
 
 from tokframe.errors import TrainingError
 from tokframe_autoencoder.segmenter import SlowSearchWarning
+from tokframe_autoencoder.vocabulary.words import borders, keeps_words
 
 __all__ = ["LONGEST", "Counts", "count_part", "recount_part"]
 
@@ -88,23 +89,21 @@ class Counts:
 _NO_KEYS = np.zeros((0, 3), np.uint64)
 
 
-def count_part(data: bytes | memoryview, *, longest: int = LONGEST, least: int = 1) -> Counts:
+def count_part(data: bytes | memoryview, *, longest: int = LONGEST, least: int = 1, words: bool = False) -> Counts:
     """Count the substrings of 2 to `longest` bytes that occur at least `least` times in a part of a text.
 
-    Only whole characters, and newlines only at the end. A part ends as `stretches` cuts it.
+    Only whole characters, and newlines only at the end; with `words`, only occurrences that are whole words or lie
+    within one (see `words`). A part ends as `stretches` cuts it.
     """
-    keys, lengths, counts = _engine("count_substrings", count_plainly)(data, longest, least)
+    keys, lengths, counts = _engine("count_substrings", count_plainly)(data, longest, least, words)
     return Counts.merge([Counts(keys=_packed(keys, lengths), counts=np.frombuffer(counts, np.uint32).astype(np.int64))])
 
 
-def recount_part(data: bytes | memoryview, given: Counts) -> Counts:
-    """Count the segments of `given` in a part of a text; those that do not occur are kept with 0.
-
-    `given` must hold every whole-character prefix of its segments, as merged results of `count_part` do.
-    """
+def recount_part(data: bytes | memoryview, given: Counts, *, words: bool = False) -> Counts:
+    """Count the segments of `given` in a part of a text, as `count_part` does; others are kept with 0."""
     raw = np.ascontiguousarray(given.keys[:, :2]).tobytes()
     lengths = given.keys[:, 2].astype(np.uint8).tobytes()
-    counts = _engine("count_given", recount_plainly)(data, raw, lengths)
+    counts = _engine("count_given", recount_plainly)(data, raw, lengths, words)
     return Counts(keys=given.keys, counts=np.frombuffer(counts, np.uint32).astype(np.int64))
 
 
@@ -145,11 +144,11 @@ def _engine(name: str, plain: Any) -> Any:
         return plain
 
 
-def count_plainly(data: bytes | memoryview, longest: int, least: int) -> tuple[bytes, bytes, bytes]:
+def count_plainly(data: bytes | memoryview, longest: int, least: int, words: bool) -> tuple[bytes, bytes, bytes]:
     """The same as the compiled `count_substrings`, in plain Python; its oracle."""
     found: list[tuple[bytes, int]] = []
     for length in range(2, longest + 1):
-        found += [(piece, count) for piece, count in _occurrences(bytes(data), length).items() if count >= least]
+        found += [(piece, count) for piece, count in _occurrences(bytes(data), length, words).items() if count >= least]
     return (
         b"".join(piece.ljust(LONGEST, b"\0") for piece, _ in found),
         bytes(len(piece) for piece, _ in found),
@@ -157,15 +156,16 @@ def count_plainly(data: bytes | memoryview, longest: int, least: int) -> tuple[b
     )
 
 
-def recount_plainly(data: bytes | memoryview, keys: bytes, lengths: bytes) -> bytes:
+def recount_plainly(data: bytes | memoryview, keys: bytes, lengths: bytes, words: bool) -> bytes:
     """The same as the compiled `count_given`, in plain Python; its oracle."""
-    of_length = {length: _occurrences(bytes(data), length) for length in set(lengths)}
+    of_length = {length: _occurrences(bytes(data), length, words) for length in set(lengths)}
     pieces = (bytes(keys[LONGEST * i : LONGEST * i + length]) for i, length in enumerate(lengths))
     return np.array([of_length[len(piece)][piece] for piece in pieces], np.uint32).tobytes()
 
 
-def _occurrences(data: bytes, length: int) -> Counter[bytes]:
+def _occurrences(data: bytes, length: int, words: bool) -> Counter[bytes]:
     starts = [i for i in range(len(data)) if data[i] & 0xC0 != 0x80] + [len(data)]
-    ends = set(starts)
-    pieces = (data[i : i + length] for i in starts if i + length in ends)
+    ends, found = set(starts), borders(data) if words else []
+    places = (i for i in starts if i + length in ends and (not words or keeps_words(found, i, i + length)))
+    pieces = (data[i : i + length] for i in places)
     return Counter(piece for piece in pieces if b"\n" not in piece.rstrip(b"\n"))

@@ -4,6 +4,9 @@ Counts are raw (occurrences may overlap); what a candidate saves among others is
 A source that is cut into parts is counted exactly in two rounds (Savasere, Omiecinski and Navathe, "An efficient
 algorithm for mining association rules in large databases", VLDB 1995): what occurs often enough in the whole does so,
 for its share, in some part; so what is frequent in some part is counted in every part, and the sums decide.
+
+Where words are kept whole (see `words`), a candidate lies within a word or is whole words, and only its occurrences of
+that kind count.
 """
 
 from __future__ import annotations
@@ -49,16 +52,18 @@ def mine(
     longest: int = LONGEST,
     frequency: float = 1.5e-6,
     least: int = 4,
-    limit: int = 1_000_000,
+    limit: int = 500_000,
+    words: bool = False,
     workers: Workers | None = None,
     part: int | None = None,
     reporter: Reporter | None = None,
 ) -> Candidates:
     """Find the substrings that occur at least `least` times and `frequency` times per byte in some source.
 
-    The `limit` best by weighted count times bytes saved are kept. `workers` and `part`, the bytes of a source that
-    are counted as one (None lets the number of workers decide), change how long it takes and nothing else. Needs, per
-    worker, about four bytes of memory per byte of the largest part and 256 MB; and 100 bytes per candidate of a source.
+    With `words`, those that keep words whole. The `limit` best by weighted count times bytes saved are kept. `workers`
+    and `part`, the bytes of a source that are counted as one (None lets the number of workers decide), change how long
+    it takes and nothing else. Needs, per worker, about five bytes of memory per byte of the largest part and
+    256 MB; and 100 bytes per candidate of a source.
     Raises: TrainingError if a worker is lost.
     """
     report, workers = reporter or SilentReporter(), workers or Workers(count=1)
@@ -69,7 +74,7 @@ def mine(
         for number, source in enumerate(sources)
     ]
     report.stage("mining segments", total / 1e6, "MB")
-    counted = _count(sources, parts, enough, longest, workers, report)
+    counted = _count(sources, parts, enough, longest, words, workers, report)
     # Sums of floats depend on their order: that of the sources, whoever was done first.
     keys = np.concatenate([np.zeros((0, 3), np.uint64), *(counts.keys for counts in counted)])
     weights = np.concatenate(
@@ -104,6 +109,7 @@ def _count(
     parts: Sequence[Sequence[memoryview]],
     enough: Sequence[int],
     longest: int,
+    words: bool,
     workers: Workers,
     report: Reporter,
 ) -> list[Counts]:
@@ -117,11 +123,11 @@ def _count(
         done += size
         report.advance(done / max(1, work) * total / 1e6, source=sources[number].name, found=len(found[number]))
 
-    for (number, size), counts in workers.run(_first_round, _first_tasks(parts, enough, longest)):
+    for (number, size), counts in workers.run(_first_round, _first_tasks(parts, enough, longest, words)):
         found[number] = Counts.merge([found[number], counts])
         tell(number, size)
     exact: dict[int, Counts] = {}
-    for (number, size), counts in workers.run(recount_part, _second_tasks(parts, found)):
+    for (number, size), counts in workers.run(_second_round, _second_tasks(parts, found, words)):
         exact[number] = Counts.merge([exact[number], counts]) if number in exact else counts
         tell(number, size)
     return [
@@ -130,25 +136,29 @@ def _count(
 
 
 def _first_tasks(
-    parts: Sequence[Sequence[memoryview]], enough: Sequence[int], longest: int
+    parts: Sequence[Sequence[memoryview]], enough: Sequence[int], longest: int, words: bool
 ) -> Iterator[tuple[tuple[int, int], tuple[Any, ...]]]:
     """What is to be counted first, the largest parts before the others, so that workers end together."""
     tasks = [(len(part), number, part) for number, of in enumerate(parts) for part in of]
     for size, number, part in sorted(tasks, key=lambda task: -task[0]):
         whole = sum(map(len, parts[number]))
-        yield (number, size), (part, longest, threshold(enough[number], size, whole))
+        yield (number, size), (part, longest, threshold(enough[number], size, whole), words)
 
 
 def _second_tasks(
-    parts: Sequence[Sequence[memoryview]], found: Sequence[Counts]
+    parts: Sequence[Sequence[memoryview]], found: Sequence[Counts], words: bool
 ) -> Iterator[tuple[tuple[int, int], tuple[Any, ...]]]:
     for number, of in enumerate(parts):
         if len(of) > 1:
-            yield from (((number, len(part)), (part, found[number])) for part in of)
+            yield from (((number, len(part)), (part, found[number], words)) for part in of)
 
 
-def _first_round(part: memoryview | bytes, longest: int, least: int) -> Counts:
-    return count_part(part, longest=longest, least=least)
+def _first_round(part: memoryview | bytes, longest: int, least: int, words: bool) -> Counts:
+    return count_part(part, longest=longest, least=least, words=words)
+
+
+def _second_round(part: memoryview | bytes, given: Counts, words: bool) -> Counts:
+    return recount_part(part, given, words=words)
 
 
 def _whole(piece: bytes) -> bool:
