@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from tokframe_autoencoder.pool import TrainingPool
+from tokframe_autoencoder.vocabulary import Source, mine
 
 import tokframe
 from tokframe.errors import (
@@ -101,6 +103,29 @@ def test_a_run_is_gone_on_with_when_only_time_and_threads_differ(tmp_path: Path,
         train(eval_interval=11)
     train(max_minutes=0.5, threads=2)
     assert out.exists()
+
+
+def test_segments_keep_words_whole_unless_the_config_says_otherwise(tmp_path: Path, corpus: Path, config: dict):
+    text = corpus.read_bytes()
+    source = [Source(name="small", data=text)]
+    cut = set(mine(source).pieces) - set(mine(source, words=True).pieces)
+    taught = {}
+    for words in (True, False):
+        out = tmp_path / str(words)
+        pool = out.with_name(f"{words}.training")
+        with pytest.raises(TrainingInterrupted):
+            tokframe.train(
+                "autoencoder-fsq",
+                corpus=[corpus],
+                config=config | ({} if words else {"mining": {**config.get("mining", {}), "words": False}}),
+                out=out,
+                should_stop=(pool / "pool.safetensors").exists,
+            )
+        found = TrainingPool.read(pool)
+        assert found is not None
+        taught[words] = set(found.segments)
+    assert not taught[True] & cut
+    assert taught[False] & cut
 
 
 def test_every_problem_of_a_config_is_told_at_once_with_its_path(tmp_path: Path, corpus: Path, config: dict):
