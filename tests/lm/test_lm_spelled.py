@@ -4,7 +4,7 @@ import pytest
 import torch
 from tokframe_lm import saved
 from tokframe_lm.rowsums import RowSums
-from tokframe_lm.spelled import SpelledEmbedding
+from tokframe_lm.spelled import FactoredSpelledEmbedding, SpelledEmbedding
 from torch.nn import functional
 
 import tokframe
@@ -39,6 +39,19 @@ def test_ids_spelt_alike_begin_alike_and_each_can_go_its_own_way(small, name):
     assert mean[0] < mean[1] < mean[2]
     embedding.rows.data[long[0]] += 1
     assert (embedding.table() != rows).any(1).nonzero().flatten().tolist() == [long[0]]
+
+
+def test_digits_and_spelling_add_up_and_ids_without_a_code_go_their_own_way():
+    tokenizer = tokframe.load("autoencoder-fsq")
+    embedding = FactoredSpelledEmbedding(tokenizer, d_model=4)
+    assert sorted(name for name, _ in embedding.named_parameters()) == ["bias", "factors", "shared"]
+    with torch.no_grad():
+        digits = super(FactoredSpelledEmbedding, embedding).table()
+        torch.testing.assert_close(embedding.table(), digits + embedding.sums(embedding.shared))
+        before = embedding.table()
+        embedding.factors[-1] += 1  # the last id without a code
+        changed = (embedding.table() != before).any(1).nonzero().flatten().tolist()
+    assert changed == [max(tokenizer.special_tokens.values())]
 
 
 def test_a_model_with_it_is_saved_and_loaded(small, tmp_path):

@@ -103,8 +103,9 @@ def test_a_factored_and_lookup_embedding_begins_as_the_factored_one():
 
 
 def test_a_tokenizer_without_codes_offers_only_lookup(small, tmp_path):
-    with pytest.raises(UnsupportedError, match='"embedding": "lookup"'):
-        small.train("bpe", tmp_path / "x", config={"embedding": "factored"})
+    for name in ("factored", "factored-spelled"):
+        with pytest.raises(UnsupportedError, match='"embedding": "lookup"'):
+            small.train("bpe", tmp_path / "x", config={"embedding": name})
 
 
 def test_an_unknown_embedding_is_named_with_its_neighbour(small, tmp_path):

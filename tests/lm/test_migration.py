@@ -153,6 +153,23 @@ def test_no_change_of_the_digits_rows_brings_a_factored_table_nearer():
     assert float(slope.abs().max()) < 0.05  # of sums over thousands of ids
 
 
+def test_a_fit_by_digits_and_spelling_comes_near_what_it_can_express_and_nearer_than_digits_alone():
+    tokenizer = tokframe.load("autoencoder-fsq")
+
+    def missing(name: str, table: torch.Tensor, seed: int) -> float:
+        config = LMConfig(d_model=2, layers=1, heads=1, context=8, embedding=name, seed=seed)
+        embedding = build(config, tokenizer).embedding
+        embedding.fit(table)
+        assert embedding.table().dtype == table.dtype
+        return float((embedding.table().detach() - table).square().sum() / table.square().sum())
+
+    config = LMConfig(d_model=2, layers=1, heads=1, context=8, embedding="factored-spelled")
+    own = build(config, tokenizer).embedding.table().detach()
+    assert missing("factored-spelled", own, 1) < 0.01
+    other = torch.randn(tokenizer.vocab_size, 2, generator=torch.Generator().manual_seed(0))
+    assert missing("factored-spelled", other, 0) < missing("factored", other, 0) < 1
+
+
 # -- the model ----------------------------------------------------------------------------------------------
 
 

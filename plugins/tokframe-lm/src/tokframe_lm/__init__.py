@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 @hookimpl
 def tokframe_components() -> list[ComponentSpec]:
-    """Add the embeddings `lookup`, `factored`, `factored-lookup` and `spelled`."""
+    """Add the embeddings `lookup`, `factored`, `factored-lookup`, `spelled` and `factored-spelled`."""
     module = "tokframe_lm.embeddings"
     return [
         ComponentSpec(
@@ -42,6 +42,12 @@ def tokframe_components() -> list[ComponentSpec]:
             name="spelled",
             target="tokframe_lm.spelled:SpelledEmbedding",
             summary="a row per id and rows shared by ids that begin or end alike; for any tokenizer",
+        ),
+        ComponentSpec(
+            kind="embedding",
+            name="factored-spelled",
+            target="tokframe_lm.spelled:FactoredSpelledEmbedding",
+            summary="factored and what spelled shares added up, without a row per id",
         ),
     ]
 

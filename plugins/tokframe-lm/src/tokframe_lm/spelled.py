@@ -1,4 +1,4 @@
-"""The embedding `spelled`: how an id's bytes begin and end, added to a row of its own; for any tokenizer."""
+"""Embeddings of how an id's bytes begin and end: added to a row of its own, or to the rows of its code's digits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from tokframe.interfaces import ITokenizer
-from tokframe_lm.embeddings import Embedding
+from tokframe_lm.embeddings import Embedding, FactoredEmbedding
 from tokframe_lm.rowsums import RowSums
 
-__all__ = ["SpelledEmbedding"]
+__all__ = ["FactoredSpelledEmbedding", "SpelledEmbedding"]
 
 _SPREAD = 0.02  # standard deviation of a new row, as that of `lookup`
 _ENDS = 3  # bytes looked at from either end
+_ITERATIONS = 40  # of conjugate gradients
 
 
 class SpelledEmbedding(Embedding):
@@ -27,16 +28,7 @@ class SpelledEmbedding(Embedding):
 
     def __init__(self, tokenizer: ITokenizer, *, d_model: int) -> None:
         super().__init__(tokenizer, d_model=d_model)
-        texts = [tokenizer.token_bytes(token) for token in range(self.vocab_size)]
-        for token in tokenizer.special_tokens.values():
-            texts[token] = b""
-        spelt = [_features(text) for text in texts]
-        counts = Counter(feature for features in spelt for feature in features)
-        # what one id alone has is in its own row already
-        shared = {feature: place for place, feature in enumerate(sorted(f for f, count in counts.items() if count > 1))}
-        self.sums = RowSums([[shared[f] for f in features if f in shared] for features in spelt], len(shared))
-        width = len(_features(b" "))
-        self.shared = nn.Parameter(torch.randn(len(shared), d_model) * (_SPREAD / width**0.5))
+        self.sums, self.shared = _shared_rows(tokenizer, d_model)
         self.rows = nn.Parameter(torch.zeros(self.vocab_size, d_model))
 
     def table(self) -> Tensor:
@@ -48,6 +40,80 @@ class SpelledEmbedding(Embedding):
     def fit(self, table: Tensor) -> None:
         """Let each id's own row make up what the shared rows lack: exact."""
         self.rows.copy_(table - self.sums(self.shared))
+
+
+class FactoredSpelledEmbedding(FactoredEmbedding):
+    """The sum of rows per digit of an id's code and of the rows of `spelled` that ids share; no row of an id's own.
+
+    Whatever is learnt of one id is learnt of others, so it suits little text and text of another kind. An id without a
+    code has a row of its own. Raises: UnsupportedError where the tokenizer has no codes made of digits.
+    """
+
+    def __init__(self, tokenizer: ITokenizer, *, d_model: int) -> None:
+        super().__init__(tokenizer, d_model=d_model)
+        self.sums, self.shared = _shared_rows(tokenizer, d_model)
+
+    def table(self) -> Tensor:
+        """Return the rows of all ids (ids, d_model)."""
+        found: Tensor = self.sums(self.shared)
+        return super().table() + found
+
+    def fit(self, table: Tensor) -> None:
+        """Set all rows near the least-squares solution: forty steps of conjugate gradients.
+
+        Each column is a problem by itself (Hestenes and Stiefel, 1952); at the solution itself one would be after
+        thousands of steps.
+        """
+        kind = table.dtype
+        table = table.double()
+        self.double()  # sums over thousands of ids: single precision stops far from the solution
+        rows: list[Tensor] = [self.factors, self.shared]
+
+        def spread(of: Tensor) -> list[Tensor]:  # what each row has to answer for; the table is linear in the rows
+            return list(torch.autograd.grad(self.table(), rows, of))
+
+        def dot(a: list[Tensor], b: list[Tensor]) -> Tensor:
+            return torch.stack([(x * y).sum(0) for x, y in zip(a, b, strict=True)]).sum(0)
+
+        members = [count.clamp(min=1.0) for count in spread(torch.ones_like(table))]  # of few or of thousands of ids
+        missing = table - self.table().detach()
+        kept = [row.detach().clone() for row in rows]
+        slope = spread(missing)
+        eased = [value / count for value, count in zip(slope, members, strict=True)]
+        step, size = eased, dot(slope, eased)
+        enough = 1e-14 * size
+        for _ in range(_ITERATIONS):
+            if bool((size <= enough).all()):
+                break
+            with torch.no_grad():
+                for row, direction in zip(rows, step, strict=True):
+                    row.copy_(direction)
+                change = self.table()
+                length = size / (change * change).sum(0).clamp(min=1e-30)
+                kept = [row + length * direction for row, direction in zip(kept, step, strict=True)]
+                missing -= length * change
+            slope = spread(missing)
+            eased = [value / count for value, count in zip(slope, members, strict=True)]
+            before, size = size, dot(slope, eased)
+            step = [new + (size / before.clamp(min=1e-30)) * old for new, old in zip(eased, step, strict=True)]
+        with torch.no_grad():
+            for row, found in zip(rows, kept, strict=True):
+                row.copy_(found)
+        self.to(kind)
+
+
+def _shared_rows(tokenizer: ITokenizer, d_model: int) -> tuple[RowSums, nn.Parameter]:
+    """Return which shared rows each id is the sum of, and those rows as they begin."""
+    texts = [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
+    for token in tokenizer.special_tokens.values():
+        texts[token] = b""
+    spelt = [_features(text) for text in texts]
+    counts = Counter(feature for features in spelt for feature in features)
+    # what one id alone has is in its own row, or told by the rest
+    shared = {feature: place for place, feature in enumerate(sorted(f for f, count in counts.items() if count > 1))}
+    sums = RowSums([[shared[f] for f in features if f in shared] for features in spelt], len(shared))
+    width = len(_features(b" "))
+    return sums, nn.Parameter(torch.randn(len(shared), d_model) * (_SPREAD / width**0.5))
 
 
 def _features(text: bytes) -> list[tuple[str, bytes]]:
