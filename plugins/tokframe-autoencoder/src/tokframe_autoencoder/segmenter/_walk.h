@@ -32,7 +32,7 @@ typedef struct Scratch {
     int32_t *back;    /* per byte and the end: cost to the end; for measures */
     uint32_t *cuts;
     size_t cut_count, half; /* half: where a unit begins near the middle of the chunk */
-    uint32_t *uses;   /* per piece: uses in the lists being made, 0 between calls; for lists */
+    uint32_t *uses;         /* per piece: uses in the lists being made, 0 between calls */
     struct Scratch *next;   /* among the spare ones */
 } Scratch;
 
