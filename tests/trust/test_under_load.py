@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import hashlib
 import json
 import multiprocessing
@@ -12,7 +11,6 @@ import pickle
 import subprocess
 import sys
 import threading
-import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -157,31 +155,50 @@ def test_workers_of_a_data_loader_give_the_same_ids(in_processes, tmp_path, way)
     in_processes(source, tmp_path / "loader.py", way)
 
 
-def test_memory_does_not_grow_with_work(shipped):
-    def work():
-        for line in LINES:
-            shipped.decode(shipped.encode(line))
-        shipped.encode_batch(LINES, threads=2)
-        stream = shipped.stream_encoder()
-        for line in LINES:
-            stream.feed(line)
-        stream.finish()
+TRACED = """
+import gc, sys, tracemalloc
+from pathlib import Path
+import tokframe
+text = Path(tokframe.__file__).with_name("errors.py").read_text(encoding="utf-8")
+lines = [*text.splitlines(), "", "\\x00", "🙂 é \u4f60\u597d", "a" * 5000, "<s></s><pad><unk>"]
+tokenizer = tokframe.load(sys.argv[1])
+kept = []
 
-    for _ in range(2):
-        work()
+def work():
+    for line in lines:
+        tokenizer.decode(tokenizer.encode(line))
+    ids = tokenizer.encode_batch(lines, threads=2)
+    if sys.argv[2] == "kept":
+        kept.append(ids)
+    stream = tokenizer.stream_encoder()
+    for line in lines:
+        stream.feed(line)
+    stream.finish()
+
+def in_use():
     gc.collect()
-    tracemalloc.start()
-    try:
-        work()
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        for _ in range(8):
-            work()
-        gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - before
-    finally:
-        tracemalloc.stop()
-    assert grown < 20_000, f"{grown} bytes more after eight rounds"
+    return tracemalloc.get_traced_memory()[0]
+
+for _ in range(2):
+    work()
+tracemalloc.start()
+work()
+before = in_use()
+for _ in range(8):
+    work()
+print(in_use() - before)
+"""
+
+
+@pytest.mark.parametrize("name", ["autoencoder-fsq", "bpe", "word"])
+def test_memory_does_not_grow_with_work(in_processes, name):
+    """In a process of its own: the memory traced is that of all threads, and Ray leaves some behind in this one."""
+    assert int(in_processes(TRACED, name, "dropped")) < 20_000, "bytes more after eight rounds"
+
+
+def test_memory_that_is_kept_is_seen_to_grow(in_processes):
+    """So that the test above can fail."""
+    assert int(in_processes(TRACED, "autoencoder-fsq", "kept")) > 20_000
 
 
 def test_a_minute_of_a_service_s_requests_leaves_nothing_in_use(in_processes):
