@@ -20,6 +20,7 @@ from tokframe.results import Capabilities, Encoding, IntArray, PaddedBatch, Quan
 if TYPE_CHECKING:
     import torch
 
+    from tokframe.pairs import ImpossiblePairs
     from tokframe.state import State
     from tokframe.training import TrainJob
 
@@ -96,6 +97,10 @@ class ITokenizer(ABC):
     def settled(self, data: bytes) -> int:
         """Return how many leading bytes encode the same whatever follows; 0 where only the end tells."""
         return 0
+
+    def impossible_pairs(self) -> ImpossiblePairs | None:
+        """Return the pairs of ids that no text is encoded to; None where the tokenizer cannot tell."""
+        return None
 
     def template(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the ids that `add_special` puts before and after a text; by default none."""

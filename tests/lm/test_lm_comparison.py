@@ -129,6 +129,27 @@ def test_embeddings_are_compared_where_the_tokenizer_has_codes(args, tmp_path):
     assert set(found["models"]) == {"autoencoder-fsq+lookup", "autoencoder-fsq+factored", "tokenizer-bpe+lookup"}
 
 
+def test_a_tokenizer_without_codes_gets_what_is_left_of_an_embedding(args, tmp_path):
+    settings = Settings(**{**SMALL, "seeds": 1, "equal": "bytes", "prompts": 0})
+    names = ["autoencoder-fsq", args["tokenizers"][1]]
+    same = {**args, "tokenizers": names, "settings": settings}
+    found = compare(**same, embeddings=["factored-spelled"], out=tmp_path / "out")["models"]
+    expected = {"autoencoder-fsq": "factored-spelled", "tokenizer-bpe": "spelled"}
+    assert {label: entry["embedding"] for label, entry in found.items()} == expected
+    more = compare(**same, embeddings=["spelled", "factored-spelled"], out=tmp_path / "more")["models"]
+    assert set(more) == {"autoencoder-fsq+spelled", "autoencoder-fsq+factored-spelled", "tokenizer-bpe+spelled"}
+
+
+def test_runs_of_before_own_rows_could_be_left_alone_are_of_another_config(args, tmp_path, edit):
+    settings = Settings(**{**SMALL, "seeds": 1, "equal": "bytes", "prompts": 0})
+    compare(**{**args, "settings": settings}, out=tmp_path / "out")
+    edit(tmp_path / "out" / "plan.json", lambda plan: plan["config"].pop("min_count"))
+    with pytest.raises(ConfigError, match="another min_count"):
+        compare(**{**args, "settings": settings}, out=tmp_path / "out")
+    all_rows = {**CONFIG, "min_count": 0}
+    assert compare(**{**args, "settings": settings, "config": all_rows}, out=tmp_path / "out")["models"]
+
+
 @pytest.mark.parametrize("wrong", [{"seeds": 0}, {"equal": "tokens"}, {"prompts": -1}])
 def test_settings_that_make_no_sense_are_refused(args, tmp_path, wrong):
     with pytest.raises(ConfigError):
@@ -146,7 +167,7 @@ def test_names_are_checked_before_anything_is_trained(args, tmp_path, change):
 def test_the_config_of_the_run_in_the_documentation_is_one():
     path = Path(__file__).parents[2] / "configs" / "lm_compare_cpu_hour.json"
     config = structure(LMConfig, read_json(path))
-    assert (config.embedding, config.steps) == ("spelled", 0)
+    assert (config.embedding, config.canonical, config.steps) == ("factored-spelled", True, 0)
     assert config.batch_bytes
 
 

@@ -8,6 +8,7 @@ from tokframe_lm.spelled import FactoredSpelledEmbedding, SpelledEmbedding
 from torch.nn import functional
 
 import tokframe
+from tokframe.errors import TrainingInterrupted
 
 
 def test_sums_and_their_gradient_are_those_of_adding_row_by_row():
@@ -44,7 +45,7 @@ def test_ids_spelt_alike_begin_alike_and_each_can_go_its_own_way(small, name):
 def test_digits_and_spelling_add_up_and_ids_without_a_code_go_their_own_way():
     tokenizer = tokframe.load("autoencoder-fsq")
     embedding = FactoredSpelledEmbedding(tokenizer, d_model=4)
-    assert sorted(name for name, _ in embedding.named_parameters()) == ["bias", "factors", "shared"]
+    assert sorted(name for name, _ in embedding.named_parameters()) == ["bias", "factors", "rows", "shared"]
     with torch.no_grad():
         digits = super(FactoredSpelledEmbedding, embedding).table()
         torch.testing.assert_close(embedding.table(), digits + embedding.sums(embedding.shared))
@@ -52,6 +53,25 @@ def test_digits_and_spelling_add_up_and_ids_without_a_code_go_their_own_way():
         embedding.factors[-1] += 1  # the last id without a code
         changed = (embedding.table() != before).any(1).nonzero().flatten().tolist()
     assert changed == [max(tokenizer.special_tokens.values())]
+
+
+@pytest.mark.parametrize(("name", "embedding"), [("bpe", "spelled"), ("autoencoder-fsq", "factored-spelled")])
+def test_ids_that_training_hardly_shows_learn_by_what_they_share_alone(small, tmp_path, name, embedding):
+    config = {"embedding": embedding, "min_count": 16}
+    done = small.train(name, tmp_path / "model", config=config).model.embedding
+    text = small.text.read_text(encoding="utf-8")
+    tokenizer = tokframe.load(small.tokenizers[name])
+    ids = torch.tensor([tokenizer.special_tokens["<s>"], *tokenizer.encode(text, False)])
+    often = torch.bincount(ids, minlength=tokenizer.vocab_size) >= 16
+    assert 0 < int(often.sum()) < tokenizer.vocab_size
+    assert torch.equal(done.rows.any(1), often)
+    assert torch.equal(saved.load(tmp_path / "model").model.embedding.table(), done.table())
+    stopped = tmp_path / "stopped"
+    calls = iter(range(1000))
+    with pytest.raises(TrainingInterrupted):
+        small.train(name, stopped, config=config, should_stop=lambda: next(calls) >= 6)
+    resumed = small.train(name, stopped, config=config, resume=True).model.embedding
+    assert torch.equal(resumed.rows, done.rows)
 
 
 def test_a_model_with_it_is_saved_and_loaded(small, tmp_path):

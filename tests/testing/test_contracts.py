@@ -12,6 +12,7 @@ FAULTY = Path(__file__).parent / "faulty"
 OF_TOKENIZERS = {
     "sound": "",
     "narrow": "",
+    "tells-pairs": "",
     "loses-byte-order-mark": "test_any_text_comes_back",
     "loses-bytes": "test_any_bytes_come_back_or_are_refused",
     "takes-bytes-it-refuses": "test_any_bytes_come_back_or_are_refused",
@@ -31,6 +32,7 @@ OF_TOKENIZERS = {
     "settles-too-early": "test_streams_give_the_ids_of_the_whole_or_are_refused",
     "never-settles": "test_streams_give_the_ids_of_the_whole_or_are_refused",
     "streams-though-it-refuses": "test_streams_give_the_ids_of_the_whole_or_are_refused",
+    "rules-out-too-much": "test_impossible_pairs_stand_in_no_text",
     "ignores-settings": "test_training_is_configurable_or_refused",
     "trains-though-it-refuses": "test_training_is_configurable_or_refused",
 }

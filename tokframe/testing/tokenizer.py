@@ -9,6 +9,7 @@ import random
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -253,6 +254,18 @@ class TokenizerContract:
         self._for_texts(check, self.max_examples // 2)
         stream, text = tokenizer.stream_encoder(), TRAINING_TEXT * 20
         assert stream.feed(text), f"nothing settled in {len(text)} characters: memory would grow without bound"
+
+    def test_impossible_pairs_stand_in_no_text(self, tokenizer: ITokenizer) -> None:
+        """Where `impossible_pairs` tells pairs of ids that stand in no text, no short text has one."""
+        pairs = tokenizer.impossible_pairs()
+        if pairs is None:
+            return
+
+        def check(text: str) -> None:
+            for first, second in pairwise(tokenizer.encode_raw(text.encode()).tolist()):
+                assert second not in pairs.after(first), f"{second} follows {first} in {text!r}"
+
+        self._for_texts(check)
 
     def test_training_is_configurable_or_refused(self, tokenizer: ITokenizer) -> None:
         """A setting that does not exist is a ConfigError; without training, asking raises UnsupportedError."""

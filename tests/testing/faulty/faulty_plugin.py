@@ -20,6 +20,8 @@ TOKENIZERS = {
     "differs-by-process": "DiffersByProcess",
     "forgets-config": "ForgetsConfig",
     "dates-files": "DatesFiles",
+    "tells-pairs": "TellsPairs",
+    "rules-out-too-much": "RulesOutTooMuch",
     "holds-a-lambda": "HoldsALambda",
     "shifts-offsets": "ShiftsOffsets",
     "gives-offsets-it-refuses": "GivesOffsetsItRefuses",

@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 from tokframe.config import structure
 from tokframe.errors import UnsupportedError
 from tokframe.interfaces import ITokenizer
+from tokframe.pairs import ImpossiblePairs
 from tokframe.results import Capabilities
 from tokframe.state import State
 
@@ -234,6 +235,28 @@ class NeverSettles(Sound):
 class StreamsThoughItRefuses(Narrow):
     def stream_encoder(self):
         return None
+
+
+class TellsPairs(Sound):
+    """Sound, and says which ids never follow which."""
+
+    def impossible_pairs(self):
+        # a byte that stands alone would have been joined with the next
+        used = [[piece] if len(piece) == 1 else [] for piece in self.pieces]
+        return ImpossiblePairs.of_lists(used, self.joined())
+
+    def joined(self):
+        """By byte: the ids that begin with one that makes a pair with it."""
+        ids = range(FIRST, len(self.pieces))
+        return {
+            bytes([first]): [i for i in ids if bytes([first]) + self.pieces[i][:1] in PAIRS] for first in range(256)
+        }
+
+
+class RulesOutTooMuch(TellsPairs):
+    def impossible_pairs(self):
+        # "he", "r" is what greedy search makes of "her", though "er" is a pair
+        return ImpossiblePairs.of_lists([[piece[-1:]] if piece[-1:] else [] for piece in self.pieces], self.joined())
 
 
 class IgnoresSettings(Sound):

@@ -20,6 +20,7 @@ from tokframe_autoencoder.codebook.codebook import FIRST_BYTE, SPECIAL_TOKENS, C
 from tokframe_autoencoder.segmenter import Segmenter
 
 if TYPE_CHECKING:
+    from tokframe.pairs import ImpossiblePairs
     from tokframe.progress import Reporter
     from tokframe.results import Check
     from tokframe.training import TrainJob
@@ -121,6 +122,12 @@ class AutoencoderTokenizer(ITokenizer):
     def settled(self, data: bytes) -> int:
         """Return how many leading bytes are whole lines or blocks, which encode the same whatever follows."""
         return self._segmenter.settled(data)
+
+    def impossible_pairs(self) -> ImpossiblePairs:
+        """Return the pairs of ids that the search never gives; made at each call, in about half a second."""
+        from tokframe_autoencoder.codebook.pairs import impossible_pairs
+
+        return impossible_pairs(self.codebook)
 
     @property
     def files(self) -> Mapping[str, bytes]:

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 
 from tokframe.errors import ArtifactCorruptError
 
-__all__ = ["FILE", "SPECIAL", "blank", "corrupt", "dump", "pre_tokenizer", "read"]
+__all__ = ["FILE", "SPECIAL", "blank", "corrupt", "dump", "merges", "pre_tokenizer", "read"]
 
 FILE = "tokenizer.json"
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
@@ -64,6 +64,15 @@ def read(content: bytes) -> tuple[Any, list[bytes]]:
     if tuple(ordered[: len(SPECIAL)]) != SPECIAL:
         raise corrupt(f"does not begin with {', '.join(SPECIAL)}")
     return tokenizer, [text.encode() for text in SPECIAL] + _token_bytes(ordered[len(SPECIAL) :])
+
+
+def merges(content: bytes) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return the rank of each merge, from 0 on, and the id that it makes, by the two ids that it joins."""
+    model = json.loads(content)["model"]
+    vocab: dict[str, int] = model["vocab"]
+    # older versions of Hugging Face tokenizers write a merge as one string
+    pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
+    return {(vocab[a], vocab[b]): (rank, vocab[a + b]) for rank, (a, b) in enumerate(pairs)}
 
 
 def corrupt(what: str) -> ArtifactCorruptError:

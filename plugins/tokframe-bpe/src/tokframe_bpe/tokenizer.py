@@ -17,9 +17,10 @@ from tokframe.bytetable import TableTokenizer
 from tokframe.results import Capabilities, IntArray
 from tokframe.state import State
 from tokframe_bpe.cuts import chunks, settled_bytes
-from tokframe_bpe.model import FILE, SPECIAL, corrupt, read
+from tokframe_bpe.model import FILE, SPECIAL, corrupt, merges, read
 
 if TYPE_CHECKING:
+    from tokframe.pairs import ImpossiblePairs
     from tokframe.training import TrainJob
 
 __all__ = ["BPETokenizer"]
@@ -58,6 +59,12 @@ class BPETokenizer(TableTokenizer):
     def settled(self, data: bytes) -> int:
         """Return how many leading bytes have the same ids whatever follows."""
         return settled_bytes(data)
+
+    def impossible_pairs(self) -> ImpossiblePairs:
+        """Return the pairs of ids that merging never leaves side by side; made at each call, in about a second."""
+        from tokframe_bpe.pairs import impossible_pairs
+
+        return impossible_pairs(merges(self._content), self._table, len(SPECIAL))
 
     def state(self) -> State:
         """Return `tokenizer.json`, byte for byte as it was read."""

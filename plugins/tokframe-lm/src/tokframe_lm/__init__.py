@@ -47,7 +47,7 @@ def tokframe_components() -> list[ComponentSpec]:
             kind="embedding",
             name="factored-spelled",
             target="tokframe_lm.spelled:FactoredSpelledEmbedding",
-            summary="factored and what spelled shares added up, without a row per id",
+            summary="digits, what spelled shares and a row per id added up",
         ),
     ]
 

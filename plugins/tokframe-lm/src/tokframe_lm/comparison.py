@@ -22,6 +22,7 @@ from tokframe.progress import Reporter, SilentReporter
 from tokframe.strictjson import canonical_json
 from tokframe_lm import saved, writing
 from tokframe_lm.config import LMConfig
+from tokframe_lm.embeddings import has_digits
 from tokframe_lm.speed import learning_speed, rate
 from tokframe_lm.summaries import judged, seen_counts, summary
 from tokframe_lm.texts import Mixture, mix
@@ -84,9 +85,9 @@ def compare(
 ) -> dict[str, Any]:
     """Train and judge a model per tokenizer, embedding and seed; return the report, also kept as `comparison.json`.
 
-    What a finished run left in `out` is used, not made again. A factored embedding is left out for tokenizers without
-    codes. Raises: ConfigError, also where `out` holds runs of another config or text; CorpusError; UnknownNameError;
-    TrainingError; TrainingInterrupted.
+    What a finished run left in `out` is used, not made again. A tokenizer without codes gets what is left of a factored
+    embedding without the digits (`spelled` for `factored-spelled`), or is left out. Raises: ConfigError, also where
+    `out` holds runs of another config or text; CorpusError; UnknownNameError; TrainingError; TrainingInterrupted.
     """
     settings = settings or Settings()
     problems = list(settings.issues())
@@ -128,7 +129,9 @@ class _Comparison:
         for seed in range(self.settings.seeds):
             for variant in variants:
                 runs[variant.label].append(self._run(variant, seed, self.text))
-        found: dict[str, Any] = {label: {"equal_bytes": summary(runs[label])} for label in labels}
+        found: dict[str, Any] = {
+            v.label: {"embedding": v.embedding, "equal_bytes": summary(runs[v.label])} for v in variants
+        }
         if self.settings.equal == "flops":
             for label, entry in self._equal_flops(variants, runs).items():
                 found[label]["equal_flops"] = entry
@@ -166,7 +169,8 @@ class _Comparison:
         }
         if place.is_file():
             kept = json.loads(place.read_bytes())
-            before = {**unstructure(LMConfig()), **kept.get("config", {})}  # written by an older version: less of it
+            # written by an older version, it says less: all own rows learnt then
+            before = {**unstructure(LMConfig()), "min_count": 0, **kept.get("config", {})}
             differing = [k for k in plan["config"] if before[k] != plan["config"][k]]
             differing += ["training text"] * (kept.get("text") != plan["text"])
             if differing:
@@ -256,11 +260,15 @@ def _variants(tokenizers: Sequence[str], embeddings: Sequence[str], reporter: Re
     for given in tokenizers:
         tokenizer = tokframe.load(given)
         name = Path(given).name
-        coded = hasattr(tokenizer, "levels")
+        coded = has_digits(tokenizer)
         for embedding in embeddings:
             if embedding.startswith("factored") and not coded:
-                reporter.note(f"{name}: no codes made of digits, so no {embedding} embedding")
-                continue
+                rest = embedding.removeprefix("factored-")  # all of it but the digits
+                if rest == embedding or rest in embeddings:
+                    reporter.note(f"{name}: no codes made of digits, so no {embedding} embedding")
+                    continue
+                reporter.note(f"{name}: no codes made of digits, so its embedding is {rest}")
+                embedding = rest
             label = name if len(embeddings) == 1 else f"{name}+{embedding}"
             if label in labels:
                 raise ConfigError("tokenizers", [("$", f"two are called {label!r}; rename the folder of one")])

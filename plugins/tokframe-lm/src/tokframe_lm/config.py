@@ -17,7 +17,10 @@ class LMConfig:
     about so many bytes of text, so that equal bytes are equal steps whatever the tokenizer; `max_bytes` of the corpus
     are read, all with 0; `steps` 0 means one pass over them. `warmup` is the share of steps in which the learning rate
     rises. `precision` is that of the products in training, "float32" or "bfloat16"; weights are float32 always.
-    `bias` is where a new model's bias per id begins: at "zeros", or at the "frequencies" of the ids in the corpus.
+    An id that the corpus shows fewer than `min_count` times keeps the row of its own as it begins, where the embedding
+    has rows beside it that ids share. `canonical` makes ids very unlikely after an id that the tokenizer never puts
+    them after; where the tokenizer cannot tell, all may follow all. `bias` is where a new model's bias per id begins:
+    at "zeros", or at the "frequencies" of the ids in the corpus.
 
     `vector_decoder` adds a second head beside the softmax: output vector -> latent -> the tokenizer's decoder -> bytes
     of the next segment. Its loss, in nats per segment, counts `vector_weight` times; `decoder` "frozen" trains the
@@ -37,6 +40,8 @@ class LMConfig:
     clip: float = 1.0
     precision: str = "float32"
     bias: str = "zeros"
+    canonical: bool = False
+    min_count: int = 16
     steps: int = 0
     max_bytes: int = 0
     checkpoint_every: int = 100
@@ -50,7 +55,7 @@ class LMConfig:
         for name in ("d_model", "layers", "heads", "batch", "checkpoint_every"):
             if getattr(self, name) < 1:
                 yield name, f"{getattr(self, name)} is too small: at least 1"
-        for name in ("batch_bytes", "steps", "max_bytes", "seed"):
+        for name in ("batch_bytes", "steps", "max_bytes", "min_count", "seed"):
             if getattr(self, name) < 0:
                 yield name, f"{getattr(self, name)} is negative"
         if self.context < 4:

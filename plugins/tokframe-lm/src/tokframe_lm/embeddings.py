@@ -12,7 +12,7 @@ from torch.nn import functional
 from tokframe.errors import UnsupportedError
 from tokframe.interfaces import ITokenizer
 
-__all__ = ["Embedding", "FactoredEmbedding", "FactoredLookupEmbedding", "LookupEmbedding"]
+__all__ = ["Embedding", "FactoredEmbedding", "FactoredLookupEmbedding", "LookupEmbedding", "has_digits", "learn_only"]
 
 _SPREAD = 0.02  # standard deviation of a new row, as GPT-2 and Llama have it
 
@@ -48,6 +48,13 @@ class Embedding(nn.Module):
         """
         smoothed = counts + 1.0
         self.bias.copy_(torch.from_numpy(np.log(smoothed / smoothed.sum())))
+
+    def learn_own(self, which: np.ndarray[Any, Any]) -> None:
+        """From now on train the rows of an id's own only where `which` (ids,) is True; the others stay as they are.
+
+        Of an id that training hardly shows, a row of its own learns little but noise; what it shares with others tells
+        more. Does nothing where ids have no rows of their own beside shared ones.
+        """
 
     def scores(self, vectors: Tensor, table: Tensor | None = None) -> Tensor:
         """Return unnormalized log-probabilities: (..., d_model) -> (..., ids)."""
@@ -121,11 +128,29 @@ class FactoredLookupEmbedding(FactoredEmbedding):
         """Return the rows of all ids (ids, d_model)."""
         return super().table() + self.rows
 
+    def learn_own(self, which: np.ndarray[Any, Any]) -> None:
+        """From now on train the rows of an id's own only where `which` (ids,) is True."""
+        learn_only(self.rows, which)
+
     @torch.no_grad()
     def fit(self, table: Tensor) -> None:
         """Set the digits' rows by least squares and let each id's own row make up what is missing: exact."""
         super().fit(table)
         self.rows.copy_(table - super().table())
+
+
+def learn_only(rows: nn.Parameter, which: np.ndarray[Any, Any]) -> None:
+    """Have rows (n, d_model) learn only where `which` (n,) is True: the others get no gradient."""
+    weights = torch.from_numpy(which.astype(np.float32))[:, None]
+    rows.register_hook(lambda gradient: gradient * weights.to(gradient))  # type: ignore[no-untyped-call]
+
+
+def has_digits(tokenizer: ITokenizer) -> bool:
+    """Whether the ids of a tokenizer have codes made of digits, which a factored embedding adds up."""
+    try:
+        return bool(getattr(tokenizer, "levels", ()))
+    except UnsupportedError:
+        return False
 
 
 def _digits(tokenizer: ITokenizer) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -15,6 +15,7 @@ from tokframe.components import load_target
 from tokframe.errors import UnsupportedError
 from tokframe.interfaces import ITokenizer
 from tokframe.plugins import host
+from tokframe_lm.canonical import Impossible
 from tokframe_lm.config import LMConfig
 from tokframe_lm.crossentropy import mean_cross_entropy
 from tokframe_lm.embeddings import Embedding
@@ -39,6 +40,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = embedding
+        self.impossible: Impossible | None = None
         self.vector: VectorHead | None = None
         self.body = LlamaModel(_llama(config))
         self.body.set_input_embeddings(None)  # type: ignore[arg-type]  # ours is used in its place
@@ -46,7 +48,8 @@ class LanguageModel(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Return scores of the next id at each place: (batch, tokens) -> (batch, tokens, ids)."""
         table = self.embedding.table()
-        return self.embedding.scores(self.vectors(ids, table), table)
+        scores = self.embedding.scores(self.vectors(ids, table), table)
+        return scores if self.impossible is None else self.impossible(scores, ids)
 
     def loss(self, ids: Tensor, targets: Tensor, table: Tensor | None = None) -> Tensor:
         """Return the mean cross-entropy in nats of targets (batch, tokens) after ids (batch, tokens), to learn from.
@@ -59,7 +62,12 @@ class LanguageModel(nn.Module):
         with torch.autocast(ids.device.type, dtype=precision, enabled=precision != torch.float32):
             vectors = self.body(inputs_embeds=self.embedding(ids, table), use_cache=False).last_hidden_state
         loss = mean_cross_entropy(
-            vectors.flatten(0, 1), table, self.embedding.bias, targets.flatten(), precision=precision
+            vectors.flatten(0, 1),
+            table,
+            self.embedding.bias,
+            targets.flatten(),
+            lowered=None if self.impossible is None else self.impossible.places(ids.flatten()),
+            precision=precision,
         )
         return loss if self.vector is None else loss + self.config.vector_weight * self.vector.loss(vectors, targets)
 
@@ -77,7 +85,8 @@ class LanguageModel(nn.Module):
         last = found.last_hidden_state[0, -1]
         if head == "vector" and self.vector is not None:
             return self.vector.scores(last[None])[0], found.past_key_values
-        return self.embedding.scores(last, table), found.past_key_values
+        scores = self.embedding.scores(last, table)
+        return scores if self.impossible is None else self.impossible(scores, ids[0, -1]), found.past_key_values
 
     def vectors(self, ids: Tensor, table: Tensor) -> Tensor:
         """Return what the body says after each of ids: (batch, tokens) -> (batch, tokens, d_model)."""
@@ -112,6 +121,8 @@ def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
         # The body first: its weights do not depend on the vocabulary, so models of one seed begin with the same.
         body = LanguageModel(config, nn.Identity())  # type: ignore[arg-type]  # replaced in the next line
         body.embedding = kind(tokenizer, d_model=config.d_model)
+    pairs = tokenizer.impossible_pairs() if config.canonical else None
+    body.impossible = None if pairs is None else Impossible(pairs)
     if config.vector_decoder:
         tuned = config.decoder == "tuned"
         body.vector = VectorHead(tokenizer, d_model=config.d_model, tuned=tuned, seed=config.seed)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tokframe.interfaces import ITokenizer
-from tokframe_lm.embeddings import Embedding, FactoredEmbedding
+from tokframe_lm.embeddings import Embedding, FactoredLookupEmbedding, learn_only
 from tokframe_lm.rowsums import RowSums
 
 __all__ = ["FactoredSpelledEmbedding", "SpelledEmbedding"]
@@ -36,17 +38,20 @@ class SpelledEmbedding(Embedding):
         found: Tensor = self.sums(self.shared)
         return found + self.rows
 
+    def learn_own(self, which: np.ndarray[Any, Any]) -> None:
+        """From now on train the rows of an id's own only where `which` (ids,) is True."""
+        learn_only(self.rows, which)
+
     @torch.no_grad()
     def fit(self, table: Tensor) -> None:
         """Let each id's own row make up what the shared rows lack: exact."""
         self.rows.copy_(table - self.sums(self.shared))
 
 
-class FactoredSpelledEmbedding(FactoredEmbedding):
-    """The sum of rows per digit of an id's code and of the rows of `spelled` that ids share; no row of an id's own.
+class FactoredSpelledEmbedding(FactoredLookupEmbedding):
+    """The sum of rows per digit of an id's code, of the rows of `spelled` that ids share, and of a row of the id's own.
 
-    Whatever is learnt of one id is learnt of others, so it suits little text and text of another kind. An id without a
-    code has a row of its own. Raises: UnsupportedError where the tokenizer has no codes made of digits.
+    The own rows begin at zero. Raises: UnsupportedError where the tokenizer has no codes made of digits.
     """
 
     def __init__(self, tokenizer: ITokenizer, *, d_model: int) -> None:
@@ -59,11 +64,12 @@ class FactoredSpelledEmbedding(FactoredEmbedding):
         return super().table() + found
 
     def fit(self, table: Tensor) -> None:
-        """Set all rows near the least-squares solution: forty steps of conjugate gradients.
+        """Set the shared rows near the least-squares solution and let each id's own row make up the rest: exact.
 
-        Each column is a problem by itself (Hestenes and Stiefel, 1952); at the solution itself one would be after
-        thousands of steps.
+        Near it by forty steps of conjugate gradients; each column is a problem by itself (Hestenes and Stiefel, 1952).
         """
+        with torch.no_grad():
+            self.rows.zero_()
         kind = table.dtype
         table = table.double()
         self.double()  # sums over thousands of ids: single precision stops far from the solution
@@ -100,6 +106,8 @@ class FactoredSpelledEmbedding(FactoredEmbedding):
             for row, found in zip(rows, kept, strict=True):
                 row.copy_(found)
         self.to(kind)
+        with torch.no_grad():
+            self.rows.copy_(table.to(kind) - self.table())
 
 
 def _shared_rows(tokenizer: ITokenizer, d_model: int) -> tuple[RowSums, nn.Parameter]:

@@ -72,8 +72,10 @@ def train(
                 reporter=reporter,
                 should_stop=should_stop,
             )
+        counts = tokens.counts(loaded.vocab_size)
         if start is None and settings.bias == "frequencies":
-            model.embedding.begin_at(tokens.counts(loaded.vocab_size))
+            model.embedding.begin_at(counts)
+        model.embedding.learn_own(counts >= settings.min_count)
         run = _Run(model, settings, tokens, work, _identity(settings, sha256, start, tokens), processes)
         if resume or (restarted() and (work / checkpoint.RECORD).is_file()):
             run.restore()
@@ -101,7 +103,8 @@ def _begin(
             f"--from {before.tokenizer.name} --to {tokenizer.name} --out DIR"
         )
     shape = {name: getattr(before.model.config, name) for name in ("d_model", "layers", "heads", "embedding")}
-    settings = evolve(settings, **shape, context=before.model.config.context)
+    canonical = settings.canonical or before.model.config.canonical
+    settings = evolve(settings, **shape, context=before.model.config.context, canonical=canonical)
     model = build(settings, tokenizer)
     model.take(before.model)
     return settings, model
