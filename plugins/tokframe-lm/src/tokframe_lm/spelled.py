@@ -1,8 +1,10 @@
-"""Embeddings of how an id's bytes begin and end: added to a row of its own, or to the rows of its code's digits."""
+"""Embeddings of how an id is spelt: added to a row of its own, and to the rows of its code's digits."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -17,15 +19,17 @@ __all__ = ["FactoredSpelledEmbedding", "SpelledEmbedding"]
 
 _SPREAD = 0.02  # standard deviation of a new row, as that of `lookup`
 _ENDS = 3  # bytes looked at from either end
+_WORD = re.compile(r"[^\W\d_]+")
 _ITERATIONS = 40  # of conjugate gradients
 
 
 class SpelledEmbedding(Embedding):
     """The sum of a row of the id's own, which begins at zero, and rows that it shares with ids spelt alike.
 
-    Shared are the first one, two and three bytes, the last one, two and three, and the length; a special token has its
-    own row alone. What may follow a segment depends on how it ends, and with such rows that need not be learnt for each
-    id anew (the idea of subword features, Bojanowski et al., 2017, at the ends of a token).
+    Shared are the first one, two and three bytes, the last one, two and three, the words in it whatever their case, its
+    shape (" Aa" of " In") and its length; a special token has its own row alone. What may follow a segment depends on
+    how it ends, and with such rows that need not be learnt for each id anew (the idea of subword features, Bojanowski
+    et al., 2017, for the parts of a token).
     """
 
     def __init__(self, tokenizer: ITokenizer, *, d_model: int) -> None:
@@ -129,5 +133,13 @@ def _features(text: bytes) -> list[tuple[str, bytes]]:
     if not text:
         return []
     sizes = range(1, _ENDS + 1)
-    found = [(f"first {size}", text[:size]) for size in sizes] + [(f"last {size}", text[-size:]) for size in sizes]
-    return [*found, ("length", bytes([min(len(text), 255)]))]
+    ends = [(f"first {size}", text[:size]) for size in sizes] + [(f"last {size}", text[-size:]) for size in sizes]
+    characters = text.decode("utf-8", "replace")
+    words = {("word", word.lower().encode()) for word in _WORD.findall(characters)}
+    return [*ends, *sorted(words), ("shape", _shape(characters)), ("length", bytes([min(len(text), 255)]))]
+
+
+def _shape(text: str) -> bytes:
+    """Return kinds of characters, a run of one kind as one: `" In 1912,"` is as `" Aa 0,"`."""
+    kinds = ("A" if c.isupper() else "a" if c.isalpha() else "0" if c.isdigit() else c for c in text)
+    return "".join(kind for kind, _ in groupby(kinds)).encode()
