@@ -93,6 +93,16 @@ def test_a_factored_embedding_is_the_sum_of_one_row_per_digit():
     assert len(np.unique(table[digits[:, 0] < 0], axis=0)) == uncoded
 
 
+def test_the_embedding_s_rows_have_a_learning_rate_of_their_own(small, tmp_path, same):
+    before = build(LMConfig(d_model=16, layers=1, heads=2, context=16), tokframe.load(small.tokenizers["bpe"]))
+    still = small.train("bpe", tmp_path / "still", config={"embedding_rate": 1e-12}).model
+    np.testing.assert_allclose(still.embedding.rows.detach(), before.embedding.rows.detach(), atol=1e-9)
+    assert (still.embedding.bias != before.embedding.bias).any()
+    assert all((a != b).any() for a, b in zip(still.body.parameters(), before.body.parameters(), strict=True))
+    alike = small.train("bpe", tmp_path / "alike", config={"embedding_rate": 0.01, "learning_rate": 0.01}).model
+    assert same(alike, saved.load(small.model("bpe")).model)
+
+
 def test_a_factored_and_lookup_embedding_begins_as_the_factored_one():
     tokenizer = tokframe.load("autoencoder-fsq")
     tables = [

@@ -15,8 +15,10 @@ class LMConfig:
 
     `context` in tokens; `batch` in windows of `context` tokens a step, or with `batch_bytes` as many windows as hold
     about so many bytes of text, so that equal bytes are equal steps whatever the tokenizer; `max_bytes` of the corpus
-    are read, all with 0; `steps` 0 means one pass over them. `warmup` is the share of steps in which the learning rate
-    rises. `precision` is that of the products in training, "float32" or "bfloat16"; weights are float32 always.
+    are read, all with 0; `steps` 0 means one pass over them. `embedding_rate` is the learning rate of the embedding's
+    rows, `learning_rate` with 0; both rise during the first `warmup` of the steps. `precision` is that of the products
+    in training, "float32" or "bfloat16"; weights are float32 always.
+
     An id that the corpus shows fewer than `min_count` times keeps the row of its own as it begins, where the embedding
     has rows beside it that ids share. `canonical` makes ids very unlikely after an id that the tokenizer never puts
     them after; where the tokenizer cannot tell, all may follow all. `bias` is where a new model's bias per id begins:
@@ -35,6 +37,7 @@ class LMConfig:
     batch: int = 16
     batch_bytes: int = 0
     learning_rate: float = 1e-3
+    embedding_rate: float = 0.0
     weight_decay: float = 0.01
     warmup: float = 0.05
     clip: float = 1.0
@@ -65,6 +68,8 @@ class LMConfig:
             yield "d_model", f"{self.d_model} is no multiple of twice the {self.heads} heads"
         if not self.learning_rate > 0:
             yield "learning_rate", f"{self.learning_rate} is not positive"
+        if not 0 <= self.embedding_rate < float("inf"):
+            yield "embedding_rate", f"{self.embedding_rate} is not 0 or more"
         if not self.clip > 0:
             yield "clip", f"{self.clip} is not positive"
         if not 0 <= self.warmup <= 1:

@@ -142,11 +142,14 @@ class _Run:
         self.seconds = 0.0
         self.curve: list[list[float]] = []
         self._sum, self._count = 0.0, 0
-        decayed = [p for p in model.parameters() if p.ndim > 1]
+        rows = [p for p in model.embedding.parameters() if p.ndim > 1]
+        weights = [p for name, p in model.named_parameters() if p.ndim > 1 and not name.startswith("embedding.")]
         others = [p for p in model.parameters() if p.ndim <= 1]
+        rate, decay = config.learning_rate, config.weight_decay
         groups = [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": rows, "weight_decay": decay, "rate": config.embedding_rate or rate},
+            {"params": weights, "weight_decay": decay, "rate": rate},
+            {"params": others, "weight_decay": 0.0, "rate": rate},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95))
 
@@ -223,7 +226,7 @@ class _Run:
 
     def _take_step(self) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = group["rate"] * self._share()
         ids, targets, weight = self._batch()
         loss = self.loss(ids, targets) * weight
         self.optimizer.zero_grad(set_to_none=True)
@@ -233,13 +236,13 @@ class _Run:
         self.step += 1
         return self.processes.mean(loss.detach())
 
-    def _rate(self) -> float:
-        """Return the learning rate: up in a line, then down in half a cosine to a tenth."""
+    def _share(self) -> float:
+        """Return how much of the learning rates counts: up in a line, then down in half a cosine to a tenth."""
         rise = max(1, round(self.config.warmup * self.steps))
         if self.step < rise:
-            return self.config.learning_rate * (self.step + 1) / rise
+            return (self.step + 1) / rise
         share = (self.step - rise) / max(1, self.steps - rise)
-        return self.config.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * share)))
+        return 0.1 + 0.45 * (1 + math.cos(math.pi * share))
 
     def _batch(self) -> tuple[Tensor, Tensor, float]:
         """Return this process's part of the step's windows, as ids and targets, and the weight of their loss."""
