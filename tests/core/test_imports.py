@@ -18,7 +18,7 @@ LAYERS = (
     ("errors",),
     ("progress", "processes", "strictjson", "folders", "state", "results", "migrations", "corpusfile", "shadowreport"),
     ("components", "hookspecs"),
-    ("batching", "ids", "streams", "distributions"),
+    ("batching", "ids", "pairs", "streams", "distributions"),
     ("aliases", "plugins", "config", "artifact", "interfaces"),
     ("building", "bytetable", "corpus", "engines", "shadowtrial", "training"),
     ("loading",),
