@@ -80,7 +80,8 @@ class FactoredSpelledEmbedding(FactoredLookupEmbedding):
         rows: list[Tensor] = [self.factors, self.shared]
 
         def spread(of: Tensor) -> list[Tensor]:  # what each row has to answer for; the table is linear in the rows
-            return list(torch.autograd.grad(self.table(), rows, of))
+            with torch.enable_grad():
+                return list(torch.autograd.grad(self.table(), rows, of))
 
         def dot(a: list[Tensor], b: list[Tensor]) -> Tensor:
             return torch.stack([(x * y).sum(0) for x, y in zip(a, b, strict=True)]).sum(0)
