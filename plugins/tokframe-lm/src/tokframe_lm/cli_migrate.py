@@ -68,7 +68,8 @@ def migrate_command(
     if text is None:
         note("no --corpus: ids are expected as often as their parts were, which costs the first steps of training")
     words = ["tokframe", "lm", "train", "--tokenizer", new, "--from", out, "--corpus", *(corpus or ("FILE",))]
-    click.echo(f"Train it on:\n  {shlex.join([*words, '--out', 'DIR'])}")
+    command = shlex.join([*words, "--out", "DIR"])
+    click.echo(f"Train it on (a learning rate below a cold start's keeps more of the old model):\n  {command}")
 
 
 @click.command(
