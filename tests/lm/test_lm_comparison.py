@@ -124,9 +124,11 @@ def test_embeddings_are_compared_where_the_tokenizer_has_codes(args, tmp_path):
     settings = Settings(**{**SMALL, "seeds": 1, "equal": "bytes", "prompts": 0})
     names = ["autoencoder-fsq", args["tokenizers"][1]]
     found = compare(
-        **{**args, "tokenizers": names, "settings": settings}, embeddings=["lookup", "factored"], out=tmp_path / "out"
+        **{**args, "tokenizers": names, "settings": settings},
+        embeddings=["lookup", "factored+lookup"],
+        out=tmp_path / "out",
     )
-    assert set(found["models"]) == {"autoencoder-fsq+lookup", "autoencoder-fsq+factored", "tokenizer-bpe+lookup"}
+    assert set(found["models"]) == {"autoencoder-fsq+lookup", "autoencoder-fsq+factored-lookup", "tokenizer-bpe+lookup"}
 
 
 def test_a_tokenizer_without_codes_gets_what_is_left_of_an_embedding(args, tmp_path):

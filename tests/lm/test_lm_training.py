@@ -107,7 +107,7 @@ def test_a_factored_and_lookup_embedding_begins_as_the_factored_one():
     tokenizer = tokframe.load("autoencoder-fsq")
     tables = [
         build(LMConfig(d_model=16, layers=1, heads=2, embedding=name), tokenizer).embedding.table().detach().numpy()
-        for name in ("factored", "factored-lookup")
+        for name in ("factored", "factored+lookup")
     ]
     np.testing.assert_array_equal(*tables)
 
@@ -116,6 +116,10 @@ def test_a_tokenizer_without_codes_offers_only_lookup(small, tmp_path):
     for name in ("factored", "factored-spelled"):
         with pytest.raises(UnsupportedError, match='"embedding": "lookup"'):
             small.train("bpe", tmp_path / "x", config={"embedding": name})
+
+
+def test_an_embedding_may_be_written_as_a_sum():
+    assert LMConfig(embedding="factored+lookup") == LMConfig(embedding="factored-lookup")
 
 
 def test_an_unknown_embedding_is_named_with_its_neighbour(small, tmp_path):

@@ -21,7 +21,7 @@ from tokframe.plugins import host
 from tokframe.progress import Reporter, SilentReporter
 from tokframe.strictjson import canonical_json
 from tokframe_lm import saved, writing
-from tokframe_lm.config import LMConfig
+from tokframe_lm.config import LMConfig, embedding_name
 from tokframe_lm.embeddings import has_digits
 from tokframe_lm.speed import learning_speed, rate
 from tokframe_lm.summaries import judged, seen_counts, summary
@@ -97,7 +97,7 @@ def compare(
     if base.steps:
         raise ConfigError("config", [("$.steps", "a comparison takes as many steps as its text has; leave it out")])
     reporter = reporter or SilentReporter()
-    variants = list(_variants(tokenizers, embeddings or [base.embedding], reporter))
+    variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
     work = _Comparison(Path(out), base, settings, corpus, evals, reporter, should_stop, device)
     return work.report(variants)
 

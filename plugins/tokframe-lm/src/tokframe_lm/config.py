@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import frozen
+from attrs import field, frozen
 
-__all__ = ["LMConfig"]
+__all__ = ["LMConfig", "embedding_name"]
+
+
+def embedding_name(name: str) -> str:
+    """Return the name under which an embedding is registered: "factored+lookup", as a sum, is "factored-lookup"."""
+    return name.replace("+", "-")
 
 
 @frozen(kw_only=True)
@@ -33,7 +38,7 @@ class LMConfig:
     layers: int = 4
     heads: int = 4
     context: int = 256
-    embedding: str = "lookup"
+    embedding: str = field(default="lookup", converter=embedding_name)
     batch: int = 16
     batch_bytes: int = 0
     learning_rate: float = 1e-3

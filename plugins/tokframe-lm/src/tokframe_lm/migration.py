@@ -101,7 +101,11 @@ def migrate(
     counts = Counter(mixture.kind)
     kinds = ("copied", "averaged", "special", "neighbours", "unknown")
     return Migration(
-        method=method, embedding=embedding, kept=round(kept, 4), scale=scale, **{kind: counts[kind] for kind in kinds}
+        method=method,
+        embedding=after.config.embedding,
+        kept=round(kept, 4),
+        scale=scale,
+        **{kind: counts[kind] for kind in kinds},
     )
 
 
