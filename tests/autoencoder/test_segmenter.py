@@ -94,6 +94,17 @@ class TestCompiledEqualsReference:
             text = b"".join(chance.choice([b"a", b"b", b" ", b"\r", b"ab a", newline]) for _ in range(60_000))
             assert (fast.encode(text) + 4).tolist() == slow.encode(text).tolist()
 
+    @pytest.mark.parametrize("line", [1, 20, 200, 2_000])
+    @pytest.mark.parametrize("block", [64, 4_096])
+    def test_parts_of_a_chunk_of_any_length_are_searched_side_by_side(self, line: int, block: int) -> None:
+        chance = random.Random(line)
+        learned = {bytes(chance.choice(b"ab ") for _ in range(chance.randint(2, 16))) for _ in range(400)}
+        pieces = [*BYTES, *sorted(learned | {b"\n\n", b"a\n", b"b\n\n"})]
+        fast, slow = Segmenter(pieces, range(4, 4 + len(pieces)), None, block), plain(pieces, None, block)
+        for size in (63, 64, 65, 127, 128, 129, 260, 1_030, 5_000, 16_384, 16_385, 30_000):
+            text = bytes(10 if chance.random() < 1 / line else chance.choice(b"ab ") for _ in range(size))
+            assert fast.encode(text).tolist() == slow.encode(text).tolist()
+
     @pytest.mark.parametrize("text", [b"", b"\n", b"a" * 40_000, b"\n" * 9_000, bytes(range(256)) * 40])
     def test_extreme_texts(self, text: bytes) -> None:
         pieces = [*BYTES, b"aa", b"aaa", b"a" * 16, b"\n\n", b"\n" * 7]

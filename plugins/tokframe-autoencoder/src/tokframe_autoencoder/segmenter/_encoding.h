@@ -16,7 +16,7 @@ static int encode_into(const Index *x, Scratch *w, const uint8_t *d, size_t n, s
     for (size_t pos = 0; pos < n;) {
         size_t end = next_chunk(w, d, pos, n, (size_t)x->block), m = end - pos;
         find_masks(x, w, d + pos, m);
-        find_path(x, w, m);
+        find_path(x, w, d + pos, m);
         if (out->count + m > out->capacity) {
             size_t capacity = out->capacity + out->capacity / 2 + m;
             if (capacity > out->count + (left - pos)) capacity = out->count + (left - pos);
@@ -25,13 +25,8 @@ static int encode_into(const Index *x, Scratch *w, const uint8_t *d, size_t n, s
             out->items = items;
             out->capacity = capacity;
         }
-        /* The path is known from its end: it is written to the end of the room made for it, then moved up. */
-        int32_t *first = out->items + out->count, *write = first + m;
-        for (size_t i = m; i > 0;) {
-            uint32_t length = w->length[i - 1];
-            *--write = (int32_t)piece_at(x, w, i - 1, length);
-            i -= length;
-        }
+        /* Written to the end of the room made for it, then moved up. */
+        int32_t *first = out->items + out->count, *write = trace(x, w, m, first + m);
         size_t found = (size_t)(first + m - write);
         memmove(first, write, found * sizeof(int32_t));
         out->count += found;
@@ -243,7 +238,7 @@ static PyObject *Index_count(Index *x, PyObject *object)
         for (size_t pos = 0; pos < n;) {
             size_t end = next_chunk(&w, d, pos, n, (size_t)x->block);
             find_masks(x, &w, d + pos, end - pos);
-            find_path(x, &w, end - pos);
+            find_path(x, &w, d + pos, end - pos);
             for (size_t i = end - pos; i > 0; i -= w.length[i - 1]) total++;
             pos = end;
         }
@@ -277,7 +272,7 @@ static PyObject *Index_measure(Index *x, PyObject *args)
         for (size_t pos = 0; pos < n;) {
             size_t end = next_chunk(&w, d, pos, n, (size_t)x->block), m = end - pos;
             find_masks(x, &w, d + pos, m);
-            find_path(x, &w, m);
+            find_path(x, &w, d + pos, m);
             if (full) measure(x, &w, m, counts, loss.view.buf);
             else
                 for (size_t i = m; i > 0; i -= w.length[i - 1]) counts[piece_at(x, &w, i - 1, w.length[i - 1])]++;

@@ -52,33 +52,65 @@ static void path_plain(const uint16_t *mask, uint8_t *length, size_t n)
         length[i] = (uint8_t)(LEADING16((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(v_, r_))) + 1); \
     } while (0)
 
-/* Bytes `half` and up need nothing of those before, so both parts run side by side: one's latency hides the other's. */
-__attribute__((target("sse4.1"))) static void path_sse41(const uint16_t *mask, uint8_t *length, size_t half, size_t n)
+/* End of a part that begins at `from` and holds `size` bytes or some more: no segment crosses a line end or a cut. */
+static size_t part_end(const Scratch *w, const uint8_t *d, size_t from, size_t size, size_t n, size_t *cut)
+{
+    if (n - from <= size) return n;
+    size_t least = from + size;
+    while (*cut < w->cut_count && w->cuts[*cut] < least) ++*cut;
+    size_t limit = *cut < w->cut_count ? w->cuts[*cut] : n;
+    const uint8_t *newline = memchr(d + least, '\n', limit - least);
+    size_t end = newline ? (size_t)(newline - d) : limit;
+    while (end < limit && d[end] == '\n') end++;
+    return end;
+}
+
+/* Four parts of a chunk side by side, each in a register of its own: one's latency hides the others'. */
+__attribute__((target("sse4.1"))) static void path_sse41(Scratch *w, const uint8_t *d, size_t n)
 {
     const __m128i spread = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
     const __m128i bits = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
     const __m128i zero = _mm_setzero_si128(), one = _mm_set1_epi8(1), middle = _mm_set1_epi8(64);
-    __m128i low = middle, high = middle;
-    size_t i = 0, j = half;
+    const uint16_t *mask = w->mask;
+    uint8_t *length = w->length;
+    const size_t size = n / 16 < 64 ? 64 : n / 16;
+    __m128i window[4] = {middle, middle, middle, middle};
+    size_t at[4] = {0, 0, 0, 0}, end[4] = {0, 0, 0, 0}, given = 0, cut = 0;
 #define REBASE(window) window = _mm_add_epi8(_mm_sub_epi8(window, _mm_shuffle_epi8(window, zero)), middle)
-    while (i + 64 <= half && j + 64 <= n) {
-        for (int k = 0; k < 64; k++) {
-            PATH_STEP(low, i);
-            PATH_STEP(high, j);
-            i++;
-            j++;
+    for (;;) {
+        size_t steps = 64;
+        for (int k = 0; k < 4; k++) {
+            if (at[k] == end[k]) { /* this lane's part is done: it takes the next */
+                if (given == n) goto rest;
+                at[k] = given;
+                end[k] = given = part_end(w, d, given, size, n, &cut);
+                window[k] = middle;
+            }
+            if (end[k] - at[k] < steps) steps = end[k] - at[k];
         }
-        REBASE(low);
-        REBASE(high);
+        __m128i w0 = window[0], w1 = window[1], w2 = window[2], w3 = window[3];
+        size_t i0 = at[0], i1 = at[1], i2 = at[2], i3 = at[3];
+        for (size_t k = 0; k < steps; k++) {
+            PATH_STEP(w0, i0 + k);
+            PATH_STEP(w1, i1 + k);
+            PATH_STEP(w2, i2 + k);
+            PATH_STEP(w3, i3 + k);
+        }
+        REBASE(w0);
+        REBASE(w1);
+        REBASE(w2);
+        REBASE(w3);
+        window[0] = w0; window[1] = w1; window[2] = w2; window[3] = w3;
+        for (int k = 0; k < 4; k++) at[k] += steps;
     }
-    while (j < n) {
-        for (size_t stop = j + 64 < n ? j + 64 : n; j < stop; j++) PATH_STEP(high, j);
-        REBASE(high);
-    }
-    while (i < half) {
-        for (size_t stop = i + 64 < half ? i + 64 : half; i < stop; i++) PATH_STEP(low, i);
-        REBASE(low);
-    }
+rest:
+    for (int k = 0; k < 4; k++)
+        while (at[k] < end[k]) {
+            size_t stop = at[k] + 64 < end[k] ? at[k] + 64 : end[k];
+            for (size_t i = at[k]; i < stop; i++) PATH_STEP(window[k], i);
+            REBASE(window[k]);
+            at[k] = stop;
+        }
 #undef REBASE
 }
 #endif
@@ -105,11 +137,11 @@ static void path_neon(const uint16_t *mask, uint8_t *length, size_t n)
 }
 #endif
 
-static void find_path(const Index *x, Scratch *w, size_t n)
+static void find_path(const Index *x, Scratch *w, const uint8_t *d, size_t n)
 {
     if (x->costs || w->ahead) { path_any(x, w, n); return; }
 #if HAVE_SSE41
-    if (__builtin_cpu_supports("sse4.1")) { path_sse41(w->mask, w->length, w->half, n); return; }
+    if (__builtin_cpu_supports("sse4.1")) { path_sse41(w, d, n); return; }
 #elif HAVE_NEON
     path_neon(w->mask, w->length, n);
     return;
@@ -122,6 +154,33 @@ static inline uint32_t piece_at(const Index *x, const Scratch *w, size_t i, uint
 {
     uint32_t s = w->state[i];
     return x->lists[x->list[s] + POPCOUNT(x->mask[s] & ((1u << (length - 1)) - 1))];
+}
+
+/* Writes the pieces of the best path, which is known from its end, up to `write` from behind; returns the first.  What a
+ * cut took from a byte's mask are lengths above the one used, so the mask counts as well as the state's own. */
+#define TRACE(name, count)                                                                                 \
+    static int32_t *name(const Index *x, const Scratch *w, size_t n, int32_t *write)                       \
+    {                                                                                                      \
+        for (size_t i = n; i > 0;) {                                                                       \
+            uint32_t length = w->length[i - 1];                                                            \
+            uint32_t shorter = (uint32_t)count(w->mask[i - 1] & ((1u << (length - 1)) - 1));               \
+            *--write = (int32_t)x->lists[x->list[w->state[i - 1]] + shorter];                              \
+            i -= length;                                                                                   \
+        }                                                                                                  \
+        return write;                                                                                      \
+    }
+
+TRACE(trace_plain, POPCOUNT)
+#if HAVE_SSE41
+__attribute__((target("popcnt"))) TRACE(trace_popcnt, __builtin_popcount)
+#endif
+
+static int32_t *trace(const Index *x, const Scratch *w, size_t n, int32_t *write)
+{
+#if HAVE_SSE41
+    if (__builtin_cpu_supports("popcnt")) return trace_popcnt(x, w, n, write);
+#endif
+    return trace_plain(x, w, n, write);
 }
 
 /* Adds, for one chunk, to each segment: uses on the best path, and what the text would cost more without this one

@@ -31,7 +31,7 @@ typedef struct Scratch {
     int32_t *ahead;   /* per byte and the end: cost from the start; for general costs and measures */
     int32_t *back;    /* per byte and the end: cost to the end; for measures */
     uint32_t *cuts;
-    size_t cut_count, half; /* half: where a unit begins near the middle of the chunk */
+    size_t cut_count;
     uint32_t *uses;         /* per piece: uses in the lists being made, 0 between calls */
     struct Scratch *next;   /* among the spare ones */
 } Scratch;
@@ -65,11 +65,10 @@ static int make_scratch(Scratch *w, size_t block, size_t n, int measures)
 static size_t next_chunk(Scratch *w, const uint8_t *d, size_t pos, size_t n, size_t block)
 {
     size_t end = pos;
-    w->cut_count = w->half = 0;
+    w->cut_count = 0;
     while (end < n && end - pos < CHUNK) {
         int cut;
         end = unit_end(d, end, n, block, &cut);
-        if (end - pos <= CHUNK / 2) w->half = end - pos;
         if (cut) w->cuts[w->cut_count++] = (uint32_t)(end - pos);
     }
     return end;
