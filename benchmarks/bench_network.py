@@ -69,7 +69,7 @@ def bench_network(benchmark, flagship, network, run):
 
 def bench_cache(benchmark, flagship, network, run):
     """Hit rate of the cache of codes on text: its segments, and pieces of 16 bytes cut without regard to words."""
-    from tokframe_autoencoder.network.cache import CodeCache
+    from tokframe_autoencoder.inference.cache import CodeCache
 
     size = int(1_000_000 * run.scale)
     text = one_text(mix(size).texts, size).encode()[:size]
@@ -95,7 +95,7 @@ def bench_int8(benchmark, flagship, network, run):
     """The encoder in int8 through onnxruntime, against fp32 there and in torch: speed, and how many codes agree."""
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    from tokframe_autoencoder import int8
+    from tokframe_autoencoder.inference import int8
 
     path = flagship.neural_path(cache=0)
     tokens = [token for token in range(4, flagship.vocab_size) if flagship.codebook.codes[token] >= 0]
@@ -127,7 +127,7 @@ def bench_int8(benchmark, flagship, network, run):
 def bench_fsq(benchmark, network, run):
     """Latents to digits and code, and back: the quantizer as it is against the formula written out in plain torch."""
     import torch
-    from tokframe_autoencoder.network.fused import FusedFSQ
+    from tokframe_autoencoder.inference.fused_fsq import FusedFSQ
 
     quantizer = network.quantizer
     if not hasattr(quantizer, "bins"):

@@ -9,14 +9,14 @@ import pytest
 
 from benchmarks.rounds import keep
 from benchmarks.texts import mix, one_text
-from tokframe.progress import SilentReporter
+from tokframe.training.progress import SilentReporter
 
 _LIMIT = 40_000
 
 
 def bench_mining_and_pruning(benchmark, run):
     """Candidates from a few MB, then rounds of pruning down to a vocabulary of 8,192."""
-    vocabulary = pytest.importorskip("tokframe_autoencoder.vocabulary")
+    vocabulary = pytest.importorskip("tokframe_dictionary.mining")
     size = int(4_000_000 * run.scale)
     data = one_text(mix(size, "train").texts, size).encode()
     sources = vocabulary.balance({"mix": data})

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tokframe
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 
 Ids = npt.NDArray[np.int64]
 
@@ -96,7 +96,7 @@ def _read(name: str, megabytes: float) -> bytes:
 
 
 def _ways(train: bytes) -> Iterator[tuple[str, Callable[[bytes], Ids]]]:
-    from tokframe_autoencoder.segmenter import Segmenter
+    from tokframe_dictionary.segmenter import Segmenter
 
     tok: Any = tokframe.load("autoencoder-fsq")
     bpe = tokframe.load("bpe")

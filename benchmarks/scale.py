@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scalestages import STAGES, fresh, text
-from tokframe.folders import write_atomically
+from tokframe.storage.atomic import write_atomically
 
 __all__ = ["exponent", "table"]
 

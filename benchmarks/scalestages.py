@@ -19,7 +19,7 @@ from typing import Any
 
 import tokframe
 from benchmarks.texts import corpus_folder
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingInterrupted
 
 __all__ = ["STAGES", "fresh", "text"]
@@ -143,7 +143,7 @@ def _trained(folder: Path, size: int, clock: Clock, until: str) -> dict[str, Any
 
 def mine(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     """Mining of the whole text as one source, without the budget that a training run has."""
-    from tokframe_autoencoder import vocabulary
+    from tokframe_dictionary import mining as vocabulary
 
     source = vocabulary.Source(name="text", data=text(folder, size).read_bytes())
     with clock.step("mining"):
@@ -153,9 +153,9 @@ def mine(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
 
 def measure(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     """One pass of pruning over the text with the shipped vocabulary: plain use, and use with loss."""
-    from tokframe_autoencoder.segmenter import Segmenter
-    from tokframe_autoencoder.vocabulary.pruning import measure_part
-    from tokframe_autoencoder.vocabulary.stretches import cut
+    from tokframe_dictionary.mining.parts import cut
+    from tokframe_dictionary.mining.pruning import measure_part
+    from tokframe_dictionary.segmenter import Segmenter
 
     tokenizer = tokframe.load(_NAME)
     pieces = [tokenizer.token_bytes(number) for number in range(_SPECIAL, tokenizer.vocab_size)]
@@ -170,7 +170,7 @@ def measure(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
 
 def heaps(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     """How many distinct segments occur at least four times in so much fresh text."""
-    from tokframe_autoencoder.vocabulary import count_part
+    from tokframe_dictionary.mining import count_part
 
     with clock.step("counting"):
         found = count_part(text(folder, size).read_bytes(), least=4)
@@ -179,9 +179,9 @@ def heaps(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
 
 def split(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     """Mining in 1 to 8 parts: what a second round costs, how large the parts' counts are as messages."""
-    from tokframe_autoencoder.vocabulary import Counts, count_part, recount_part
-    from tokframe_autoencoder.vocabulary.mining import threshold
-    from tokframe_autoencoder.vocabulary.stretches import cut
+    from tokframe_dictionary.mining import Counts, count_part, recount_part
+    from tokframe_dictionary.mining.candidates import threshold
+    from tokframe_dictionary.mining.parts import cut
 
     data = text(folder, size).read_bytes()
     enough = max(4, int(len(data) * 1.5e-6))
@@ -210,8 +210,8 @@ def split(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
 
 def sample(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     """The vocabulary mined and pruned from an even sample of the fresh text, on held-out text of each kind."""
-    from tokframe_autoencoder import vocabulary
-    from tokframe_autoencoder.segmenter import Segmenter
+    from tokframe_dictionary import mining as vocabulary
+    from tokframe_dictionary.segmenter import Segmenter
 
     sources = vocabulary.balance({"text": _sampled(fresh(folder).read_bytes(), size)}, flatness=0, script=0)
     with clock.step("mining"):

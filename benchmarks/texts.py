@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError
 from tokframe.evaluate.timing import sample
 

@@ -6,9 +6,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tokframe_lm import evaluation, generation, saved, training
+from tokframe_lm import generation, training
+from tokframe_lm import storage as saved
+from tokframe_lm.evaluation import bits_per_byte as evaluation
 
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tokframe.artifact import read
 from tokframe.errors import ArtifactCorruptError, ArtifactVersionError
-from tokframe.loading import where
+from tokframe.loading.loading import where
+from tokframe.storage.artifact import read
 
 
 def damage(path: Path, positions: int, random: np.random.Generator) -> int:

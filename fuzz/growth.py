@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 
 import tokframe
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import EncodingError
-from tokframe.interfaces import ITokenizer
+from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["hour"]
 

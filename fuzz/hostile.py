@@ -67,15 +67,15 @@ class Calls:
     """The calls, one method each; every one draws its own arguments."""
 
     def __init__(self, modules: dict[str, ModuleType]) -> None:
-        from tokframe_autoencoder.segmenter import reference
-        from tokframe_autoencoder.segmenter.segmenter import Segmenter
+        from tokframe_dictionary.segmenter import reference
+        from tokframe_dictionary.segmenter.segmenter import Segmenter
 
         import tokframe
 
         self.search, self.mine = modules["_search"], modules["_mine"]
         self.reference, self.segmenter = reference, Segmenter
         self.tokenizer = tokframe.load("autoencoder-fsq")
-        if sys.modules["tokframe_autoencoder.segmenter._search"] is not self.search:
+        if sys.modules["tokframe_dictionary.segmenter._search"] is not self.search:
             raise SystemExit("the installed extension is used, not the one under test")
         self.size = self.tokenizer.vocab_size
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 import numpy as np
 
 import tokframe
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 
 _PART = 1 << 16
 

@@ -23,7 +23,7 @@ from unittest import mock
 import numpy as np
 from attrs import frozen
 
-from tokframe import folders
+from tokframe.storage import atomic as folders
 
 __all__ = ["SCENARIOS", "Recorder", "Scenario", "examine"]
 
@@ -263,15 +263,15 @@ def examine(scenario: Scenario, ignored: str = "", saves: int = 3) -> dict[str, 
 
 
 def _save_artifact(root: Path, value: int) -> None:
-    from tokframe.artifact import write
-    from tokframe.state import State
+    from tokframe.storage.artifact import write
+    from tokframe.storage.state import State
 
     state = State(config={"value": value}, files={"a.txt": b"%d" % value * 100})
     write(root / "mine", {"tokenizer": {"name": "toy"}, "components": []}, state, overwrite=True)
 
 
 def _load_artifact(root: Path) -> int | None:
-    from tokframe.artifact import read
+    from tokframe.storage.artifact import read
 
     place = root / "mine"
     if not place.exists():

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 import tokframe
-from tokframe.interfaces import ITokenizer
+from tokframe.tokenizer.base import ITokenizer
 
 _BLOCK = 50_000  # inputs made at a time
 _LONGEST = 48  # bytes

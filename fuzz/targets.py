@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 
 import tokframe
-from tokframe.artifact import CONFIG, MANIFEST, read
 from tokframe.errors import TokframeError
-from tokframe.interfaces import ITokenizer
-from tokframe.loading import build, where
-from tokframe.strictjson import canonical_json, parse_json
+from tokframe.loading.loading import build, where
+from tokframe.storage.artifact import CONFIG, MANIFEST, read
+from tokframe.storage.strictjson import canonical_json, parse_json
+from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["TARGETS", "seeds"]
 
@@ -118,7 +118,7 @@ def seeds(target: str) -> list[bytes]:
     """Return sound inputs to start from."""
     if target == "codebook":
         from safetensors.numpy import save
-        from tokframe_autoencoder.codebook.codebook import Codebook
+        from tokframe_dictionary.vocabulary.table import Codebook
 
         # Small, so that a change is likely to matter: what is checked is the same for any size.
         small = Codebook.build([b"the ", b"ing", b"\n\n"], {b"the ": 7, b"a": 8}, {b"ing": 3})

@@ -12,8 +12,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tokframe import plugins
-from tokframe.plugins import Host
+from tokframe.plugins import discovery as plugins
+from tokframe.plugins.discovery import Host
 
 DISTRIBUTIONS = Path(__file__).parent / "distributions"
 # In this process the toy is imported from its source; fresh processes get it installed (fixture `installed`).

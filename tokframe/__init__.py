@@ -5,12 +5,11 @@ Importing it loads nothing heavy: each name below is imported when it is first u
 
 from __future__ import annotations
 
+from tokframe._version import __version__
+
 TYPE_CHECKING = False  # the typing module alone would cost more than the rest of this import
 if TYPE_CHECKING:
-    from tokframe.components import ComponentSpec as ComponentSpec
-    from tokframe.components import TokenizerSpec as TokenizerSpec
-    from tokframe.components import TokframeDeprecationWarning as TokframeDeprecationWarning
-    from tokframe.corpus import Corpus as Corpus
+    from tokframe.corpus.files import Corpus as Corpus
     from tokframe.errors import ArtifactError as ArtifactError
     from tokframe.errors import ConfigError as ConfigError
     from tokframe.errors import CorpusError as CorpusError
@@ -20,56 +19,79 @@ if TYPE_CHECKING:
     from tokframe.errors import TokframeError as TokframeError
     from tokframe.errors import TrainingError as TrainingError
     from tokframe.errors import UnsupportedError as UnsupportedError
-    from tokframe.hookspecs import hookimpl as hookimpl
-    from tokframe.interfaces import ITokenizer as ITokenizer
-    from tokframe.loading import create as create
-    from tokframe.loading import load as load
-    from tokframe.loading import save as save
-    from tokframe.loading import train as train
-    from tokframe.plugins import host as host
-    from tokframe.plugins import list_components as list_components
-    from tokframe.shadowing import shadow as shadow
+    from tokframe.loading.loading import create as create
+    from tokframe.loading.loading import load as load
+    from tokframe.loading.loading import save as save
+    from tokframe.loading.loading import train as train
+    from tokframe.plugins.discovery import host as host
+    from tokframe.plugins.discovery import list_components as list_components
+    from tokframe.plugins.hookspecs import hookimpl as hookimpl
+    from tokframe.plugins.registry import ComponentSpec as ComponentSpec
+    from tokframe.plugins.registry import TokenizerSpec as TokenizerSpec
+    from tokframe.plugins.registry import TokframeDeprecationWarning as TokframeDeprecationWarning
+    from tokframe.shadowing.tokenizer import shadow as shadow
+    from tokframe.storage.state import State as State
+    from tokframe.tokenizer.base import ITokenizer as ITokenizer
+    from tokframe.tokenizer.bigrams import ImpossiblePairs as ImpossiblePairs
+    from tokframe.tokenizer.results import Capabilities as Capabilities
+    from tokframe.tokenizer.results import Check as Check
+    from tokframe.tokenizer.results import Quantized as Quantized
+    from tokframe.tokenizer.table import TableTokenizer as TableTokenizer
+    from tokframe.training.job import TrainJob as TrainJob
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "ArtifactError": "errors",
-    "ComponentSpec": "components",
+    "Capabilities": "tokenizer.results",
+    "Check": "tokenizer.results",
+    "ComponentSpec": "plugins.registry",
     "ConfigError": "errors",
-    "Corpus": "corpus",
+    "Corpus": "corpus.files",
     "CorpusError": "errors",
     "EncodingError": "errors",
-    "ITokenizer": "interfaces",
+    "ITokenizer": "tokenizer.base",
+    "ImpossiblePairs": "tokenizer.bigrams",
     "PluginError": "errors",
+    "Quantized": "tokenizer.results",
     "RegistryError": "errors",
-    "TokenizerSpec": "components",
-    "TokframeDeprecationWarning": "components",
+    "State": "storage.state",
+    "TableTokenizer": "tokenizer.table",
+    "TokenizerSpec": "plugins.registry",
+    "TokframeDeprecationWarning": "plugins.registry",
     "TokframeError": "errors",
+    "TrainJob": "training.job",
     "TrainingError": "errors",
     "UnsupportedError": "errors",
-    "create": "loading",
-    "hookimpl": "hookspecs",
-    "host": "plugins",
-    "list_components": "plugins",
-    "load": "loading",
-    "save": "loading",
-    "shadow": "shadowing",
-    "train": "loading",
+    "create": "loading.loading",
+    "hookimpl": "plugins.hookspecs",
+    "host": "plugins.discovery",
+    "list_components": "plugins.discovery",
+    "load": "loading.loading",
+    "save": "loading.loading",
+    "shadow": "shadowing.tokenizer",
+    "train": "loading.loading",
 }
 
 __all__ = [
     "ArtifactError",
+    "Capabilities",
+    "Check",
     "ComponentSpec",
     "ConfigError",
     "Corpus",
     "CorpusError",
     "EncodingError",
     "ITokenizer",
+    "ImpossiblePairs",
     "PluginError",
+    "Quantized",
     "RegistryError",
+    "State",
+    "TableTokenizer",
     "TokenizerSpec",
     "TokframeDeprecationWarning",
     "TokframeError",
+    "TrainJob",
     "TrainingError",
     "UnsupportedError",
     "__version__",

@@ -10,7 +10,7 @@ import pytest
 
 
 def test_refused_ids_leave_no_object_behind() -> None:
-    search = pytest.importorskip("tokframe_autoencoder.segmenter._search")
+    search = pytest.importorskip("tokframe_dictionary.segmenter._search")
     offsets = np.array([0, 1, 2], np.int64)
     ids = np.zeros(1001, np.int32)
     ids[-1] = 9  # far enough along that its place is not one of the integers Python keeps anyway

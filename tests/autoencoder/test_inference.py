@@ -10,17 +10,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokframe_autoencoder.inference.cache import CacheInfo, CodeCache
+from tokframe_autoencoder.inference.convolutions import Windows
+from tokframe_autoencoder.inference.fused_fsq import FusedFSQ
+from tokframe_autoencoder.inference.neural_path import NeuralPath
 from tokframe_autoencoder.network.autoencoder import Autoencoder
-from tokframe_autoencoder.network.cache import CacheInfo, CodeCache
 from tokframe_autoencoder.network.config import DecoderConfig, EncoderConfig, FSQConfig, VQConfig
 from tokframe_autoencoder.network.decoder import DeconvDecoder
 from tokframe_autoencoder.network.encoder import ConvEncoder
 from tokframe_autoencoder.network.fsq import FSQ
-from tokframe_autoencoder.network.fused import FusedFSQ
-from tokframe_autoencoder.network.inference import NeuralPath
 from tokframe_autoencoder.network.layers import SequenceConv, SequenceDeconv
 from tokframe_autoencoder.network.vq import VQ
-from tokframe_autoencoder.network.windows import Windows
 from tokframe_autoencoder.tokenizer import AutoencoderTokenizer
 
 import tokframe
@@ -69,7 +69,7 @@ def test_codes_are_those_of_the_network(which: tuple[str, str], segments: list[b
 
 def test_a_code_at_a_border_is_left_to_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     network = NETWORKS["usual", "fsq"]
-    monkeypatch.setattr("tokframe_autoencoder.network.inference._DOUBT", 1.0)
+    monkeypatch.setattr("tokframe_autoencoder.inference.neural_path._DOUBT", 1.0)
     asked: list[bytes] = []
     encode = network.encode
     monkeypatch.setattr(network, "encode", lambda segments: asked.extend(segments) or encode(segments))

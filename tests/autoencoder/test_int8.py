@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from tokframe_autoencoder import int8
+from tokframe_autoencoder.inference import int8
 from tokframe_autoencoder.tokenizer import AutoencoderTokenizer
 
 import tokframe

@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokframe_autoencoder.segmenter import Segmenter
-from tokframe_autoencoder.vocabulary import (
+from tokframe_dictionary.mining import (
     Counts,
     Source,
     Workers,
@@ -29,9 +28,10 @@ from tokframe_autoencoder.vocabulary import (
     recount_part,
     sources,
 )
-from tokframe_autoencoder.vocabulary.mining import Candidates, threshold
-from tokframe_autoencoder.vocabulary.pruning import Pool, measure_part
-from tokframe_autoencoder.vocabulary.stretches import cut
+from tokframe_dictionary.mining.candidates import Candidates, threshold
+from tokframe_dictionary.mining.parts import cut
+from tokframe_dictionary.mining.pruning import Pool, measure_part
+from tokframe_dictionary.segmenter import Segmenter
 
 import tokframe
 from tokframe.errors import TrainingError, TrainingInterrupted
@@ -42,7 +42,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "ab ", "\n", "\n\n", " ", "é", "中
 )
 ODD = st.lists(st.sampled_from([b"ab", b"\n", b"\n\n", b"\x80", b"\xff", b"\xe4\xb8\xad", b"a\n\x80"]), max_size=200)
 compiled = pytest.mark.skipif(
-    importlib.util.find_spec("tokframe_autoencoder.vocabulary._mine") is None, reason="the extension was not compiled"
+    importlib.util.find_spec("tokframe_dictionary.mining._mine") is None, reason="the extension was not compiled"
 )
 
 
@@ -128,7 +128,7 @@ def test_the_compiled_recount_equals_the_plain_one(text: str, other: str, words:
     given = count_part(text.encode(), least=2, words=words)
     raw = np.ascontiguousarray(given.keys[:, :2]).tobytes()
     lengths = given.keys[:, 2].astype(np.uint8).tobytes()
-    from tokframe_autoencoder.vocabulary._mine import count_given
+    from tokframe_dictionary.mining._mine import count_given
 
     data = other.encode()
     assert bytes(count_given(data, raw, lengths, words)) == counts.recount_plainly(data, raw, lengths, words)
@@ -136,7 +136,7 @@ def test_the_compiled_recount_equals_the_plain_one(text: str, other: str, words:
 
 @compiled
 def test_the_compiled_recount_refuses_what_does_not_fit() -> None:
-    from tokframe_autoencoder.vocabulary._mine import count_given
+    from tokframe_dictionary.mining._mine import count_given
 
     for raw, lengths in ((b"", b"\2"), (b"\0" * 16, b"\1"), (b"\0" * 16, b"\x11"), (b"\0" * 15, b"\2")):
         with pytest.raises(ValueError, match="length of 2 to 16"):

@@ -18,7 +18,7 @@ from tokframe_autoencoder.network.segments import END, SegmentTable
 from tokframe_autoencoder.network.vq import VQ
 from torch.nn import functional
 
-from tokframe.config import structure
+from tokframe.storage.config import structure
 
 SHAPE = {"d_latent": 16, "max_length": 8}
 

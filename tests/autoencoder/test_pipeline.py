@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tokframe_autoencoder.pool import TrainingPool
-from tokframe_autoencoder.vocabulary import Source, mine
+from tokframe_autoencoder.pipeline.pool import TrainingPool
+from tokframe_dictionary.mining import Source, mine
 
 import tokframe
 from tokframe.errors import (
@@ -18,7 +18,7 @@ from tokframe.errors import (
     TrainingInterrupted,
     UnsupportedError,
 )
-from tokframe.inspection import verify
+from tokframe.loading.inspection import verify
 
 
 def test_training_gives_an_artifact_that_passes_every_check(saved: Path):
@@ -155,9 +155,9 @@ def test_latents_of_different_width_do_not_fit_together(tmp_path: Path, corpus: 
 
 
 def test_the_design_documents_config_is_taken_as_it_is():
-    from tokframe_autoencoder.parts import resolve
+    from tokframe_autoencoder.config import resolve
 
-    from tokframe.strictjson import read_json
+    from tokframe.storage.strictjson import read_json
 
     path = Path(__file__).parents[2] / "configs" / "autoencoder_tokenizer_config.json"
     given = read_json(path)

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import tokframe
-from tokframe.inspection import verify
+from tokframe.loading.inspection import verify
 
 torch = pytest.importorskip("torch")
 if not (torch.distributed.is_available() and torch.distributed.is_gloo_available() and hasattr(os, "fork")):
@@ -164,7 +164,7 @@ def test_a_batch_smaller_than_the_processes_is_an_error(in_processes):
 #: The command line, whose second process dies once, at its 30th step.
 COMMAND = """
 import os, signal, sys
-from tokframe import processes
+from tokframe.training import torchrun as processes
 from tokframe.cli.main import main
 from tokframe_autoencoder.training.learner import Learner
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokframe_autoencoder.segmenter import Segmenter, SlowSearchWarning, reference, segmenter
+from tokframe_autoencoder.segmenter import Segmenter, SlowSearchWarning
+from tokframe_dictionary.segmenter import reference, segmenter
 
 from tokframe.errors import InvalidTokenError
 
@@ -55,7 +56,7 @@ def brute_force(unit: bytes, pieces: list[bytes]) -> list[bytes]:
 
 @pytest.fixture
 def compiled() -> None:
-    pytest.importorskip("tokframe_autoencoder.segmenter._search", reason="the extension was not compiled")
+    pytest.importorskip("tokframe_dictionary.segmenter._search", reason="the extension was not compiled")
 
 
 @pytest.mark.usefixtures("compiled")
@@ -305,7 +306,7 @@ def test_without_the_extension_plain_python_takes_over_with_one_warning(monkeypa
         return real(name, globals, locals, fromlist, level)
 
     monkeypatch.setattr(segmenter, "_warned", False)
-    monkeypatch.delitem(sys.modules, "tokframe_autoencoder.segmenter._search", raising=False)
+    monkeypatch.delitem(sys.modules, "tokframe_dictionary.segmenter._search", raising=False)
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.warns(SlowSearchWarning, match="C compiler") as caught:
         made = Segmenter([*BYTES, b"ab"], range(257))

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokframe
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import EncodingError, InvalidTokenError
-from tokframe.inspection import HARD_TEXTS, verify
-from tokframe.progress import SilentReporter
+from tokframe.loading.inspection import HARD_TEXTS, verify
+from tokframe.training.progress import SilentReporter
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +143,8 @@ def test_verify_rederives_the_tables_from_the_network(shipped):
 
 
 def test_verify_notices_a_network_that_does_not_fit_the_tables(shipped):
-    from tokframe_autoencoder.codebook.codebook import Codebook
-    from tokframe_autoencoder.codebook.soundness import check_against_network
+    from tokframe_autoencoder.pipeline.verify import check_against_network
+    from tokframe_dictionary.vocabulary.table import Codebook
 
     tables = shipped.codebook.tensors()
     codes = tables["codes"].copy()

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokframe_autoencoder.segmenter import Segmenter, SlowSearchWarning
-from tokframe_autoencoder.vocabulary import Source, balance, counts, mine, prune
+from tokframe_autoencoder.vocabulary import Source, balance, mine, prune
+from tokframe_dictionary.mining import counts
+from tokframe_dictionary.segmenter import Segmenter, SlowSearchWarning
 
 BYTES = [bytes([value]) for value in range(256)]
 compiled = pytest.mark.skipif(
-    importlib.util.find_spec("tokframe_autoencoder.vocabulary._mine") is None, reason="the extension was not compiled"
+    importlib.util.find_spec("tokframe_dictionary.mining._mine") is None, reason="the extension was not compiled"
 )
 TEXT = st.lists(st.sampled_from([*"ab7,_\n \t\0é中🙂“—", "ab"]), max_size=300).map("".join)
 
@@ -36,7 +37,7 @@ def as_counts(found: tuple[bytes, bytes, bytes]) -> dict[bytes, int]:
 @settings(deadline=None, max_examples=200)
 @given(TEXT, st.integers(1, 5), st.integers(2, 16), st.booleans())
 def test_compiled_counts_equal_plain_ones(text: str, least: int, longest: int, words: bool) -> None:
-    from tokframe_autoencoder.vocabulary._mine import count_substrings
+    from tokframe_dictionary.mining._mine import count_substrings
 
     given = (text.encode(), longest, least, words)
     assert as_counts(count_substrings(*given)) == as_counts(counts.count_plainly(*given))
@@ -46,7 +47,7 @@ def test_compiled_counts_equal_plain_ones(text: str, least: int, longest: int, w
 @pytest.mark.parametrize("words", [False, True])
 @pytest.mark.parametrize("data", [b"", b"a", b"\xff\x80\xff" * 50, b"a" * 5_000, b"\xe2" * 40, b"a\xe2\x80 " * 40])
 def test_odd_bytes_are_counted_alike(data: bytes, words: bool) -> None:
-    from tokframe_autoencoder.vocabulary._mine import count_substrings
+    from tokframe_dictionary.mining._mine import count_substrings
 
     assert as_counts(count_substrings(data, 16, 2, words)) == as_counts(counts.count_plainly(data, 16, 2, words))
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokframe_autoencoder.vocabulary import Source, mine
-from tokframe_autoencoder.vocabulary.words import borders, keeps_words
+from tokframe_dictionary.mining import Source, mine
+from tokframe_dictionary.mining.words import borders, keeps_words
 
 
 def cut(text: str) -> list[str]:

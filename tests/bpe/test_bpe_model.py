@@ -10,7 +10,7 @@ from tokframe_bpe import model
 from tokframe_bpe.tokenizer import BPETokenizer
 
 from tokframe.errors import ArtifactCorruptError
-from tokframe.state import State
+from tokframe.storage.state import State
 
 
 def rename(data, old, new):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import tokframe
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 
 
 def test_the_shipped_tokenizer_has_all_its_ids_and_is_small():
@@ -26,7 +26,7 @@ def test_unseen_code_comes_back_in_few_ids():
 def test_announcing_the_plugin_imports_nothing_heavy():
     source = (
         "import sys, tokframe_bpe; tokframe_bpe.tokframe_tokenizers(); "
-        "heavy = {'numpy', 'tokenizers', 'tokframe.interfaces'} & set(sys.modules); "
+        "heavy = {'numpy', 'tokenizers', 'tokframe.tokenizer.base'} & set(sys.modules); "
         "sys.exit(' '.join(sorted(heavy)) or None)"
     )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)

@@ -9,7 +9,6 @@ import pytest
 from toy_bytes.tokenizer import ToyTokenizer
 
 import tokframe
-from tokframe import aliases, loading
 from tokframe.cli.main import main
 from tokframe.errors import (
     ArtifactNotFoundError,
@@ -18,6 +17,7 @@ from tokframe.errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from tokframe.loading import aliases, loading
 
 
 @pytest.fixture(autouse=True)
@@ -151,7 +151,7 @@ def test_a_path_never_looks_at_aliases(place, mine):
 def test_no_toml_reader_is_imported_where_there_is_no_file(fresh, tmp_path):
     source = """
     import os, sys, tokframe
-    from tokframe import loading
+    from tokframe.loading import loading
     os.environ.pop("TOKFRAME_CONFIG")
     loading.where("toy")
     assert "tomllib" not in sys.modules

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from toy_bytes.tokenizer import ToyTokenizer
 
-from tokframe import batching
 from tokframe.errors import EncodingError, InvalidTokenError
+from tokframe.tokenizer import batching
 
 toy = ToyTokenizer([b"th", b"the "])
 wrapped = ToyTokenizer([b"th", b"the "], wrap=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tokframe.bytetable import TableTokenizer
 from tokframe.errors import InvalidTokenError
-from tokframe.results import Capabilities
-from tokframe.state import State
+from tokframe.storage.state import State
+from tokframe.tokenizer.results import Capabilities
+from tokframe.tokenizer.table import TableTokenizer
 
 
 class Doubled(TableTokenizer):

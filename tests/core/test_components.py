@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tokframe.components import KINDS, ComponentSpec, Registry, TokenizerSpec, load_target, normal_name
 from tokframe.errors import ComponentImportError, InvalidSpecError, NameConflictError, UnknownNameError
+from tokframe.plugins.registry import KINDS, ComponentSpec, Registry, TokenizerSpec, load_target, normal_name
 
 
 def component(name="fsq", kind="quantizer", distribution="tokframe-autoencoder", **more):

@@ -12,9 +12,9 @@ from attrs import evolve, field, frozen, validators
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokframe.config import problems_of, structure, unstructure
 from tokframe.errors import ConfigError
-from tokframe.strictjson import canonical_json, json_type, parse_json, read_json
+from tokframe.storage.config import problems_of, structure, unstructure
+from tokframe.storage.strictjson import canonical_json, json_type, parse_json, read_json
 
 
 @frozen(kw_only=True)

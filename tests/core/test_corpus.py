@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tokframe import corpusfile as module
-from tokframe.corpus import Corpus
+from tokframe.corpus import file as module
+from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError
 
 TEXT = "one line\nzwei Zeilen: ä ö ü\n三行\n"

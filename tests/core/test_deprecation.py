@@ -9,9 +9,10 @@ import pytest
 from toy_bytes.tokenizer import ToyTokenizer
 
 import tokframe
-from tokframe import TokframeDeprecationWarning, components
+from tokframe import TokframeDeprecationWarning
 from tokframe.cli.main import main
-from tokframe.state import ComponentUse
+from tokframe.plugins import registry as components
+from tokframe.storage.state import ComponentUse
 
 RETIRING = """
 @tokframe.hookimpl

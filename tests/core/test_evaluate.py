@@ -13,18 +13,18 @@ from attrs import evolve
 from rich.console import Console
 from toy_bytes.tokenizer import ToyTokenizer
 
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import EncodingError, UnsupportedError
 from tokframe.evaluate import analyze, compare, footprint
 from tokframe.evaluate.comparison import Comparison, Row
 from tokframe.evaluate.footprint import Footprint, footprints
 from tokframe.evaluate.measures import entropy, measure, perplexity, renyi_efficiency, total
-from tokframe.evaluate.plots import save_plots
 from tokframe.evaluate.pruning import pruning_curve
-from tokframe.evaluate.summary import analysis_summary
-from tokframe.evaluate.table import comparison_table
+from tokframe.evaluate.report.plots import save_plots
+from tokframe.evaluate.report.summary import analysis_summary
+from tokframe.evaluate.report.table import comparison_table
 from tokframe.evaluate.timing import Speed, sample, speeds
-from tokframe.results import Capabilities
+from tokframe.tokenizer.results import Capabilities
 
 
 class LossyTokenizer(ToyTokenizer):

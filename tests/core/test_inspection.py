@@ -7,10 +7,10 @@ import json
 import pytest
 from toy_bytes.tokenizer import ToyTokenizer
 
-from tokframe import inspection
 from tokframe.errors import ArtifactNotFoundError, UnknownNameError
-from tokframe.inspection import check_soundness, describe, verify
-from tokframe.results import Check, VerifyReport
+from tokframe.loading import inspection
+from tokframe.loading.inspection import check_soundness, describe, verify
+from tokframe.tokenizer.results import Check, VerifyReport
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +106,7 @@ def test_each_check_fails_on_what_it_is_for(name, value, check, said):
 
 
 def test_nothing_is_promised_where_nothing_is_claimed():
-    from tokframe.results import Capabilities
+    from tokframe.tokenizer.results import Capabilities
 
     lossy = broken("capabilities", Capabilities(lossless=False, bytes_input=False))()
     assert [c.name for c in check_soundness(lossy)] == ["ids", "strange ids"]

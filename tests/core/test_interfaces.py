@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from toy_bytes.tokenizer import SPECIAL, ToyTokenizer
 
 from tokframe.errors import EncodingError, InvalidTokenError, UnsupportedError
-from tokframe.interfaces import ITokenizer
-from tokframe.results import Capabilities
+from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.results import Capabilities
 
 FIRST = len(SPECIAL)
 PIECES = [b"th", b"the ", b"\xa9x", "🙂".encode(), "é".encode() * 2, b"\xf0\x9f"]

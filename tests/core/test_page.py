@@ -11,16 +11,16 @@ import pytest
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.cli.main import main
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import EncodingError
 from tokframe.evaluate import compare
-from tokframe.evaluate.charts import Curve, bars, curves, dots
 from tokframe.evaluate.footprint import Footprint
-from tokframe.evaluate.markup import document, node
-from tokframe.evaluate.page import comparison_page
-from tokframe.evaluate.passages import differences, passages
-from tokframe.evaluate.segments import segments
-from tokframe.results import Capabilities
+from tokframe.evaluate.report.charts import Curve, bars, curves, dots
+from tokframe.evaluate.report.markup import document, node
+from tokframe.evaluate.report.page import comparison_page
+from tokframe.evaluate.report.passages import differences, passages
+from tokframe.evaluate.report.segments import segments
+from tokframe.tokenizer.results import Capabilities
 
 NASTY = "<script>alert('1')</script> & \"quoted\" \x00\x1b[31m \u202e \ufeff é 世界\r\n"
 

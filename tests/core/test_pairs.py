@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tokframe
-from tokframe.interfaces import ITokenizer
-from tokframe.pairs import ImpossiblePairs
+from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.bigrams import ImpossiblePairs
 
 TELLING = ("autoencoder-fsq", "bpe")
 WORDS = ["the", " cat", "'s", "ing", "\n", "\r\n", "  ", " ", "(", "'", "''", "é", "🙂", "漢字", "1", "234", "x[i]"]
@@ -45,7 +45,9 @@ def test_no_text_has_an_impossible_pair(telling, text):
 
 
 def test_no_document_or_source_has_an_impossible_pair(telling):
-    from tokframe import errors, interfaces, streams
+    from tokframe import errors
+    from tokframe.tokenizer import base as interfaces
+    from tokframe.tokenizer import streams
 
     for module in (errors, interfaces, streams):
         with open(module.__file__, encoding="utf-8") as file:

@@ -3,8 +3,8 @@
 import pytest
 
 import tokframe
-from tokframe import processes
 from tokframe.errors import UnsupportedError
+from tokframe.training import torchrun as processes
 
 
 @pytest.fixture

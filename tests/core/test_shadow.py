@@ -13,8 +13,8 @@ from toy_bytes.tokenizer import ToyTokenizer
 
 import tokframe
 from tokframe.errors import ConfigError, EncodingError, InvalidTokenError, UnknownNameError, UnsupportedError
-from tokframe.results import Capabilities
-from tokframe.shadowing import ShadowTokenizer
+from tokframe.shadowing.tokenizer import ShadowTokenizer
+from tokframe.tokenizer.results import Capabilities
 
 TEXTS = ["the thing", "plain", "", "é 🙂 the\x00", "the the the\nthe\n"]
 
@@ -344,4 +344,4 @@ def test_settings_that_make_no_sense_are_refused_at_once(options, says):
 
 
 def test_the_function_is_found_whatever_was_imported_before(fresh):
-    fresh("import tokframe.shadowing, tokframe; assert callable(tokframe.shadow) and tokframe.shadow.__doc__")
+    fresh("import tokframe.shadowing.tokenizer, tokframe; assert callable(tokframe.shadow) and tokframe.shadow.__doc__")

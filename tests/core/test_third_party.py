@@ -76,8 +76,8 @@ def test_the_quantizer_is_found_configured_and_runs(fresh):
     pytest.importorskip("torch")
     source = """
     import tokframe
-    from tokframe.components import load_target
-    from tokframe.config import structure
+    from tokframe.plugins.registry import load_target
+    from tokframe.storage.config import structure
     spec = tokframe.host().registry.component("quantizer", "acme-sign")
     assert (spec.distribution, spec.distribution_version) == ("acme-sign", "0.3.0")
     config = structure(load_target(spec, "config"), {"bits": 6})
@@ -180,7 +180,7 @@ def test_a_tokenizer_using_the_quantizer_is_trained_saved_and_reloaded_in_a_fres
     import sys, torch
     torch.set_num_threads(1)
     import tokframe
-    from tokframe.inspection import verify
+    from tokframe.loading.inspection import verify
     tok = tokframe.load(sys.argv[1])
     assert any(type(m).__name__ == "SignQuantizer" for m in tok.network().modules())
     report = verify(sys.argv[1])

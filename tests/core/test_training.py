@@ -6,10 +6,10 @@ import gzip
 
 import pytest
 
-from tokframe.components import Registry
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingInterrupted
-from tokframe.training import TrainJob
+from tokframe.plugins.registry import Registry
+from tokframe.training.job import TrainJob
 
 
 @pytest.fixture

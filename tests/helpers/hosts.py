@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tokframe.plugins import Host
+from tokframe.plugins.discovery import Host
 
 GOOD = """
 @tokframe.hookimpl

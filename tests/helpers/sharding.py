@@ -8,11 +8,11 @@ import random
 import signal
 import time
 
-from tokframe.corpus import Corpus
-from tokframe.progress import SilentReporter
-from tokframe.tokenize import ShardSettings
-from tokframe.tokenize.documents import documents
-from tokframe.tokenize.planning import plan
+from tokframe.corpus.files import Corpus
+from tokframe.shards import ShardSettings
+from tokframe.shards.documents import documents
+from tokframe.shards.planning import plan
+from tokframe.training.progress import SilentReporter
 
 SETTINGS = ShardSettings(shard_size=300_000)
 COMMAND = "import sys; from tokframe.cli.main import main; sys.exit(main(sys.argv[1:]))"

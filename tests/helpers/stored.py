@@ -8,9 +8,9 @@ import json
 import numpy as np
 import pytest
 
-from tokframe.artifact import read
 from tokframe.errors import ArtifactCorruptError
-from tokframe.state import State
+from tokframe.storage.artifact import read
+from tokframe.storage.state import State
 
 HEADER = {"tokenizer": {"name": "toy"}, "components": []}
 

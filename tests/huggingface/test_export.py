@@ -16,7 +16,7 @@ from tokframe_huggingface.export import export
 
 import tokframe
 from tokframe.cli.main import main
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import UnsupportedError
 
 TEXTS = [

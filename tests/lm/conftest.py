@@ -9,7 +9,7 @@ from networks import SMALL_NETWORK
 from tokframe_lm.training import train
 
 import tokframe
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 
 torch.set_num_threads(1)
 

@@ -6,14 +6,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from tokframe_autoencoder.codebook.recompilation import recompile
-from tokframe_lm import saved
-from tokframe_lm.evaluation import evaluate
-from tokframe_lm.finetuning import finetune
-from tokframe_lm.joint import JointModel, _hold
+from tokframe_autoencoder.pipeline.recompile import recompile
+from tokframe_lm import storage as saved
+from tokframe_lm.evaluation.bits_per_byte import evaluate
+from tokframe_lm.finetuning.finetuning import finetune
+from tokframe_lm.finetuning.joint import JointModel, _hold
 
 import tokframe
-from tokframe import artifact
 from tokframe.cli.main import main
 from tokframe.errors import (
     ArtifactError,
@@ -24,8 +23,9 @@ from tokframe.errors import (
     TrainingInterrupted,
     UnsupportedError,
 )
-from tokframe.inspection import verify
-from tokframe.progress import SilentReporter
+from tokframe.loading.inspection import verify
+from tokframe.storage import artifact
+from tokframe.training.progress import SilentReporter
 
 #: Few steps at rates high enough for codes to move.
 QUICK = {
@@ -155,7 +155,7 @@ def test_ids_that_are_lost_are_spelt_by_others_and_rows_go_with_their_ids(rough,
 
 
 def test_the_model_scores_the_ids_it_keeps_as_the_joint_model_did(model, learned, tmp_path):
-    from tokframe_lm.finetuning import _fold
+    from tokframe_lm.finetuning.finetuning import _fold
 
     loaded = saved.load(model)
     joint = JointModel(loaded.model, copy.deepcopy(loaded.tokenizer.network()), loaded.tokenizer).eval()

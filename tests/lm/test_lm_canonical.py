@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from tokframe_lm import generation, saved
-from tokframe_lm.config import LMConfig
-from tokframe_lm.model import build
+from tokframe_lm import generation
+from tokframe_lm import storage as saved
+from tokframe_lm.model.config import LMConfig
+from tokframe_lm.model.model import build
 
 import tokframe
-from tokframe.pairs import ImpossiblePairs
+from tokframe.tokenizer.bigrams import ImpossiblePairs
 
 CONFIG = {"d_model": 8, "layers": 1, "heads": 1, "context": 16, "bias": "frequencies"}
 

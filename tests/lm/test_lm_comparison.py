@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from tokframe_lm import comparison
-from tokframe_lm.comparison import Settings, compare
-from tokframe_lm.config import LMConfig
+from tokframe_lm.comparison import comparison
+from tokframe_lm.comparison.comparison import Settings, compare
+from tokframe_lm.model.config import LMConfig
 
 from tokframe.cli.main import main
-from tokframe.config import structure
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import ConfigError, TokframeError, TrainingInterrupted
-from tokframe.strictjson import read_json
+from tokframe.storage.config import structure
+from tokframe.storage.strictjson import read_json
 
 CONFIG = {"d_model": 16, "layers": 1, "heads": 2, "context": 32, "batch_bytes": 200, "bias": "frequencies"}
 SMALL = {"seeds": 2, "max_bytes": 1500, "eval_bytes": 300, "prompts": 2, "written": 40, "scorer_bytes": 3000}

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tokframe_lm import crossentropy
-from tokframe_lm.crossentropy import mean_cross_entropy
+from tokframe_lm.model import loss as crossentropy
+from tokframe_lm.model.loss import mean_cross_entropy
 from torch.nn import functional
 
 

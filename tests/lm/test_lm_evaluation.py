@@ -6,12 +6,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from tokframe_lm import generation, saved
-from tokframe_lm.evaluation import evaluate, surprise
-from tokframe_lm.spelling import Spelling
+from tokframe_lm import generation
+from tokframe_lm import storage as saved
+from tokframe_lm.evaluation.bits_per_byte import evaluate, surprise
+from tokframe_lm.evaluation.unknown import Spelling
 
 from tokframe.cli.main import main
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import ConfigError, CorpusError, EncodingError
 
 NAMES = ("word", "bpe", "autoencoder-fsq")

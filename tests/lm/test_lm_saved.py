@@ -4,10 +4,10 @@ import json
 import shutil
 
 import pytest
-from tokframe_lm import generation, saved
+from tokframe_lm import generation
+from tokframe_lm import storage as saved
 
 import tokframe
-from tokframe import artifact
 from tokframe.cli.main import main
 from tokframe.errors import (
     ArtifactCorruptError,
@@ -16,6 +16,7 @@ from tokframe.errors import (
     ArtifactNotFoundError,
     ArtifactVersionError,
 )
+from tokframe.storage import artifact
 
 NAMES = ("word", "bpe", "autoencoder-fsq")
 

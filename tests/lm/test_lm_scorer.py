@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tokframe_lm.scorer import Scorer
+from tokframe_lm.comparison.scorer import Scorer
 
 TEXT = b"The cat sat on the mat, and the dog saw the cat. It was a dark night; the wind went over the hill.\n" * 3
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tokframe_lm import saved
-from tokframe_lm.rowsums import RowSums
-from tokframe_lm.spelled import FactoredSpelledEmbedding, SpelledEmbedding
+from tokframe_lm import storage as saved
+from tokframe_lm.model.rowsums import RowSums
+from tokframe_lm.model.spelled import FactoredSpelledEmbedding, SpelledEmbedding
 from torch.nn import functional
 
 import tokframe

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from tokframe_lm.texts import mix, prompts, shares
+from tokframe_lm.data.texts import mix, prompts, shares
 
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError
 
 

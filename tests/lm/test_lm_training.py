@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from tokframe_lm import saved
-from tokframe_lm.config import LMConfig
-from tokframe_lm.model import build
-from tokframe_lm.tokens import tokenize
+from tokframe_lm import storage as saved
+from tokframe_lm.data.tokens import tokenize
+from tokframe_lm.model.config import LMConfig
+from tokframe_lm.model.model import build
 
 import tokframe
 from tokframe.cli.main import main
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import (
     ArtifactExistsError,
     ConfigError,
@@ -21,7 +21,7 @@ from tokframe.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from tokframe.progress import SilentReporter
+from tokframe.training.progress import SilentReporter
 
 NAMES = ("word", "bpe", "autoencoder-fsq")
 TEXT = "The cat saw a zebra; the dog saw the cat.\n" * 40

@@ -7,15 +7,16 @@ import tempfile
 import numpy as np
 import pytest
 import torch
-from tokframe_lm import saved, tokframe_components
-from tokframe_lm.calibration import calibrate
-from tokframe_lm.config import LMConfig
-from tokframe_lm.curves import reached, steps_saved
-from tokframe_lm.migration import migrate
-from tokframe_lm.model import build
-from tokframe_lm.neighbours import Neighbours
-from tokframe_lm.tokens import TokenFile
-from tokframe_lm.transfer import METHODS, mix
+from tokframe_lm import storage as saved
+from tokframe_lm import tokframe_components
+from tokframe_lm.data.tokens import TokenFile
+from tokframe_lm.migration.calibration import calibrate
+from tokframe_lm.migration.curves import reached, steps_saved
+from tokframe_lm.migration.migration import migrate
+from tokframe_lm.migration.neighbours import Neighbours
+from tokframe_lm.migration.transfer import METHODS, mix
+from tokframe_lm.model.config import LMConfig
+from tokframe_lm.model.model import build
 
 import tokframe
 from tokframe.cli.main import main

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from tokframe_lm.training import train
 from together import die, together
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 
 text, tokenizer = sys.argv[1:3]
 corpus = Corpus.open([text])
@@ -99,9 +99,9 @@ def test_a_killed_process_stops_the_other_and_the_resumed_run_is_the_same(in_pro
 #: The command line, whose second process dies once, at its 7th step.
 COMMAND = """
 import os, signal, sys
-from tokframe import processes
+from tokframe.training import torchrun as processes
 from tokframe.cli.main import main
-from tokframe_lm.windows import Windows
+from tokframe_lm.data.windows import Windows
 
 steps, read = 0, Windows.read
 

@@ -5,16 +5,17 @@ import math
 
 import pytest
 import torch
-from tokframe_lm import generation, saved
-from tokframe_lm.config import LMConfig
-from tokframe_lm.evaluation import evaluate
-from tokframe_lm.migration import migrate
-from tokframe_lm.model import build
-from tokframe_lm.vectoreval import evaluate_heads
+from tokframe_lm import generation
+from tokframe_lm import storage as saved
+from tokframe_lm.evaluation.bits_per_byte import evaluate
+from tokframe_lm.evaluation.heads import evaluate_heads
+from tokframe_lm.migration.migration import migrate
+from tokframe_lm.model.config import LMConfig
+from tokframe_lm.model.model import build
 
 import tokframe
 from tokframe.cli.main import main
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import ConfigError, CorpusError, TrainingInterrupted, UnsupportedError
 
 VECTOR = {"vector_decoder": True, "steps": 40}

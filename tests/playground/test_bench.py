@@ -8,7 +8,7 @@ from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.errors import InvalidTokenError, UnknownNameError, UnsupportedError
 from tokframe.playground.bench import Bench
-from tokframe.results import Capabilities
+from tokframe.tokenizer.results import Capabilities
 
 
 class CodedTokenizer(ToyTokenizer):

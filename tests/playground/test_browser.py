@@ -9,10 +9,10 @@ import threading
 import pytest
 from toy_bytes.tokenizer import ToyTokenizer
 
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.evaluate import compare
 from tokframe.evaluate.footprint import Footprint
-from tokframe.evaluate.page import comparison_page
+from tokframe.evaluate.report.page import comparison_page
 from tokframe.playground.bench import Bench
 from tokframe.playground.server import MAX_BYTES, Playground
 

@@ -10,11 +10,11 @@ import warnings
 import pytest
 from sharding import Killer, content
 
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import ShardsInterrupted
+from tokframe.shards import ShardSettings, tokenize
+from tokframe.shards.job import unfinished
 from tokframe.testing import EngineContract
-from tokframe.tokenize import ShardSettings, tokenize
-from tokframe.tokenize.job import unfinished
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of calls of Python's that are on their way out

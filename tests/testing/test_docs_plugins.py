@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tokframe import hookspecs, testing
+from tokframe import testing
 from tokframe.cli.new_plugin import render
-from tokframe.components import KINDS
-from tokframe.plugins import PluginRecord
+from tokframe.plugins import hookspecs
+from tokframe.plugins.discovery import PluginRecord
+from tokframe.plugins.registry import KINDS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 HOOKS = [name for name in dir(hookspecs) if name.startswith("tokframe_")]
@@ -41,7 +42,7 @@ def test_every_contract_is_documented():
 
 
 def test_every_variable_is_documented_and_read():
-    from tokframe import plugins
+    from tokframe.plugins import discovery as plugins
 
     source = Path(plugins.__file__).read_text(encoding="utf-8")
     for name in re.findall(r"^\| `(TOKFRAME_\w+)", TEXT, re.MULTILINE):

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from tokframe import engines
 from tokframe.errors import CorpusError
+from tokframe.shards import engines
 from tokframe.testing import EngineContract
 
 

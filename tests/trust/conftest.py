@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tokframe
-from tokframe.loading import where
+from tokframe.loading.loading import where
 
 SHIPPED = ("autoencoder-fsq", "bpe", "word")
 

@@ -8,8 +8,8 @@ import pytest
 
 import tokframe
 from tokframe.errors import ArtifactError, UnknownNameError
-from tokframe.loading import where
-from tokframe.plugins import Host
+from tokframe.loading.loading import where
+from tokframe.plugins.discovery import Host
 
 EVIL = "from pathlib import Path\nPath({mark!r}).write_text('ran')\n"
 
@@ -26,7 +26,7 @@ def make_plugin(site, name, mark):
 SOURCE = """
 import sys
 import tokframe
-from tokframe.plugins import host
+from tokframe.plugins.discovery import host
 text = "a <s> text"
 tokenizer = tokframe.load("bpe")
 assert tokenizer.decode(tokenizer.encode(text)) == text
@@ -65,7 +65,7 @@ def test_an_empty_allow_list_allows_nothing(in_processes, tmp_path):
     make_plugin(site, "evil-plugin", mark)
     source = """
     import sys
-    from tokframe.plugins import host
+    from tokframe.plugins.discovery import host
     statuses = {record.status for record in host().records}
     assert statuses == {"disabled"}, statuses
     assert not [name for name in sys.modules if name.startswith(("tokframe_", "evil_"))]
@@ -85,7 +85,7 @@ def test_an_artifact_that_names_code_runs_none(copy, edit_manifest, name):
 
 
 def test_an_artifact_of_a_plugin_that_is_not_allowed_is_refused(monkeypatch):
-    from tokframe import plugins
+    from tokframe.plugins import discovery as plugins
 
     monkeypatch.setattr(plugins, "_host", Host(allow=["tokframe-word"]))
     path, _ = where("word")

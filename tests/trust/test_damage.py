@@ -10,12 +10,12 @@ import shutil
 import numpy as np
 import pytest
 
-from tokframe import artifact
-from tokframe.artifact import read, write
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError, ArtifactVersionError
-from tokframe.loading import where
-from tokframe.state import State
-from tokframe.strictjson import canonical_json
+from tokframe.loading.loading import where
+from tokframe.storage import artifact
+from tokframe.storage.artifact import read, write
+from tokframe.storage.state import State
+from tokframe.storage.strictjson import canonical_json
 
 #: Positions tried in each file; the one-off run of docs/trust.md takes a thousand (`python -m fuzz.corruption`).
 SAMPLED = 12

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 import tokframe
-from tokframe import artifact
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ConfigError, TokframeError
-from tokframe.loading import where
-from tokframe.strictjson import parse_json
+from tokframe.loading.loading import where
+from tokframe.storage import artifact
+from tokframe.storage.strictjson import parse_json
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tokframe.errors import ArtifactCorruptError, EncodingError, TokframeError
-from tokframe.loading import from_state
-from tokframe.state import State
+from tokframe.loading.loading import from_state
+from tokframe.storage.state import State
 
 huggingface = pytest.importorskip("tokframe_huggingface.imported.huggingface")
 

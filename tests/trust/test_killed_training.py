@@ -168,7 +168,7 @@ def state(value: float, step: int = 5) -> Checkpoint:
     return Checkpoint(tensors={"w": torch.full((64,), value)}, record={"step": step, "figure": float("nan")})
 
 
-@pytest.mark.parametrize("step", ["os.fsync", "os.replace", "tokframe.folders.write_file"])
+@pytest.mark.parametrize("step", ["os.fsync", "os.replace", "tokframe.storage.atomic.write_file"])
 def test_a_full_disk_is_a_clear_error_and_the_old_checkpoint_survives(tmp_path, monkeypatch, step):
     write_checkpoint(tmp_path, state(1))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

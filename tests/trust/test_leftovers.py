@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tokframe import folders
-from tokframe.artifact import read, write
-from tokframe.folders import temporary_sibling, write_atomically
-from tokframe.state import State
+from tokframe.storage import atomic as folders
+from tokframe.storage.artifact import read, write
+from tokframe.storage.atomic import temporary_sibling, write_atomically
+from tokframe.storage.state import State
 
 fcntl = pytest.importorskip("fcntl")
 
@@ -45,9 +45,9 @@ def names(folder: Path) -> list[str]:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tokframe import folders
-from tokframe.artifact import write
-from tokframe.state import State
+from tokframe.storage import atomic as folders
+from tokframe.storage.artifact import write
+from tokframe.storage.state import State
 folders.write_file = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 child = os.fork()
 if child == 0:
@@ -92,7 +92,7 @@ def test_a_live_saver_s_folder_is_never_removed(tmp_path):
 LIVE = """
 import sys
 from pathlib import Path
-from tokframe.folders import temporary_sibling
+from tokframe.storage.atomic import temporary_sibling
 with temporary_sibling(Path(sys.argv[1])) as folder:
     (folder / "a").write_text("mine")
     print(folder, flush=True)

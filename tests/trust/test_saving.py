@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tokframe import artifact, folders
-from tokframe.artifact import read, write
 from tokframe.errors import ArtifactError, ArtifactExistsError
-from tokframe.state import State
+from tokframe.storage import artifact
+from tokframe.storage import atomic as folders
+from tokframe.storage.artifact import read, write
+from tokframe.storage.state import State
 
 HEADER = {"tokenizer": {"name": "toy"}, "components": []}
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -32,9 +33,9 @@ def value_of(folder: Path) -> int:
 AT_EVERY_STEP = """
 import os, signal, sys
 from pathlib import Path
-from tokframe import folders
-from tokframe.artifact import read, write
-from tokframe.state import State
+from tokframe.storage import atomic as folders
+from tokframe.storage.artifact import read, write
+from tokframe.storage.state import State
 
 folder, exchange = Path(sys.argv[1]), sys.argv[2] == "exchange"
 header = {"tokenizer": {"name": "toy"}, "components": []}
@@ -136,7 +137,7 @@ def test_nothing_is_relied_on_before_it_is_flushed(tmp_path, monkeypatch):
 
 
 def meanwhile(monkeypatch, step: str, call) -> None:
-    """Have `call` happen just before the first `step` in `tokframe.folders`."""
+    """Have `call` happen just before the first `step` in `tokframe.storage.atomic`."""
     real = getattr(folders, step)
     pending = [call]
 
@@ -179,9 +180,9 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
 RACE = """
 import os, sys
 from pathlib import Path
-from tokframe.artifact import read, write
+from tokframe.storage.artifact import read, write
 from tokframe.errors import ArtifactExistsError
-from tokframe.state import State
+from tokframe.storage.state import State
 root = Path(sys.argv[1])
 header = {"tokenizer": {"name": "toy"}, "components": []}
 os.fsync = lambda descriptor: None
@@ -221,10 +222,10 @@ def test_of_four_processes_saving_to_one_place_exactly_one_wins(in_processes, tm
 OVERWRITING = """
 import os, sys
 from pathlib import Path
-from tokframe import folders
-from tokframe.artifact import read, write
+from tokframe.storage import atomic as folders
+from tokframe.storage.artifact import read, write
 from tokframe.errors import ArtifactExistsError
-from tokframe.state import State
+from tokframe.storage.state import State
 root, exchange, rounds = Path(sys.argv[1]), sys.argv[2] == "exchange", int(sys.argv[3])
 header = {"tokenizer": {"name": "toy"}, "components": []}
 os.fsync = lambda descriptor: None

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import tokframe
 from tokframe.errors import ArtifactNotFoundError, ComponentImportError, InvalidTokenError, TokframeError
-from tokframe.plugins import host
+from tokframe.plugins.discovery import host
 
 
 def loadable() -> list[str]:
@@ -186,7 +186,7 @@ def test_nor_in_an_export_read_by_auto_tokenizer(name, tmp_path):
 
 def test_nor_in_a_language_model_s_prompt_or_training_text(tokenizer):
     pytest.importorskip("torch")
-    generation, tokens = pytest.importorskip("tokframe_lm.generation"), pytest.importorskip("tokframe_lm.tokens")
+    generation, tokens = pytest.importorskip("tokframe_lm.generation"), pytest.importorskip("tokframe_lm.data.tokens")
 
     class AskedError(Exception):
         pass

@@ -8,9 +8,9 @@ import pytest
 from networks import SMALL_NETWORK
 
 import tokframe
-from tokframe.config import structure
 from tokframe.errors import ConfigError
-from tokframe.inspection import verify
+from tokframe.loading.inspection import verify
+from tokframe.storage.config import structure
 from tokframe.testing.fresh import run_fresh
 from tokframe.testing.texts import TRAINING_TEXT
 

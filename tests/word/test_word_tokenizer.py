@@ -12,7 +12,7 @@ from tokframe_word.tokenizer import WordTokenizer
 
 import tokframe
 from tokframe.errors import ArtifactCorruptError, EncodingError, InvalidTokenError, UnsupportedError
-from tokframe.state import State
+from tokframe.storage.state import State
 
 TEXTS = st.text(
     st.one_of(st.sampled_from(list("the cat'’\n\r\t 12_.क\u093f漢ก่é")), st.characters(codec="utf-8")),

@@ -9,12 +9,12 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from tokframe import loading
-from tokframe.aliases import Alias, all_aliases
-from tokframe.artifact import MANIFEST
 from tokframe.cli.console import show, show_json
 from tokframe.cli.options import json_option
 from tokframe.errors import ConfigError, TokframeError
+from tokframe.loading import loading
+from tokframe.loading.aliases import Alias, all_aliases
+from tokframe.storage.artifact import MANIFEST
 
 __all__ = ["command"]
 

@@ -34,9 +34,9 @@ def command(name: str, corpus: tuple[str, ...], plots: str | None, top: int, jso
     from tokframe.cli.console import note, show, write_json
     from tokframe.cli.progress import reporting
     from tokframe.evaluate.analysis import analyze
-    from tokframe.evaluate.plots import save_plots
-    from tokframe.evaluate.summary import analysis_summary
-    from tokframe.loading import load
+    from tokframe.evaluate.report.plots import save_plots
+    from tokframe.evaluate.report.summary import analysis_summary
+    from tokframe.loading.loading import load
 
     tokenizer = load(name)
     text = open_corpus(corpus or ["stdlib:heldout"])

@@ -55,8 +55,8 @@ def command(
     from tokframe.cli.console import make_console, note, show, write_json
     from tokframe.cli.progress import reporting
     from tokframe.evaluate.comparison import compare
-    from tokframe.evaluate.table import comparison_table
-    from tokframe.loading import load
+    from tokframe.evaluate.report.table import comparison_table
+    from tokframe.loading.loading import load
 
     if html is not None:
         _check_place(html)
@@ -72,8 +72,8 @@ def command(
     if json_to != "-":
         show(comparison_table(comparison, baseline or "", make_console(sys.stdout).width))
     if html is not None:
-        from tokframe.evaluate.page import comparison_page
-        from tokframe.folders import write_atomically
+        from tokframe.evaluate.report.page import comparison_page
+        from tokframe.storage.atomic import write_atomically
 
         write_atomically(Path(html), comparison_page(comparison, tokenizers, text, baseline or ""))
         note(f"wrote {html}")

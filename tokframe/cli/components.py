@@ -11,8 +11,8 @@ from rich.text import Text
 
 from tokframe.cli.console import show, show_json
 from tokframe.cli.options import json_option
-from tokframe.components import KINDS, ComponentSpec, TokenizerSpec
-from tokframe.plugins import host
+from tokframe.plugins.discovery import host
+from tokframe.plugins.registry import KINDS, ComponentSpec, TokenizerSpec
 
 __all__ = ["command"]
 

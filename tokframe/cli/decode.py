@@ -36,7 +36,7 @@ def command(name: str, file: str, special: bool, as_json: bool) -> None:
     JSON: {"text", "base64", "bytes", "tokens"}; "text" is null where the bytes are not UTF-8.
     """
     from tokframe.cli.console import show_json
-    from tokframe.loading import load
+    from tokframe.loading.loading import load
 
     tokenizer = load(name)
     parts: list[bytes] = []

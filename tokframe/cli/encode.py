@@ -14,7 +14,7 @@ import click
 from tokframe.cli.options import json_option, name_argument
 
 if TYPE_CHECKING:
-    from tokframe.interfaces import ITokenizer
+    from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["command", "open_input"]
 
@@ -38,7 +38,7 @@ def command(name: str, file: str, special: bool, as_json: bool) -> None:
     JSON: {"ids": [...], "tokens": n, "bytes": n}.
     """
     from tokframe.cli.console import show_json
-    from tokframe.loading import load
+    from tokframe.loading.loading import load
 
     tokenizer = load(name)
     before, after = tokenizer.template() if special else ((), ())

@@ -31,10 +31,10 @@ def command(name: str, kind: str, out: Path, overwrite: bool, as_json: bool) -> 
     from rich.text import Text
 
     from tokframe.cli.console import note, show, show_json
-    from tokframe.components import load_target
-    from tokframe.folders import identity, replace_folder, temporary_sibling
-    from tokframe.loading import load
-    from tokframe.plugins import host
+    from tokframe.loading.loading import load
+    from tokframe.plugins.discovery import host
+    from tokframe.plugins.registry import load_target
+    from tokframe.storage.atomic import identity, replace_folder, temporary_sibling
 
     exporter = host().registry.component("exporter", kind)
     before = identity(out)

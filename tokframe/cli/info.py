@@ -27,8 +27,8 @@ def command(name: str, as_json: bool) -> None:
 
     from tokframe.cli.console import note, show, show_json
     from tokframe.errors import TokframeError
-    from tokframe.inspection import describe
-    from tokframe.loading import load
+    from tokframe.loading.inspection import describe
+    from tokframe.loading.loading import load
 
     described = describe(name)
     loaded: dict[str, Any] = {"vocab_size": None, "special_tokens": None, "capabilities": None}

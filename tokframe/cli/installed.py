@@ -10,7 +10,7 @@ __all__ = ["complete_names", "ready"]
 
 def complete_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return what a NAME that begins so may be, for the shell: registered names, or folders where none fits."""
-    from tokframe.plugins import host
+    from tokframe.plugins.discovery import host
 
     names = sorted({spec.name for spec in host().registry.specs("tokenizer")})
     found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
@@ -23,10 +23,10 @@ def ready(command: str) -> list[str]:
     `command` is what the error for none at all shows. Raises: UnknownNameError.
     """
     from tokframe.cli.console import note
-    from tokframe.components import TokenizerSpec
     from tokframe.errors import TokframeError, UnknownNameError
-    from tokframe.loading import load
-    from tokframe.plugins import host
+    from tokframe.loading.loading import load
+    from tokframe.plugins.discovery import host
+    from tokframe.plugins.registry import TokenizerSpec
 
     registry = host().registry
     conflicts = set(registry.conflicts())

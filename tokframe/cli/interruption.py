@@ -11,7 +11,7 @@ from types import FrameType
 
 import click
 
-from tokframe.processes import command
+from tokframe.training.torchrun import command
 
 __all__ = ["Stop", "resume_command", "stopping"]
 

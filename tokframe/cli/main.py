@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import click
 
-from tokframe import __version__
+from tokframe._version import __version__
 from tokframe.errors import TokframeError
-from tokframe.processes import count, number
+from tokframe.training.torchrun import count, number
 
 __all__ = ["main"]
 
@@ -121,7 +121,7 @@ class _Root(click.Group):
 
 def _plugin_commands() -> dict[str, click.Command]:
     """Return the commands of plugins by name; whatever goes wrong with plugins leaves the others working."""
-    from tokframe.plugins import host
+    from tokframe.plugins.discovery import host
 
     commands: dict[str, click.Command] = {}
     try:

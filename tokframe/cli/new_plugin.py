@@ -12,10 +12,10 @@ from string import Template
 import click
 from attrs import frozen
 
-from tokframe import __version__
+from tokframe._version import __version__
 from tokframe.errors import InvalidSpecError, TokframeError, UnknownNameError
-from tokframe.folders import temporary_sibling
-from tokframe.plugins import host
+from tokframe.plugins.discovery import host
+from tokframe.storage.atomic import temporary_sibling
 
 __all__ = ["command", "render"]
 
@@ -121,7 +121,7 @@ def render(name: str, kind: str) -> dict[str, str]:
         "tests/test_contract.py": f"{kind}/test_contract.py",
         "tests/test_training.py": "tokenizer/test_training.py" if tokenizer else "common/test_training.py",
     }
-    root = resources.files("tokframe") / "new_plugin"
+    root = resources.files("tokframe.cli") / "templates"
     files = {
         path: Template((root / f"{template}.tmpl").read_text(encoding="utf-8")).substitute(values)
         for path, template in places.items()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tokframe.cli.installed import complete_names
-from tokframe.processes import is_first
+from tokframe.training.torchrun import is_first
 
 if TYPE_CHECKING:
-    from tokframe.corpus import Corpus
+    from tokframe.corpus.files import Corpus
 
 __all__ = [
     "Command",
@@ -95,7 +95,7 @@ def corpus_option(required: bool, default: str = "") -> Callable[[F], F]:
 def open_corpus(paths: Sequence[str], **options: Any) -> Corpus:
     """Open what `--corpus` names, and say what of it is left out. Raises: CorpusError."""
     from tokframe.cli.console import note
-    from tokframe.corpus import Corpus
+    from tokframe.corpus.files import Corpus
 
     text = Corpus.open(paths, **options)
     for reason in text.skipped if is_first() else ():

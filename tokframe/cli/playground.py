@@ -28,7 +28,7 @@ def command(names: tuple[str, ...], port: int, no_browser: bool) -> None:
     are ready to use are shown.
     """
     from tokframe.cli.console import note
-    from tokframe.loading import load
+    from tokframe.loading.loading import load
     from tokframe.playground.bench import Bench
     from tokframe.playground.server import Playground
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tokframe.cli.console import show, show_json
 from tokframe.cli.options import json_option
-from tokframe.plugins import PluginRecord, host
+from tokframe.plugins.discovery import PluginRecord, host
 
 __all__ = ["command"]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tokframe.cli.console import make_console
-from tokframe.processes import is_first
+from tokframe.training.torchrun import is_first
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

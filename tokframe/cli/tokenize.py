@@ -118,7 +118,7 @@ def command(
     from tokframe.cli.interruption import resume_command, stopping
     from tokframe.cli.progress import reporting
     from tokframe.errors import CorpusError, ShardsInterrupted
-    from tokframe.tokenize import ShardSettings, tokenize
+    from tokframe.shards import ShardSettings, tokenize
 
     started = time.monotonic()
     try:
@@ -173,7 +173,7 @@ def command(
         f"{len(shards.shards)} shard{'' if len(shards.shards) == 1 else 's'} at {path}"
     )
     click.echo(
-        f"Read them in Python:\n  from tokframe.tokenize import TokenShards\n  shards = TokenShards.open({path!r})"
+        f"Read them in Python:\n  from tokframe.shards import TokenShards\n  shards = TokenShards.open({path!r})"
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from tokframe import processes
 from tokframe.cli.options import Command, corpus_option, json_option, open_corpus
+from tokframe.training import torchrun as processes
 
 __all__ = ["command"]
 
@@ -46,8 +46,8 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     from tokframe.cli.interruption import resume_command, stopping
     from tokframe.cli.progress import reporting
     from tokframe.errors import ConfigError, TrainingInterrupted
-    from tokframe.loading import registered, train
-    from tokframe.strictjson import read_json
+    from tokframe.loading.loading import registered, train
+    from tokframe.storage.strictjson import read_json
 
     started = time.monotonic()
     config_file = options.pop("config")

@@ -25,7 +25,7 @@ def command(ctx: click.Context, name: str, as_json: bool) -> None:
 
     from tokframe.cli.console import show, show_json
     from tokframe.cli.progress import reporting
-    from tokframe.inspection import verify
+    from tokframe.loading.inspection import verify
 
     with reporting() as reporter:
         report = verify(name, reporter)

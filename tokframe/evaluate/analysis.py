@@ -11,12 +11,12 @@ from attrs import field, frozen
 
 from tokframe.evaluate.measures import Counts, entropy, perplexity, renyi_efficiency
 from tokframe.evaluate.pruning import PruningPoint, pruning_curve
-from tokframe.interfaces import utf8
-from tokframe.progress import Reporter, SilentReporter
+from tokframe.tokenizer.base import utf8
+from tokframe.training.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:
-    from tokframe.corpus import Corpus
-    from tokframe.interfaces import ITokenizer
+    from tokframe.corpus.files import Corpus
+    from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["Analysis", "Coverage", "analyze"]
 

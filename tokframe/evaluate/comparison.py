@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from tokframe import __version__
+from tokframe._version import __version__
 from tokframe.errors import TokframeError
 from tokframe.evaluate.footprint import Footprint, footprints
 from tokframe.evaluate.measures import Measures, measure, total
 from tokframe.evaluate.timing import Speed, sample, speeds
-from tokframe.plugins import host
-from tokframe.progress import Reporter, SilentReporter
+from tokframe.plugins.discovery import host
+from tokframe.training.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:
-    from tokframe.corpus import Corpus
-    from tokframe.interfaces import ITokenizer
+    from tokframe.corpus.files import Corpus
+    from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["Comparison", "Row", "compare"]
 
@@ -89,7 +89,7 @@ def compare(
     `load` gives the tokenizer of a name, by default `tokframe.load`; footprints always come from `tokframe.load`
     in fresh processes. Raises: whatever loading raises; CorpusError; EncodingError naming tokenizer and file.
     """
-    from tokframe.loading import load as load_by_name
+    from tokframe.loading.loading import load as load_by_name
 
     reporter = reporter or SilentReporter()
     names = list(dict.fromkeys(names))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from tokframe.progress import Reporter, SilentReporter
+from tokframe.training.progress import Reporter, SilentReporter
 
 __all__ = ["Footprint", "footprints"]
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
-from tokframe.interfaces import utf8
+from tokframe.tokenizer.base import utf8
 
 if TYPE_CHECKING:
-    from tokframe.corpus import CorpusFile
-    from tokframe.interfaces import ITokenizer
+    from tokframe.corpus.files import CorpusFile
+    from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["Counts", "Measures", "entropy", "measure", "perplexity", "renyi_efficiency", "total"]
 

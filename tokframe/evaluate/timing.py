@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from tokframe.progress import Reporter, SilentReporter
+from tokframe.training.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:
-    from tokframe.corpus import Corpus, CorpusFile
-    from tokframe.interfaces import ITokenizer
-    from tokframe.results import IntArray
+    from tokframe.corpus.files import Corpus, CorpusFile
+    from tokframe.tokenizer.base import ITokenizer
+    from tokframe.tokenizer.results import IntArray
 
 __all__ = ["Speed", "sample", "speeds"]
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from tokframe.errors import InvalidTokenError, UnknownNameError, UnsupportedError
 from tokframe.evaluate.analysis import shown
-from tokframe.evaluate.table import short_labels
+from tokframe.evaluate.report.table import short_labels
 
 if TYPE_CHECKING:
-    from tokframe.interfaces import ITokenizer
+    from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["Bench"]
 

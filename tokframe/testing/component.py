@@ -16,10 +16,10 @@ import attrs
 import numpy as np
 import pytest
 
-from tokframe.components import ComponentSpec, load_target
-from tokframe.config import structure
 from tokframe.errors import ConfigError
-from tokframe.plugins import host
+from tokframe.plugins.discovery import host
+from tokframe.plugins.registry import ComponentSpec, load_target
+from tokframe.storage.config import structure
 from tokframe.testing.fresh import run_fresh
 
 __all__ = ["ComponentContract", "torch_"]

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tokframe.engines import Engine, engine
 from tokframe.errors import CorpusError
+from tokframe.shards.engines import Engine, engine
 
 __all__ = ["EngineContract"]
 

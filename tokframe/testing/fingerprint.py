@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tokframe.interfaces import ITokenizer
-from tokframe.state import State
-from tokframe.strictjson import canonical_json
+from tokframe.storage.state import State
+from tokframe.storage.strictjson import canonical_json
+from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["ids_of", "same_parts", "state_parts"]
 

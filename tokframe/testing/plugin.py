@@ -7,9 +7,9 @@ from importlib import metadata
 
 import attrs
 
-from tokframe.components import ComponentSpec, TokenizerSpec, load_target, normal_name
-from tokframe.distributions import GROUP
-from tokframe.plugins import PluginRecord, host
+from tokframe.plugins.discovery import PluginRecord, host
+from tokframe.plugins.metadata import GROUP
+from tokframe.plugins.registry import ComponentSpec, TokenizerSpec, load_target, normal_name
 from tokframe.testing.fresh import run_fresh
 
 __all__ = ["PluginContract"]

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from tokframe.results import Quantized
 from tokframe.testing.component import ComponentContract, torch_
+from tokframe.tokenizer.results import Quantized
 
 __all__ = ["QuantizerContract"]
 

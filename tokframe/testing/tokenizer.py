@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tokframe
-from tokframe.components import TokenizerSpec, load_target
 from tokframe.errors import ConfigError, EncodingError, InvalidTokenError, UnsupportedError
-from tokframe.interfaces import ITokenizer
-from tokframe.plugins import host
+from tokframe.plugins.discovery import host
+from tokframe.plugins.registry import TokenizerSpec, load_target
 from tokframe.testing.fingerprint import ids_of, same_parts, state_parts
 from tokframe.testing.fresh import run_fresh
 from tokframe.testing.texts import HARD_BYTES, HARD_TEXTS, TRAINING_TEXT
+from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["TokenizerContract"]
 
@@ -288,7 +288,7 @@ class TokenizerContract:
             return tokframe.train(self.name, corpus=[file], config=config, out=Path(folder) / "out", seed=1)
 
     def _job(self, folder: Path) -> Any:
-        from tokframe.training import TrainJob
+        from tokframe.training.job import TrainJob
 
         file = folder / "text.txt"
         file.write_text(self.text, encoding="utf-8")

@@ -7,7 +7,7 @@ import os
 import pytest
 from stored import HEADER, state
 
-from tokframe.artifact import write
+from tokframe.storage.artifact import write
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,13 @@ import sys
 import pytest
 from stored import HEADER, contents, state
 
-from tokframe import folders
-from tokframe.artifact import read, write
 from tokframe.errors import (
     ArtifactError,
 )
+from tokframe.storage import atomic as folders
+from tokframe.storage.artifact import read, write
 
-STEPS = ("os.fsync", "os.rename", "os.chmod", "tokframe.folders._exchange", "builtins.open")
+STEPS = ("os.fsync", "os.rename", "os.chmod", "tokframe.storage.atomic._exchange", "builtins.open")
 
 
 def failing(call, at: int, error: BaseException):
@@ -104,8 +104,8 @@ def test_a_process_that_dies_at_any_flush_leaves_the_old_artifact_whole(saved, f
     # All deaths in one process's children: the third argument says before which flush to die.
     source = """
     import os, sys
-    from tokframe.artifact import read, write
-    from tokframe.state import State
+    from tokframe.storage.artifact import read, write
+    from tokframe.storage.state import State
     target, number = sys.argv[1], 0
     real = os.fsync
     def flush(descriptor):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from stored import corrupt, replace_file
 
-from tokframe import artifact
-from tokframe.artifact import read
 from tokframe.errors import (
     ArtifactCorruptError,
     ArtifactNotFoundError,
 )
+from tokframe.storage import artifact
+from tokframe.storage.artifact import read
 
 
 def test_nothing_there(tmp_path):

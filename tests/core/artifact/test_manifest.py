@@ -8,12 +8,12 @@ import shutil
 import pytest
 from stored import corrupt, edit_manifest
 
-from tokframe import artifact
-from tokframe.artifact import FORMAT_VERSION, read
 from tokframe.errors import (
     ArtifactError,
     ArtifactVersionError,
 )
+from tokframe.storage import artifact
+from tokframe.storage.artifact import FORMAT_VERSION, read
 
 
 def test_any_byte_of_the_manifest_altered_is_noticed_or_harmless(saved):

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from stored import HEADER, contents, state
 
-from tokframe import artifact
-from tokframe.artifact import FORMAT_VERSION, read, write
 from tokframe.errors import (
     ArtifactError,
     ArtifactExistsError,
 )
-from tokframe.state import State
+from tokframe.storage import artifact
+from tokframe.storage.artifact import FORMAT_VERSION, read, write
+from tokframe.storage.state import State
 
 
 def test_what_is_written_is_read_back(saved):
@@ -61,7 +61,7 @@ def test_same_state_same_bytes(tmp_path):
 def test_same_state_same_bytes_in_other_processes(saved, fresh, tmp_path):
     source = """
     import sys
-    from tokframe.artifact import read, write
+    from tokframe.storage.artifact import read, write
     write(sys.argv[2], {"tokenizer": {"name": "toy"}, "components": []}, read(sys.argv[1]).state)
     """
     for seed in ("1", "2"):

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from tokframe import loading
 from tokframe.cli.main import main
 from tokframe.evaluate.footprint import Footprint
+from tokframe.loading import loading
 
 SHIPPING = """
     from toy_bytes.tokenizer import ToyTokenizer

@@ -86,7 +86,7 @@ def test_ctrl_c_exits_with_130(shipped, run, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tokframe.loading.load", interrupt)
+    monkeypatch.setattr("tokframe.loading.loading.load", interrupt)
     code, out, err = run("encode", "shipped")
     assert (code, out, err.strip()) == (130, b"", "Interrupted.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from tokframe.inspection import describe
+from tokframe.loading.inspection import describe
 
 
 def test_plugins_are_listed_with_the_reason_why_one_is_not_ok(plugin, use_host, run):
@@ -70,7 +70,7 @@ def test_info_shows_a_config_once_though_the_training_record_repeats_it(shipped,
         facts = describe(name)
         return facts | {"training": {"config": facts["config"], "segments": 34714.0, "rate": 0.5}}
 
-    monkeypatch.setattr("tokframe.inspection.describe", with_record)
+    monkeypatch.setattr("tokframe.loading.inspection.describe", with_record)
     lines = run("info", "shipped")[1].decode().splitlines()
     shown = dict(line.split(maxsplit=1) for line in lines if len(line.split()) == 2)
     assert (shown["format"], shown["segments"], shown["rate"]) == ("toy", "34,714", "0.5")

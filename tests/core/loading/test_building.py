@@ -6,14 +6,14 @@ import pytest
 from toys import RIVAL, edit, toy
 
 import tokframe
-from tokframe import building
 from tokframe.errors import (
     ArtifactCorruptError,
     ArtifactVersionError,
     ComponentImportError,
     MissingPluginError,
 )
-from tokframe.state import ComponentUse
+from tokframe.loading import building
+from tokframe.storage.state import ComponentUse
 
 
 def test_the_plugin_of_a_tokenizer_is_not_installed(saved, use_host):
@@ -79,8 +79,8 @@ def test_a_name_in_an_artifact_is_never_imported(saved, name, monkeypatch):
 
 
 def test_a_state_the_tokenizer_refuses(saved, tmp_path):
-    from tokframe import artifact
-    from tokframe.state import State
+    from tokframe.storage import artifact
+    from tokframe.storage.state import State
 
     folder = artifact.write(tmp_path / "odd", {"tokenizer": {"name": "toy", "version": 2}}, State(config={"wrap": 1}))
     with pytest.raises(ArtifactCorruptError, match="wrap 1"):
@@ -90,7 +90,7 @@ def test_a_state_the_tokenizer_refuses(saved, tmp_path):
 def old_artifact(path, version=1, **config):
     from attrs import evolve
 
-    from tokframe import artifact
+    from tokframe.storage import artifact
 
     state = evolve(toy().state(), config=config)
     return artifact.write(path, {"tokenizer": {"name": "toy", "version": version, "distribution": "toy-bytes"}}, state)

@@ -14,7 +14,7 @@ from tokframe.errors import (
     NameConflictError,
     UnknownNameError,
 )
-from tokframe.state import ComponentUse
+from tokframe.storage.state import ComponentUse
 
 
 def test_a_registered_name_loads_what_its_plugin_ships(fresh, installed):

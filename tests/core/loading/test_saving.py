@@ -13,7 +13,7 @@ from tokframe.errors import (
     ArtifactExistsError,
     UnknownNameError,
 )
-from tokframe.state import ComponentUse
+from tokframe.storage.state import ComponentUse
 
 
 def test_what_is_saved_is_loaded(saved):

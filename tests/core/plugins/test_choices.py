@@ -8,7 +8,7 @@ import pytest
 from hosts import GOOD, by_name, declares, host
 
 from tokframe.errors import NameConflictError, PluginBrokenError, PluginIncompatibleError
-from tokframe.plugins import Host, PluginWarning
+from tokframe.plugins.discovery import Host, PluginWarning
 
 
 def test_deny_list_keeps_a_plugin_from_being_imported(plugin):

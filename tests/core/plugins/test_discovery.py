@@ -9,9 +9,9 @@ import pytest
 from hosts import GOOD, by_name, declares, host
 
 import tokframe
-from tokframe import distributions
 from tokframe.errors import UnknownNameError
-from tokframe.plugins import PluginWarning
+from tokframe.plugins import metadata as distributions
+from tokframe.plugins.discovery import PluginWarning
 
 
 def test_a_good_plugin_is_recorded_and_its_names_resolve(plugin):

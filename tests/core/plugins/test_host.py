@@ -8,9 +8,9 @@ import pytest
 from hosts import GOOD, declares, host
 
 import tokframe
-from tokframe import plugins
 from tokframe.errors import PluginBrokenError
-from tokframe.plugins import Host, PluginWarning
+from tokframe.plugins import discovery as plugins
+from tokframe.plugins.discovery import Host, PluginWarning
 
 
 def test_discovery_runs_on_first_need_and_once(plugin):
@@ -70,7 +70,7 @@ def test_the_processs_own_host_is_made_once_and_anew_after_refresh(monkeypatch):
 def test_commands_and_migrations_come_from_plugins_and_one_failure_is_a_warning(plugin):
     good = """
     import click
-    from tokframe.migrations import Migration
+    from tokframe.plugins.migrations import Migration
     @tokframe.hookimpl
     def tokframe_commands():
         return [click.Command("lm")]
@@ -97,7 +97,7 @@ def test_a_hook_that_gives_something_else_is_left_out_and_harms_no_other(plugin,
     """
     sound = """
     import click
-    from tokframe.migrations import Migration
+    from tokframe.plugins.migrations import Migration
     @tokframe.hookimpl
     def tokframe_commands():
         return [click.Command("sound")]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from sharding import SETTINGS, content, prose
 
-from tokframe.tokenize import tokenize
+from tokframe.shards import tokenize
 
 
 @pytest.fixture

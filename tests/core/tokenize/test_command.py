@@ -13,10 +13,10 @@ import pytest
 from sharding import COMMAND, content, prose
 
 from tokframe.cli.main import main
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError
-from tokframe.tokenize import ShardSettings, TokenShards, tokenize
-from tokframe.tokenize.job import unfinished
+from tokframe.shards import ShardSettings, TokenShards, tokenize
+from tokframe.shards.job import unfinished
 
 
 def test_what_cannot_be_read_is_named_with_its_place(toy, write, tmp_path):

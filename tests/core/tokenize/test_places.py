@@ -11,8 +11,8 @@ from sharding import prose
 
 import tokframe
 from tokframe.errors import ShardsCorruptError, ShardsError
-from tokframe.tokenize import ShardSettings, TokenShards, tokenize
-from tokframe.tokenize.job import unfinished
+from tokframe.shards import ShardSettings, TokenShards, tokenize
+from tokframe.shards.job import unfinished
 
 
 def test_nothing_of_anybody_elses_is_replaced(toy, write, tmp_path):
@@ -40,7 +40,7 @@ def test_older_shards_are_replaced_only_when_asked_to(toy, write, tmp_path):
 
 
 def test_a_full_disk_is_told_and_what_is_done_is_kept(toy, write, tmp_path, monkeypatch):
-    from tokframe.tokenize import arrays
+    from tokframe.shards import arrays
 
     path = write("a.txt", prose(30_000))
     options = {"corpus": [path], "out": tmp_path / "out", "workers": 1, "settings": ShardSettings(shard_size=5_000)}

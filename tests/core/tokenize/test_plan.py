@@ -8,9 +8,9 @@ import os
 import pytest
 from sharding import flat, prose, texts_of
 
-from tokframe.corpus import Corpus
-from tokframe.tokenize import planning
-from tokframe.tokenize.planning import automatic_size
+from tokframe.corpus.files import Corpus
+from tokframe.shards import planning
+from tokframe.shards.planning import automatic_size
 
 
 @pytest.mark.parametrize("size", [1_000, 7_919, 100_000, 10**9])

@@ -13,7 +13,7 @@ from sharding import flat, prose, texts_of
 
 import tokframe
 from tokframe.errors import EncodingError
-from tokframe.tokenize import ShardSettings, TokenShards, tokenize
+from tokframe.shards import ShardSettings, TokenShards, tokenize
 
 
 @pytest.mark.parametrize("layout", ["bin", "npy"])

@@ -11,10 +11,9 @@ import time
 import pytest
 from sharding import COMMAND, SETTINGS, Killer, content, never, prose, stop_after
 
-from tokframe import engines
 from tokframe.errors import EngineError, ShardsError, ShardsInterrupted, UnknownNameError
-from tokframe.tokenize import ShardSettings, TokenShards, tokenize
-from tokframe.tokenize.job import unfinished
+from tokframe.shards import ShardSettings, TokenShards, engines, tokenize
+from tokframe.shards.job import unfinished
 
 
 def test_more_workers_write_the_same_bytes(text, alone, tmp_path):

@@ -6,7 +6,7 @@ import torch
 from attrs import define, evolve, frozen
 from torch import nn
 
-from tokframe.results import Quantized
+from tokframe.tokenizer.results import Quantized
 
 BITS = 9
 

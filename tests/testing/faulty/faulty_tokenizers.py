@@ -9,12 +9,12 @@ import time
 import numpy as np
 from attrs import evolve, frozen
 
-from tokframe.config import structure
 from tokframe.errors import UnsupportedError
-from tokframe.interfaces import ITokenizer
-from tokframe.pairs import ImpossiblePairs
-from tokframe.results import Capabilities
-from tokframe.state import State
+from tokframe.storage.config import structure
+from tokframe.storage.state import State
+from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.bigrams import ImpossiblePairs
+from tokframe.tokenizer.results import Capabilities
 
 SPECIAL = {"<pad>": 0, "<s>": 1}
 FIRST = len(SPECIAL)

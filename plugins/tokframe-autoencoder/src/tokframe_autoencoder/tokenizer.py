@@ -10,24 +10,24 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from tokframe_dictionary.segmenter import Segmenter
+from tokframe_dictionary.vocabulary.table import FIRST_BYTE, SPECIAL_TOKENS, Codebook
 
 from tokframe.errors import ArtifactCorruptError, UnsupportedError
-from tokframe.interfaces import ITokenizer, utf8
-from tokframe.plugins import host
-from tokframe.results import Capabilities, IntArray
-from tokframe.state import ComponentUse, State
-from tokframe_autoencoder.codebook.codebook import FIRST_BYTE, SPECIAL_TOKENS, Codebook
-from tokframe_autoencoder.segmenter import Segmenter
+from tokframe.plugins.discovery import host
+from tokframe.storage.state import ComponentUse, State
+from tokframe.tokenizer.base import ITokenizer, utf8
+from tokframe.tokenizer.results import Capabilities, IntArray
 
 if TYPE_CHECKING:
-    from tokframe.pairs import ImpossiblePairs
-    from tokframe.progress import Reporter
-    from tokframe.results import Check
-    from tokframe.training import TrainJob
-    from tokframe_autoencoder.codebook.recompilation import Recompiled
+    from tokframe.tokenizer.bigrams import ImpossiblePairs
+    from tokframe.tokenizer.results import Check
+    from tokframe.training.job import TrainJob
+    from tokframe.training.progress import Reporter
+    from tokframe_autoencoder.config import Parts
+    from tokframe_autoencoder.inference.neural_path import NeuralPath
     from tokframe_autoencoder.network.autoencoder import Autoencoder
-    from tokframe_autoencoder.network.inference import NeuralPath
-    from tokframe_autoencoder.parts import Parts
+    from tokframe_autoencoder.pipeline.recompile import Recompiled
 
 __all__ = ["AutoencoderTokenizer"]
 
@@ -125,7 +125,7 @@ class AutoencoderTokenizer(ITokenizer):
 
     def impossible_pairs(self) -> ImpossiblePairs:
         """Return the pairs of ids that the search never gives; made at each call, in about half a second."""
-        from tokframe_autoencoder.codebook.pairs import impossible_pairs
+        from tokframe_dictionary.vocabulary.bigrams import impossible_pairs
 
         return impossible_pairs(self.codebook)
 
@@ -160,7 +160,7 @@ class AutoencoderTokenizer(ITokenizer):
     @classmethod
     def train(cls, job: TrainJob) -> Self:
         """Mine, train, select and compile. Raises: ConfigError; TrainingError; TrainingInterrupted."""
-        from tokframe_autoencoder.pipeline import train
+        from tokframe_autoencoder.pipeline.pipeline import train
 
         codebook, parts, weights, files = train(job)
         return cls(codebook, config=parts.to_json(), components=parts.uses, weights={"weights": weights}, files=files)
@@ -170,7 +170,7 @@ class AutoencoderTokenizer(ITokenizer):
     @property
     def parts(self) -> Parts:
         """The config with its components resolved. Raises: ConfigError; RegistryError."""
-        from tokframe_autoencoder.parts import resolve
+        from tokframe_autoencoder.config import resolve
 
         defaults = {use.kind: use.name for use in self._components}
         return resolve(self.config, host().registry, defaults, source="config.json")
@@ -196,7 +196,7 @@ class AutoencoderTokenizer(ITokenizer):
         Raises: as `network`; ValueError for a negative `cache`.
         """
         network = self.network()  # first, for its error where torch is missing
-        from tokframe_autoencoder.network.inference import NeuralPath
+        from tokframe_autoencoder.inference.neural_path import NeuralPath
 
         return NeuralPath(network, cache=cache)
 
@@ -227,19 +227,19 @@ class AutoencoderTokenizer(ITokenizer):
 
     def verify(self, reporter: Reporter) -> list[Check]:
         """Check the tables against the network: every code decodes to its bytes, all bytes encode to their code."""
-        from tokframe_autoencoder.codebook.soundness import check_against_network
+        from tokframe_autoencoder.pipeline.verify import check_against_network
 
         return check_against_network(self.codebook, self.network(), reporter)
 
     def recompile(self, network: Autoencoder, **options: Any) -> Recompiled:
         """Return the exact tokenizer of a network trained on from this one's; see `codebook.recompilation`."""
-        from tokframe_autoencoder.codebook.recompilation import recompile
+        from tokframe_autoencoder.pipeline.recompile import recompile
 
         return recompile(self, network, **options)
 
     def analysis(self) -> dict[str, Any]:
         """Return what only a learned codebook has to show: use of each level in each dimension."""
-        from tokframe_autoencoder.codebook.use import level_use
+        from tokframe_autoencoder.pipeline.level_use import level_use
 
         return level_use(self)
 

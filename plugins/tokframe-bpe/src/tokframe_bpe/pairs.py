@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tokframe.pairs import ImpossiblePairs
+from tokframe.tokenizer.bigrams import ImpossiblePairs
 
 __all__ = ["impossible_pairs"]
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from tokframe.bytetable import TableTokenizer
-from tokframe.results import Capabilities, IntArray
-from tokframe.state import State
+from tokframe.storage.state import State
+from tokframe.tokenizer.results import Capabilities, IntArray
+from tokframe.tokenizer.table import TableTokenizer
 from tokframe_bpe.cuts import chunks, settled_bytes
 from tokframe_bpe.model import FILE, SPECIAL, corrupt, merges, read
 
 if TYPE_CHECKING:
-    from tokframe.pairs import ImpossiblePairs
-    from tokframe.training import TrainJob
+    from tokframe.tokenizer.bigrams import ImpossiblePairs
+    from tokframe.training.job import TrainJob
 
 __all__ = ["BPETokenizer"]
 
@@ -80,7 +80,7 @@ class BPETokenizer(TableTokenizer):
     @classmethod
     def train(cls, job: TrainJob) -> Self:
         """Learn merges from a corpus. Raises: as `training.learn`."""
-        from tokframe.config import structure, unstructure
+        from tokframe.storage.config import structure, unstructure
         from tokframe_bpe.config import BPEConfig
         from tokframe_bpe.training import learn
 

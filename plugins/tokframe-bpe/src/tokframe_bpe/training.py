@@ -11,7 +11,7 @@ from tokframe.errors import TrainingError
 from tokframe_bpe.model import SPECIAL, blank, dump, pre_tokenizer
 
 if TYPE_CHECKING:
-    from tokframe.training import TrainJob
+    from tokframe.training.job import TrainJob
     from tokframe_bpe.config import BPEConfig
 
 __all__ = ["learn"]

@@ -35,8 +35,8 @@ def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overw
     """
     import attrs
 
-    from tokframe.artifact import check_place
     from tokframe.cli.console import note, show_json
+    from tokframe.storage.artifact import check_place
     from tokframe_huggingface.reading import read
 
     check_place(out, overwrite=overwrite)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tokframe.errors import TokframeError
-from tokframe.interfaces import ITokenizer
-from tokframe.results import Check
+from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.results import Check
 from tokframe_huggingface.forms import FILE, form
 
 __all__ = ["CONFIG", "compare", "export", "samples"]
@@ -54,7 +54,7 @@ def export(tokenizer: ITokenizer, folder: Path) -> list[Check]:
 
 def samples() -> Iterator[str]:
     """Yield the texts an export is checked on: nasty ones, then lines of the standard library's source."""
-    from tokframe.corpus import Corpus
+    from tokframe.corpus.files import Corpus
 
     yield from _NASTY
     left = _SAMPLE

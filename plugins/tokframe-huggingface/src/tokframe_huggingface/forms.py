@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tokframe.errors import UnsupportedError
-from tokframe.interfaces import ITokenizer
+from tokframe.tokenizer.base import ITokenizer
 from tokframe_huggingface.alphabet import CHARACTERS, spell
 
 __all__ = ["FILE", "form"]

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokframe.components import load_target
 from tokframe.errors import ArtifactError, ArtifactNotFoundError
-from tokframe.interfaces import ITokenizer
-from tokframe.plugins import host
-from tokframe.state import State
+from tokframe.plugins.discovery import host
+from tokframe.plugins.registry import load_target
+from tokframe.storage.state import State
+from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["PATTERNS", "read"]
 

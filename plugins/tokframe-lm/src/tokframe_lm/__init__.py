@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 @hookimpl
 def tokframe_components() -> list[ComponentSpec]:
     """Add the embeddings `lookup`, `factored`, `factored-lookup`, `spelled` and `factored-spelled`."""
-    module = "tokframe_lm.embeddings"
+    module = "tokframe_lm.model.embeddings"
     return [
         ComponentSpec(
             kind="embedding",
@@ -40,13 +40,13 @@ def tokframe_components() -> list[ComponentSpec]:
         ComponentSpec(
             kind="embedding",
             name="spelled",
-            target="tokframe_lm.spelled:SpelledEmbedding",
+            target="tokframe_lm.model.spelled:SpelledEmbedding",
             summary="a row per id and rows shared by ids that begin or end alike; for any tokenizer",
         ),
         ComponentSpec(
             kind="embedding",
             name="factored-spelled",
-            target="tokframe_lm.spelled:FactoredSpelledEmbedding",
+            target="tokframe_lm.model.spelled:FactoredSpelledEmbedding",
             summary="digits, what spelled shares and a row per id added up",
         ),
     ]
@@ -55,6 +55,6 @@ def tokframe_components() -> list[ComponentSpec]:
 @hookimpl
 def tokframe_commands() -> list[click.Command]:
     """Add the group `lm`."""
-    from tokframe_lm.cli import group
+    from tokframe_lm.cli.main import group
 
     return [group]

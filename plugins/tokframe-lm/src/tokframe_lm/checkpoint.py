@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from tokframe.errors import TrainingError
-from tokframe.folders import write_atomically
-from tokframe.strictjson import canonical_json
+from tokframe.storage.atomic import write_atomically
+from tokframe.storage.strictjson import canonical_json
 
 __all__ = ["RECORD", "load_state", "read", "state", "unreadable", "write"]
 

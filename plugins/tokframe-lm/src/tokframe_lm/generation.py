@@ -12,8 +12,8 @@ from attrs import frozen
 from torch import Tensor
 
 from tokframe.errors import ConfigError, EncodingError, UnsupportedError
-from tokframe_lm.model import start_id
-from tokframe_lm.saved import SavedModel
+from tokframe_lm.model.model import start_id
+from tokframe_lm.storage import SavedModel
 
 __all__ = ["HEADS", "Measures", "Piece", "Sampling", "generate", "measure", "words"]
 

@@ -20,8 +20,8 @@ from torch import Tensor, distributed, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from tokframe import processes
 from tokframe.errors import TokframeError, TrainingError
+from tokframe.training import torchrun as processes
 
 __all__ = ["Processes", "joined"]
 

@@ -14,20 +14,21 @@ from attrs import evolve
 from torch import Tensor, nn
 
 import tokframe
-from tokframe import artifact
-from tokframe.config import structure, unstructure
-from tokframe.corpus import Corpus
+from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingError, TrainingInterrupted
-from tokframe.interfaces import ITokenizer
-from tokframe.processes import restarted
-from tokframe.progress import Reporter, SilentReporter
-from tokframe.strictjson import canonical_json
-from tokframe_lm import checkpoint, saved
-from tokframe_lm.config import LMConfig
-from tokframe_lm.model import LanguageModel, build
+from tokframe.storage import artifact
+from tokframe.storage.config import structure, unstructure
+from tokframe.storage.strictjson import canonical_json
+from tokframe.tokenizer.base import ITokenizer
+from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.torchrun import restarted
+from tokframe_lm import checkpoint
+from tokframe_lm import storage as saved
+from tokframe_lm.data.tokens import TokenFile, tokenize
+from tokframe_lm.data.windows import Windows
+from tokframe_lm.model.config import LMConfig
+from tokframe_lm.model.model import LanguageModel, build
 from tokframe_lm.processes import Processes, joined
-from tokframe_lm.tokens import TokenFile, tokenize
-from tokframe_lm.windows import Windows
 
 __all__ = ["train"]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import ray
 
-from tokframe.engines import available_cores
 from tokframe.errors import EngineError
+from tokframe.shards.engines import available_cores
 
 __all__ = ["connected"]
 

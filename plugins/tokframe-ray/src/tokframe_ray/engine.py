@@ -36,7 +36,7 @@ def run(
     work: Callable[[T], R], items: Sequence[T], *, workers: int | None, should_stop: Callable[[], bool]
 ) -> Iterator[R]:
     """Run `work(item)` for every item on the Ray cluster that this process is connected to, that `RAY_ADDRESS` names,
-    or that is started here; see `tokframe.engines.Engine`.
+    or that is started here; see `tokframe.shards.engines.Engine`.
 
     Ray restarts a worker that is lost and runs its item again. Raises: EngineError where Ray cannot do it.
     """

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from vector_quantize_pytorch import LFQ
 
-from tokframe.results import Quantized
+from tokframe.tokenizer.results import Quantized
 from tokframe_vector_quantize.config import LookupFreeConfig
 
 __all__ = ["LookupFreeQuantizer"]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from vector_quantize_pytorch import ResidualFSQ
 
-from tokframe.results import Quantized
+from tokframe.tokenizer.results import Quantized
 from tokframe_vector_quantize.config import ResidualFSQConfig
 
 __all__ = ["ResidualFSQuantizer"]

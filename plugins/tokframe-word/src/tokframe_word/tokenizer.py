@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from tokframe import streams
-from tokframe.bytetable import TableTokenizer
 from tokframe.errors import ArtifactCorruptError, UnsupportedError
-from tokframe.interfaces import utf8
-from tokframe.results import Capabilities, Encoding, IntArray
-from tokframe.state import State
+from tokframe.storage.state import State
+from tokframe.tokenizer import streams
+from tokframe.tokenizer.base import utf8
+from tokframe.tokenizer.results import Capabilities, Encoding, IntArray
+from tokframe.tokenizer.table import TableTokenizer
 from tokframe_word.pattern import pieces, settled_chars
 from tokframe_word.special import SPECIAL, UNKNOWN
 
 if TYPE_CHECKING:
-    from tokframe.training import TrainJob
+    from tokframe.training.job import TrainJob
 
 __all__ = ["WordTokenizer"]
 
@@ -96,7 +96,7 @@ class WordTokenizer(TableTokenizer):
     @classmethod
     def train(cls, job: TrainJob) -> Self:
         """Count the pieces of a corpus and keep the most frequent. Raises: as `training.most_frequent`."""
-        from tokframe.config import structure, unstructure
+        from tokframe.storage.config import structure, unstructure
         from tokframe_word.config import WordConfig
         from tokframe_word.training import most_frequent
 

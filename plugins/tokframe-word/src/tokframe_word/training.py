@@ -9,7 +9,7 @@ from tokframe.errors import TrainingError
 from tokframe_word.pattern import pieces
 
 if TYPE_CHECKING:
-    from tokframe.training import TrainJob
+    from tokframe.training.job import TrainJob
 
 __all__ = ["most_frequent"]
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from acme_sign.config import SignConfig
-from tokframe.results import Quantized
+from tokframe.tokenizer.results import Quantized
 
 
 class SignQuantizer(nn.Module):

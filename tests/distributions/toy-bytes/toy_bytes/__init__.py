@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tokframe
-from tokframe.migrations import Migration
+from tokframe.plugins.migrations import Migration
 
 
 @tokframe.hookimpl

@@ -8,9 +8,9 @@ import numpy as np
 from attrs import evolve
 
 from tokframe.errors import ArtifactCorruptError
-from tokframe.interfaces import ITokenizer
-from tokframe.results import Capabilities
-from tokframe.state import ComponentUse, State
+from tokframe.storage.state import ComponentUse, State
+from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.results import Capabilities
 
 SPECIAL = {"<pad>": 0, "<unk>": 1, "<s>": 2, "</s>": 3}
 

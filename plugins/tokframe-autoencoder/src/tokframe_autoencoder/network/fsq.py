@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tokframe.results import Quantized
+from tokframe.tokenizer.results import Quantized
 from tokframe_autoencoder.network.config import FSQConfig
 
 __all__ = ["FSQ", "SIGMOID_SLOPE", "bins_of"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
-from tokframe.results import Quantized
+from tokframe.tokenizer.results import Quantized
 from tokframe_autoencoder.network.config import VQConfig
 from tokframe_autoencoder.network.segments import batches
 

@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from tokframe.errors import TrainingError
-from tokframe.folders import write_atomically
+from tokframe.storage.atomic import write_atomically
 
 __all__ = ["Checkpoint", "pack", "read_checkpoint", "unpack", "write_checkpoint"]
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from tokframe.errors import TrainingError, TrainingInterrupted
-from tokframe.progress import Reporter, SilentReporter
+from tokframe.training.progress import Reporter, SilentReporter
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable
 from tokframe_autoencoder.training.checkpoint import Checkpoint, pack, read_checkpoint, unpack, write_checkpoint

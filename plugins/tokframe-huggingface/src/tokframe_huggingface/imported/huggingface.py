@@ -13,11 +13,11 @@ from typing import Any, Self
 import numpy as np
 from tokenizers import Tokenizer
 
-from tokframe.bytetable import TableTokenizer
 from tokframe.errors import EncodingError
-from tokframe.interfaces import utf8
-from tokframe.results import Capabilities, Encoding, IntArray
-from tokframe.state import State
+from tokframe.storage.state import State
+from tokframe.tokenizer.base import utf8
+from tokframe.tokenizer.results import Capabilities, Encoding, IntArray
+from tokframe.tokenizer.table import TableTokenizer
 from tokframe_huggingface.alphabet import CHARACTERS, unspell
 from tokframe_huggingface.imported.text import content_of, corrupt, mixed, only_text, spans, survives, table_of
 

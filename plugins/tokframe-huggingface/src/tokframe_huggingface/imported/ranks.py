@@ -10,10 +10,10 @@ from typing import Self
 import numpy as np
 import tiktoken
 
-from tokframe.bytetable import TableTokenizer
 from tokframe.errors import ArtifactCorruptError
-from tokframe.results import Capabilities, IntArray
-from tokframe.state import State
+from tokframe.storage.state import State
+from tokframe.tokenizer.results import Capabilities, IntArray
+from tokframe.tokenizer.table import TableTokenizer
 from tokframe_huggingface.imported.text import content_of, corrupt, mixed, survives, table_of
 
 __all__ = ["FILE", "TiktokenTokenizer", "read_ranks"]

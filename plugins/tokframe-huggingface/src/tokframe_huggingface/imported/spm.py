@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 import sentencepiece
 
-from tokframe.bytetable import TableTokenizer
-from tokframe.interfaces import utf8
-from tokframe.results import Capabilities, Encoding, IntArray
-from tokframe.state import State
+from tokframe.storage.state import State
+from tokframe.tokenizer.base import utf8
+from tokframe.tokenizer.results import Capabilities, Encoding, IntArray
+from tokframe.tokenizer.table import TableTokenizer
 from tokframe_huggingface.imported.text import content_of, corrupt, only_text, spans
 
 __all__ = ["FILE", "SentencePieceTokenizer"]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from tokframe.errors import ArtifactCorruptError, UnsupportedError
-from tokframe.results import Encoding, IntArray
-from tokframe.state import State
+from tokframe.storage.state import State
+from tokframe.tokenizer.results import Encoding, IntArray
 
 __all__ = ["PROBES", "content_of", "corrupt", "mixed", "only_text", "spans", "survives", "table_of"]
 

@@ -1,0 +1,196 @@
+"""Which encoder, quantizer and decoder a config means, each by its registered name, and the network they make.
+
+A section may say `"component": "name"` or `"distribution/name"`; without it the tokenizer's default is meant.
+The quantizer's section may also be called by the quantizer's name: `"fsq": {...}`, `"vq": {...}`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, frozen
+from tokframe_dictionary.mining.candidates import LONGEST
+from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
+
+from tokframe.errors import ConfigError, UnknownNameError
+from tokframe.plugins.registry import ComponentSpec, Registry, load_target
+from tokframe.storage.config import Problem, problems_of, unstructure
+from tokframe.storage.state import ComponentUse
+from tokframe_autoencoder.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from tokframe_autoencoder.network.autoencoder import Autoencoder
+
+__all__ = ["Part", "Parts", "resolve"]
+
+_KINDS = ("encoder", "quantizer", "decoder")
+_OWN = {"training": TrainingConfig, "mining": MiningConfig, "selection": SelectionConfig}
+_DEFAULT_LATENT = 256
+_DEFAULT_LENGTH = 16
+
+
+@frozen(kw_only=True)
+class Part:
+    """One component as configured: its section, the name that finds it again, spec, config (None if it has none)."""
+
+    section: str
+    name: str
+    spec: ComponentSpec
+    config: Any
+
+
+@frozen(kw_only=True)
+class Parts:
+    """A whole autoencoder config, checked."""
+
+    encoder: Part
+    quantizer: Part
+    decoder: Part
+    training: TrainingConfig
+    mining: MiningConfig
+    selection: SelectionConfig
+
+    @property
+    def d_latent(self) -> int:
+        """Width of the latent between encoder, quantizer and decoder."""
+        return int(getattr(self.encoder.config, "d_latent", getattr(self.decoder.config, "d_latent", _DEFAULT_LATENT)))
+
+    @property
+    def max_length(self) -> int:
+        """Longest segment in bytes."""
+        return int(getattr(self.encoder.config, "max_chunk_size", _DEFAULT_LENGTH))
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids to compile: the quantizer's `vocab_size`, else `selection.vocab_size`."""
+        return int(getattr(self.quantizer.config, "vocab_size", self.selection.vocab_size))
+
+    @property
+    def uses(self) -> tuple[ComponentUse, ...]:
+        """The components as an artifact records them."""
+        return tuple(
+            ComponentUse(section=part.section, kind=part.spec.kind, name=part.name)
+            for part in (self.encoder, self.quantizer, self.decoder)
+        )
+
+    def network(self) -> Autoencoder:
+        """Build the untrained network. Raises: ComponentImportError naming what to install."""
+        # The parts first: where torch is missing, their specs know what to install.
+        built = [
+            load_target(part.spec)(part.config, d_latent=self.d_latent, max_length=self.max_length)
+            for part in (self.encoder, self.quantizer, self.decoder)
+        ]
+        from tokframe_autoencoder.network.autoencoder import Autoencoder
+
+        return Autoencoder(*built, max_length=self.max_length)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the config with every default written out; `resolve` reads it back to the same parts."""
+        data: dict[str, Any] = {
+            part.section: {"component": part.name, **(unstructure(part.config) if part.config else {})}
+            for part in (self.encoder, self.quantizer, self.decoder)
+        }
+        return data | {name: unstructure(getattr(self, name)) for name in _OWN}
+
+
+def resolve(
+    config: Mapping[str, Any], registry: Registry, defaults: Mapping[str, str], source: str = "config"
+) -> Parts:
+    """Check a whole config against the registry.
+
+    Raises: ConfigError with every problem of every section and between sections; NameConflictError;
+    ComponentImportError.
+    """
+    problems: list[Problem] = []
+    sections = _sections(config, registry, problems)
+    parts: dict[str, Any] = {}
+    for kind in _KINDS:
+        section = sections.get(kind, "quantizer" if kind == "quantizer" else kind)
+        given = config.get(section, {})
+        fallback = section if kind == "quantizer" and section != "quantizer" else defaults.get(kind, "")
+        parts[kind] = _part(kind, section, given, fallback, registry, problems)
+        if kind == "quantizer" and section == "quantizer" and parts[kind] and "quantizer" not in config:
+            parts[kind] = evolve(parts[kind], section=fallback)
+    for name, cls in _OWN.items():
+        value, found = problems_of(cls, config.get(name, {}), f"$.{name}")
+        problems += found
+        parts[name] = value
+    if problems:
+        raise ConfigError(source, problems)
+    result = Parts(**parts)
+    problems += _across(result)
+    if problems:
+        raise ConfigError(source, problems)
+    return result
+
+
+def _sections(config: Mapping[str, Any], registry: Registry, problems: list[Problem]) -> dict[str, str]:
+    """Say which section of the config holds which kind; report sections that hold none."""
+    sections: dict[str, str] = {}
+    quantizers = registry.names("quantizer")
+    known = ["encoder", "decoder", "quantizer", *_OWN, *quantizers]
+    for name in config:
+        if name in _OWN:
+            continue
+        kind = name if name in _KINDS else "quantizer" if name in quantizers else ""
+        if not kind:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"sections are {', '.join(known)}"
+            problems.append((f"$.{name}", f"unknown section; {hint}"))
+        elif kind in sections:
+            problems.append((f"$.{name}", f"a second {kind} section beside {sections[kind]!r}; keep one"))
+        else:
+            sections[kind] = name
+    return sections
+
+
+def _part(
+    kind: str, section: str, given: Any, fallback: str, registry: Registry, problems: list[Problem]
+) -> Part | None:
+    where = f"$.{section}"
+    if not isinstance(given, Mapping):
+        problems.append((where, f"expected an object, got {type(given).__name__}"))
+        return None
+    name = given.get("component", fallback)
+    if not isinstance(name, str):
+        problems.append((f"{where}.component", f"expected a name, got {name!r}"))
+        return None
+    try:
+        spec = registry.component(kind, name)
+    except UnknownNameError as error:
+        problems.append((f"{where}.component", str(error)))
+        return None
+    rest = {key: value for key, value in given.items() if key != "component"}
+    if not spec.config:
+        if rest:
+            problems.append((where, f"{kind} {spec.name!r} takes no settings, got {', '.join(sorted(rest))}"))
+        return Part(section=section, name=registry.reference(spec), spec=spec, config=None)
+    value, found = problems_of(load_target(spec, "config"), rest, where)
+    problems += found
+    return Part(section=section, name=registry.reference(spec), spec=spec, config=value)
+
+
+def _across(parts: Parts) -> list[Problem]:
+    """Return what does not fit between sections."""
+    problems: list[Problem] = []
+    d_decoder = getattr(parts.decoder.config, "d_latent", parts.d_latent)
+    if d_decoder != parts.d_latent:
+        problems.append(
+            (
+                f"$.{parts.decoder.section}.d_latent",
+                f"is {d_decoder}, but the encoder's d_latent is {parts.d_latent}",
+            )
+        )
+    if not 2 <= parts.max_length <= LONGEST:
+        where = f"$.{parts.encoder.section}.max_chunk_size"
+        problems.append((where, f"is {parts.max_length}; a segment has 2 to {LONGEST} bytes"))
+    if parts.vocab_size <= 260:
+        problems.append(
+            (
+                f"$.{parts.quantizer.section}.vocab_size",
+                f"is {parts.vocab_size}; 4 special tokens and 256 single bytes alone take 260, so say more",
+            )
+        )
+    return problems

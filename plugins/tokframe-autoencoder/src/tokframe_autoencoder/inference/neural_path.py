@@ -1,0 +1,189 @@
+"""The neural path for use: a trained autoencoder laid out for few, small inputs on a CPU, with a cache of codes.
+
+Codes are always those of the autoencoder itself: where one is so near to a border between digits that the order of
+a sum could decide, the autoencoder is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tokframe_autoencoder.inference.cache import CacheInfo, CodeCache
+from tokframe_autoencoder.inference.convolutions import Windows
+from tokframe_autoencoder.inference.fused_fsq import FusedFSQ
+from tokframe_autoencoder.network.autoencoder import Autoencoder
+from tokframe_autoencoder.network.decoder import DeconvDecoder
+from tokframe_autoencoder.network.encoder import ConvEncoder
+from tokframe_autoencoder.network.fsq import FSQ
+from tokframe_autoencoder.network.segments import END
+
+__all__ = ["NeuralPath"]
+
+#: Bins to a border below which the autoencoder decides: some 100 times the rounding error of a latent.
+_DOUBT = 1e-3
+#: Rows at once, so that memory stays bounded and feature maps stay in the processor's cache.
+_ROWS = 256
+
+Codes = npt.NDArray[np.int64]
+
+
+class NeuralPath:
+    """Bytes to codes and codes to bytes through the network; the weights are those of the moment it is made.
+
+    Parts other than this package's are run as they are, only the cache is the same. Threads may share one.
+    """
+
+    def __init__(self, autoencoder: Autoencoder, *, cache: int = 65536) -> None:
+        self._autoencoder = autoencoder
+        self._cache = CodeCache(cache)
+        self._longest = autoencoder.max_length
+        quantizer, decoder = autoencoder.quantizer, autoencoder.decoder
+        fused = FusedFSQ(quantizer) if type(quantizer) is FSQ else None
+        self._encode: _Encoder | None = None
+        if fused is not None and type(autoencoder.encoder) is ConvEncoder:
+            self._encode = _Encoder(autoencoder.encoder, fused)
+        self._latents: Callable[[Tensor], Tensor] = quantizer.decode_indices if fused is None else fused.latents
+        self._scores: Callable[[Tensor], Tensor] = _Decoder(decoder) if type(decoder) is DeconvDecoder else decoder
+        self._device = autoencoder.device
+
+    def codes(self, segments: Sequence[bytes]) -> Codes:
+        """Return the code of each segment, from the cache where it is known: (segments,) int64.
+
+        Raises: ValueError for a segment that is empty or longer than the network reads; TypeError for no bytes.
+        """
+        found = self._cache.find(segments)
+        if len(found) < len(segments):
+            new = list(dict.fromkeys(segment for segment in segments if segment not in found))
+            if new:
+                known = dict(zip(new, self._computed(new), strict=True))
+                self._cache.keep(known)
+                found.update(known)
+        return np.fromiter((found[segment] for segment in segments), np.int64, len(segments))
+
+    def segments(self, codes: Codes | Sequence[int]) -> list[bytes]:
+        """Return the bytes the decoder makes of each code. Raises: ValueError for a code outside the codebook."""
+        indices = np.asarray(codes, np.int64)
+        size = int(self._autoencoder.quantizer.codebook_size)
+        if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= size):
+            bad = int(indices[(indices < 0) | (indices >= size)][0])
+            raise ValueError(f"code {bad} is outside the codebook of {size} codes")
+        pieces: list[bytes] = []
+        with torch.inference_mode():
+            for start in range(0, len(indices), _ROWS):
+                part = torch.from_numpy(np.ascontiguousarray(indices[start : start + _ROWS])).to(self._device)
+                symbols = self._scores(self._latents(part)).argmax(-1)
+                pieces += [_until_end(row) for row in symbols.tolist()]
+        return pieces
+
+    def cache_info(self) -> CacheInfo:
+        """Return how often the cache knew a segment, and how full it is."""
+        return self._cache.info()
+
+    def cache_clear(self) -> None:
+        """Empty the cache and set its counts to 0."""
+        self._cache.clear()
+
+    def _computed(self, segments: list[bytes]) -> list[int]:
+        for number, segment in enumerate(segments):
+            if not isinstance(segment, bytes):
+                raise TypeError(f"segment {number} is {segment!r}; give a list of bytes")
+            if not 1 <= len(segment) <= self._longest:
+                raise ValueError(f"segment {number} has {len(segment)} bytes; the network reads 1 to {self._longest}")
+        if self._encode is None:
+            result: list[int] = self._autoencoder.encode(segments).codes.tolist()
+            return result
+        found: list[int] = []
+        for start in range(0, len(segments), _ROWS):
+            part = segments[start : start + _ROWS]
+            codes, margins = self._encode(part)
+            numbers = codes.tolist()
+            doubtful = [row for row, margin in enumerate(margins.tolist()) if margin < _DOUBT]
+            if doubtful:
+                again = self._autoencoder.encode([part[row] for row in doubtful]).codes.tolist()
+                for row, code in zip(doubtful, again, strict=True):
+                    numbers[row] = code
+            found += numbers
+        return found
+
+
+def _until_end(symbols: list[int]) -> bytes:
+    return bytes(symbols[: symbols.index(END)] if END in symbols else symbols)
+
+
+class _Encoder:
+    """Segments to codes. The first convolution is a sum of rows of tables: one per byte and tap, one per place."""
+
+    @torch.no_grad()
+    def __init__(self, encoder: ConvEncoder, fused: FusedFSQ) -> None:
+        self._fused = fused
+        layers: list[Any] = list(encoder.layers)
+        first = layers[0]
+        self._length, self._pooling = encoder.max_length, encoder.pooling
+        self._kernel: int = first.kernel
+        self._stride: int = first.stride
+        width = encoder.embedding.shape[1]
+        self._device = encoder.embedding.device
+        taps = first.weight.view(-1, first.kernel, width)
+        rows = torch.einsum("bi,oki->kbo", encoder.embedding, taps)
+        silent = rows.new_zeros(first.kernel, 1, rows.shape[2])  # padding adds nothing
+        self._table = torch.cat([rows, silent], dim=1).flatten(0, 1).contiguous()
+        self._taps = torch.arange(0, 257 * first.kernel, 257, device=self._device)
+        # What places add does not depend on the bytes there, only on how many there are.
+        places = torch.zeros(self._length + 1, self._length, width, device=self._device)
+        if encoder.position is not None:
+            inside = torch.arange(self._length, device=self._device) < torch.arange(
+                self._length + 1, device=self._device
+            ).unsqueeze(1)
+            places = encoder.position * inside[..., None]
+        self._places: Tensor = first(places).detach()
+        self._layers = [Windows.of_conv(layer) for layer in layers[1:]]
+        self._out = (encoder.out.weight.detach(), encoder.out.bias.detach())
+        self._norm = encoder.norm
+
+    @torch.inference_mode()
+    def __call__(self, segments: list[bytes]) -> tuple[Tensor, Tensor]:
+        """Return codes and margins, each (segments,)."""
+        before, count = self._kernel // 2, self._places.shape[1]
+        padded = np.full((len(segments), (count - 1) * self._stride + self._kernel), 256, np.int64)
+        lengths = []
+        for row, segment in zip(padded, segments, strict=True):
+            lengths.append(len(segment))
+            row[before : before + len(segment)] = np.frombuffer(segment, np.uint8)[: len(row) - before]
+        table = torch.from_numpy(padded).to(self._device)
+        windows = table.unfold(1, self._kernel, self._stride).reshape(-1, self._kernel)
+        rows = windows + self._taps
+        hidden = functional.embedding_bag(rows, self._table, mode="sum").view(len(segments), count, -1)
+        hidden = functional.gelu(hidden.add_(self._places[lengths[0] if len(lengths) == 1 else lengths]))
+        for layer in self._layers:
+            hidden = functional.gelu(layer(hidden))
+        pooled = hidden.flatten(1) if self._pooling == "flatten" else hidden.mean(1)
+        return self._fused.codes_and_margins(self._norm(functional.linear(pooled, *self._out)))
+
+
+class _Decoder:
+    """Latents to scores, as the decoder's own forward, with convolutions as windows."""
+
+    def __init__(self, decoder: DeconvDecoder) -> None:
+        self._decoder = decoder
+        layers: list[Any] = list(decoder.layers)
+        self._layers = [Windows.of_deconv(layer) for layer in layers]
+
+    @torch.inference_mode()
+    def __call__(self, latents: Tensor) -> Tensor:
+        """(batch, d_latent) -> (batch, max_length + 1, 257)."""
+        decoder = self._decoder
+        for block in decoder.blocks:
+            latents = latents + block(latents)
+        hidden = functional.gelu(decoder.project(decoder.norm(latents)))
+        hidden = hidden.view(len(latents), decoder.start, decoder.start_channels)
+        for layer in self._layers:
+            hidden = functional.gelu(layer(hidden))
+        scores: Tensor = decoder.out(hidden[:, : decoder.positions])
+        return scores

@@ -1,0 +1,68 @@
+"""The pool of a training run: the segments the network is taught, kept on disk so that a resumed run has the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from tokframe.errors import TrainingError
+from tokframe.storage.atomic import write_atomically
+
+__all__ = ["TrainingPool"]
+
+_FILE = "pool.safetensors"
+
+
+@frozen(kw_only=True, eq=False)
+class TrainingPool:
+    """`segments` with the 256 single bytes first, `uses` (segments,) in the training text; `unseen` are others."""
+
+    segments: tuple[bytes, ...]
+    uses: npt.NDArray[np.int64]
+    unseen: tuple[bytes, ...]
+
+    def to_bytes(self) -> bytes:
+        """Return the pool as one safetensors file."""
+        from safetensors.numpy import save
+
+        arrays: dict[str, npt.NDArray[Any]] = {"uses": self.uses}
+        for name, pieces in (("segments", self.segments), ("unseen", self.unseen)):
+            arrays[f"{name}.bytes"] = np.frombuffer(b"".join(pieces), np.uint8)
+            arrays[f"{name}.lengths"] = np.fromiter(map(len, pieces), np.int64, len(pieces))
+        data: bytes = save(arrays)
+        return data
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> TrainingPool:
+        """Return what `to_bytes` wrote. Raises: SafetensorError, KeyError or ValueError for anything else."""
+        from safetensors.numpy import load
+
+        arrays = load(data)
+        segments, unseen = (_split(arrays[f"{n}.bytes"], arrays[f"{n}.lengths"]) for n in ("segments", "unseen"))
+        return cls(segments=segments, uses=arrays["uses"], unseen=unseen)
+
+    def write(self, folder: Path) -> None:
+        """Keep the pool in a run's folder."""
+        write_atomically(folder / _FILE, self.to_bytes())
+
+    @classmethod
+    def read(cls, folder: Path) -> TrainingPool | None:
+        """Return the pool of a run's folder, or None. Raises: TrainingError for a damaged one."""
+        from safetensors import SafetensorError
+
+        path = folder / _FILE
+        if not path.is_file():
+            return None
+        try:
+            return cls.from_bytes(path.read_bytes())
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            raise TrainingError(f"{path} is damaged ({error}); remove the folder and train anew") from error
+
+
+def _split(blob: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> tuple[bytes, ...]:
+    raw, ends = blob.tobytes(), np.cumsum(lengths).tolist()
+    return tuple(raw[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True))

@@ -1,0 +1,70 @@
+"""The check of a codebook against its network: what `tokframe verify` runs for a learned tokenizer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tokframe_dictionary.vocabulary.table import FIRST_BYTE, FIRST_LEARNED, Codebook
+
+from tokframe.tokenizer.results import Check
+
+if TYPE_CHECKING:
+    from tokframe.training.progress import Reporter
+    from tokframe_autoencoder.network.autoencoder import Autoencoder
+
+__all__ = ["check_against_network"]
+
+_BATCH = 1024
+
+
+def check_against_network(codebook: Codebook, network: Autoencoder, reporter: Reporter) -> list[Check]:
+    """Re-derive the tables from the network, id by id, in both directions.
+
+    Four checks: every learned id has a code; no two ids share one; each code decodes, through the decoder, to
+    exactly the id's bytes; those bytes encode, through encoder and quantizer, to exactly the code.
+    """
+    coded = np.flatnonzero(codebook.codes >= 0)
+    codes = codebook.codes[coded]
+    pieces = [codebook.token_bytes(int(token)) for token in coded]
+    missing = np.flatnonzero(codebook.codes[FIRST_LEARNED:] < 0)
+    learned = codebook.vocab_size - FIRST_LEARNED
+    bytes_coded = int((coded < FIRST_LEARNED).sum())
+    checks = [
+        Check(
+            name="codes",
+            ok=not len(missing),
+            detail=f"learned id {int(missing[0]) + FIRST_LEARNED} has no code"
+            if len(missing)
+            else f"{learned} learned ids and {bytes_coded} of 256 single bytes have a code",
+        ),
+        Check(
+            name="one code each",
+            ok=len(np.unique(codes)) == len(codes),
+            detail=f"{len(codes)} ids on {len(np.unique(codes))} codes",
+        ),
+    ]
+    reporter.stage("verifying against the network", len(coded), "ids")
+    decoded_wrong: list[int] = []
+    encoded_wrong: list[int] = []
+    for start in range(0, len(coded), _BATCH):
+        part = slice(start, start + _BATCH)
+        decoded = network.decode(codes[part])
+        encoded = network.encode(pieces[part]).codes
+        decoded_wrong += [int(t) for t, a, b in zip(coded[part], decoded, pieces[part], strict=True) if a != b]
+        encoded_wrong += [int(t) for t, a, b in zip(coded[part], encoded, codes[part], strict=True) if a != b]
+        reporter.advance(min(start + _BATCH, len(coded)))
+    checks.append(_exact("decoder: code to bytes", decoded_wrong, len(coded), codebook))
+    checks.append(_exact("encoder: bytes to code", encoded_wrong, len(coded), codebook))
+    return checks
+
+
+def _exact(name: str, wrong: list[int], total: int, codebook: Codebook) -> Check:
+    if not wrong:
+        return Check(name=name, ok=True, detail=f"{total} of {total} exact")
+    first = codebook.token_bytes(wrong[0]) if wrong[0] >= FIRST_BYTE else b""
+    return Check(
+        name=name,
+        ok=False,
+        detail=f"{total - len(wrong)} of {total} exact; first wrong: id {wrong[0]} {first!r}",
+    )

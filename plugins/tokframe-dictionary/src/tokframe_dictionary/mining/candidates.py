@@ -1,0 +1,179 @@
+"""Candidates: frequent substrings of the sources, whole characters only, with newlines only at the end.
+
+Counts are raw (occurrences may overlap); what a candidate saves among others is decided in `pruning`.
+A source that is cut into parts is counted exactly in two rounds (Savasere, Omiecinski and Navathe, "An efficient
+algorithm for mining association rules in large databases", VLDB 1995): what occurs often enough in the whole does so,
+for its share, in some part; so what is frequent in some part is counted in every part, and the sums decide.
+
+Where words are kept whole (see `words`), a candidate lies within a word or is whole words, and only its occurrences of
+that kind count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import field, frozen
+
+from tokframe.training.progress import SilentReporter
+from tokframe_dictionary.mining.counts import LONGEST, Counts, count_part, first_of_each, recount_part, unpacked
+from tokframe_dictionary.mining.parts import cut
+from tokframe_dictionary.mining.workers import Workers
+
+if TYPE_CHECKING:
+    from tokframe.training.progress import Reporter
+    from tokframe_dictionary.mining.sources import Source
+
+__all__ = ["LONGEST", "Candidates", "mine", "threshold"]
+
+#: Bytes under which a part is not worth a second round.
+_SMALLEST = 16 << 20
+#: Occurrences asked for in a part below which nearly every substring of it would be a candidate.
+_FEWEST = 8
+
+
+@frozen(kw_only=True, eq=False)
+class Candidates:
+    """`pieces` of 2 to 16 bytes, most promising first; `counts` (pieces,) are weighted occurrences."""
+
+    pieces: tuple[bytes, ...] = field(repr=False)
+    counts: npt.NDArray[np.float64] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+
+def mine(
+    sources: Sequence[Source],
+    *,
+    longest: int = LONGEST,
+    frequency: float = 1.5e-6,
+    least: int = 4,
+    limit: int = 500_000,
+    words: bool = False,
+    workers: Workers | None = None,
+    part: int | None = None,
+    reporter: Reporter | None = None,
+) -> Candidates:
+    """Find the substrings that occur at least `least` times and `frequency` times per byte in some source.
+
+    With `words`, those that keep words whole. The `limit` best by weighted count times bytes saved are kept. `workers`
+    and `part`, the bytes of a source that are counted as one (None lets the number of workers decide), change how long
+    it takes and nothing else. Needs, per worker, about five bytes of memory per byte of the largest part and
+    256 MB; and 100 bytes per candidate of a source.
+    Raises: TrainingError if a worker is lost.
+    """
+    report, workers = reporter or SilentReporter(), workers or Workers(count=1)
+    total = sum(len(source.data) for source in sources)
+    enough = [max(least, int(len(source.data) * frequency)) for source in sources]
+    parts = [
+        cut(source.data, part or _part_size(len(source.data), enough[number], total, workers.number))
+        for number, source in enumerate(sources)
+    ]
+    report.stage("mining segments", total / 1e6, "MB")
+    counted = _count(sources, parts, enough, longest, words, workers, report)
+    # Sums of floats depend on their order: that of the sources, whoever was done first.
+    keys = np.concatenate([np.zeros((0, 3), np.uint64), *(counts.keys for counts in counted)])
+    weights = np.concatenate(
+        [np.zeros(0), *(counts.counts * source.weight for counts, source in zip(counted, sources, strict=True))]
+    )
+    key, count = _merge(keys, weights)
+    best = np.argsort(-count * (key[:, 2].astype(np.float64) - 1), kind="stable")[:limit]
+    pieces = unpacked(key[best])
+    valid = [i for i, piece in enumerate(pieces) if _whole(piece)]
+    report.note(f"{len(valid):,} candidate segments of 2 to {longest} bytes")
+    return Candidates(pieces=tuple(pieces[i] for i in valid), counts=count[best][valid])
+
+
+def threshold(enough: int, part: int, whole: int) -> int:
+    """Return how often a substring must occur in `part` of `whole` bytes to be counted everywhere.
+
+    One that occurs `enough` times in the whole does so in at least one part: were it below this in every part, the
+    sum would be below `enough`.
+    """
+    return max(1, -(-enough * part // max(1, whole)))
+
+
+def _part_size(size: int, enough: int, total: int, workers: int) -> int:
+    """Bytes of a part: a whole source where workers can share out whole sources, else a fair share of all text."""
+    if workers == 1 or enough <= _FEWEST:
+        return size
+    return max(_SMALLEST, -(-size * _FEWEST // enough), total * 5 // (4 * workers))
+
+
+def _count(
+    sources: Sequence[Source],
+    parts: Sequence[Sequence[memoryview]],
+    enough: Sequence[int],
+    longest: int,
+    words: bool,
+    workers: Workers,
+    report: Reporter,
+) -> list[Counts]:
+    """The frequent substrings of each source and their exact counts."""
+    found: list[Counts] = [Counts.merge([]) for _ in sources]
+    work = sum(len(part) * (1 if len(of) == 1 else 2) for of in parts for part in of)
+    total, done = sum(len(part) for of in parts for part in of), 0
+
+    def tell(number: int, size: int) -> None:
+        nonlocal done
+        done += size
+        report.advance(done / max(1, work) * total / 1e6, source=sources[number].name, found=len(found[number]))
+
+    for (number, size), counts in workers.run(_first_round, _first_tasks(parts, enough, longest, words)):
+        found[number] = Counts.merge([found[number], counts])
+        tell(number, size)
+    exact: dict[int, Counts] = {}
+    for (number, size), counts in workers.run(_second_round, _second_tasks(parts, found, words)):
+        exact[number] = Counts.merge([exact[number], counts]) if number in exact else counts
+        tell(number, size)
+    return [
+        exact[number].at_least(enough[number]) if number in exact else counts for number, counts in enumerate(found)
+    ]
+
+
+def _first_tasks(
+    parts: Sequence[Sequence[memoryview]], enough: Sequence[int], longest: int, words: bool
+) -> Iterator[tuple[tuple[int, int], tuple[Any, ...]]]:
+    """What is to be counted first, the largest parts before the others, so that workers end together."""
+    tasks = [(len(part), number, part) for number, of in enumerate(parts) for part in of]
+    for size, number, part in sorted(tasks, key=lambda task: -task[0]):
+        whole = sum(map(len, parts[number]))
+        yield (number, size), (part, longest, threshold(enough[number], size, whole), words)
+
+
+def _second_tasks(
+    parts: Sequence[Sequence[memoryview]], found: Sequence[Counts], words: bool
+) -> Iterator[tuple[tuple[int, int], tuple[Any, ...]]]:
+    for number, of in enumerate(parts):
+        if len(of) > 1:
+            yield from (((number, len(part)), (part, found[number], words)) for part in of)
+
+
+def _first_round(part: memoryview | bytes, longest: int, least: int, words: bool) -> Counts:
+    return count_part(part, longest=longest, least=least, words=words)
+
+
+def _second_round(part: memoryview | bytes, given: Counts, words: bool) -> Counts:
+    return recount_part(part, given, words=words)
+
+
+def _whole(piece: bytes) -> bool:
+    try:
+        piece.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _merge(keys: Any, counts: npt.NDArray[np.float64]) -> tuple[Any, npt.NDArray[np.float64]]:
+    """Add up the counts of equal keys; sorted by key, so that the order of sources does not matter."""
+    if not len(keys):
+        return keys, counts
+    order = np.lexsort(keys.T)
+    keys, counts = keys[order], counts[order]
+    starts = np.flatnonzero(first_of_each(keys))
+    return keys[starts], np.add.reduceat(counts, starts)

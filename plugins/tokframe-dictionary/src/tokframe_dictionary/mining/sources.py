@@ -1,0 +1,160 @@
+"""Source: text of one kind with the weight of its bytes, so that the largest kind does not take every id.
+
+Which files make up a source is the caller's business (`tokframe.corpus.files` groups them by name).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from attrs import field, frozen
+
+__all__ = ["Gathered", "Source", "balance"]
+
+#: Bytes of text that are cut as one where a source is over its budget.
+_STRETCH = 1 << 20
+
+
+@frozen(kw_only=True, eq=False)
+class Source:
+    """Text of one kind; a token saved in it counts `weight` times."""
+
+    name: str
+    data: bytes = field(repr=False)
+    weight: float = 1.0
+
+
+class Gathered:
+    """The documents of one source, taken one by one: all of them up to `budget` bytes, then only their sizes.
+
+    Where they are more than `budget`, `again` is asked for all of them once more, when the source is thinned: so memory
+    holds at most `budget` bytes of a source, twice while they are joined. Documents that do not end in a newline are
+    given one, so that none runs into the next.
+    """
+
+    def __init__(self, budget: int, again: Callable[[], Iterable[bytes]]) -> None:
+        self.size, self.characters = 0, 0
+        self._budget, self._again = budget, again
+        self._kept: list[bytes] = []
+
+    def add(self, document: bytes) -> None:
+        """Take the next document."""
+        document = _ended(document)
+        self.size += len(document)
+        self.characters += _characters(document)
+        if self.size <= self._budget:
+            self._kept.append(document)
+        else:
+            self._kept.clear()
+
+    def text(self) -> bytes:
+        """Return the source's text: all of it, or thinned to about the budget."""
+        if self.size > self._budget:
+            return b"".join(_thin(map(_ended, self._again()), self.size, self._budget))
+        kept, self._kept = self._kept, []
+        return b"".join(kept)
+
+
+def balance(
+    texts: Mapping[str, bytes | Iterable[bytes] | Gathered],
+    *,
+    weights: Mapping[str, float] | None = None,
+    flatness: float = 0.1,
+    script: float = 0.5,
+    budget: int = 100_000_000,
+) -> tuple[Source, ...]:
+    """Give each source its weight: `factor * megabytes ** -flatness * (bytes per character) ** script`.
+
+    `flatness` 0 treats all bytes alike, 1 all sources alike. `script` makes up for characters of several bytes,
+    which cost ids that English spends on words. `weights` holds factors by name, 1 where a name is absent; a name
+    that ends in `*` stands for all that begin so. A source over `budget` bytes is thinned evenly to it. Sources
+    without text are left out. Documents that do not end in a newline are given one, so that none runs into the next.
+    """
+    made = []
+    for name, text in texts.items():
+        data = text.text() if isinstance(text, Gathered) else text if isinstance(text, bytes) else _joined(text)
+        if not data:
+            continue
+        size = text.size if isinstance(text, Gathered) else len(data)
+        characters = text.characters if isinstance(text, Gathered) else _characters(data)
+        weight = _factor(name, weights or {})
+        weight *= (size / 1e6) ** -flatness * (size / max(1, characters)) ** script
+        if len(data) > budget and not isinstance(text, Gathered):
+            data = b"".join(_thin(_pieces(data), size, budget))
+        made.append(Source(name=name, data=data, weight=weight * max(1.0, size / budget)))
+    return tuple(made)
+
+
+#: Bytes that begin a UTF-8 character.
+_LEADING_AND_ASCII = bytes(value for value in range(256) if value & 0xC0 != 0x80)
+
+
+def _characters(data: bytes) -> int:
+    return len(data) - len(data.translate(None, _LEADING_AND_ASCII))
+
+
+def _ended(document: bytes) -> bytes:
+    return document if document.endswith(b"\n") else document + b"\n"
+
+
+def _joined(documents: Iterable[bytes]) -> bytes:
+    return b"".join(map(_ended, documents))
+
+
+def _factor(name: str, weights: Mapping[str, float]) -> float:
+    if name in weights:
+        return weights[name]
+    stems = [key for key in weights if key.endswith("*") and name.startswith(key[:-1])]
+    return weights[max(stems, key=len)] if stems else 1.0
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    return (data[start : start + _STRETCH] for start in range(0, len(data), _STRETCH))
+
+
+def _thin(pieces: Iterable[bytes], total: int, budget: int) -> Iterator[bytes]:
+    """Yield evenly spaced stretches of whole lines, about `budget` bytes in all, of a text of `total` bytes."""
+    count = max(1, budget // _STRETCH)
+    size = budget // count
+    window = _Window(pieces)
+    for number in range(count):
+        window.drop(total * number // count)
+        start = window.after_newline(window.start) if number else 0
+        yield window.read(start, window.after_newline(start + size))
+
+
+class _Window:
+    """The part of a text that is looked at, which only moves on; offsets are those of the text."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self.start = 0
+        self._held = bytearray()
+        self._pieces = iter(pieces)
+
+    def _more(self) -> bool:
+        piece = next(self._pieces, None)
+        self._held += piece or b""
+        return piece is not None
+
+    def drop(self, to: int) -> None:
+        """Let go of what is before an offset."""
+        while self.start + len(self._held) < to:
+            self.start += len(self._held)
+            self._held.clear()
+            if not self._more():
+                return
+        del self._held[: to - self.start]
+        self.start = to
+
+    def after_newline(self, offset: int) -> int:
+        """Return the offset after the first newline from `offset` on, or the text's end."""
+        looked = offset - self.start
+        while (found := self._held.find(b"\n", looked)) < 0:
+            looked = max(looked, len(self._held))
+            if not self._more():
+                return self.start + len(self._held)
+        return self.start + found + 1
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes between two offsets that were looked at."""
+        return bytes(self._held[start - self.start : end - self.start])

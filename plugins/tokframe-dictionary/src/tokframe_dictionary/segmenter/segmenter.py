@@ -1,0 +1,188 @@
+"""Segmenter: segments with ids, searched for the cheapest path. Chooses the compiled search or plain Python.
+
+The rules are part of an artifact's meaning: text is cut into lines (with the newlines that end them) and lines
+longer than a block into blocks; each is covered by the segments of the smallest total cost; of equal paths the
+one whose last segment is longest, at each position from the right: the rule of unigram models.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tokframe.errors import InvalidTokenError
+from tokframe_dictionary.segmenter import reference
+
+__all__ = ["Segmenter", "SlowSearchWarning"]
+
+IntArray = npt.NDArray[np.int32]
+
+_SLOW = (
+    "the compiled search of tokframe-autoencoder is missing, so plain Python is used: the same ids, a thousand times "
+    "slower. Install a C compiler (Debian: apt install gcc python3-dev; macOS: xcode-select --install), then run: "
+    "pip install --force-reinstall --no-deps tokframe-autoencoder"
+)
+_warned = False
+
+
+class SlowSearchWarning(RuntimeWarning):
+    """The compiled search is not there and plain Python does its work."""
+
+
+def _engine() -> ModuleType:
+    """The compiled search if it can be imported, else the reference, with one warning per process."""
+    global _warned
+    try:
+        from tokframe_dictionary.segmenter import _search
+    except ImportError:
+        if not _warned:
+            _warned = True
+            warnings.warn(_SLOW, SlowSearchWarning, stacklevel=4)
+        return reference
+    return _search
+
+
+def _packed(pieces: Sequence[bytes]) -> tuple[bytes, npt.NDArray[np.int64]]:
+    offsets = np.zeros(len(pieces) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, pieces), np.int64, len(pieces)), out=offsets[1:])
+    return b"".join(pieces), offsets
+
+
+class Segmenter:
+    """Exact segmentation of any bytes; safe to share between threads, which run side by side."""
+
+    def __init__(
+        self,
+        pieces: Sequence[bytes],
+        ids: Sequence[int] | IntArray,
+        costs: Sequence[int] | IntArray | None = None,
+        block: int = 4096,
+    ) -> None:
+        """Compile `pieces`, which include the 256 single bytes; `costs` are 1..65536, all 1 by default.
+
+        Raises: ValueError for a segment that is repeated, longer than 16 bytes or holds a byte after a newline.
+        """
+        self._open(*_packed(pieces), np.asarray(ids, np.int32), costs, block)
+
+    @classmethod
+    def from_packed(
+        cls,
+        blob: npt.NDArray[np.uint8] | bytes,
+        offsets: npt.NDArray[np.int64],
+        ids: Sequence[int] | IntArray,
+        costs: Sequence[int] | IntArray | None = None,
+        block: int = 4096,
+    ) -> Segmenter:
+        """Compile segments laid end to end, `offsets` (pieces + 1,): no Python object per segment."""
+        made = cls.__new__(cls)
+        made._open(bytes(blob), np.ascontiguousarray(offsets, np.int64), np.asarray(ids, np.int32), costs, block)
+        return made
+
+    def _open(self, blob: bytes, offsets: npt.NDArray[np.int64], ids: IntArray, costs: Any, block: int) -> None:
+        if len(ids) != len(offsets) - 1:
+            raise ValueError(f"{len(offsets) - 1} segments but {len(ids)} ids")
+        self._costs = None if costs is None else np.ascontiguousarray(costs, np.int32)
+        self._block = block
+        self._packed = (blob, offsets, np.ascontiguousarray(ids))
+        self._use(_engine())
+
+    def _use(self, engine: ModuleType) -> None:
+        blob, offsets, ids = self._packed
+        self._module = engine
+        self._index: Any = engine.Index(blob, offsets, ids, self._costs, self._block)
+        self._table = _by_id(blob, offsets, ids)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        blob, offsets, ids = self._packed
+        return type(self).from_packed, (blob, offsets, ids, self._costs, self._block)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled search is at work."""
+        return self._module is not reference
+
+    @property
+    def memory(self) -> int:
+        """Bytes held by the search tables."""
+        return int(self._index.memory())
+
+    def encode(self, data: bytes) -> IntArray:
+        """Ids of any bytes, `(tokens,)` int32."""
+        return np.frombuffer(self._index.encode(data), np.int32)
+
+    def encode_list(self, data: bytes) -> list[int]:
+        """Ids of any bytes as a list, without an array between."""
+        result: list[int] = self._index.encode_list(data)
+        return result
+
+    def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each of many strings, in one go without the interpreter's lock.
+
+        Raises: UnicodeEncodeError for a lone surrogate; TypeError for what is no string.
+        """
+        result: list[list[int]] = self._index.encode_lists(texts)
+        return result
+
+    def count(self, data: bytes) -> int:
+        """Number of tokens of any bytes, without making them."""
+        return int(self._index.count(data))
+
+    def usage(self, data: bytes | memoryview) -> npt.NDArray[np.int64]:
+        """Uses of each segment, in the order the segments were given, `(pieces,)`."""
+        use = np.zeros(len(self._packed[2]), np.int64)
+        self._index.measure(data, use)
+        return use
+
+    def savings(self, data: bytes | memoryview) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Uses of each segment, and what the text would cost more if each use by itself were forbidden."""
+        use, loss = np.zeros((2, len(self._packed[2])), np.int64)
+        self._index.measure(data, use, loss)
+        return use, loss
+
+    def settled(self, data: bytes) -> int:
+        """How many leading bytes are whole units, which encode the same whatever follows; the rest is under a block.
+
+        A stream encodes `data[:settled(data)]`, keeps the rest, appends what comes next; at the end it encodes all.
+        """
+        return int(self._index.settled(data))
+
+    def decode_known(self, ids: list[int] | IntArray) -> bytes | None:
+        """Bytes of a list of ints or an int32 array of ids; None if one of them is not the id of a segment."""
+        found: bytes | None = self._module.decode_known(*self._table, ids)
+        return found
+
+    def decode(self, ids: Sequence[int] | IntArray) -> bytes:
+        """Bytes of ids; an id without a segment below the largest is empty. Raises: InvalidTokenError."""
+        blob, offsets = self._table
+        numbers = np.ascontiguousarray(ids, np.int32)
+        try:
+            return bytes(self._module.decode(blob, offsets, numbers))
+        except IndexError as error:
+            position = int(error.args[0])
+            token = int(numbers[position])
+            raise InvalidTokenError(
+                f"id {token} at position {position} is outside 0..{len(offsets) - 2}; "
+                "were these ids made by another tokenizer?",
+                token=token,
+                position=position,
+            ) from None
+
+
+def _by_id(blob: bytes, offsets: npt.NDArray[np.int64], ids: IntArray) -> tuple[bytes, npt.NDArray[np.int64]]:
+    """The segments laid end to end in the order of their ids, with nothing at ids that have none."""
+    ordered = bool((ids[1:] > ids[:-1]).all())
+    if len(ids) and (ids.min() < 0 or (not ordered and len(np.unique(ids)) != len(ids))):
+        raise ValueError("ids must be distinct and not negative")
+    lengths = np.diff(offsets)
+    table = np.zeros(int(ids.max()) + 2 if len(ids) else 1, np.int64)
+    table[ids + 1] = lengths
+    np.cumsum(table, out=table)
+    if len(ids) and ordered:
+        return blob, table  # already in order, the usual case
+    order = np.argsort(ids)
+    return b"".join(blob[offsets[i] : offsets[i + 1]] for i in order), table

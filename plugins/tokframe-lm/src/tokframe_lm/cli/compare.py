@@ -1,0 +1,170 @@
+"""`tokframe lm compare`: the command and its tables; what is measured is `comparison`'s."""
+
+from __future__ import annotations
+
+import shlex
+from itertools import pairwise
+from typing import Any
+
+import click
+
+from tokframe.cli.options import Command, SpreadOption, corpus_option, json_file_option, open_corpus
+
+__all__ = ["compare_command"]
+
+
+@click.command(
+    "compare",
+    cls=Command,
+    epilog="\b\nExample:\n"
+    "  tokframe lm compare word bpe autoencoder-fsq --corpus books.txt docs.txt\n"
+    "    --eval books=books.dev.txt --eval wiki=wiki.dev.txt --config lm.json --out runs/comparison\n\n"
+    "The config is that of lm train; batch_bytes in place of batch gives all the same number of steps.",
+)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@corpus_option(required=True)
+@click.option("--eval", "evals", cls=SpreadOption, required=True, metavar="NAME=FILE...", help="Held-out texts.")
+@click.option("--out", required=True, metavar="DIR", help="Where runs are kept; the same command goes on there.")
+@click.option("--config", metavar="FILE", help="JSON config of the models, as of lm train.")
+@click.option("--embedding", "embeddings", cls=SpreadOption, metavar="NAME...", help="Compare embeddings too.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each, from seed 0 on.")
+@click.option(
+    "--equal",
+    type=click.Choice(["bytes", "flops"]),
+    default="flops",
+    show_default=True,
+    help="bytes: all read the same text. flops: then also the cheaper ones more, to the dearest's operations.",
+)
+@click.option("--max-bytes", type=click.IntRange(1), help="Training text, in equal shares of the corpora.  [2,000,000]")
+@click.option("--eval-bytes", type=click.IntRange(1), default=100_000, show_default=True, help="Of each held-out text.")
+@click.option("--prompts", type=click.IntRange(0), default=12, show_default=True, help="Texts each writes; 0 for none.")
+@click.option("--bytes", "written", type=click.IntRange(8), default=400, show_default=True, help="Bytes of each text.")
+@click.option("--device", metavar="DEVICE", help="Where to train, e.g. cpu, cuda; by default the best there is.")
+@json_file_option()
+@click.pass_context
+def compare_command(
+    ctx: click.Context,
+    /,
+    names: tuple[str, ...],
+    corpus: tuple[str, ...],
+    evals: tuple[str, ...],
+    out: str,
+    config: str | None,
+    embeddings: tuple[str, ...],
+    max_bytes: int | None,
+    device: str | None,
+    json_to: str | None,
+    **measured: Any,
+) -> None:
+    """Train a model per tokenizer and seed, all alike, and show what each reaches: bits per byte, speed, its writing.
+
+    A finished run is kept in DIR and used again: after Ctrl-C the same command goes on, and more tokenizers, seeds or
+    held-out texts only add what is missing. The last line of the writing table is held-out text.
+
+    JSON: {"config", "settings", "bytes", "models": {NAME: {"equal_bytes", "equal_flops", "training_speed",
+    "generation"}}, "reference", "scorer"}; docs/migration.md names what is in them.
+    """
+    from tokframe.cli.console import note, write_json
+    from tokframe.cli.interruption import stopping
+    from tokframe.cli.progress import reporting
+    from tokframe.errors import TrainingInterrupted
+    from tokframe.storage.strictjson import read_json
+    from tokframe_lm.comparison.comparison import Settings, compare
+
+    settings = read_json(config) if config else {}
+    size = max_bytes or settings.get("max_bytes") or Settings().max_bytes
+    text = open_corpus(corpus)
+    with reporting() as reporter, stopping(reporter.note) as stop:
+        try:
+            report = compare(
+                names,
+                corpus=text,
+                evals=_named(evals),
+                out=out,
+                config=settings,
+                embeddings=embeddings,
+                settings=Settings(max_bytes=size, **measured),
+                reporter=reporter,
+                should_stop=stop,
+                device=device,
+            )
+        except TrainingInterrupted as interruption:
+            reporter.close()
+            note(f"{interruption}\nThe same command goes on where it stopped; --out {shlex.quote(out)}")
+            ctx.exit(128 + (stop.signal or 2))
+    if json_to is not None:
+        write_json(report, json_to)
+    if json_to != "-":
+        _show(report)
+
+
+def _named(given: tuple[str, ...]) -> dict[str, Any]:
+    """Return held-out texts by name; one without a name is called as its source."""
+    from tokframe.corpus.files import Corpus
+
+    found = {}
+    for word in given:
+        name, sign, path = word.partition("=")
+        text = Corpus.open([path if sign else word])
+        name = name if sign else text.files[0].source
+        if name in found:
+            raise click.UsageError(f"two held-out texts are called {name!r}; name them: --eval NAME=FILE")
+        found[name] = text
+    return found
+
+
+def _show(report: dict[str, Any]) -> None:
+    """Draw the report as tables."""
+    from rich.table import Table
+
+    from tokframe.cli.console import note, show
+
+    models = report["models"]
+    for key, title in (("equal_bytes", "equal bytes"), ("equal_flops", "equal FLOPs")):
+        rows = {label: entry[key] for label, entry in models.items() if key in entry}
+        if not rows:
+            continue
+        texts = list(next(iter(rows.values()))["evals"])
+        table = Table(title, "MB", "tokens", "steps", "10^12 ops", *(f"{name}, bits/byte" for name in texts))
+        for label, row in rows.items():
+            cells = [_bits(row["evals"][name]) for name in texts]
+            ops = f"{row['flops'] / 1e12:,.1f}"
+            table.add_row(label, f"{row['bytes'] / 1e6:.2f}", f"{row['tokens']:,}", f"{row['steps']:,}", ops, *cells)
+        show(table)
+    for name in next(iter(models.values()))["equal_bytes"]["evals"]:
+        counted = {label: entry["equal_bytes"]["evals"][name]["by_count"] for label, entry in models.items()}
+        edges = [row["from"] for row in next(iter(counted.values()))]
+        uppers = [f"-{after - 1}" if after - 1 > edge else "" for edge, after in pairwise(edges)] + [" or more"]
+        columns = [f"{edge:,}{upper}" for edge, upper in zip(edges, uppers, strict=True)]
+        seen = Table(f"{name}, bits/byte by times seen", *columns)
+        for label, rows in counted.items():
+            seen.add_row(label, *(f"{row['bits'] / row['bytes']:.2f}" if row["bytes"] else "" for row in rows))
+        show(seen)
+    speed = Table("speed, text to text", "training bytes/s", "tokens/s", "writing bytes/s", "tokens/s")
+    for label, entry in models.items():
+        rates = [entry["training_speed"], entry.get("generation", {})]
+        cells = [f"{r[k]:,.0f}" if k in r else "" for r in rates for k in ("bytes_per_s", "tokens_per_s")]
+        speed.add_row(label, *cells)
+    show(speed)
+    if "reference" in report:
+        writing = Table("writing", "valid words", "repetition", "distinct-1", "distinct-2", "scorer, bits/byte")
+        lines = {label: entry["generation"] for label, entry in models.items()} | {"held-out text": report["reference"]}
+        for label, line in lines.items():
+            writing.add_row(
+                label,
+                f"{line['valid_words']:.1%}",
+                f"{line['repetition']:.1%}",
+                f"{line['distinct_1']:.3f}",
+                f"{line['distinct_2']:.3f}",
+                f"{line['scorer_bits_per_byte']:.3f}",
+            )
+        show(writing)
+        scorer = report["scorer"]
+        held = ", ".join(f"{name} {value:.3f}" for name, value in scorer["bits_per_byte"].items())
+        note(f"scorer: {scorer['kind']}, of {scorer['bytes'] / 1e6:,.1f} MB; bits per byte of held-out text: {held}")
+
+
+def _bits(entry: dict[str, Any]) -> str:
+    spread = f" ±{entry['spread']:.4f}" if entry["spread"] is not None else ""
+    unknown = f" ({entry['bits_per_byte_unknown']:.3f} unknown)" if entry["bits_per_byte_unknown"] else ""
+    return f"{entry['bits_per_byte']:.4f}{spread}{unknown}"

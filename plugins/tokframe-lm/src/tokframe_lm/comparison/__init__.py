@@ -1,0 +1,1 @@
+"""Language models over several tokenizers, trained alike and compared."""

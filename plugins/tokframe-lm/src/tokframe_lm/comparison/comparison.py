@@ -1,0 +1,279 @@
+"""Language models of several tokenizers side by side: trained alike, several seeds, judged on the same text.
+
+A folder keeps every finished run, so that a comparison goes on where it stopped and can gain tokenizers and seeds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, frozen
+
+import tokframe
+from tokframe.corpus.files import Corpus
+from tokframe.errors import ConfigError, TrainingInterrupted
+from tokframe.plugins.discovery import host
+from tokframe.storage.atomic import write_atomically
+from tokframe.storage.config import structure, unstructure
+from tokframe.storage.strictjson import canonical_json
+from tokframe.training.progress import Reporter, SilentReporter
+from tokframe_lm import storage as saved
+from tokframe_lm.comparison import writing
+from tokframe_lm.comparison.speed import learning_speed, rate
+from tokframe_lm.comparison.summaries import judged, seen_counts, summary
+from tokframe_lm.data.texts import Mixture, mix
+from tokframe_lm.model.config import LMConfig, embedding_name
+from tokframe_lm.model.embeddings import has_digits
+from tokframe_lm.training import train
+
+__all__ = ["Settings", "compare"]
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What a comparison measures beside the models' config.
+
+    `equal` "bytes" trains all on the same text; "flops" also trains the cheaper ones on for more text, to as many
+    operations as the dearest needs. Evaluation reads `eval_bytes` of each held-out text. Generation goes on from
+    `prompts` prompts for `written` bytes each (0 prompts: none); the scorer learns from `scorer_bytes` of the corpus.
+    """
+
+    seeds: int = 3
+    equal: str = "flops"
+    max_bytes: int = 2_000_000
+    eval_bytes: int = 100_000
+    prompts: int = 12
+    written: int = 400
+    scorer_bytes: int = 10_000_000
+    temperature: float = 0.8
+    top_k: int = 50
+
+    def issues(self) -> Iterator[tuple[str, str]]:
+        """Yield `(field, problem)`."""
+        for name in ("seeds", "max_bytes", "eval_bytes", "written", "scorer_bytes"):
+            if getattr(self, name) < 1:
+                yield name, f"{getattr(self, name)} is too small: at least 1"
+        if self.equal not in ("bytes", "flops"):
+            yield "equal", f"{self.equal!r} is not one of bytes, flops"
+        if self.prompts < 0:
+            yield "prompts", f"{self.prompts} is negative"
+
+
+@frozen(kw_only=True)
+class Variant:
+    """A tokenizer with an embedding; `label` is what tables call it."""
+
+    tokenizer: str
+    embedding: str
+    label: str
+
+
+def compare(
+    tokenizers: Sequence[str],
+    *,
+    corpus: Corpus,
+    evals: Mapping[str, Corpus],
+    out: str | Path,
+    config: Mapping[str, Any] | None = None,
+    embeddings: Sequence[str] = (),
+    settings: Settings | None = None,
+    reporter: Reporter | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Train and judge a model per tokenizer, embedding and seed; return the report, also kept as `comparison.json`.
+
+    What a finished run left in `out` is used, not made again. A tokenizer without codes gets what is left of a factored
+    embedding without the digits (`spelled` for `factored-spelled`), or is left out. Raises: ConfigError, also where
+    `out` holds runs of another config or text; CorpusError; UnknownNameError; TrainingError; TrainingInterrupted.
+    """
+    settings = settings or Settings()
+    problems = list(settings.issues())
+    if problems:
+        raise ConfigError("settings", [(f"$.{name}", text) for name, text in problems])
+    base = structure(LMConfig, {**(config or {}), "seed": 0, "max_bytes": 0})
+    if base.steps:
+        raise ConfigError("config", [("$.steps", "a comparison takes as many steps as its text has; leave it out")])
+    reporter = reporter or SilentReporter()
+    variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
+    work = _Comparison(Path(out), base, settings, corpus, evals, reporter, should_stop, device)
+    return work.report(variants)
+
+
+class _Comparison:
+    """A comparison in its folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        base: LMConfig,
+        settings: Settings,
+        corpus: Corpus,
+        evals: Mapping[str, Corpus],
+        reporter: Reporter,
+        should_stop: Callable[[], bool],
+        device: str | None,
+    ) -> None:
+        self.folder, self.base, self.settings = folder, base, settings
+        self.corpus, self.evals = corpus, evals
+        self.reporter, self.should_stop, self.device = reporter, should_stop, device
+        self.text = mix(corpus, settings.max_bytes, folder / "text")
+        self._check_place()
+
+    def report(self, variants: Sequence[Variant]) -> dict[str, Any]:
+        """Make what is missing, and return everything."""
+        labels = [variant.label for variant in variants]
+        runs: dict[str, list[dict[str, Any]]] = {label: [] for label in labels}
+        for seed in range(self.settings.seeds):
+            for variant in variants:
+                runs[variant.label].append(self._run(variant, seed, self.text))
+        found: dict[str, Any] = {
+            v.label: {"embedding": v.embedding, "equal_bytes": summary(runs[v.label])} for v in variants
+        }
+        if self.settings.equal == "flops":
+            for label, entry in self._equal_flops(variants, runs).items():
+                found[label]["equal_flops"] = entry
+        for label, entry in self._learning_speeds(labels).items():
+            found[label]["training_speed"] = entry
+        report: dict[str, Any] = {
+            "config": unstructure(self.base),
+            "settings": asdict(self.settings),
+            "bytes": self.text.bytes,
+            "models": found,
+        }
+        if self.settings.prompts:
+            chosen = {label: [self._place(label, seed) for seed in range(self.settings.seeds)] for label in labels}
+            written = writing.compare_writing(
+                chosen,
+                corpus=self.corpus,
+                evals=self.evals,
+                settings=self.settings,
+                reporter=self.reporter,
+                check=self._check_stop,
+                folder=self.folder,
+            )
+            for label, entry in written.pop("models").items():
+                found[label]["generation"] = entry
+            report |= written
+        write_atomically(self.folder / "comparison.json", json.dumps(report, indent=2).encode() + b"\n")
+        return report
+
+    def _check_place(self) -> None:
+        """Keep what the runs in a folder share, and refuse runs of anything else. Raises: ConfigError."""
+        place = self.folder / "plan.json"
+        plan: dict[str, Any] = {
+            "config": {k: v for k, v in unstructure(self.base).items() if k not in ("embedding", "checkpoint_every")},
+            "text": self.text.sha256,
+        }
+        if place.is_file():
+            kept = json.loads(place.read_bytes())
+            # written by an older version, it says less: all own rows learnt then
+            before = {**unstructure(LMConfig()), "min_count": 0, **kept.get("config", {})}
+            differing = [k for k in plan["config"] if before[k] != plan["config"][k]]
+            differing += ["training text"] * (kept.get("text") != plan["text"])
+            if differing:
+                raise ConfigError(
+                    str(self.folder),
+                    [("$", f"it holds runs with another {', '.join(differing)}. Choose another --out, or remove it")],
+                )
+        write_atomically(place, canonical_json(plan))
+
+    def _place(self, label: str, seed: int, more: str = "") -> Path:
+        return self.folder / "runs" / f"{label}-{seed}{more}"
+
+    def _run(self, variant: Variant, seed: int, text: Mixture, more: str = "") -> dict[str, Any]:
+        """Return what a run and its evaluations gave, made now if they are missing."""
+        place = self._place(variant.label, seed, more)
+        if not (place / "model.json").is_file():
+            self.reporter.note(f"{place.name}: training on {text.bytes / 1e6:,.2f} MB")
+            train(
+                variant.tokenizer,
+                corpus=Corpus.open([text.path]),
+                out=place,
+                config={**unstructure(self.base), "seed": seed, "embedding": variant.embedding},
+                resume=(place.with_name(place.name + ".training") / "checkpoint.json").is_file(),
+                reporter=self.reporter,
+                should_stop=self.should_stop,
+                device=self.device,
+            )
+        record = saved.read_record(place)
+        kept = place.with_name(place.name + ".eval.json")
+        found = json.loads(kept.read_bytes()) if kept.is_file() else {}
+        missing = {k: v for k, v in self.evals.items() if found.get(k, {}).get("asked") != self._asked(v)}
+        if missing:
+            self._check_stop()
+            model = saved.load(place)
+            seen = seen_counts(model, text.path)
+            for name, corpus in missing.items():
+                found[name] = {"asked": self._asked(corpus), **judged(model, corpus, self.settings.eval_bytes, seen)}
+                write_atomically(kept, canonical_json(found))
+        return {"training": record["training"], "evals": {name: found[name] for name in self.evals}}
+
+    def _asked(self, corpus: Corpus) -> list[Any]:
+        return [self.settings.eval_bytes, [[str(file.path), file.path.stat().st_size] for file in corpus.files]]
+
+    def _equal_flops(
+        self, variants: Sequence[Variant], runs: Mapping[str, Sequence[Mapping[str, Any]]]
+    ) -> dict[str, Any]:
+        """Train each model cheaper than the dearest on more text, to as many operations."""
+        flops = {label: found[0]["training"]["flops"] for label, found in runs.items()}
+        dearest = max(flops.values())
+        longer = {v.label: round(self.settings.max_bytes * dearest / flops[v.label]) for v in variants}
+        found = {}
+        for variant in variants:
+            label = variant.label
+            if flops[label] == dearest:
+                found[label] = summary(runs[label])
+                continue
+            text = mix(self.corpus, longer[label], self.folder / "text")
+            if text.bytes < 0.95 * longer[label]:
+                self.reporter.note(
+                    f"{label}: the corpus holds {text.bytes / 1e6:,.2f} MB of the {longer[label] / 1e6:,.2f} MB that "
+                    "equal FLOPs take; what was taken is reported"
+                )
+            seeds = range(self.settings.seeds)
+            found[label] = summary([self._run(variant, seed, text, f"-{longer[label]}") for seed in seeds])
+        return found
+
+    def _learning_speeds(self, labels: Sequence[str]) -> dict[str, Any]:
+        self._check_stop()
+        size = self.base.batch_bytes or 4096
+        text = self.text.path.read_bytes()[: 2 * size].decode("utf-8", "ignore")
+        self.reporter.stage("time training", None)
+        models = {label: saved.load(self._place(label, 0)) for label in labels}
+        return {label: rate(rounds) for label, rounds in learning_speed(models, text, rounds=7).items()}
+
+    def _check_stop(self) -> None:
+        if self.should_stop():
+            raise TrainingInterrupted(
+                f"stopped; what is finished is kept in {self.folder}", checkpoint=self.folder / "runs"
+            )
+
+
+def _variants(tokenizers: Sequence[str], embeddings: Sequence[str], reporter: Reporter) -> Iterator[Variant]:
+    """Yield what is compared, names checked. Raises: ConfigError; UnknownNameError."""
+    labels: set[str] = set()
+    for embedding in embeddings:
+        host().registry.component("embedding", embedding)
+    for given in tokenizers:
+        tokenizer = tokframe.load(given)
+        name = Path(given).name
+        coded = has_digits(tokenizer)
+        for embedding in embeddings:
+            if embedding.startswith("factored") and not coded:
+                rest = embedding.removeprefix("factored-")  # all of it but the digits
+                if rest == embedding or rest in embeddings:
+                    reporter.note(f"{name}: no codes made of digits, so no {embedding} embedding")
+                    continue
+                reporter.note(f"{name}: no codes made of digits, so its embedding is {rest}")
+                embedding = rest
+            label = name if len(embeddings) == 1 else f"{name}+{embedding}"
+            if label in labels:
+                raise ConfigError("tokenizers", [("$", f"two are called {label!r}; rename the folder of one")])
+            labels.add(label)
+            yield Variant(tokenizer=given, embedding=embedding, label=label)
+    if not labels:
+        raise ConfigError("tokenizers", [("$", "nothing to compare is left; add lookup: --embedding lookup")])

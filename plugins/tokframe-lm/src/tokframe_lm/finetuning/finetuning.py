@@ -1,0 +1,169 @@
+"""Phase 3: the language model, the tokenizer's encoder and its decoder trained together; then exact again.
+
+`loss = LM + lambda * reconstruction` (see `joint`). Afterwards the tokenizer settles its codes, selects anew what comes
+back exactly, and compiles and checks its tables; the model keeps the rows of the ids that are left.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import evolve, field, frozen
+
+from tokframe.corpus.files import Corpus
+from tokframe.errors import TrainingError, UnsupportedError
+from tokframe.storage.config import structure, unstructure
+from tokframe.storage.strictjson import canonical_json
+from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.results import Check
+from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.torchrun import count
+from tokframe_lm import storage as saved
+from tokframe_lm.data.tokens import TokenFile, tokenize
+from tokframe_lm.finetuning.config import FinetuneConfig
+from tokframe_lm.finetuning.joint import JointModel
+from tokframe_lm.finetuning.run import JointRun
+from tokframe_lm.model.model import LanguageModel, build
+from tokframe_lm.model.vector import network_of
+from tokframe_lm.processes import joined
+
+__all__ = ["FineTuned", "FinetuneConfig", "finetune"]
+
+
+@frozen(kw_only=True, eq=False)
+class FineTuned:
+    """The model as saved; `kept` ids of the `before`, `moved` of them with a new code; the segments `dropped`.
+
+    `checks` are those of `tokframe verify` for the compiled tables.
+    """
+
+    model: saved.SavedModel
+    before: int
+    kept: int
+    moved: int
+    dropped: tuple[bytes, ...]
+    checks: tuple[Check, ...] = field(factory=tuple)
+
+
+def finetune(
+    model: str | Path,
+    *,
+    corpus: Corpus,
+    out: str | Path,
+    config: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    device: str | None = None,
+) -> FineTuned:
+    """Train the model saved at `model` together with its tokenizer's network; save both at `out`.
+
+    The result is an ordinary model with a `lookup` embedding: what the encoder added to each row is added for good, so
+    nothing runs slower than before. Ids whose segment no longer comes back exactly are dropped: their rows go, the
+    others move up in the same order, and text that used them is spelt by other segments, single bytes if need be.
+    Checkpoints are kept at `out` + ".training", from which `resume` goes on bit for bit.
+
+    Raises: ConfigError; CorpusError; ArtifactError and its kinds; UnsupportedError where the tokenizer has no network;
+    TrainingError; TrainingInterrupted.
+    """
+    if count() > 1:
+        raise TrainingError(f"fine-tuning is done in one process, not in {count()}. Start it without torchrun")
+    target = Path(out)
+    settings = structure(FinetuneConfig, config or {})
+    saved.check_place(target, overwrite=overwrite)
+    before = saved.load(model)
+    network = copy.deepcopy(network_of(before.tokenizer))
+    recompile = getattr(before.tokenizer, "recompile", None)
+    if recompile is None:
+        raise UnsupportedError(
+            f"{before.tokenizer.name!r} cannot be compiled anew from a changed network", capability="recompile"
+        )
+    reporter = reporter or SilentReporter()
+    work = target.with_name(target.name + ".training")
+    with joined(device, work) as processes:
+        tokens = tokenize(
+            corpus,
+            before.tokenizer,
+            work / "tokens",
+            sha256=before.sha256,
+            max_bytes=settings.max_bytes,
+            reporter=reporter,
+            should_stop=should_stop,
+        )
+        joint = JointModel(before.model, network, before.tokenizer)
+        run = JointRun(joint, settings, tokens, work, _identity(settings, Path(model), tokens), processes.device)
+        if resume:
+            run.restore()
+        else:
+            shutil.rmtree(work / "settle", ignore_errors=True)  # of an earlier run at this place
+        run.go(reporter, should_stop)
+    joint.to("cpu").eval()
+    joint.refresh()
+    found = recompile(
+        joint.network,
+        workdir=work / "settle",
+        steps=settings.settle_steps,
+        learning_rate=settings.settle_rate,
+        seed=settings.seed,
+        reporter=reporter,
+        should_stop=should_stop,
+        device=str(run.device),
+    )
+    summary = run.summary() | {
+        "ids": {
+            "before": before.tokenizer.vocab_size,
+            "kept": len(found.kept),
+            "dropped": len(found.dropped),
+            "codes_moved": found.moved,
+        },
+        "settle_steps": found.steps,
+        "from_sha256": before.sha256,
+    }
+    result = saved.SavedModel(
+        model=_fold(joint, found.tokenizer, found.kept, str(model)),
+        tokenizer=found.tokenizer,
+        sha256="",
+        hidden=before.hidden,
+        training={**before.training, "finetuned": summary},
+    )
+    saved.save(result, target, overwrite=overwrite)
+    shutil.rmtree(work, ignore_errors=True)  # all that counts is in the model folder now
+    return FineTuned(
+        model=result,
+        before=before.tokenizer.vocab_size,
+        kept=len(found.kept),
+        moved=found.moved,
+        dropped=found.dropped,
+        checks=found.checks,
+    )
+
+
+@torch.no_grad()
+def _fold(joint: JointModel, tokenizer: ITokenizer, kept: Any, source: str) -> LanguageModel:
+    """Return the language model alone, for the ids kept: rows with what the encoder adds to them."""
+    trained = joint.model
+    after = build(evolve(trained.config, embedding="lookup"), tokenizer)
+    rows = torch.from_numpy(np.asarray(kept, np.int64))
+    weights = {k: v.clone() for k, v in trained.state_dict().items() if k.startswith(("body.", "vector."))}
+    weights |= {"embedding.rows": joint.table()[rows], "embedding.bias": trained.embedding.bias.detach()[rows]}
+    saved.fit(after, weights, source)
+    return after.eval()
+
+
+def _identity(config: FinetuneConfig, model: Path, tokens: TokenFile) -> str:
+    """Return what must be the same for a run to be gone on with; model.json names weights and tokenizer by hash."""
+    known = {
+        "config": {k: v for k, v in unstructure(config).items() if k != "checkpoint_every"},
+        "model": hashlib.sha256((model / "model.json").read_bytes()).hexdigest(),
+        "tokens": len(tokens.ids),
+        "bytes": tokens.bytes,
+    }
+    return canonical_json(known).decode()

@@ -1,0 +1,1 @@
+"""A model moved to another tokenizer."""

@@ -1,0 +1,152 @@
+"""A model moved from one tokenizer to another: a warm start for training on, not yet a good model.
+
+New ids begin as mixtures of old ones (see `transfer`), expected as often as a text has them (see `calibration`); the
+body is kept.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from attrs import evolve, frozen
+from torch import Tensor
+
+import tokframe
+from tokframe.corpus.files import Corpus
+from tokframe.errors import ArtifactCorruptError, ArtifactError
+from tokframe.storage import artifact
+from tokframe.tokenizer.base import ITokenizer
+from tokframe.training.progress import Reporter, SilentReporter
+from tokframe_lm import storage as saved
+from tokframe_lm.data.tokens import tokenize
+from tokframe_lm.migration.calibration import calibrate
+from tokframe_lm.migration.transfer import Mixture, mix
+from tokframe_lm.model.model import LanguageModel, build
+
+__all__ = ["Migration", "migrate"]
+
+
+@frozen(kw_only=True)
+class Migration:
+    """How the new ids came by their vectors, and how much of those the embedding holds.
+
+    So many were `copied` (spelt by one old id), `averaged` over several, kept as `special` tokens, made of
+    `neighbours` (no old id spells any of them), or are `unknown` and begin as the mean of the old table. `kept` is the
+    share of the variance of the vectors that the embedding can express: 1 unless it is factored. `scale` is what the
+    body's last norm was multiplied by: 1 without a corpus.
+    """
+
+    method: str
+    embedding: str
+    copied: int
+    averaged: int
+    special: int
+    neighbours: int
+    unknown: int
+    kept: float
+    scale: float
+
+
+def migrate(
+    model: str | Path,
+    *,
+    new: str | Path,
+    out: str | Path,
+    old: str | Path | None = None,
+    method: str = "weighted",
+    embedding: str = "lookup",
+    corpus: Corpus | None = None,
+    max_bytes: int = 0,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+) -> Migration:
+    """Write at `out` the model at `model` for the tokenizer `new`.
+
+    `old` is the tokenizer that the model is believed to have, checked by its hash. `method` is one of
+    `transfer.METHODS`. With a `corpus`, of which `max_bytes` are read (0: all), each new id is expected as often as it
+    comes there, and the last norm is scaled; without one, an id is expected as often as its parts.
+
+    Raises: ArtifactError where the model has another tokenizer than `old`; ArtifactExistsError; UnknownNameError;
+    ConfigError for a method that there is not; UnsupportedError where `new` does not suit the embedding;
+    ArtifactCorruptError if a size does not come out right; CorpusError if the corpus holds no text.
+    """
+    saved.check_place(out, overwrite=overwrite)
+    before = saved.load(model)
+    if old is not None:
+        _check_old(before, old, model)
+    tokenizer = tokframe.load(new)
+    # A vector head speaks through the old tokenizer's network: it is left behind.
+    after = build(evolve(before.model.config, embedding=embedding, vector_decoder=False), tokenizer)
+    rows = before.model.embedding.table().detach()
+    if len(rows) < before.tokenizer.vocab_size:
+        raise ArtifactCorruptError(
+            f"the model embeds {len(rows):,} ids, but its tokenizer has {before.tokenizer.vocab_size:,}",
+            file="model.safetensors",
+        )
+    mixture = mix(before.tokenizer, tokenizer, method)
+    after.body.load_state_dict(before.model.body.state_dict())
+    kept = _embed(after, mixture, rows, before.model.embedding.bias.detach())
+    scale = 1.0
+    if corpus is not None:
+        scale = _calibrated(after, tokenizer, corpus, max_bytes, reporter or SilentReporter())
+    record: dict[str, Any] = {
+        "migrated": {"from": before.tokenizer.name, "from_sha256": before.sha256, "method": method}
+    }
+    saved.save(saved.SavedModel(model=after, tokenizer=tokenizer, sha256="", training=record), out, overwrite=overwrite)
+    counts = Counter(mixture.kind)
+    kinds = ("copied", "averaged", "special", "neighbours", "unknown")
+    return Migration(
+        method=method,
+        embedding=after.config.embedding,
+        kept=round(kept, 4),
+        scale=scale,
+        **{kind: counts[kind] for kind in kinds},
+    )
+
+
+def _check_old(before: saved.SavedModel, old: str | Path, model: str | Path) -> None:
+    """Raises: ArtifactError where the model's tokenizer is another than the one named; equal names do not do."""
+    named = tokframe.load(old)
+    with TemporaryDirectory(prefix="tokframe-") as folder:
+        found = artifact.tokenizer_sha256(named.save(Path(folder) / "tokenizer"))
+    if found != before.sha256:
+        raise ArtifactError(
+            f"{model} has tokenizer {before.tokenizer.name!r} of hash {before.sha256[:12]}..., and --from {old} is "
+            f"{named.name!r} of hash {found[:12]}.... The model's own always fits: "
+            f"--from {shlex.quote(str(Path(model) / 'tokenizer'))}",
+            path=model,
+        )
+
+
+@torch.no_grad()
+def _embed(model: LanguageModel, mixture: Mixture, rows: Tensor, bias: Tensor) -> float:
+    """Set the embedding of a model and return the share of the vectors' variance that it holds."""
+    table, biases = mixture.of(rows), mixture.of(bias)
+    table[mixture.unknown] = rows.mean(0)
+    biases[mixture.unknown] = bias.min()  # an id nothing is known of should not be drawn before it has been seen
+    model.embedding.fit(table)
+    model.embedding.bias.copy_(biases)
+    missing = (model.embedding.table() - table).square().sum()
+    return float(1 - missing / (table - table.mean(0)).square().sum().clamp_min(1e-30))
+
+
+def _calibrated(
+    model: LanguageModel, tokenizer: ITokenizer, corpus: Corpus, max_bytes: int, reporter: Reporter
+) -> float:
+    """Set by a corpus what `calibrate` sets, and return the scale that it returns."""
+    with TemporaryDirectory(prefix="tokframe-") as folder:
+        tokens = tokenize(
+            corpus,
+            tokenizer,
+            Path(folder),
+            sha256="",
+            max_bytes=max_bytes,
+            reporter=reporter,
+            should_stop=lambda: False,
+        )
+        return calibrate(model, tokens)

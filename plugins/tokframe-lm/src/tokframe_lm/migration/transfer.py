@@ -1,0 +1,127 @@
+"""What each new id is made of in old ones: a sparse mixture per id, from how the old tokenizer spells its bytes.
+
+A new id's vector is the mixture of old vectors (Gee et al., 2022, "Fast Vocabulary Transfer": their mean). Pieces that
+the old tokenizer has no id for are mixtures of their neighbours, as in FOCUS (Dobler and de Melo, 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from attrs import field, frozen
+from torch import Tensor
+
+from tokframe.errors import ConfigError, UnsupportedError
+from tokframe.tokenizer.base import ITokenizer
+from tokframe_lm.migration.neighbours import Neighbours
+
+__all__ = ["METHODS", "Mixture", "mix"]
+
+#: name -> what it does, the default first
+METHODS: Mapping[str, str] = {
+    "weighted": "parts weigh by their bytes, parts without an id are made of their nearest neighbours",
+    "mean": "the plain mean of the parts that have an id",
+}
+
+
+@frozen(kw_only=True, eq=False)
+class Mixture:
+    """`rows[new[i]] += share[i] * old_rows[old[i]]`, shares of an id adding up to 1; `kind`: how each came by them.
+
+    Kinds: "copied" from one old id, "averaged" over several, "special" token of the same text, "neighbours" of a
+    piece that has no old id, and "unknown", for which there is nothing.
+    """
+
+    new: np.ndarray
+    old: np.ndarray
+    share: np.ndarray
+    kind: tuple[str, ...] = field(repr=False)
+
+    def of(self, values: Tensor) -> Tensor:
+        """Return the mixtures of old values (old ids, ...) -> (new ids, ...); zero for an unknown id."""
+        share = torch.from_numpy(self.share).to(values.dtype)
+        made = torch.zeros(len(self.kind), *values.shape[1:], dtype=values.dtype)
+        parts = values[torch.from_numpy(self.old)] * share.view(-1, *[1] * (values.ndim - 1))
+        return made.index_add_(0, torch.from_numpy(self.new), parts)
+
+    @property
+    def unknown(self) -> Tensor:
+        """Return the ids for which there is nothing."""
+        return torch.tensor([token for token, kind in enumerate(self.kind) if kind == "unknown"], dtype=torch.int64)
+
+
+def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
+    """Return what each id of `new` is made of in ids of `old`. Raises: ConfigError for a method that there is not."""
+    if method not in METHODS:
+        raise ConfigError("migration", [("method", f"{method!r} is not one of {', '.join(METHODS)}")])
+    special = {token: old.special_tokens.get(text) for text, token in new.special_tokens.items()}
+    alike = _Alike(old) if method == "weighted" else None
+    entries: list[tuple[int, int, float]] = []
+    kinds = []
+    for token in range(new.vocab_size):
+        if token in special:
+            same = special[token]
+            found = [] if same is None else [(same, 1.0)]
+            kinds.append("special" if found else "unknown")
+        else:
+            parts = _spell(old, new.token_bytes(token))
+            known = [(part, float(len(text)) if alike else 1.0) for part, text in parts if part is not None]
+            found = list(known)
+            if alike is not None:
+                for text in (text for part, text in parts if part is None):
+                    found += [(near, share * len(text)) for near, share in alike.parts(text)]
+            kinds.append(_kind(len(known), len(parts), bool(found)))
+        total = sum(weight for _, weight in found)
+        entries += [(token, part, weight / total) for part, weight in found]
+    return Mixture(
+        new=np.array([entry[0] for entry in entries], np.int64),
+        old=np.array([entry[1] for entry in entries], np.int64),
+        share=np.array([entry[2] for entry in entries], np.float64),
+        kind=tuple(kinds),
+    )
+
+
+def _kind(known: int, parts: int, found: bool) -> str:
+    if not found:
+        return "unknown"
+    if not known:
+        return "neighbours"
+    return "copied" if parts == 1 else "averaged"
+
+
+class _Alike:
+    """Neighbours among the ids of a tokenizer, indexed once they are asked for."""
+
+    def __init__(self, tokenizer: ITokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._index: Neighbours | None = None
+        self._ids: list[int] = []
+        self._seen: dict[bytes, list[tuple[int, float]]] = {}
+
+    def parts(self, text: bytes) -> list[tuple[int, float]]:
+        """Return `(old id, share)` of what is like `text`."""
+        if self._index is None:
+            taken = set(self._tokenizer.special_tokens.values())
+            self._ids = [token for token in range(self._tokenizer.vocab_size) if token not in taken]
+            self._index = Neighbours([self._tokenizer.token_bytes(token) for token in self._ids])
+        if text not in self._seen:
+            self._seen[text] = [(self._ids[place], share) for place, share in self._index.nearest(text)]
+        return self._seen[text]
+
+
+def _spell(old: ITokenizer, data: bytes) -> list[tuple[int | None, bytes]]:
+    """Return the old ids that spell `data`, each with its bytes; None where an id hides them, as <unk> does."""
+    if old.capabilities.bytes_input:
+        ids = old.encode_raw(data).tolist()
+        return [(token, old.token_bytes(token)) for token in ids]
+    try:
+        found = old.offsets(data.decode())
+    except (UnicodeDecodeError, UnsupportedError):  # bytes that are no text, and a tokenizer that takes only text
+        return [(None, data)]
+    spelt: list[tuple[int | None, bytes]] = []
+    for token, (start, end) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True):
+        surface = data[start:end]
+        spelt.append((token if old.token_bytes(token) == surface else None, surface))
+    return spelt

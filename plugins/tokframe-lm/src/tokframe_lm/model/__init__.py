@@ -1,0 +1,1 @@
+"""The transformer, its embeddings and its loss."""

@@ -1,0 +1,215 @@
+"""Text to train and measure on: files, folders, globs, stdin, the standard library; a stream of documents.
+
+Decides what is read and in which order; what a tokenizer makes of the text is its own business.
+"""
+
+from __future__ import annotations
+
+import atexit
+import glob
+import hashlib
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from attrs import evolve, field, frozen
+
+from tokframe.corpus.file import CorpusFile, NoTextError, checked, looks_binary
+from tokframe.errors import CorpusError
+
+__all__ = ["STDLIB_NAMES", "Corpus", "CorpusFile"]
+
+#: Names of the running Python's own source: all of it, nine tenths to train on, one tenth held out.
+STDLIB_NAMES = ("stdlib", "stdlib:train", "stdlib:heldout")
+
+_COMPRESSIONS = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2", ".zst": "zstandard"}
+_ARCHIVES = frozenset({".tar", ".tgz", ".zip", ".7z"})
+_SPLITS = frozenset({".train", ".dev", ".test", ".valid", ".validation", ".val", ".eval", ".heldout"})
+
+
+@frozen
+class Corpus:
+    """An ordered set of text files; the same paths give the same files in the same order."""
+
+    files: tuple[CorpusFile, ...]
+    #: Files of folders that were left out, with the reason.
+    skipped: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @classmethod
+    def open(cls, paths: Sequence[str | Path], *, column: str = "text") -> Corpus:
+        """Return the corpus of files, folders (recursive), globs, `-` (stdin) and names in `STDLIB_NAMES`.
+
+        Plain text, .jsonl and .parquet; .gz, .xz, .bz2 and .zst are unpacked. Folders leave out hidden, empty
+        and binary files. `column` is the field of .jsonl and the column of .parquet that holds the text.
+        Raises: CorpusError where a path holds no readable text, or there is no path.
+        """
+        if isinstance(paths, (str, Path)):
+            paths = [paths]
+        skipped: list[str] = []
+        found: dict[Path, CorpusFile] = {}
+        for path in paths:
+            for file in _expand(str(path), column, skipped):
+                found.setdefault(file.path, file)
+        if not found:
+            raise CorpusError("no corpus given. Name text files, folders or 'stdlib', e.g. --corpus notes/ stdlib")
+        return cls(_named(found.values()), skipped=tuple(skipped))
+
+    def documents(self) -> Iterator[str]:
+        """Yield the documents of all files in order (see `CorpusFile.documents`). Raises: CorpusError."""
+        for file in self.files:
+            yield from file.documents()
+
+    def sources(self) -> dict[str, list[CorpusFile]]:
+        """Return the files of each source, both in order of first appearance."""
+        groups: dict[str, list[CorpusFile]] = {}
+        for file in self.files:
+            groups.setdefault(file.source, []).append(file)
+        return groups
+
+
+# -- finding files ------------------------------------------------------------------------------------------
+
+
+def _expand(given: str, column: str, skipped: list[str]) -> Iterator[CorpusFile]:
+    if given in STDLIB_NAMES:
+        yield from _stdlib(given.partition(":")[2])
+        return
+    if given == "-":
+        yield checked(_from_stdin())
+        return
+    path = Path(given).expanduser()
+    if path.is_dir():
+        yield from _folder(path, column, skipped)
+    elif path.exists():
+        yield checked(_plain(path, column))
+    elif glob.has_magic(given):
+        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+        if not matches:
+            raise CorpusError(f"no file matches {given!r} in {Path.cwd()}", path=given)
+        files = [match for match in matches if match.is_file()]
+        for match in files:
+            yield checked(_plain(match, column))
+        if not files:  # `docs/*` of folders only: then the folders are meant
+            for match in matches:
+                yield from _folder(match, column, skipped)
+    else:
+        raise CorpusError(f"no file or folder {given!r} in {Path.cwd()}{_nearest(path)}", path=given)
+
+
+def _nearest(path: Path) -> str:
+    import difflib
+
+    siblings = os.listdir(path.parent) if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, [*siblings, *STDLIB_NAMES], n=1)
+    return f". Did you mean {(near[0] if near[0] in STDLIB_NAMES else str(path.parent / near[0]))!r}?" if near else ""
+
+
+def _plain(path: Path, column: str, source: str | None = None, name: str = "") -> CorpusFile:
+    """Return a file's description from its name alone."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compression = _COMPRESSIONS.get(suffixes[-1], "") if suffixes else ""
+    inner = suffixes[:-1] if compression else suffixes
+    if inner and inner[-1] in _ARCHIVES:
+        raise NoTextError(f"{path} is an archive. Unpack it and give the folder", path=path)
+    form = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}.get(inner[-1] if inner else "", "text")
+    if source is None:
+        stem = path.name.removesuffix(path.suffix) if compression else path.name
+        source = Path(stem).stem
+        while Path(source).suffix.lower() in _SPLITS:
+            source = Path(source).stem
+    size = path.stat().st_size if form == "text" and not compression else None
+    return CorpusFile(
+        name=name or path.name,
+        path=path.resolve(),
+        source=source,
+        size=size,
+        format=form,
+        compression=compression,
+        column=column,
+    )
+
+
+def _folder(folder: Path, column: str, skipped: list[str]) -> Iterator[CorpusFile]:
+    """Yield the text files under a folder, ordered by path. Raises: CorpusError if there are none."""
+    label = folder.resolve().name
+    before, count = len(skipped), 0
+    for path in _walk(folder):
+        relative = path.relative_to(folder).as_posix()
+        try:
+            file = _plain(path, column, source=label, name=f"{label}/{relative}")
+            if file.format == "text" and looks_binary(file):
+                raise NoTextError(f"{path} is binary", path=path)
+            yield checked(file)
+            count += 1
+        except NoTextError as reason:
+            skipped.append(str(reason))
+    if not count:
+        left_out = len(skipped) - before
+        detail = f"; {left_out} files were left out, e.g. {skipped[-1]}" if left_out else ""
+        raise CorpusError(f"no text in folder {folder}{detail}", path=folder)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        raise CorpusError(f"cannot read folder {error.filename}: {error.strerror}", path=folder) from error
+
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    yield from sorted((path for path in found if path.is_file()), key=lambda path: path.as_posix())
+
+
+def _stdlib(part: str) -> list[CorpusFile]:
+    """Return the standard library's UTF-8 source files, or the part held out by file name, or the rest."""
+    root = Path(sysconfig.get_path("stdlib"))
+    files = []
+    seen: set[Path] = set()
+    for path in _walk(root):
+        relative, real = path.relative_to(root), path.resolve()
+        if path.suffix != ".py" or {"site-packages", "dist-packages"} & set(relative.parts):
+            continue
+        if real in seen:  # by another name: one text must not be in both parts
+            continue
+        seen.add(real)
+        held_out = int(hashlib.sha256(relative.as_posix().encode()).hexdigest(), 16) % 10 == 0
+        if part and held_out != (part == "heldout"):
+            continue
+        try:  # the library's own tests hold files in other encodings, on purpose
+            data = path.read_bytes()
+            data.decode()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if data:
+            name = f"stdlib/{relative.as_posix()}"
+            files.append(CorpusFile(name=name, path=real, source="stdlib", size=len(data), whole=True))
+    if not files:
+        raise CorpusError(f"this Python has no standard-library source in {root}", path=root)
+    return files
+
+
+def _from_stdin() -> CorpusFile:
+    """Keep stdin in a temporary file, as a corpus is read more than once."""
+    with tempfile.NamedTemporaryFile(prefix="tokframe-stdin-", suffix=".txt", delete=False) as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+    path = Path(kept.name)
+    atexit.register(path.unlink, missing_ok=True)
+    return CorpusFile(name="stdin", path=path, source="stdin", size=path.stat().st_size)
+
+
+def _named(files: Iterable[CorpusFile]) -> tuple[CorpusFile, ...]:
+    """Give files of one name as much of their folders as it takes to tell them apart."""
+    result = list(files)
+    for depth in range(2, 64):
+        names = [file.name for file in result]
+        if len(set(names)) == len(names):
+            break
+        result = [
+            evolve(file, name="/".join(file.path.parts[-depth:])) if names.count(file.name) > 1 else file
+            for file in result
+        ]
+    return tuple(result)

@@ -1,0 +1,1 @@
+"""What a comparison is shown as: tables, plots and the HTML page."""

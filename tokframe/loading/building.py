@@ -1,0 +1,106 @@
+"""A checked artifact back to a tokenizer: the names in its manifest resolved, an older state brought up to date."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve
+
+from tokframe.errors import (
+    ArtifactCorruptError,
+    ArtifactVersionError,
+    MissingPluginError,
+    RegistryError,
+    UnknownNameError,
+)
+from tokframe.plugins.discovery import host
+from tokframe.plugins.registry import Registry, TokenizerSpec, load_target, warn_if_deprecated
+from tokframe.storage import artifact
+from tokframe.storage.state import ComponentUse, State
+from tokframe.tokenizer.base import ITokenizer
+
+__all__ = ["build"]
+
+
+def build(found: artifact.Artifact) -> ITokenizer:
+    """Resolve the names in a checked artifact's manifest and build its tokenizer. Raises: as `loading.load`."""
+    registry = host().registry
+    head = found.manifest.get("tokenizer")
+    parts = found.manifest.get("components", [])
+    if not isinstance(head, dict) or not isinstance(head.get("name"), str) or not isinstance(parts, list):
+        raise ArtifactCorruptError(
+            f"{found.path / artifact.MANIFEST} names no tokenizer", path=found.path, file=artifact.MANIFEST
+        )
+    spec = _resolve(found, registry, "tokenizer", head)
+    uses = []
+    for part in parts:
+        if not isinstance(part, dict) or not all(isinstance(part.get(k), str) for k in ("section", "kind", "name")):
+            raise ArtifactCorruptError(
+                f"{found.path / artifact.MANIFEST} holds a malformed component {part!r}",
+                path=found.path,
+                file=artifact.MANIFEST,
+            )
+        resolved = _resolve(found, registry, part["kind"], part)
+        warn_if_deprecated(resolved, used_by=str(found.path))
+        uses.append(ComponentUse(section=part["section"], kind=part["kind"], name=registry.reference(resolved)))
+    assert isinstance(spec, TokenizerSpec)  # asked for by kind
+    warn_if_deprecated(spec, used_by=str(found.path))
+    target = load_target(spec)
+    state = evolve(found.state, components=tuple(uses))
+    version = head.get("version", 1)
+    current = getattr(target, "state_version", 1)
+    if version != current:
+        state = _migrate(found, state, spec, version, current)
+    tokenizer: ITokenizer = target.from_state(state)
+    tokenizer.name = registry.reference(spec)
+    return tokenizer
+
+
+def _resolve(found: artifact.Artifact, registry: Registry, kind: str, entry: Mapping[str, Any]) -> Any:
+    """Return the spec an artifact means: that of the recorded distribution, else the only one of that name."""
+    name, distribution = entry["name"], str(entry.get("distribution", ""))
+    try:
+        if distribution:
+            try:
+                return registry.get(kind, f"{distribution}/{name}")
+            except UnknownNameError:
+                pass
+        return registry.get(kind, name)
+    except RegistryError as error:
+        if not isinstance(error, UnknownNameError):
+            raise
+        version = entry.get("distribution_version", "")
+        raise MissingPluginError(
+            f"{found.path} needs {kind} {name!r} of {distribution or 'an unnamed plugin'} {version}, which is not "
+            f"installed or not loaded. Try: pip install {distribution or name}. Status of plugins: tokframe plugins",
+            path=found.path,
+            needs=[distribution],
+        ) from error
+
+
+def _migrate(found: artifact.Artifact, state: State, spec: TokenizerSpec, version: Any, current: int) -> State:
+    """Bring an older state up to date, step by step."""
+    if isinstance(version, bool) or not isinstance(version, int) or version > current:
+        raise ArtifactVersionError(
+            f"{found.path} holds {spec.name!r} of version {version!r}, and the installed {spec.distribution} reads up "
+            f"to {current}. Upgrade: pip install --upgrade {spec.distribution}",
+            path=found.path,
+            found=version if isinstance(version, int) else 0,
+            supported=current,
+        )
+    steps = {m.from_version: m for m in host().migrations() if m.tokenizer == spec.name}
+    while version < current:
+        step = steps.get(version)
+        if step is None:
+            raise ArtifactVersionError(
+                f"{found.path} holds {spec.name!r} of version {version}; no installed plugin brings it to {current}",
+                path=found.path,
+                found=version,
+                supported=current,
+            )
+        module, _, function = step.target.partition(":")
+        state = getattr(importlib.import_module(module), function)(state)
+        version += 1
+    return state

@@ -1,0 +1,117 @@
+"""Looking at a saved tokenizer: what it is (`describe`) and whether it is sound (`verify`)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from tokframe.errors import InvalidTokenError, TokframeError
+from tokframe.loading import loading
+from tokframe.storage import artifact
+from tokframe.storage.strictjson import parse_json
+from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.results import Check, VerifyReport
+from tokframe.training.progress import Reporter, SilentReporter
+
+__all__ = ["check_soundness", "describe", "verify"]
+
+#: Texts that have broken tokenizers before: each must come back byte for byte from a lossless one.
+HARD_TEXTS = (
+    "",
+    "plain words, and 12,345.67 numbers\n",
+    "\x00nul \ufeffbom e\u0301 lone \u0301 mark",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 \U0001f1e9\U0001f1ea family and flag",
+    "dos\r\nmac\runix\n\n\ttab  two spaces   three",
+    "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 \u4f60\u597d \u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35",
+    "<s></s><pad><unk>",
+    "a" * 10_000,
+)
+
+
+def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what there is to know of an artifact without building it: manifest, config, sizes, provenance."""
+    path, spec = loading.where(name)
+    found = artifact.read(path)
+    files = found.manifest["files"]
+    head = found.manifest.get("tokenizer")
+    described: dict[str, Any] = {
+        "name": str(head.get("name", "")) if isinstance(head, dict) else "",
+        "path": str(path),
+        "registered": spec is not None,
+        "tokenizer": head if isinstance(head, dict) else {},
+        "components": found.manifest.get("components", []),
+        "format_version": found.manifest["format_version"],
+        "bytes": sum(entry["bytes"] for entry in files.values()),
+        "files": files,
+        "config": found.state.config,
+    }
+    if "training.json" in found.state.files:
+        described["training"] = parse_json(found.state.files["training.json"], "training.json")
+    return described
+
+
+def verify(name: str | os.PathLike[str], reporter: Reporter | None = None) -> VerifyReport:
+    """Check an artifact: its files, that it loads, every id, round trips, and the tokenizer's own `verify`.
+
+    Never raises for an unsound artifact: what is wrong is in the report. Raises: UnknownNameError for a wrong name.
+    """
+    path, _ = loading.where(name)
+    checks: list[Check] = []
+    try:
+        found = artifact.read(path)
+        files = found.manifest["files"]
+        checks.append(Check(name="files", ok=True, detail=f"{len(files)} files match their sizes and SHA-256"))
+        tokenizer = loading.build(found)
+        checks.append(Check(name="loads", ok=True, detail=repr(tokenizer)))
+    except Exception as error:  # a plugin may meet contents it does not expect
+        checks.append(Check(name="loads" if checks else "files", ok=False, detail=_told(error)))
+        return VerifyReport(tokenizer=str(name), checks=tuple(checks))
+    try:
+        checks += check_soundness(tokenizer)
+        own = getattr(tokenizer, "verify", None)
+        if own is not None:
+            checks += own(reporter or SilentReporter())
+    except Exception as error:
+        checks.append(Check(name="checks", ok=False, detail=_told(error)))
+    return VerifyReport(tokenizer=str(name), checks=tuple(checks))
+
+
+def _told(error: Exception) -> str:
+    """Return an error's text, which for a foreign one begins with its class."""
+    return str(error) if isinstance(error, TokframeError) else f"{type(error).__name__}: {error}"
+
+
+def check_soundness(tokenizer: ITokenizer) -> list[Check]:
+    """Check what every tokenizer must hold: bytes for each id, refusal of others, round trips as promised."""
+    checks = [_every_id_has_bytes(tokenizer), _refuses_strange_ids(tokenizer)]
+    if tokenizer.capabilities.lossless:
+        failed = [text for text in HARD_TEXTS if tokenizer.decode(tokenizer.encode(text)) != text]
+        detail = (
+            f"{failed[0][:40]!r} does not come back" if failed else f"{len(HARD_TEXTS)} hard texts come back exactly"
+        )
+        checks.append(Check(name="text round trip", ok=not failed, detail=detail))
+    if tokenizer.capabilities.bytes_input:
+        random = np.random.default_rng(0)
+        samples = [random.permutation(256).astype(np.uint8).tobytes() for _ in range(64)]
+        bad = sum(tokenizer.decode_bytes(tokenizer.encode_bytes(data)) != data for data in samples)
+        detail = f"{bad} of {len(samples)} orders of all 256 bytes do not come back" if bad else "any bytes come back"
+        checks.append(Check(name="bytes round trip", ok=not bad, detail=detail))
+    return checks
+
+
+def _every_id_has_bytes(tokenizer: ITokenizer) -> Check:
+    empty = [token for token in range(tokenizer.vocab_size) if not tokenizer.token_bytes(token)]
+    detail = f"id {empty[0]} has none" if empty else f"{tokenizer.vocab_size} ids have bytes"
+    return Check(name="ids", ok=not empty, detail=detail)
+
+
+def _refuses_strange_ids(tokenizer: ITokenizer) -> Check:
+    for token in (-1, tokenizer.vocab_size):
+        try:
+            tokenizer.decode([token])
+        except InvalidTokenError:
+            continue
+        return Check(name="strange ids", ok=False, detail=f"id {token} is outside the vocabulary and was decoded")
+    return Check(name="strange ids", ok=True, detail="ids outside the vocabulary are refused by name")

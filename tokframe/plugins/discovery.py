@@ -1,0 +1,279 @@
+"""Installed plugins: entry points -> status records -> registry.
+
+Every plugin is loaded on its own: whatever one does wrong is written on its record and harms no other.
+Discovery runs on first need and is kept only when it succeeded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pluggy
+from attrs import evolve, frozen
+
+from tokframe.errors import PluginBrokenError, PluginIncompatibleError
+from tokframe.plugins import hookspecs
+from tokframe.plugins.metadata import GROUP, PluginWarning, incompatible, installed, location
+from tokframe.plugins.migrations import Migration
+from tokframe.plugins.registry import Registry, Spec, normal_name, spec_problem
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["GROUP", "Host", "PluginRecord", "PluginWarning", "host", "list_components", "refresh"]
+
+T = TypeVar("T")
+
+#: Modules that cost seconds to import; a plugin that pulls one in while it is discovered is named.
+_HEAVY = ("torch", "transformers", "tensorflow", "jax", "numba")
+
+
+@frozen(kw_only=True)
+class PluginRecord:
+    """One plugin as found. `status` is ok, disabled, incompatible, broken or conflict; `reason` says why."""
+
+    distribution: str
+    version: str
+    entry_point: str
+    status: str
+    reason: str = ""
+    location: str = ""
+    import_ms: float = 0.0
+    components: tuple[str, ...] = ()
+    heavy: tuple[str, ...] = ()
+
+
+class Host:
+    """The plugins of this process.
+
+    `allow` and `deny` are distribution names; by default they come from `TOKFRAME_PLUGINS` and
+    `TOKFRAME_DISABLE_PLUGINS` (comma separated). `strict` (`TOKFRAME_STRICT_PLUGINS=1`) raises for the first
+    plugin that is not ok. `entry_points` replaces the installed ones, for frozen programs and tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow: Iterable[str] | None = None,
+        deny: Iterable[str] | None = None,
+        strict: bool | None = None,
+        entry_points: Sequence[tuple[metadata.EntryPoint, metadata.Distribution]] | None = None,
+    ) -> None:
+        self._allow = _names(os.environ.get("TOKFRAME_PLUGINS")) if allow is None else _set(allow)
+        self._deny = _names(os.environ.get("TOKFRAME_DISABLE_PLUGINS")) or set() if deny is None else _set(deny)
+        self._strict = os.environ.get("TOKFRAME_STRICT_PLUGINS") == "1" if strict is None else strict
+        self._entry_points = entry_points
+        self._lock = threading.RLock()
+        self._found: tuple[list[PluginRecord], Registry, pluggy.PluginManager] | None = None
+
+    @property
+    def records(self) -> list[PluginRecord]:
+        """Every plugin found, whatever its status, ordered by distribution."""
+        return list(self._discovered()[0])
+
+    @property
+    def registry(self) -> Registry:
+        """The names that plugins with status ok or conflict have added."""
+        return self._discovered()[1]
+
+    def commands(self) -> list[click.Command]:
+        """Return the commands plugins add; one that fails to build is left out with a warning."""
+        import click
+
+        return self._gathered("commands", click.Command)
+
+    def migrations(self) -> list[Migration]:
+        """Return the artifact migrations plugins offer."""
+        return self._gathered("migrations", Migration)
+
+    def refresh(self) -> None:
+        """Forget what was found; the next use discovers again."""
+        with self._lock:
+            self._found = None
+
+    def _gathered(self, what: str, kind: type[T]) -> list[T]:
+        """Call the hook of that name plugin by plugin, so that a failure has a name and harms no other."""
+        found: list[T] = []
+        for impl in getattr(self._discovered()[2].hook, f"tokframe_{what}").get_hookimpls():
+            try:
+                given = list(impl.function())
+                wrong = [type(value).__name__ for value in given if not isinstance(value, kind)]
+                if wrong:
+                    raise TypeError(f"expected a list of {kind.__name__}, got a {wrong[0]} in it")
+                found += given
+            except Exception as error:  # a third party's code may raise anything
+                warnings.warn(f"{what} of plugin {impl.plugin_name} left out: {error}", PluginWarning, stacklevel=3)
+        return found
+
+    def _discovered(self) -> tuple[list[PluginRecord], Registry, pluggy.PluginManager]:
+        with self._lock:
+            if self._found is None:
+                self._found = self._discover()
+            return self._found
+
+    def _discover(self) -> tuple[list[PluginRecord], Registry, pluggy.PluginManager]:
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
+        loaded: list[tuple[PluginRecord, list[Spec]]] = []
+        found = installed() if self._entry_points is None else list(self._entry_points)
+        for entry_point, distribution in sorted(found, key=lambda pair: (normal_name(pair[1].name), pair[0].name)):
+            loaded.append(self._load(manager, entry_point, distribution))
+        self._warn_of_strangers([pair[0].distribution for pair in loaded])
+        registry, records = _register(loaded)
+        if self._strict:
+            for record in records:
+                if record.status in ("broken", "incompatible", "conflict"):
+                    error = PluginIncompatibleError if record.status == "incompatible" else PluginBrokenError
+                    raise error(
+                        f"plugin {record.distribution} is {record.status}: {record.reason}",
+                        distribution=record.distribution,
+                        entry_point=record.entry_point,
+                    )
+        return records, registry, manager
+
+    def _load(
+        self, manager: pluggy.PluginManager, entry_point: metadata.EntryPoint, distribution: metadata.Distribution
+    ) -> tuple[PluginRecord, list[Spec]]:
+        record = PluginRecord(
+            distribution=distribution.name,
+            version=distribution.version,
+            entry_point=f"{entry_point.name} = {entry_point.value}",
+            status="ok",
+            location=location(distribution),
+        )
+        name = normal_name(distribution.name)
+        if name in self._deny:
+            return evolve(record, status="disabled", reason="in TOKFRAME_DISABLE_PLUGINS"), []
+        if self._allow is not None and name not in self._allow:
+            return evolve(record, status="disabled", reason="not in TOKFRAME_PLUGINS"), []
+        try:
+            problem = incompatible(distribution)
+        except Exception as error:  # metadata written by hand or by a tool of its own
+            return evolve(record, status="broken", reason=f"its metadata cannot be read: {error}"), []
+        if problem:
+            return evolve(record, status="incompatible", reason=problem), []
+        heavy_before = {module for module in _HEAVY if module in sys.modules}
+        started = time.perf_counter()
+        # Never the entry point's own name: a second plugin of that name would be dropped without a word.
+        key = f"{distribution.name}:{entry_point.name}"
+        try:
+            module = importlib.import_module(entry_point.module)
+            plugin: Any = module
+            for attribute in filter(None, (entry_point.attr or "").split(".")):
+                plugin = getattr(plugin, attribute)
+            manager.register(plugin, name=key)
+            manager.check_pending()  # a misspelt hook would be ignored without a word
+            specs = _specs_of(manager, key, distribution)
+        except Exception as error:  # a third party's module may raise anything while it is imported
+            if manager.has_plugin(key):
+                manager.unregister(name=key)
+            return evolve(record, status="broken", reason=f"{type(error).__name__}: {error}"), []
+        except SystemExit as error:
+            return evolve(record, status="broken", reason=f"called sys.exit({error.code!r}) when imported"), []
+        heavy = tuple(m for m in _HEAVY if m in sys.modules and m not in heavy_before)
+        if heavy:
+            warnings.warn(
+                f"plugin {distribution.name} imports {', '.join(heavy)} when it is discovered, which slows every "
+                "command; its author should import it where it is used",
+                PluginWarning,
+                stacklevel=2,
+            )
+        return evolve(
+            record,
+            import_ms=round((time.perf_counter() - started) * 1000, 3),
+            components=tuple(f"{spec.kind} {spec.name}" for spec in specs),
+            heavy=heavy,
+        ), specs
+
+    def _warn_of_strangers(self, found: Sequence[str]) -> None:
+        known = {normal_name(name) for name in found}
+        for variable, names in (("TOKFRAME_PLUGINS", self._allow), ("TOKFRAME_DISABLE_PLUGINS", self._deny)):
+            for name in sorted((names or set()) - known):
+                warnings.warn(f"{variable} names {name!r}, which is no installed plugin", PluginWarning, stacklevel=2)
+
+
+_host: Host | None = None
+_host_lock = threading.Lock()
+
+
+def host() -> Host:
+    """Return the host of this process, made on first use from the environment."""
+    global _host
+    with _host_lock:
+        if _host is None:
+            _host = Host()
+        return _host
+
+
+def refresh() -> None:
+    """Forget this process's host, so that installed plugins and environment variables are read again."""
+    global _host
+    with _host_lock:
+        _host = None
+
+
+def list_components(kind: str | None = None) -> list[Spec]:
+    """Return what is installed, tokenizers included; of one `kind` where it is given."""
+    return host().registry.specs(kind)
+
+
+def _specs_of(manager: pluggy.PluginManager, key: str, distribution: metadata.Distribution) -> list[Spec]:
+    """Ask one plugin for its specs. Raises: whatever its hooks raise; ValueError for a malformed spec."""
+    specs: list[Spec] = []
+    for hook in ("tokframe_components", "tokframe_tokenizers"):
+        for impl in getattr(manager.hook, hook).get_hookimpls():
+            if impl.plugin_name != key:
+                continue
+            for spec in impl.function():
+                problem = spec_problem(spec)
+                if problem:
+                    raise ValueError(problem)
+                if any((spec.kind, spec.name) == (other.kind, other.name) for other in specs):
+                    raise ValueError(f"declares {spec.kind} {spec.name!r} twice")
+                specs.append(evolve(spec, distribution=distribution.name, distribution_version=distribution.version))
+    return specs
+
+
+def _register(loaded: Sequence[tuple[PluginRecord, list[Spec]]]) -> tuple[Registry, list[PluginRecord]]:
+    records: list[PluginRecord] = []
+    accepted: list[Spec] = []
+    for record, specs in loaded:
+        mine = {(s.kind, s.name) for s in accepted if s.distribution == record.distribution}
+        twice = next((s for s in specs if (s.kind, s.name) in mine), None)  # by another entry point of its own
+        if twice:
+            reason = f"{record.distribution} declares {twice.kind} {twice.name!r} in two of its entry points"
+            record = evolve(record, status="broken", reason=reason, components=())
+        else:
+            accepted += specs
+        records.append(record)
+    registry = Registry(f"{r.distribution}: {r.status} ({r.reason})" for r in records if r.status != "ok")
+    for spec in accepted:
+        registry.add(spec)
+    claimed: dict[str, list[str]] = {}
+    for kind, name in registry.conflicts():
+        who = [spec.distribution for spec in registry.specs(kind) if spec.name == name]
+        for distribution in who:
+            others = ", ".join(other for other in who if other != distribution)
+            claimed.setdefault(distribution, []).append(f"{kind} {name!r} is also claimed by {others}")
+    return registry, [
+        evolve(r, status="conflict", reason="; ".join(claimed[r.distribution]))
+        if r.status == "ok" and r.distribution in claimed
+        else r
+        for r in records
+    ]
+
+
+def _names(text: str | None) -> set[str] | None:
+    return None if text is None else _set(text.split(","))
+
+
+def _set(names: Iterable[str]) -> set[str]:
+    return {normal_name(name.strip()) for name in names if name.strip()}

@@ -1,0 +1,97 @@
+"""What the metadata of installed distributions says of plugins, read without parsing more than is asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from importlib import metadata
+from urllib.parse import unquote
+
+from tokframe._version import __version__
+from tokframe.plugins.registry import normal_name
+
+__all__ = ["GROUP", "PluginWarning", "incompatible", "installed", "location"]
+
+#: The entry-point group of plugins.
+GROUP = "tokframe"
+_ON_US = re.compile(r"tokframe(?![-_.]*[a-z0-9])", re.IGNORECASE)
+_PLAIN = re.compile(r"tokframe\s*\(?\s*((?:(?:>=|<)\s*\d+(?:\.\d+)*\s*,?\s*)*)\)?", re.IGNORECASE)
+_NUMBERS = re.compile(r"\d+(?:\.\d+)*")
+
+
+class PluginWarning(UserWarning):
+    """Something about an installed plugin the user should know."""
+
+
+def installed() -> list[tuple[metadata.EntryPoint, metadata.Distribution]]:
+    """Return the entry points of the group; of distributions of one name the first on the path counts."""
+    seen: set[str] = set()
+    found = []
+    for distribution in metadata.distributions():
+        try:
+            name = _name_of(distribution)
+            if not name or name in seen:
+                continue
+            seen.add(name)
+            # Parsing what every installed distribution says would take longer than all the rest of a start.
+            if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
+                found += [(point, distribution) for point in distribution.entry_points if point.group == GROUP]
+        except Exception as error:  # a stranger's damaged metadata is no reason to know no plugin at all
+            where = getattr(distribution, "_path", "an installed distribution")
+            warnings.warn(f"the metadata of {where} cannot be read: {error}", PluginWarning, stacklevel=2)
+    return found
+
+
+def _name_of(distribution: metadata.Distribution) -> str:
+    """Return the normal name: that of its folder, as the standard library does, else what the metadata says."""
+    stem, _, kind = str(getattr(getattr(distribution, "_path", None), "name", "")).rpartition(".")
+    name = stem.rpartition("-")[0] if kind == "dist-info" else ""
+    return normal_name(name or distribution.metadata["Name"] or "")
+
+
+def incompatible(distribution: metadata.Distribution) -> str:
+    """Return why the distribution's own requirement on tokframe is not met, or an empty string."""
+    requirements = [r for r in distribution.requires or () if _ON_US.match(r) and not _plainly_met(r)]
+    if not requirements:
+        return ""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for text in requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            return f"its requirement {text!r} cannot be read"
+        if normal_name(requirement.name) != "tokframe" or (requirement.marker and not requirement.marker.evaluate()):
+            continue
+        if not requirement.specifier.contains(__version__, prereleases=True):
+            return f"needs tokframe{requirement.specifier}, this is {__version__}"
+    return ""
+
+
+def _plainly_met(requirement: str) -> bool:
+    """Say whether a requirement of plain bounds is met for sure; importing packaging takes longer than discovery."""
+    plain = _PLAIN.fullmatch(requirement)
+    if not plain or not _NUMBERS.fullmatch(__version__):
+        return False
+    mine = _numbers(__version__)
+    bounds = [part.strip() for part in plain[1].split(",") if part.strip()]
+    return all(mine >= _numbers(b[2:]) if b.startswith(">=") else mine < _numbers(b[1:]) for b in bounds)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = [int(part) for part in version.strip().split(".")]
+    while found and not found[-1]:  # 1.0 and 1 are one version
+        found.pop()
+    return tuple(found)
+
+
+def location(distribution: metadata.Distribution) -> str:
+    """Return the source folder of an editable install, or "" for an ordinary one."""
+    try:
+        direct = json.loads(distribution.read_text("direct_url.json") or "{}")
+        if direct.get("dir_info", {}).get("editable"):
+            return unquote(str(direct.get("url", "")).removeprefix("file://"))
+    except (ValueError, OSError, AttributeError):  # the file is another tool's
+        pass
+    return ""

@@ -1,0 +1,260 @@
+"""What a plugin declares (strings only) and the registry that resolves names to declarations.
+
+Knows nothing of how plugins are found; imports a component's code only when it is asked to.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from tokframe.errors import ComponentImportError, InvalidSpecError, NameConflictError, UnknownNameError
+
+__all__ = ["KINDS", "ComponentSpec", "Registry", "TokenizerSpec", "TokframeDeprecationWarning", "warn_if_deprecated"]
+
+#: The kinds of component a plugin may add, beside whole tokenizers.
+KINDS = ("encoder", "quantizer", "decoder", "embedding", "exporter", "engine")
+
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+@frozen(kw_only=True)
+class ComponentSpec:
+    """One encoder, quantizer, decoder or embedding, as strings: nothing is imported until it is used.
+
+    `target` and `config` are `"package.module:Attribute"`. The target is called as
+    `Target(config, d_latent=..., max_length=...)`; `config` is a frozen attrs class and may be empty. An exporter
+    is called as `target(tokenizer, folder)`, writes into the empty folder and returns a list of `Check`. An engine
+    is called as `tokframe.shards.engines.Engine` says.
+    `extra` names the extra of the distribution that brings the component's dependencies. `deprecated` is empty, or
+    says what to use instead, e.g. `"fsq"`.
+    """
+
+    kind: str
+    name: str
+    target: str
+    config: str = ""
+    summary: str = ""
+    extra: str = ""
+    deprecated: str = ""
+    distribution: str = ""  # filled in by the plugin host
+    distribution_version: str = ""
+
+
+@frozen(kw_only=True)
+class TokenizerSpec:
+    """One whole tokenizer, as strings.
+
+    `target` names an `ITokenizer` class. `artifact` is `"package:folder"` of the trained tokenizer that the
+    distribution ships, or empty. `config` names the attrs class of its training config, or is empty.
+    `defaults` gives the component used for a config section where the config names none,
+    e.g. `{"encoder": "conv", "quantizer": "fsq", "decoder": "deconv"}`. `deprecated` is empty, or says what to use
+    instead, e.g. `"autoencoder-fsq"`.
+    """
+
+    name: str
+    target: str
+    artifact: str = ""
+    config: str = ""
+    defaults: Mapping[str, str] = field(factory=dict)
+    trainable: bool = True
+    summary: str = ""
+    extra: str = ""
+    deprecated: str = ""
+    distribution: str = ""
+    distribution_version: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Always `"tokenizer"`: tokenizers share one registry with components."""
+        return "tokenizer"
+
+
+Spec = ComponentSpec | TokenizerSpec
+
+
+def spec_problem(spec: object) -> str:
+    """Return what is wrong with a spec in one phrase, or an empty string."""
+    if not isinstance(spec, (ComponentSpec, TokenizerSpec)):
+        return f"expected a ComponentSpec or TokenizerSpec, got {type(spec).__name__}"
+    if isinstance(spec, ComponentSpec) and spec.kind not in KINDS:
+        return f"unknown kind {spec.kind!r} of {spec.name!r}; kinds are {', '.join(KINDS)}"
+    if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
+        return f"name {spec.name!r} is not lower-case words joined by hyphens"
+    for what, value in (("target", spec.target), ("config", spec.config)):
+        if value == "" and what == "config":
+            continue
+        if not isinstance(value, str) or not _TARGET.fullmatch(value):
+            return f"{what} {value!r} of {spec.name!r} is not of the form 'package.module:Attribute'"
+    if not isinstance(spec.deprecated, str):
+        return f"deprecated {spec.deprecated!r} of {spec.name!r} is not a text that says what to use instead"
+    return ""
+
+
+class Registry:
+    """Names to specs. Two claims to one name are kept, and are an error only when the name is used."""
+
+    def __init__(self, unavailable: Iterable[str] = ()) -> None:
+        self._specs: dict[tuple[str, str], list[Spec]] = {}
+        self.unavailable = tuple(unavailable)
+
+    def add(self, spec: Spec) -> None:
+        """Add a spec.
+
+        Raises: InvalidSpecError for a malformed one, or one its own distribution has added before.
+        """
+        problem = spec_problem(spec)
+        if problem:
+            raise InvalidSpecError(problem, kind=getattr(spec, "kind", ""), name=str(getattr(spec, "name", "")))
+        claims = self._specs.setdefault((spec.kind, spec.name), [])
+        if any(claim.distribution == spec.distribution for claim in claims):
+            raise InvalidSpecError(
+                f"{spec.distribution or 'a plugin'} declares {spec.kind} {spec.name!r} twice",
+                kind=spec.kind,
+                name=spec.name,
+            )
+        claims.append(spec)
+
+    def specs(self, kind: str | None = None) -> list[Spec]:
+        """Return all specs, or those of one kind, ordered by kind, name and distribution."""
+        found = [s for claims in self._specs.values() for s in claims if kind is None or s.kind == kind]
+        return sorted(found, key=lambda s: (s.kind, s.name, s.distribution))
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of one kind, sorted."""
+        return sorted({name for k, name in self._specs if k == kind})
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        """Return each `(kind, name)` that more than one distribution claims."""
+        return sorted(key for key, claims in self._specs.items() if len(claims) > 1)
+
+    def get(self, kind: str, name: str) -> Spec:
+        """Return the spec of `name`, or of `distribution/name`.
+
+        Raises: UnknownNameError with suggestions and what was not loaded; NameConflictError naming both claims.
+        """
+        distribution, _, plain = name.rpartition("/")
+        claims = self._specs.get((kind, plain), [])
+        if distribution:
+            claims = [c for c in claims if normal_name(c.distribution) == normal_name(distribution)]
+        if len(claims) == 1:
+            return claims[0]
+        if claims:
+            who = [f"{c.distribution} ({c.target})" for c in claims]
+            choices = " or ".join(f"'{c.distribution}/{plain}'" for c in claims)
+            raise NameConflictError(
+                f"{kind} {plain!r} is claimed by more than one plugin: {', '.join(who)}. "
+                f"Say {choices}, or disable one: TOKFRAME_DISABLE_PLUGINS=<distribution>",
+                kind=kind,
+                name=plain,
+                candidates=[c.distribution for c in claims],
+            )
+        raise self.unknown(kind, name)
+
+    def reference(self, spec: Spec) -> str:
+        """Return the name by which `get` finds this spec: its own, or `distribution/name` where others claim it."""
+        claims = self._specs.get((spec.kind, spec.name), [])
+        return spec.name if len(claims) <= 1 else f"{spec.distribution}/{spec.name}"
+
+    def tokenizer(self, name: str) -> TokenizerSpec:
+        """Return the spec of a tokenizer. Raises: as `get`."""
+        spec = self.get("tokenizer", name)
+        assert isinstance(spec, TokenizerSpec)  # the kind decides the class, see `add`
+        return spec
+
+    def component(self, kind: str, name: str) -> ComponentSpec:
+        """Return the spec of a component. Raises: as `get`."""
+        spec = self.get(kind, name)
+        assert isinstance(spec, ComponentSpec)
+        return spec
+
+    def unknown(self, kind: str, name: str, aliases: Iterable[str] = ()) -> UnknownNameError:
+        """Return the error for a name that is not there; `aliases` are names from elsewhere to suggest as well."""
+        names, others = self.names(kind), list(aliases)
+        plain = name.rpartition("/")[2]
+        near = difflib.get_close_matches(plain, [*names, *others], n=3, cutoff=0.5)
+        text = f"no {kind} named {name!r}."
+        if near:
+            text += f" Did you mean {near[0]!r}?"
+        text += f" Available: {', '.join(names)}." if names else f" No {kind} is installed."
+        if others:
+            text += f" Aliases: {', '.join(others)}."
+        if self.unavailable:
+            text += " Not loaded: " + "; ".join(self.unavailable) + ". Details: tokframe plugins"
+        return UnknownNameError(text, kind=kind, name=name, suggestions=near, unavailable=self.unavailable)
+
+
+class TokframeDeprecationWarning(FutureWarning):
+    """A registered name is on its way out; shown to users by default, unlike DeprecationWarning."""
+
+
+_warned: set[tuple[str, str, str]] = set()
+_warned_lock = threading.Lock()
+
+
+def warn_if_deprecated(spec: Spec, used_by: str = "") -> None:
+    """Warn of a deprecated name, once in a process, at the line of the caller that is not tokframe's own."""
+    if not spec.deprecated:
+        return
+    key = (spec.kind, spec.name, spec.distribution)
+    with _warned_lock:
+        if key in _warned:
+            return
+        _warned.add(key)
+    whose = f" of {spec.distribution}" if spec.distribution else ""
+    where = f" ({used_by} uses it)" if used_by else ""
+    try:
+        warnings.warn(
+            f"{spec.kind} {spec.name!r}{whose} is deprecated{where}: use {spec.deprecated} instead",
+            TokframeDeprecationWarning,
+            stacklevel=_outside(),
+        )
+    except TokframeDeprecationWarning:  # where warnings are errors, each use is one
+        with _warned_lock:
+            _warned.discard(key)
+        raise
+
+
+def _outside() -> int:
+    """Return the stack level, for `warn_if_deprecated`, of the first caller that is no part of the core."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tokframe":
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def load_target(spec: Spec, what: str = "target") -> Any:
+    """Import what a spec names; warns where the name is deprecated.
+
+    Raises: ComponentImportError with the distribution, the cause and the command that installs what is missing.
+    """
+    warn_if_deprecated(spec)
+    target = spec.target if what == "target" else spec.config
+    module, _, attribute = target.partition(":")
+    install = f"pip install '{spec.distribution}[{spec.extra}]'" if spec.extra else f"pip install {spec.distribution}"
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as cause:  # a third party's module may raise anything while it is imported
+        raise ComponentImportError(
+            f"{spec.kind} {spec.name!r} from {spec.distribution} failed to import {target!r}: "
+            f"{type(cause).__name__}: {cause}. Try: {install}",
+            kind=spec.kind,
+            name=spec.name,
+            target=target,
+            distribution=spec.distribution,
+            install=install,
+        ) from cause
+
+
+def normal_name(distribution: str) -> str:
+    """Return a distribution name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()

@@ -1,0 +1,80 @@
+"""Arrays in files, written piece by piece and read memory-mapped: flat little-endian, or with numpy's header."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+__all__ = ["ArrayWriter", "bytes_of", "mapped"]
+
+_HEADER = 128  # bytes of numpy's header for any flat array
+_BUFFER = 1 << 20
+
+
+class ArrayWriter:
+    """Writes a flat array under a temporary name; `keep` flushes it to disk and gives it its name in one rename."""
+
+    def __init__(self, folder: Path, scratch: Path, name: str, dtype: str) -> None:
+        self._target = folder / name
+        # Two workers may be at one shard, where one of them was taken for lost: each has a file of its own.
+        self._path = scratch / f"{name}.tmp-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        self._header = _HEADER if name.endswith(".npy") else 0
+        self.length = 0
+        self._file = self._path.open("xb", buffering=_BUFFER)
+        self._file.write(bytes(self._header))
+
+    def append(self, values: Any) -> None:
+        """Write values after those before. Raises: OSError."""
+        self._file.write(np.ascontiguousarray(values, self._dtype).data)
+        self.length += len(values)
+
+    def keep(self) -> str:
+        """Finish the file and return its SHA-256. Raises: OSError."""
+        from tokframe.shards.index import file_sha256
+
+        if self._header:
+            self._file.seek(0)
+            np.lib.format.write_array_header_1_0(
+                self._file, {"descr": self._dtype.str, "fortran_order": False, "shape": (self.length,)}
+            )
+            if self._file.tell() != self._header:
+                raise ValueError(f"numpy wrote a header of {self._file.tell()} bytes, expected {self._header}")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        digest = file_sha256(self._path)
+        os.replace(self._path, self._target)
+        return digest
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            self._file.close()
+        except OSError:  # a full disk has been told already
+            pass
+        self._path.unlink(missing_ok=True)
+
+
+def bytes_of(name: str, dtype: str, length: int) -> int:
+    """Return the size of the file of an array."""
+    return length * np.dtype(dtype).itemsize + (_HEADER if name.endswith(".npy") else 0)
+
+
+def mapped(path: Path, dtype: str, length: int) -> Any:
+    """Return a file's array, read-only and memory-mapped. Raises: OSError; ValueError for a file of another size."""
+    found = path.stat().st_size
+    if found != bytes_of(path.name, dtype, length):
+        raise ValueError(f"has {found} bytes, expected {bytes_of(path.name, dtype, length)}")
+    kind = np.dtype(dtype).newbyteorder("<")
+    if not length:  # which cannot be mapped
+        return np.empty(0, kind)
+    return np.memmap(path, kind, mode="r", offset=_HEADER if path.suffix == ".npy" else 0, shape=(length,))

@@ -1,0 +1,180 @@
+"""Engines: who runs one piece of work on many items, in processes here or on other machines.
+
+Knows nothing of what the work is. `local` is built in; plugins add others as components of kind `engine`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
+
+from tokframe.errors import EngineError, UnknownNameError
+from tokframe.plugins.discovery import host
+from tokframe.plugins.registry import load_target
+
+__all__ = ["LOCAL", "Engine", "available_cores", "engine", "local"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: The name of the engine that is always there.
+LOCAL = "local"
+
+_PATIENCE = 3  # times in a row that workers may be lost with nothing done in between
+_LOOK = 0.2  # seconds between two looks at whether to stop
+
+
+class Engine(Protocol):
+    """Runs `work(item)` for every item, on `workers` workers (None: as many as there are cores).
+
+    Yields each result as soon as it is there, in any order. `work` is pickled and sent to a worker once. An item
+    whose worker is lost is run again, perhaps while the first is still at it: `work` has to bear that. The first
+    exception of `work` ends the run and is raised. Once `should_stop()` is true no item is begun any more, and the
+    iterator ends, with or without the results of those at work.
+
+    Raises: EngineError where workers cannot be started or are lost again and again.
+    """
+
+    def __call__(
+        self,
+        work: Callable[[T], R],
+        items: Sequence[T],
+        *,
+        workers: int | None,
+        should_stop: Callable[[], bool],
+    ) -> Iterator[R]:
+        """Yield `work(item)` of every item, in any order."""
+
+
+def engine(name: str) -> Engine:
+    """Return the engine of a name: `local`, or a component of kind `engine`.
+
+    Raises: UnknownNameError; ComponentImportError where its dependencies are missing, with what to install.
+    """
+    if name == LOCAL:
+        return local
+    registry = host().registry
+    try:
+        spec = registry.component("engine", name)
+    except UnknownNameError as error:
+        known = {"ray": "pip install tokframe-ray"}
+        hint = f" For {name!r}: {known[name]}." if name in known and name not in registry.names("engine") else ""
+        raise UnknownNameError(
+            f"{error} Built in: {LOCAL}.{hint}",
+            kind="engine",
+            name=name,
+            suggestions=error.suggestions,
+            unavailable=error.unavailable,
+        ) from None
+    return cast(Engine, load_target(spec))
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def local(
+    work: Callable[[T], R], items: Sequence[T], *, workers: int | None, should_stop: Callable[[], bool]
+) -> Iterator[R]:
+    """The engine `local`: processes on this machine; one worker works in the calling process.
+
+    Processes, not threads: a tokenizer may be Python throughout, and a process that dies takes nothing with it.
+    """
+    count = min(workers or available_cores(), len(items))
+    if count <= 1:
+        for item in items:
+            if should_stop():
+                return
+            yield work(item)
+        return
+    left = dict(enumerate(items))
+    lost = 0
+    while left and not should_stop():
+        before = len(left)
+        try:
+            for position, result in _pooled(work, left, min(count, len(left)), should_stop):
+                del left[position]
+                yield result
+        except BrokenProcessPool as error:
+            lost = lost + 1 if len(left) == before else 0
+            if lost >= _PATIENCE:
+                raise EngineError(
+                    f"workers died {lost} times in a row with nothing done in between. Too little memory is the usual "
+                    "reason: take fewer --workers. From a script, call it under `if __name__ == '__main__':`"
+                ) from error
+
+
+def _pooled(
+    work: Callable[[T], R], items: dict[int, T], workers: int, should_stop: Callable[[], bool]
+) -> Iterator[tuple[int, R]]:
+    """Yield `(position, result)`; as many items are handed out as there are workers, so that stopping is quick."""
+    waiting = deque(items.items())
+    # Spawned, not forked: a forked copy of a process with threads (torch, Arrow) may hang.
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(pickle.dumps(work),)
+    )
+    running: dict[Future[Any], int] = {}
+    try:
+        while (waiting and not should_stop()) or running:
+            while waiting and len(running) < workers and not should_stop():
+                position, item = waiting.popleft()
+                running[pool.submit(_run, item)] = position
+            done, _ = wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield running.pop(future), future.result()
+    except BaseException:
+        _kill(pool)
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """End workers that are at work: what they have begun is not wanted any more."""
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+
+
+_work: Callable[[Any], Any] | None = None
+
+
+def _begin(pickled: bytes) -> None:
+    """Make a worker ready: Ctrl-C is for the process that hands out the work."""
+    global _work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _work = pickle.loads(pickled)
+    except Exception as error:  # raised where somebody listens, with the first item
+        _work = partial(_fail, error)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that hands out the work is gone, killed perhaps: a pool's own workers wait on."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _fail(error: Exception, _: Any) -> Any:
+    raise error
+
+
+def _run(item: Any) -> Any:
+    if _work is None:
+        raise EngineError("a worker was given an item before it was ready")
+    return _work(item)

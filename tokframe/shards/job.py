@@ -1,0 +1,301 @@
+"""`tokenize`: a corpus to a folder of token shards, through an engine; resumable, and whole or not there.
+
+Work goes on in DIR.unfinished beside DIR; when the last shard is there the index is written and the folder renamed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from tokframe.corpus.files import Corpus
+from tokframe.errors import EncodingError, ShardsError, ShardsInterrupted
+from tokframe.loading import loading
+from tokframe.shards import engines
+from tokframe.shards.arrays import bytes_of
+from tokframe.shards.index import INDEX, Shard, assembled, read_index
+from tokframe.shards.planning import Unit, automatic_size, plan
+from tokframe.shards.reading import TokenShards
+from tokframe.shards.settings import ShardSettings
+from tokframe.shards.writing import ENDS_DTYPE, UNITS, UnitWriter
+from tokframe.storage import artifact
+from tokframe.storage.atomic import identity, replace_folder, write_atomically
+from tokframe.storage.strictjson import canonical_json
+from tokframe.tokenizer.base import ITokenizer
+from tokframe.training.progress import Reporter, SilentReporter
+
+__all__ = ["tokenize", "tokenizer_sha256", "unfinished"]
+
+_JOB, _LOCK = "job.json", "lock"
+_REPLACED = b"older shards that a run was about to remove when it was killed"
+
+
+def tokenize(
+    tokenizer: ITokenizer | str | Path,
+    *,
+    corpus: Corpus | Sequence[str | Path],
+    out: str | Path,
+    engine: str = engines.LOCAL,
+    workers: int | None = None,
+    settings: ShardSettings | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> TokenShards:
+    """Write a corpus as token shards at `out` and return them open.
+
+    The files depend on text, tokenizer and settings, never on the engine, its workers or their fate. `workers` is
+    by default one for each core. `resume` goes on with an unfinished run; `overwrite` replaces older shards once
+    the new ones are done, and an unfinished run at once.
+
+    Raises: ShardsError, before any work, if `out` may not be written; CorpusError; EncodingError for `begin` or
+    `end` that is no special token; EngineError; ShardsInterrupted when `should_stop` became true.
+    """
+    target = _place(out)
+    found = identity(target)
+    _check_place(target, overwrite)
+    run = engines.engine(engine)
+    loaded = tokenizer if isinstance(tokenizer, ITokenizer) else loading.load(tokenizer)
+    text = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
+    settings = settings or ShardSettings()
+    settings = evolve(settings, shard_size=settings.shard_size or automatic_size(text))
+    units = plan(text, settings.shard_size, settings.split)
+    made_of = _made_of(loaded, text, settings)
+    work = unfinished(target)
+    writer = _writer(loaded, work, settings, made_of["dtype"])
+    reporter, should_stop = reporter or SilentReporter(), should_stop or _never
+    with _workplace(work, text, made_of, len(units), resume=resume, overwrite=overwrite):
+        done: dict[int, tuple[Shard, ...]] = {}
+        progress = _Progress(reporter, units)
+        for result in run(writer, units, workers=workers, should_stop=should_stop):
+            done[result.number] = result.shards
+            progress.add(result.weight, result.shards, result.kept)
+        if len(done) < len(units):
+            raise ShardsInterrupted(
+                f"stopped with {len(done)} of {len(units)} parts of the corpus done; they are kept in {work}", path=work
+            )
+        shards = [shard for number in sorted(done) for shard in done[number]]
+        _check_files(work, shards, made_of["dtype"])
+        try:
+            write_atomically(work / INDEX, canonical_json(assembled(made_of, shards)))
+            replace_folder(work, target, found)
+            shutil.rmtree(target / UNITS, ignore_errors=True)
+        except FileExistsError as error:
+            raise ShardsError(
+                f"{target} was written by another process meanwhile, and was kept; the shards made here are whole, in "
+                f"{work}",
+                path=work,
+            ) from error
+        except OSError as error:
+            raise ShardsError(f"cannot finish {target}: {error.strerror or error}", path=work) from error
+        shutil.rmtree(work, ignore_errors=True)  # after an exchange: what was at `target` before
+    return TokenShards.open(target)
+
+
+def unfinished(out: str | Path) -> Path:
+    """Return the folder in which shards for `out` are kept until all are done."""
+    target = _place(out)
+    return target.parent.resolve() / f"{target.name}.unfinished"
+
+
+def tokenizer_sha256(tokenizer: ITokenizer) -> str:
+    """Return the SHA-256 that names a tokenizer: of its name, version and the sums of its files when saved.
+
+    Raises: as `save`.
+    """
+    with tempfile.TemporaryDirectory(prefix="tokframe-") as folder:
+        return artifact.tokenizer_sha256(tokenizer.save(Path(folder) / "tokenizer"))
+
+
+def _place(out: str | Path) -> Path:
+    """Return a path that ends with a name, which `.` and `..` do not."""
+    target = Path(out)
+    return target if target.name not in ("", "..") else target.resolve()
+
+
+def _never() -> bool:
+    return False
+
+
+def _made_of(tokenizer: ITokenizer, corpus: Corpus, settings: ShardSettings) -> dict[str, Any]:
+    """Return the facts that decide every byte of the shards, as the index begins with."""
+    return {
+        "tokenizer": {
+            "name": tokenizer.name,
+            "sha256": tokenizer_sha256(tokenizer),
+            "vocab_size": tokenizer.vocab_size,
+            "special_tokens": dict(tokenizer.special_tokens),
+        },
+        "dtype": "uint16" if tokenizer.vocab_size <= 1 << 16 else "int32",
+        "settings": {**settings.as_json(), "column": corpus.files[0].column},
+        "corpus": [{"file": file.name, "bytes": file.path.stat().st_size} for file in corpus.files],
+    }
+
+
+def _writer(tokenizer: ITokenizer, work: Path, settings: ShardSettings, dtype: str) -> UnitWriter:
+    before, after = tokenizer.template() if settings.add_special else ((), ())
+    return UnitWriter(
+        tokenizer=tokenizer,
+        folder=work,
+        dtype=dtype,
+        layout=settings.layout,
+        split=settings.split,
+        shard_size=settings.shard_size,
+        before=(*_special(tokenizer, settings.begin), *before),
+        after=(*after, *_special(tokenizer, settings.end)),
+    )
+
+
+def _special(tokenizer: ITokenizer, text: str) -> tuple[int, ...]:
+    if not text:
+        return ()
+    known = tokenizer.special_tokens
+    if text not in known:
+        raise EncodingError(f"{text!r} is no special token of {tokenizer.name}; it has {', '.join(known) or 'none'}")
+    return (known[text],)
+
+
+class _Progress:
+    """Tells the reporter how much text is done, and how fast what was done in this run."""
+
+    def __init__(self, reporter: Reporter, units: Sequence[Unit]) -> None:
+        self._reporter, self._started = reporter, time.monotonic()
+        self._done = self._tokens = self._new_tokens = self._new_bytes = 0
+        reporter.stage("tokenize", sum(unit.weight for unit in units) / 1e6, "MB")
+
+    def add(self, weight: int, shards: Sequence[Shard], kept: bool) -> None:
+        tokens = sum(shard.tokens for shard in shards)
+        self._done, self._tokens = self._done + weight, self._tokens + tokens
+        if not kept:
+            self._new_tokens += tokens
+            self._new_bytes += sum(shard.bytes for shard in shards)
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        self._reporter.advance(
+            self._done / 1e6,
+            tokens=self._tokens,
+            MB_per_s=self._new_bytes / 1e6 / seconds,
+            tokens_per_s=self._new_tokens / seconds,
+        )
+
+
+# -- the folder ---------------------------------------------------------------------------------------------
+
+
+def _check_place(target: Path, overwrite: bool) -> None:
+    """Raises: ShardsError if `target` may not be written; before any work."""
+    if not target.exists() and not target.is_symlink():
+        return
+    if target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
+        return
+    if target.is_symlink() or not target.is_dir() or not _is_ours(target):
+        raise ShardsError(f"{target} holds no token shards and will not be replaced. Choose another --out", path=target)
+    if not overwrite:
+        raise ShardsError(f"{target} already exists; nothing was written. Choose another, or --overwrite", path=target)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        read_index(folder)
+    except ShardsError:
+        return False
+    return True
+
+
+@contextmanager
+def _workplace(
+    work: Path, corpus: Corpus, made_of: Mapping[str, Any], units: int, *, resume: bool, overwrite: bool
+) -> Iterator[None]:
+    """Have the unfinished folder ready for this very job and for no other process. Raises: ShardsError."""
+    job = canonical_json(
+        {"made_of": made_of, "changed": [file.path.stat().st_mtime_ns for file in corpus.files], "units": units}
+    )
+    try:
+        known = _known_job(work)
+        if known is None:
+            raise ShardsError(f"{work} is in the way and none of ours. Move it, or choose another --out", path=work)
+        if known and not resume and not overwrite:
+            raise ShardsError(
+                f"{work} holds an unfinished run. Go on with --resume, or begin again with --overwrite", path=work
+            )
+        (work / UNITS).mkdir(parents=True, exist_ok=True)
+        with _locked(work):
+            if known not in (b"", _REPLACED, job) and resume:
+                raise ShardsError(
+                    f"{work} holds an unfinished run of other text, another tokenizer or other settings. Give the same "
+                    "as before to go on, or begin again with --overwrite",
+                    path=work,
+                )
+            if known != job or not resume:
+                _empty(work)
+            for left in (work / UNITS).glob("*.tmp-*"):
+                left.unlink(missing_ok=True)
+            write_atomically(work / UNITS / _JOB, job)
+            yield
+    except ShardsError:
+        raise
+    except OSError as error:
+        raise ShardsError(f"cannot write {work}: {error.strerror or error}", path=work) from error
+
+
+def _known_job(work: Path) -> bytes | None:
+    """Return the job of an unfinished folder, empty where none was begun, None if the folder is not ours."""
+    if not work.exists() and not work.is_symlink():
+        return b""
+    if work.is_symlink() or not work.is_dir():
+        return None
+    if (work / UNITS / _JOB).is_file():
+        return (work / UNITS / _JOB).read_bytes()
+    if {path.name for path in work.iterdir()} <= {UNITS}:
+        return b""
+    return _REPLACED if _is_ours(work) else None
+
+
+def _empty(work: Path) -> None:
+    for path in work.iterdir():
+        if path.name != UNITS:
+            path.unlink()
+    for path in (work / UNITS).iterdir():
+        if path.name != _LOCK:
+            path.unlink()
+
+
+@contextmanager
+def _locked(work: Path) -> Iterator[None]:
+    """Keep other processes of this machine out of the folder. Raises: ShardsError if one is in it."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    with (work / UNITS / _LOCK).open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ShardsError(f"another process is writing {work} at this moment", path=work) from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
+def _check_files(work: Path, shards: Sequence[Shard], dtype: str) -> None:
+    """Raises: ShardsError where a worker's file is not here: it wrote to a folder of its own machine."""
+    for shard in shards:
+        for name, kind, length in ((shard.file, dtype, shard.tokens), (shard.ends, ENDS_DTYPE, shard.documents)):
+            try:
+                size = (work / name).stat().st_size
+            except FileNotFoundError:
+                size = -1
+            if size != bytes_of(name, kind, length):
+                raise ShardsError(
+                    f"{work / name} was written by a worker and is not here. On several machines --out has to be in a "
+                    "folder that all of them share",
+                    path=work,
+                )

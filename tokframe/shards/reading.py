@@ -1,0 +1,129 @@
+"""Token shards as one memory-mapped sequence of ids and of documents, to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tokframe.errors import ShardsCorruptError
+from tokframe.shards.arrays import mapped
+from tokframe.shards.index import Shard, file_sha256, read_index
+from tokframe.shards.writing import ENDS_DTYPE
+
+__all__ = ["TokenShards"]
+
+
+class TokenShards:
+    """A folder of token shards: documents by number and in order, and any stretch of ids across documents and shards.
+
+    Arrays are views of files, read when they are looked at; `uint16` or `int32`, whichever the vocabulary needs. An
+    object may be pickled, shared by threads and used by `DataLoader` workers.
+    """
+
+    def __init__(self, folder: Path, index: dict[str, Any]) -> None:
+        self.folder = folder
+        #: The whole of index.json.
+        self.index = index
+        self.shards: tuple[Shard, ...] = tuple(index["shards"])
+        self.dtype: str = index["dtype"]
+        self.tokens: int = index["tokens"]
+        #: Size of the text, as UTF-8.
+        self.bytes: int = index["bytes"]
+        self._tokens_before = np.cumsum([0, *(shard.tokens for shard in self.shards)])
+        self._documents_before = np.cumsum([0, *(shard.documents for shard in self.shards)])
+        self._maps: dict[str, Any] = {}
+
+    @classmethod
+    def open(cls, folder: str | Path) -> TokenShards:
+        """Open a folder that `tokframe tokenize` wrote; reads the index only. Raises: ShardsError."""
+        path = Path(folder)
+        return cls(path, read_index(path))
+
+    def verify(self) -> None:
+        """Check every file against its SHA-256. Raises: ShardsCorruptError naming the first that is not as written."""
+        for shard in self.shards:
+            for name, digest in ((shard.file, shard.sha256), (shard.ends, shard.ends_sha256)):
+                try:
+                    found = file_sha256(self.folder / name)
+                except OSError as error:
+                    raise self._corrupt(name, f"cannot be read: {error.strerror}") from error
+                if found != digest:
+                    raise self._corrupt(name, "is not as it was written: its SHA-256 is another")
+
+    def __len__(self) -> int:
+        """Return the number of documents."""
+        return int(self._documents_before[-1])
+
+    def __getitem__(self, document: Any) -> Any:
+        """Return the ids of a document, or a list of them for a slice. Raises: IndexError."""
+        if isinstance(document, slice):
+            return [self[i] for i in range(*document.indices(len(self)))]
+        number = int(document) + (len(self) if document < 0 else 0)
+        if not 0 <= number < len(self):
+            raise IndexError(f"document {document} is outside the {len(self)} there are")
+        shard = int(np.searchsorted(self._documents_before, number, "right")) - 1
+        ends, at = self.ends(shard), number - int(self._documents_before[shard])
+        return self.shard(shard)[int(ends[at - 1]) if at else 0 : int(ends[at])]
+
+    def __iter__(self) -> Iterator[Any]:
+        for shard in range(len(self.shards)):
+            ids, start = self.shard(shard), 0
+            for end in self.ends(shard).tolist():
+                yield ids[start:end]
+                start = end
+
+    def window(self, start: int, length: int) -> Any:
+        """Return `length` ids from id `start` on, fewer at the end: a view within a shard, a copy across shards.
+
+        Raises: IndexError where `start` is no id or `length` is negative.
+        """
+        if not 0 <= start < max(self.tokens, 1) or length < 0:
+            raise IndexError(f"ids {start} to {start + length} are outside the {self.tokens} there are")
+        stop = min(start + length, self.tokens)
+        first = int(np.searchsorted(self._tokens_before, start, "right")) - 1
+        parts = []
+        while True:
+            offset = int(self._tokens_before[first])
+            if first < len(self.shards):
+                parts.append(self.shard(first)[start - offset : stop - offset])
+            if first + 1 >= len(self.shards) or stop <= self._tokens_before[first + 1]:
+                break
+            first, start = first + 1, int(self._tokens_before[first + 1])
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.empty(0, self.dtype)
+
+    def shard(self, number: int) -> Any:
+        """Return `(tokens,)`: all ids of a shard. Raises: ShardsCorruptError."""
+        shard = self.shards[number]
+        return self._map(shard.file, self.dtype, shard.tokens)
+
+    def ends(self, number: int) -> Any:
+        """Return `(documents,)` int64: after how many ids of a shard each document ends. Raises: ShardsCorruptError."""
+        shard = self.shards[number]
+        return self._map(shard.ends, ENDS_DTYPE, shard.documents)
+
+    def _map(self, name: str, dtype: str, length: int) -> Any:
+        found = self._maps.get(name)
+        if found is None:
+            try:
+                found = self._maps[name] = mapped(self.folder / name, dtype, length)
+            except OSError as error:
+                raise self._corrupt(name, f"cannot be read: {error.strerror}") from error
+            except ValueError as error:
+                raise self._corrupt(name, str(error)) from error
+        return found
+
+    def _corrupt(self, name: str, what: str) -> ShardsCorruptError:
+        return ShardsCorruptError(
+            f"{self.folder / name} {what}. Copy the folder again, or make the shards again", path=self.folder, file=name
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TokenShards.open, (self.folder,)
+
+    def __repr__(self) -> str:
+        return f"<TokenShards {str(self.folder)!r}: {self.tokens:,} ids, {len(self):,} documents>"

@@ -1,0 +1,131 @@
+"""What a worker does with a unit: read its text, encode it, write its shards, and leave a record when all is there.
+
+Doing a unit twice, or twice at once, gives the same files; a unit with a sound record is not done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+
+from tokframe.errors import ShardsError
+from tokframe.shards.arrays import ArrayWriter, bytes_of
+from tokframe.shards.documents import documents
+from tokframe.shards.index import Shard, Spot, file_sha256, shard
+from tokframe.shards.planning import Unit
+from tokframe.storage.atomic import write_atomically
+from tokframe.storage.strictjson import canonical_json, parse_json
+from tokframe.tokenizer.base import ITokenizer
+
+__all__ = ["ENDS_DTYPE", "UNITS", "UnitResult", "UnitWriter"]
+
+#: The folder, inside an unfinished one, of records and of files that are being written.
+UNITS = "units"
+ENDS_DTYPE = "int64"
+
+
+@frozen(kw_only=True)
+class UnitResult:
+    """The shards of a unit; `kept` where they were there already."""
+
+    number: int
+    weight: int
+    shards: tuple[Shard, ...]
+    kept: bool
+
+
+@frozen(kw_only=True, eq=False)
+class UnitWriter:
+    """Writes units into `folder`; `before` and `after` are the ids around each document."""
+
+    tokenizer: ITokenizer
+    folder: Path
+    dtype: str
+    layout: str
+    split: str
+    shard_size: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+    def __call__(self, unit: Unit) -> UnitResult:
+        """Write a unit's shards, or find them written. Raises: CorpusError; ShardsError."""
+        try:
+            kept = self._kept(unit)
+            shards = tuple(self._written(unit)) if kept is None else kept
+            if kept is None:
+                record = {"unit": unit.number, "shards": [part.as_json() for part in shards]}
+                write_atomically(self._record(unit), canonical_json(record))
+        except OSError as error:
+            raise ShardsError(
+                f"cannot write {self.folder}: {error.strerror or error}. Finished shards are kept: once that is "
+                "mended, run the same command with --resume",
+                path=self.folder,
+            ) from error
+        return UnitResult(number=unit.number, weight=unit.weight, shards=shards, kept=kept is not None)
+
+    def _written(self, unit: Unit) -> Iterator[Shard]:
+        texts = documents(unit, self.split)
+        part = 0
+        while (text := next(texts, None)) is not None:
+            yield self._shard(unit, part, text, texts)
+            part += 1
+
+    def _shard(self, unit: Unit, part: int, text: str | None, texts: Iterator[str]) -> Shard:
+        """Write one shard from the documents that come next, all of them or as many as fill it."""
+        name = f"{unit.number:05}-{part:03}.{self.layout}"
+        before, after = np.asarray(self.before, np.int32), np.asarray(self.after, np.int32)
+        ends, size = [], 0
+        scratch = self.folder / UNITS
+        with (
+            ArrayWriter(self.folder, scratch, f"tokens-{name}", self.dtype) as tokens,
+            ArrayWriter(self.folder, scratch, f"ends-{name}", ENDS_DTYPE) as borders,
+        ):
+            while text is not None:
+                data = text.encode()
+                for ids in (before, self.tokenizer.encode_raw(data), after):
+                    if len(ids):
+                        tokens.append(ids)
+                ends.append(tokens.length)
+                size += len(data)
+                if len(ends) == 1 << 16:
+                    borders.append(ends)
+                    ends.clear()
+                if unit.rolls and size >= self.shard_size:
+                    break
+                text = next(texts, None)
+            borders.append(ends)
+            first, last = unit.spans[0], unit.spans[-1]
+            return Shard(
+                file=f"tokens-{name}",
+                sha256=tokens.keep(),
+                ends=f"ends-{name}",
+                ends_sha256=borders.keep(),
+                documents=borders.length,
+                tokens=tokens.length,
+                bytes=size,
+                from_=Spot(file=first.file.name, at=None if first.end is None else first.start),
+                to=Spot(file=last.file.name, at=last.end),
+            )
+
+    def _record(self, unit: Unit) -> Path:
+        return self.folder / UNITS / f"unit-{unit.number:05}.json"
+
+    def _kept(self, unit: Unit) -> tuple[Shard, ...] | None:
+        """Return the shards of a unit that was finished before, if its files are still what the record says."""
+        path = self._record(unit)
+        try:
+            shards = tuple(shard(entry) for entry in parse_json(path.read_bytes(), str(path))["shards"])
+            for part in shards:
+                for name, digest, dtype, length in (
+                    (part.file, part.sha256, self.dtype, part.tokens),
+                    (part.ends, part.ends_sha256, ENDS_DTYPE, part.documents),
+                ):
+                    file = self.folder / name
+                    if file.stat().st_size != bytes_of(name, dtype, length) or file_sha256(file) != digest:
+                        return None
+        except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
+            return None
+        return shards

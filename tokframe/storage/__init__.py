@@ -1,0 +1,1 @@
+"""What is on disk: artifacts, their manifests and checksums, atomic writes, strict JSON, configs as attrs classes."""

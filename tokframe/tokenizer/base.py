@@ -1,0 +1,317 @@
+"""The contracts: ITokenizer (text to ids and back) and the Encoder, Quantizer and Decoder of a learned one.
+
+A tokenizer implements seven small methods on bytes; everything users call is derived from them here, once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+import numpy as np
+
+from tokframe.errors import EncodingError, UnsupportedError
+from tokframe.tokenizer import batching, streams
+from tokframe.tokenizer.ids import id_array, one_id
+from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, Quantized
+
+if TYPE_CHECKING:
+    import torch
+
+    from tokframe.storage.state import State
+    from tokframe.tokenizer.bigrams import ImpossiblePairs
+    from tokframe.training.job import TrainJob
+
+__all__ = ["Decoder", "Encoder", "ITokenizer", "Quantizer"]
+
+
+class ITokenizer(ABC):
+    """Text to ids and back.
+
+    Subclasses implement `vocab_size`, `special_tokens`, `token_bytes`, `encode_raw`, `decode_raw`, `state` and
+    `from_state`. Special tokens are only ever added by `add_special` or found where `allowed_special` says so:
+    their text inside user text is ordinary text.
+    """
+
+    #: The registered name; set by the loader.
+    name: str = ""
+    capabilities: ClassVar[Capabilities]
+    #: Whether `train` may be called in several processes at once, which train together (see `training.torchrun`).
+    trains_in_processes: ClassVar[bool] = False
+
+    # -- what a tokenizer implements ------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """Number of ids; valid ids are 0 to `vocab_size - 1`."""
+
+    @property
+    @abstractmethod
+    def special_tokens(self) -> Mapping[str, int]:
+        """Special token text to id, e.g. `{"<pad>": 0}`."""
+
+    @abstractmethod
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes an id stands for (a special token: its text). Raises: InvalidTokenError."""
+
+    @abstractmethod
+    def encode_raw(self, data: bytes) -> IntArray:
+        """Return the ids of bytes, without special tokens.
+
+        Raises: UnsupportedError where `capabilities.bytes_input` is False and `data` is not UTF-8.
+        """
+
+    @abstractmethod
+    def decode_raw(self, ids: IntArray) -> bytes:
+        """Return the bytes of valid ids, special tokens included as their text. Raises: InvalidTokenError."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return all that is needed to build this tokenizer again, as plain data."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: State) -> Self:
+        """Build a tokenizer from its state. Raises: ArtifactCorruptError where the state makes no sense."""
+
+    @classmethod
+    def train(cls, job: TrainJob) -> Self:
+        """Train on `job.corpus` with `job.config`. Raises: UnsupportedError where this tokenizer has no training."""
+        raise UnsupportedError(f"{cls.__name__} has no training", capability="train")
+
+    def encode_raw_list(self, data: bytes) -> list[int]:
+        """Return `encode_raw` as a list; for a tokenizer that makes lists without an array in between."""
+        ids: list[int] = self.encode_raw(data).tolist()
+        return ids
+
+    def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return `encode` of each text without special tokens; for a tokenizer that takes many at once cheaply.
+
+        `encode_batch` gives each of its threads some kB of texts at a time. Raises: EncodingError.
+        """
+        return [self.encode(text, False) for text in texts]
+
+    def settled(self, data: bytes) -> int:
+        """Return how many leading bytes encode the same whatever follows; 0 where only the end tells."""
+        return 0
+
+    def impossible_pairs(self) -> ImpossiblePairs | None:
+        """Return the pairs of ids that no text is encoded to; None where the tokenizer cannot tell."""
+        return None
+
+    def template(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the ids that `add_special` puts before and after a text; by default none."""
+        return (), ()
+
+    # -- text -----------------------------------------------------------------------------------------------
+
+    def encode(self, text: str, add_special: bool = True, *, allowed_special: Collection[str] = ()) -> list[int]:
+        """Return the ids of `text`.
+
+        `add_special` adds the tokens of `template()`. Special-token text is ordinary text, except for the names
+        in `allowed_special`. Raises: EncodingError naming the position of a lone surrogate.
+        """
+        if allowed_special:
+            found: list[int] = self.encode_array(text, add_special, allowed_special=allowed_special).tolist()
+            return found
+        return self._listed(utf8(text), add_special)
+
+    def encode_array(self, text: str, add_special: bool = True, *, allowed_special: Collection[str] = ()) -> IntArray:
+        """Return the ids of `text` as an int32 array; otherwise as `encode`."""
+        if allowed_special:
+            ids = self._encode_with_special(text, allowed_special)
+        else:
+            ids = self.encode_raw(utf8(text))
+        return self._wrap(ids) if add_special else ids
+
+    def decode(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> str:
+        """Return the text of ids; bytes that are not UTF-8 become U+FFFD (see `decode_bytes`).
+
+        Raises: InvalidTokenError naming an id outside the vocabulary and its position.
+        """
+        return self.decode_bytes(tokens, skip_special).decode("utf-8", errors="replace")
+
+    # -- bytes ----------------------------------------------------------------------------------------------
+
+    def encode_bytes(self, data: bytes, add_special: bool = True) -> list[int]:
+        """Return the ids of any bytes. Raises: UnsupportedError where the tokenizer takes only text."""
+        return self._listed(bytes(data), add_special)
+
+    def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
+        """Return the exact bytes of ids. Raises: InvalidTokenError."""
+        ids = self.as_ids(tokens)
+        if skip_special and len(ids) and self.special_tokens:
+            ids = self._without_special(ids)
+        return self.decode_raw(ids)
+
+    # -- many -----------------------------------------------------------------------------------------------
+
+    def encode_batch(
+        self,
+        texts: Sequence[str],
+        add_special: bool = True,
+        *,
+        max_length: int | None = None,
+        threads: int | None = None,
+    ) -> list[list[int]]:
+        """Return the ids of each text, in order, as `encode` gives them.
+
+        `max_length` truncates each to that many ids, keeping the closing special tokens. `threads` is the number
+        of worker threads; by default one per core.
+        """
+        return batching.encode_lists(self, texts, add_special, max_length, threads)
+
+    def encode_batch_padded(
+        self,
+        texts: Sequence[str],
+        add_special: bool = True,
+        *,
+        max_length: int | None = None,
+        pad_to: int | None = None,
+        threads: int | None = None,
+    ) -> PaddedBatch:
+        """Return ids and mask as `(batch, width)` arrays, padded with `<pad>` to the longest or to `pad_to`.
+
+        Raises: UnsupportedError without a `<pad>` token; EncodingError if a text is longer than `pad_to`.
+        """
+        arrays = batching.encode_many(self, texts, add_special, max_length, threads)
+        return batching.pad(self, arrays, pad_to)
+
+    def decode_batch(
+        self, batch: Iterable[Sequence[int] | IntArray], skip_special: bool = True, *, threads: int | None = None
+    ) -> list[str]:
+        """Return the text of each sequence of ids, in order, as `decode` gives it; by default in one thread."""
+        return batching.decode_many(self, batch, skip_special, threads)
+
+    # -- looking closer -------------------------------------------------------------------------------------
+
+    def count(self, text: str) -> int:
+        """Return how many ids `text` has, special tokens not counted."""
+        return len(self.encode_raw(utf8(text)))
+
+    def offsets(self, text: str) -> Encoding:
+        """Return ids with the byte and character span of each, special tokens not added.
+
+        Raises: UnsupportedError where ids do not spell the text (a lossy tokenizer).
+        """
+        if not self.capabilities.offsets:
+            raise UnsupportedError(f"{self.name or type(self).__name__} gives no offsets", capability="offsets")
+        data = utf8(text)
+        ids = self.encode_raw(data)
+        return streams.spans(data, ids, [len(self.token_bytes(t)) for t in ids.tolist()])
+
+    def stream_encoder(self) -> streams.StreamEncoder:
+        """Return an incremental encoder: the ids of the parts fed are those of the whole."""
+        return streams.StreamEncoder(self)
+
+    def stream_decoder(self, skip_special: bool = True) -> streams.StreamDecoder:
+        """Return an incremental decoder that never gives half a character."""
+        return streams.StreamDecoder(self, skip_special)
+
+    # -- keeping --------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the artifact folder `path`. Raises: ArtifactExistsError unless `overwrite`; ArtifactError."""
+        from tokframe.loading.loading import save
+
+        return save(self, path, overwrite=overwrite)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from tokframe.loading.loading import from_state
+
+        return from_state, (self.name, self.state())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name or 'unnamed'!r} vocab_size={self.vocab_size}>"
+
+    # -- shared parts ---------------------------------------------------------------------------------------
+
+    def as_ids(self, tokens: Sequence[int] | IntArray) -> IntArray:
+        """Return ids as an int32 array. Raises: InvalidTokenError naming the first that is no id; EncodingError."""
+        return id_array(tokens, self.vocab_size)
+
+    def check_token(self, token: int) -> int:
+        """Return the id as an int. Raises: InvalidTokenError if it is none of the vocabulary."""
+        return one_id(token, self.vocab_size)
+
+    def _listed(self, data: bytes, add_special: bool) -> list[int]:
+        ids = self.encode_raw_list(data)
+        if add_special:
+            before, after = self.template()
+            if before or after:
+                return [*before, *ids, *after]
+        return ids
+
+    def _wrap(self, ids: IntArray) -> IntArray:
+        before, after = self.template()
+        if not before and not after:
+            return ids
+        return np.concatenate([np.asarray(before, np.int32), ids, np.asarray(after, np.int32)])
+
+    def _without_special(self, ids: IntArray) -> IntArray:
+        special = sorted(self.special_tokens.values())
+        if special[-1] - special[0] == len(special) - 1:  # a block of ids, as first-party tokenizers have it
+            low, high = special[0], special[-1]
+            if low == 0:
+                if int(ids.min()) > high:
+                    return ids
+                kept: IntArray = ids[ids > high]
+                return kept
+            block: IntArray = ids[(ids < low) | (ids > high)]
+            return block
+        others: IntArray = ids[~np.isin(ids, special)]
+        return others
+
+    def _encode_with_special(self, text: str, allowed: Collection[str]) -> IntArray:
+        known = self.special_tokens
+        unknown = sorted(set(allowed) - set(known))
+        if unknown:
+            raise EncodingError(f"{unknown[0]!r} is no special token of {self.name}; it has {', '.join(known)}")
+        parts: list[IntArray] = []
+        for piece, special in streams.split_special(text, allowed):
+            parts.append(np.asarray([known[piece]], np.int32) if special else self.encode_raw(utf8(piece)))
+        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+
+
+def utf8(text: str) -> bytes:
+    """Return the UTF-8 of text. Raises: EncodingError naming the position of a lone surrogate."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise EncodingError(
+            f"character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}, which no UTF-8 text can "
+            "hold. Replace it, e.g. text.encode('utf-8', 'replace').decode(), or encode the bytes you mean with "
+            "encode_bytes",
+            position=error.start,
+        ) from None
+    except AttributeError:
+        raise EncodingError(f"expected str, got {type(text).__name__}; for bytes there is encode_bytes") from None
+
+
+class Encoder(Protocol):
+    """Bytes to latents: a torch module built as `Class(config, d_latent=..., max_length=...)`."""
+
+    def __call__(self, data: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """(batch, bytes) int64, (batch,) int64 -> (batch, d_latent); bytes past a length do not count."""
+
+
+class Quantizer(Protocol):
+    """Latents to codes and back: a torch module built as `Class(config, d_latent=..., max_length=...)`."""
+
+    codebook_size: int
+
+    def __call__(self, latents: torch.Tensor) -> Quantized:
+        """(batch, d_latent) -> Quantized; the same code for a latent in any batch, in training or not."""
+
+    def decode_indices(self, indices: torch.Tensor) -> torch.Tensor:
+        """(batch,) int64 codes -> (batch, d_latent)."""
+
+
+class Decoder(Protocol):
+    """Latents to byte scores: a torch module built as `Class(config, d_latent=..., max_length=...)`."""
+
+    def __call__(self, latents: torch.Tensor) -> torch.Tensor:
+        """(batch, d_latent) -> (batch, positions, 257): 256 bytes and the end."""

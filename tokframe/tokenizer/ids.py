@@ -1,0 +1,85 @@
+"""Numbers that users give as ids: checked, and made an array of. What ids stand for is the tokenizer's."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tokframe.errors import EncodingError, InvalidTokenError
+from tokframe.tokenizer.results import IntArray
+
+__all__ = ["id_array", "one_id"]
+
+
+def id_array(tokens: Sequence[int] | IntArray, size: int) -> IntArray:
+    """Return ids of a vocabulary of `size` as an int32 array.
+
+    Raises: InvalidTokenError naming the first that is no id; EncodingError where `tokens` is no sequence.
+    """
+    if isinstance(tokens, np.ndarray) and tokens.dtype == np.int32 and tokens.ndim == 1:
+        wide: Any = tokens
+    else:
+        wide = _integers(tokens, size)
+    if len(wide) and (int(wide.min()) < 0 or int(wide.max()) >= size):
+        position = int(np.flatnonzero((wide < 0) | (wide >= size))[0])
+        raise _invalid(int(wide[position]), position, size)
+    ids: IntArray = wide.astype(np.int32, copy=False)
+    return ids
+
+
+def one_id(token: int, size: int) -> int:
+    """Return an id of a vocabulary of `size` as an int. Raises: InvalidTokenError."""
+    value = _index(token, 0)
+    if not 0 <= value < size:
+        raise _invalid(value, 0, size)
+    return value
+
+
+def _integers(tokens: Any, size: int) -> Any:
+    """Return ids as an integer array. Raises: InvalidTokenError naming the first that is none; EncodingError."""
+    try:
+        known = isinstance(tokens, (list, tuple)) or (isinstance(tokens, np.ndarray) and tokens.ndim)
+        values = tokens if known else list(tokens)
+    except TypeError:
+        raise EncodingError(f"expected a sequence of ids, got {type(tokens).__name__}") from None
+    try:
+        wide = np.asarray(values)
+    except (TypeError, ValueError, OverflowError):
+        wide = None
+    if wide is not None and wide.ndim == 1 and (wide.size == 0 or wide.dtype.kind in "iu"):
+        if not wide.size:
+            return wide.astype(np.int32)
+        if wide is not values:  # numpy takes True and False among ints for 1 and 0, so look where those stand
+            for position in np.flatnonzero((wide == 0) | (wide == 1)).tolist():
+                _index(values[position], position)
+        return wide
+    # Something in it is no id, or too large for an array of numpy's: find it, so that it can be named.
+    found = [_index(token, position) for position, token in enumerate(values)]
+    for position, token in enumerate(found):
+        if not 0 <= token < size:
+            raise _invalid(token, position, size)
+    return np.asarray(found, np.int64)
+
+
+def _index(token: Any, position: int) -> int:
+    """Return one id as an int; a bool or a float is none, whatever its value."""
+    if not isinstance(token, (bool, np.bool_)):
+        try:
+            return operator.index(token)
+        except TypeError:
+            pass
+    hint = "; for several sequences there is decode_batch" if isinstance(token, (list, tuple, np.ndarray)) else ""
+    raise InvalidTokenError(
+        f"{token!r:.60} at position {position} is no id, which is an integer{hint}", position=position
+    )
+
+
+def _invalid(token: int, position: int, size: int) -> InvalidTokenError:
+    return InvalidTokenError(
+        f"id {token} at position {position} is outside the vocabulary; ids are 0 to {size - 1}",
+        token=token,
+        position=position,
+    )

@@ -1,0 +1,64 @@
+"""What the core hands to a tokenizer's training: the text, the config, where to keep checkpoints, who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from tokframe.errors import TrainingInterrupted
+from tokframe.training.progress import Reporter, SilentReporter
+
+if TYPE_CHECKING:
+    from tokframe.corpus.files import Corpus
+    from tokframe.plugins.registry import Registry
+
+__all__ = ["TrainJob"]
+
+
+def _never() -> bool:
+    return False
+
+
+@frozen(kw_only=True, eq=False)
+class TrainJob:
+    """One training run.
+
+    `name` is the registered name asked for; `config` raw JSON data, checked by the tokenizer; `workdir` a folder
+    for checkpoints that survives the process; `should_stop` becomes true when the user interrupts: save a
+    checkpoint and raise TrainingInterrupted.
+    """
+
+    corpus: Corpus
+    config: Mapping[str, Any]
+    workdir: Path
+    registry: Registry
+    resume: bool = False
+    reporter: Reporter = field(factory=SilentReporter)
+    should_stop: Callable[[], bool] = _never
+    device: str | None = None
+    seed: int | None = None
+    name: str = ""
+
+    def documents(
+        self, stage: str = "read the corpus", figures: Callable[[], Mapping[str, float | int | str]] = dict
+    ) -> Iterator[str]:
+        """Yield every document once, reporting the megabytes read as `stage`, with `figures()` beside them.
+
+        For training that keeps no checkpoint while it reads. Raises: CorpusError; TrainingInterrupted on request.
+        """
+        sizes = [file.size for file in self.corpus.files]
+        known = sum(size for size in sizes if size is not None) / 1e6 if None not in sizes else None
+        self.reporter.stage(stage, known, "MB")
+        done = 0.0
+        for document in self.corpus.documents():
+            if self.should_stop():
+                raise TrainingInterrupted(
+                    f"stopped after reading {done:.1f} MB; nothing is kept: run the same command again",
+                    checkpoint=self.workdir,
+                )
+            yield document
+            done += len(document.encode()) / 1e6
+            self.reporter.advance(done, **figures())
