@@ -22,7 +22,7 @@ import numpy as np
 
 __all__ = ["build", "compiler", "environment", "run"]
 
-_SOURCES = {"_search": "segmenter/_search.c", "_mine": "vocabulary/_mine.c"}
+_SOURCES = {"_search": "segmenter/_search.c", "_mine": "mining/_mine.c"}
 #: Without the names that choose vector code, once Python's own headers have seen them.
 _PLAIN = '#include <Python.h>\n#undef __x86_64__\n#undef __aarch64__\n#include "{source}"\n'
 #: Whether without vector code, whether with little memory, and the share of the time.

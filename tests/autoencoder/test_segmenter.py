@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokframe_autoencoder.segmenter import Segmenter, SlowSearchWarning
-from tokframe_dictionary.segmenter import reference, segmenter
+from tokframe_dictionary.segmenter import Segmenter, SlowSearchWarning, reference, segmenter
 
 from tokframe.errors import InvalidTokenError
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokframe_autoencoder.vocabulary import Source, balance, mine, prune
-from tokframe_dictionary.mining import counts
+from tokframe_dictionary.mining import Source, balance, counts, mine, prune
 from tokframe_dictionary.segmenter import Segmenter, SlowSearchWarning
 
 BYTES = [bytes([value]) for value in range(256)]
