@@ -46,7 +46,7 @@ def _library(command: str) -> str:
 
 def build(command: str, folder: Path, *, plain: bool) -> None:
     """Compile both extensions into `folder`. Raises: CalledProcessError."""
-    package = Path(next(iter(find_spec("tokframe_autoencoder").submodule_search_locations)))  # type: ignore[union-attr, arg-type]
+    package = Path(next(iter(find_spec("tokframe_dictionary").submodule_search_locations)))  # type: ignore[union-attr, arg-type]
     for name, source in _SOURCES.items():
         file = package / source
         if plain:

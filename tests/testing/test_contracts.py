@@ -127,7 +127,8 @@ def test_a_faulty_distribution_fails_exactly_its_test(failures, tmp_path, put_di
     site = tmp_path / "site"
     site.mkdir()
     (site / "toy_part.py").write_text("class Part:\n    pass\n", encoding="utf-8")
-    source = "import pytest\nfrom tokframe.plugins import discovery as plugins\nfrom tokframe.testing import PluginContract\n"
+    source = "import pytest\nfrom tokframe.plugins import discovery as plugins\n"
+    source += "from tokframe.testing import PluginContract\n"
     for name, (changes, about, _) in OF_PLUGINS.items():
         text = PLUGIN
         for old, new in changes.items():
