@@ -92,9 +92,9 @@ class Calls:
         for form in (ids, np.asarray(ids, np.int32), tuple(ids), np.asarray(ids, np.int64)):
             if self.tokenizer.decode_bytes(form, False) != wanted:
                 raise AssertionError(f"{data!r:.200} does not come back")
-        settled = self.tokenizer.settled(data)
-        if self.tokenizer.encode_bytes(data[:settled]) + self.tokenizer.encode_bytes(data[settled:]) != ids:
-            raise AssertionError(f"not settled at {settled}: {data!r:.200}")
+        stable = self.tokenizer.stable_prefix(data)
+        if self.tokenizer.encode_bytes(data[:stable]) + self.tokenizer.encode_bytes(data[stable:]) != ids:
+            raise AssertionError(f"not stable at {stable}: {data!r:.200}")
 
     def batch(self, random: Random) -> None:
         """Many texts at once, as a list, a tuple or a generator."""
@@ -129,8 +129,8 @@ class Calls:
         found = fast.encode(data)
         if found.tolist() != slow.encode_list(data) or fast.decode(found) != data:
             raise AssertionError(f"the reference differs: {pieces[256:]}, {ids}, {costs}, {block}, {data!r}")
-        if fast.count(data) != len(found) or fast.settled(data) != slow.settled(data):
-            raise AssertionError("count or settled differs")
+        if fast.count(data) != len(found) or fast.stable_prefix(data) != slow.settled(data):
+            raise AssertionError("count or stable_prefix differs")
         use, loss = fast.savings(data)
         if int(use.sum()) != len(found) or int(loss.min()) < 0 or (fast.usage(data) != use).any():
             raise AssertionError("measures differ")

@@ -79,7 +79,7 @@ class TestCompiledEqualsReference:
             fast = Segmenter(pieces, range(4, 4 + len(pieces)), given_costs, block)
             slow = plain(pieces, given_costs, block)
             assert fast.encode(text).tolist() == slow.encode(text).tolist()
-            assert fast.settled(text) == slow.settled(text)
+            assert fast.stable_prefix(text) == slow.stable_prefix(text)
             for a, b in zip(fast.savings(text), slow.savings(text), strict=True):
                 assert a.tolist() == b.tolist()
             assert fast.usage(text).tolist() == slow.usage(text).tolist()
@@ -159,17 +159,17 @@ def test_feeding_text_in_pieces_gives_the_same_ids(text: bytes, cuts: list[int],
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     for start, stop in itertools.pairwise(edges):
         held += text[start:stop]
-        ready = made.settled(held)
+        ready = made.stable_prefix(held)
         ids += made.encode_list(held[:ready])
         held = held[ready:]
     assert ids + made.encode_list(held) == made.encode_list(text)
 
 
-def test_what_is_not_settled_stays_below_a_block(make: type[Segmenter]) -> None:
+def test_what_is_not_stable_stays_below_a_block(make: type[Segmenter]) -> None:
     made = make(BYTES, range(256), block=64)
-    assert 10_000 - made.settled(b"a" * 10_000) <= 64
-    assert made.settled(b"one\ntwo") == 4
-    assert made.settled(b"one\n") == 0  # more newlines may follow
+    assert 10_000 - made.stable_prefix(b"a" * 10_000) <= 64
+    assert made.stable_prefix(b"one\ntwo") == 4
+    assert made.stable_prefix(b"one\n") == 0  # more newlines may follow
 
 
 @pytest.mark.parametrize(

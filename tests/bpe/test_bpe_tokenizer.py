@@ -123,14 +123,14 @@ def test_a_stream_has_the_ids_of_the_whole(bpe, data, draw):
 
 @settings(max_examples=500)
 @given(BYTES, BYTES)
-def test_settled_bytes_have_the_same_ids_whatever_follows(bpe, before, after):
-    settled = bpe.settled(before)
-    parts = bpe.encode_bytes(before[:settled]) + bpe.encode_bytes(before[settled:] + after)
+def test_stable_bytes_have_the_same_ids_whatever_follows(bpe, before, after):
+    stable = bpe.stable_prefix(before)
+    parts = bpe.encode_bytes(before[:stable]) + bpe.encode_bytes(before[stable:] + after)
     assert parts == bpe.encode_bytes(before + after)
 
 
 @pytest.mark.parametrize(
-    ("data", "settled"),
+    ("data", "stable"),
     [
         (b"the cat sat", b"the cat"),
         (b"one line\nthe", b"one line"),
@@ -142,8 +142,8 @@ def test_settled_bytes_have_the_same_ids_whatever_follows(bpe, before, after):
         (b"word", b""),
     ],
 )
-def test_a_stream_waits_only_for_the_next_change_of_kind(bpe, data, settled):
-    assert data[: bpe.settled(data)] == settled
+def test_a_stream_waits_only_for_the_next_change_of_kind(bpe, data, stable):
+    assert data[: bpe.stable_prefix(data)] == stable
 
 
 @given(st.text(max_size=40))

@@ -20,7 +20,7 @@ MANY = [f"text number {i} of the batch " * (i % 5) for i in range(500)]
 @pytest.fixture
 def always_threads(monkeypatch):
     """Each text is a share of its own, so small batches go to worker threads too."""
-    monkeypatch.setattr(batching, "_SHARE", 1)
+    monkeypatch.setattr(batching, "SHARE_LENGTH", 1)
 
 
 @pytest.mark.usefixtures("always_threads")
@@ -47,10 +47,10 @@ def test_as_many_threads_work_as_were_asked_for():
     assert not [thread for thread in threading.enumerate() if thread.name == "tokframe-batch"]
 
 
-@pytest.mark.parametrize(("share", "most"), [(1, 4096), (100, 4096), (1 << 16, 7), (1 << 16, 4096)])
-def test_the_size_of_the_shares_changes_nothing(monkeypatch, share, most):
-    monkeypatch.setattr(batching, "_SHARE", share)
-    monkeypatch.setattr(batching, "_MOST", most)
+@pytest.mark.parametrize(("length", "items"), [(1, 4096), (100, 4096), (1 << 16, 7), (1 << 16, 4096)])
+def test_the_size_of_the_shares_changes_nothing(monkeypatch, length, items):
+    monkeypatch.setattr(batching, "SHARE_LENGTH", length)
+    monkeypatch.setattr(batching, "MAX_SHARE_ITEMS", items)
     assert wrapped.encode_batch(MANY, threads=3) == [wrapped.encode(text) for text in MANY]
 
 

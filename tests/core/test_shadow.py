@@ -90,7 +90,7 @@ def test_it_is_the_first_by_name_vocabulary_and_promises():
     assert isinstance(tok, tokframe.ITokenizer)
     assert (tok.name, tok.vocab_size, tok.special_tokens) == ("toy", plain.vocab_size, plain.special_tokens)
     assert tok.capabilities == plain.capabilities and tok.template() == plain.template()
-    assert tok.state_version == 2 and tok.token_bytes(260) == b"the "
+    assert tok.wrap is True and tok.token_bytes(260) == b"the "
     with pytest.raises(AttributeError):
         _ = tok.own  # the other's, not the first's
     assert "ToyTokenizer 'toy'" in repr(tok) and "Lossy 'lossy'" in repr(tok)

@@ -59,7 +59,7 @@ def test_a_decoder_never_gives_half_a_character(text):
     assert seen + stream.finish() == text
 
 
-def test_ids_come_as_soon_as_they_are_settled_and_memory_stays_bounded():
+def test_ids_come_as_soon_as_they_are_stable_and_memory_stays_bounded():
     stream = toy.stream_encoder()
     total = 0
     for _ in range(200):
@@ -73,8 +73,8 @@ def test_a_stream_can_be_used_again_after_its_end():
     encoder, decoder = toy.stream_encoder(), toy.stream_decoder()
     assert encoder.finish() == [] and decoder.finish() == ""
     for _ in range(2):
-        settled = encoder.feed("the th")
-        assert settled == [261]
+        stable = encoder.feed("the th")
+        assert stable == [261]
         assert encoder.finish() == [260]
         assert decoder.feed([4 + 0xC3]) == ""
         assert decoder.finish() == "�"
@@ -109,7 +109,7 @@ def test_errors_name_the_place_in_the_part_and_lose_nothing():
 
 def test_a_tokenizer_that_only_knows_at_the_end_still_streams():
     class Patient(ToyTokenizer):
-        def settled(self, data):
+        def stable_prefix(self, data):
             return 0
 
     stream = Patient([b"th"]).stream_encoder()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tokframe.errors import ArtifactCorruptError, EncodingError, TokframeError
-from tokframe.loading.loading import from_state
+from tokframe.plugins.discovery import rebuild
 from tokframe.storage.state import State
 
 huggingface = pytest.importorskip("tokframe_huggingface.imported.huggingface")
@@ -67,7 +67,7 @@ def test_damaged_files_are_tokenizers_or_our_errors_and_crash_nothing(name):
     if name == "imported-tiktoken":
         pytest.importorskip("tiktoken")
     file, make, config = FILES[name]
-    from_state(name, State(config=config, files={file: make()}))
+    rebuild(name, State(config=config, files={file: make()}))
     child = os.fork()
     if child == 0:
         signal.alarm(300)
@@ -77,7 +77,7 @@ def test_damaged_files_are_tokenizers_or_our_errors_and_crash_nothing(name):
             for _ in range(150):
                 data = damaged(make(), random)
                 try:
-                    made = from_state(name, State(config=config, files={file: data}))
+                    made = rebuild(name, State(config=config, files={file: data}))
                     made.decode(made.encode("the cats <s> é🙂\x00"))
                 except TokframeError:
                     pass
@@ -91,4 +91,4 @@ def test_damaged_files_are_tokenizers_or_our_errors_and_crash_nothing(name):
 def test_a_pattern_that_is_none_is_refused(pattern):
     pytest.importorskip("tiktoken")
     with pytest.raises(ArtifactCorruptError):
-        from_state("imported-tiktoken", State(config={"pattern": pattern}, files={"ranks.tiktoken": ranks()}))
+        rebuild("imported-tiktoken", State(config={"pattern": pattern}, files={"ranks.tiktoken": ranks()}))

@@ -66,14 +66,14 @@ def test_cutting_in_windows_makes_no_difference(text, window):
 
 @settings(max_examples=300)
 @given(TEXTS, TEXTS)
-def test_settled_pieces_do_not_change_whatever_follows(before, after):
-    settled = pattern.settled_chars(before)
-    assert cut(before[:settled]) + cut(before[settled:] + after) == cut(before + after)
+def test_stable_pieces_do_not_change_whatever_follows(before, after):
+    stable = pattern.stable_chars(before)
+    assert cut(before[:stable]) + cut(before[stable:] + after) == cut(before + after)
 
 
-def test_all_but_two_pieces_are_settled():
-    assert pattern.settled_chars("one two three") == len("one two")
-    assert pattern.settled_chars("a line\nand") == len("a line\n")
+def test_all_but_two_pieces_are_stable():
+    assert pattern.stable_chars("one two three") == len("one two")
+    assert pattern.stable_chars("a line\nand") == len("a line\n")
 
 
 @pytest.mark.parametrize("text", ["a" * 100_000, "漢" * 100_000, "'" * 100_000, "e\u0301" * 50_000])

@@ -50,7 +50,7 @@ def build(found: artifact.Artifact) -> ITokenizer:
     target = load_target(spec)
     state = evolve(found.state, components=tuple(uses))
     version = head.get("version", 1)
-    current = getattr(target, "state_version", 1)
+    current = target.state_version
     if version != current:
         state = _migrate(found, state, spec, version, current)
     tokenizer: ITokenizer = target.from_state(state)

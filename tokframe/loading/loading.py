@@ -17,7 +17,6 @@ from tokframe.loading.building import build
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import Registry, TokenizerSpec, load_target, warn_if_deprecated
 from tokframe.storage import artifact
-from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training import torchrun as processes
 from tokframe.training.progress import Reporter, SilentReporter
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from tokframe.corpus.files import Corpus
 
-__all__ = ["build", "create", "from_state", "load", "registered", "save", "train", "where"]
+__all__ = ["build", "create", "load", "registered", "save", "train", "where"]
 
 
 def load(name: str | os.PathLike[str]) -> ITokenizer:
@@ -66,40 +65,7 @@ def create(name: str, config: Mapping[str, Any] | None = None) -> ITokenizer:
 
 def save(tokenizer: ITokenizer, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write a tokenizer as an artifact folder. Raises: ArtifactExistsError; ArtifactError; UnknownNameError."""
-    registry = host().registry
-    spec = registry.tokenizer(tokenizer.name)
-    state = tokenizer.state()
-    components = []
-    for use in state.components:
-        part = registry.component(use.kind, use.name)
-        components.append(
-            {
-                "section": use.section,
-                "kind": use.kind,
-                "name": part.name,
-                "distribution": part.distribution,
-                "distribution_version": part.distribution_version,
-            }
-        )
-    header = {
-        "tokenizer": {
-            "name": spec.name,
-            "version": getattr(tokenizer, "state_version", 1),
-            "distribution": spec.distribution,
-            "distribution_version": spec.distribution_version,
-        },
-        "components": components,
-    }
-    return artifact.write(path, header, state, overwrite=overwrite)
-
-
-def from_state(name: str, state: State) -> ITokenizer:
-    """Build a registered tokenizer from its state (what unpickling does). Raises: as `load`."""
-    registry = host().registry
-    spec = registry.tokenizer(name)
-    tokenizer: ITokenizer = load_target(spec).from_state(state)
-    tokenizer.name = registry.reference(spec)
-    return tokenizer
+    return tokenizer.save(path, overwrite=overwrite)
 
 
 def train(
@@ -129,7 +95,7 @@ def train(
     if not spec.trainable:
         raise UnsupportedError(f"{name!r} has no training", capability="train")
     kind = load_target(spec)
-    if processes.count() > 1 and not getattr(kind, "trains_in_processes", False):
+    if processes.count() > 1 and not kind.trains_in_processes:
         raise UnsupportedError(
             f"{name!r} is trained by one process, and {processes.count()} were started together. Run the command "
             "without torchrun",
@@ -152,7 +118,7 @@ def train(
     tokenizer: ITokenizer = kind.train(job)
     tokenizer.name = registry.reference(spec)
     if processes.is_first():
-        save(tokenizer, target, overwrite=overwrite)
+        tokenizer.save(target, overwrite=overwrite)
         shutil.rmtree(job.workdir, ignore_errors=True)  # all that counts is in the artifact now
     return tokenizer
 

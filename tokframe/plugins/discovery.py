@@ -23,12 +23,14 @@ from tokframe.errors import PluginBrokenError, PluginIncompatibleError
 from tokframe.plugins import hookspecs
 from tokframe.plugins.metadata import GROUP, PluginWarning, incompatible, installed, location
 from tokframe.plugins.migrations import Migration
-from tokframe.plugins.registry import Registry, Spec, normal_name, spec_problem
+from tokframe.plugins.registry import Registry, Spec, load_target, normal_name, spec_problem
 
 if TYPE_CHECKING:
     import click
 
-__all__ = ["GROUP", "Host", "PluginRecord", "PluginWarning", "host", "list_components", "refresh"]
+    from tokframe.storage.state import State
+
+__all__ = ["GROUP", "Host", "PluginRecord", "PluginWarning", "host", "list_components", "rebuild", "refresh"]
 
 T = TypeVar("T")
 
@@ -223,6 +225,15 @@ def refresh() -> None:
 def list_components(kind: str | None = None) -> list[Spec]:
     """Return what is installed, tokenizers included; of one `kind` where it is given."""
     return host().registry.specs(kind)
+
+
+def rebuild(name: str, state: State) -> Any:
+    """Return the registered tokenizer `name` built from its state, as unpickling does. Raises: as `Registry.get`."""
+    registry = host().registry
+    spec = registry.tokenizer(name)
+    tokenizer = load_target(spec).from_state(state)
+    tokenizer.name = registry.reference(spec)
+    return tokenizer
 
 
 def _specs_of(manager: pluggy.PluginManager, key: str, distribution: metadata.Distribution) -> list[Spec]:

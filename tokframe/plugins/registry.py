@@ -12,11 +12,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from tokframe.errors import ComponentImportError, InvalidSpecError, NameConflictError, UnknownNameError
+
+if TYPE_CHECKING:
+    from tokframe.storage.state import ComponentUse
 
 __all__ = ["KINDS", "ComponentSpec", "Registry", "TokenizerSpec", "TokframeDeprecationWarning", "warn_if_deprecated"]
 
@@ -177,6 +180,18 @@ class Registry:
         assert isinstance(spec, ComponentSpec)
         return spec
 
+    def header(self, name: str, uses: Iterable[ComponentUse], version: int) -> dict[str, Any]:
+        """Return the head of the manifest of a tokenizer's artifact: who made it, in which version, of which parts.
+
+        Raises: as `get`, for the tokenizer or a component.
+        """
+        spec = self.tokenizer(name)
+        parts = [(use, self.component(use.kind, use.name)) for use in uses]
+        return {
+            "tokenizer": {"version": version, **_origin(spec)},
+            "components": [{"section": use.section, "kind": use.kind, **_origin(part)} for use, part in parts],
+        }
+
     def unknown(self, kind: str, name: str, aliases: Iterable[str] = ()) -> UnknownNameError:
         """Return the error for a name that is not there; `aliases` are names from elsewhere to suggest as well."""
         names, others = self.names(kind), list(aliases)
@@ -253,6 +268,14 @@ def load_target(spec: Spec, what: str = "target") -> Any:
             distribution=spec.distribution,
             install=install,
         ) from cause
+
+
+def _origin(spec: Spec) -> dict[str, str]:
+    return {
+        "name": spec.name,
+        "distribution": spec.distribution,
+        "distribution_version": spec.distribution_version,
+    }
 
 
 def normal_name(distribution: str) -> str:

@@ -106,9 +106,9 @@ class ShadowTokenizer(ITokenizer):
         """Return the template of the first."""
         return self.first.template()
 
-    def settled(self, data: bytes) -> int:
-        """Return how many leading bytes are settled for the first."""
-        return self.first.settled(data)
+    def stable_prefix(self, data: bytes) -> int:
+        """Return how many leading bytes are stable for the first."""
+        return self.first.stable_prefix(data)
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of the first, and try the other."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 
 from tokframe.errors import EncodingError, UnsupportedError
+from tokframe.plugins.discovery import host, rebuild
+from tokframe.storage import artifact
 from tokframe.tokenizer import batching, streams
 from tokframe.tokenizer.ids import id_array, one_id
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, Quantized
@@ -38,6 +40,8 @@ class ITokenizer(ABC):
     #: The registered name; set by the loader.
     name: str = ""
     capabilities: ClassVar[Capabilities]
+    #: The version of what `state` returns; an artifact records it (see `plugins.migrations`).
+    state_version: ClassVar[int] = 1
     #: Whether `train` may be called in several processes at once, which train together (see `training.torchrun`).
     trains_in_processes: ClassVar[bool] = False
 
@@ -94,7 +98,7 @@ class ITokenizer(ABC):
         """
         return [self.encode(text, False) for text in texts]
 
-    def settled(self, data: bytes) -> int:
+    def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes encode the same whatever follows; 0 where only the end tells."""
         return 0
 
@@ -162,7 +166,16 @@ class ITokenizer(ABC):
         `max_length` truncates each to that many ids, keeping the closing special tokens. `threads` is the number
         of worker threads; by default one per core.
         """
-        return batching.encode_lists(self, texts, add_special, max_length, threads)
+        before, after, room = self._frame(texts, add_special, max_length)
+
+        def encode(part: list[str]) -> list[list[int]]:
+            rows = self.encode_lists(part)
+            if room is not None:
+                for ids in rows:
+                    del ids[room:]
+            return [[*before, *ids, *after] for ids in rows] if before or after else rows
+
+        return batching.map_texts(encode, texts, threads)
 
     def encode_batch_padded(
         self,
@@ -177,14 +190,26 @@ class ITokenizer(ABC):
 
         Raises: UnsupportedError without a `<pad>` token; EncodingError if a text is longer than `pad_to`.
         """
-        arrays = batching.encode_many(self, texts, add_special, max_length, threads)
-        return batching.pad(self, arrays, pad_to)
+        pad = self.special_tokens.get("<pad>")
+        if pad is None:
+            raise UnsupportedError(f"{self.name} has no '<pad>' token to pad with", capability="padding")
+        before, after, room = self._frame(texts, add_special, max_length)
+        first, last = np.asarray(before, np.int32), np.asarray(after, np.int32)
+
+        def encode(part: list[str]) -> list[IntArray]:
+            rows = [self.encode_array(text, False)[:room] for text in part]
+            return [np.concatenate([first, ids, last]) for ids in rows] if before or after else rows
+
+        rows = batching.map_texts(encode, texts, threads)
+        return PaddedBatch.of_rows(rows, pad, pad_to)
 
     def decode_batch(
         self, batch: Iterable[Sequence[int] | IntArray], skip_special: bool = True, *, threads: int | None = None
     ) -> list[str]:
         """Return the text of each sequence of ids, in order, as `decode` gives it; by default in one thread."""
-        return batching.decode_many(self, batch, skip_special, threads)
+        # Reading lists and making strings needs the interpreter's lock: several threads are slower than one.
+        rows = list(batch)
+        return batching.map_shares(lambda part: [self.decode(rows[i], skip_special) for i in part], rows, threads or 1)
 
     # -- looking closer -------------------------------------------------------------------------------------
 
@@ -205,24 +230,27 @@ class ITokenizer(ABC):
 
     def stream_encoder(self) -> streams.StreamEncoder:
         """Return an incremental encoder: the ids of the parts fed are those of the whole."""
+        if not self.capabilities.streaming:
+            raise UnsupportedError(f"{self.name} cannot encode a stream", capability="streaming")
         return streams.StreamEncoder(self)
 
     def stream_decoder(self, skip_special: bool = True) -> streams.StreamDecoder:
         """Return an incremental decoder that never gives half a character."""
-        return streams.StreamDecoder(self, skip_special)
+        return streams.StreamDecoder(lambda ids: self.decode_bytes(ids, skip_special))
 
-    # -- keeping --------------------------------------------------------------------------------------------
+    # -- storage --------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the artifact folder `path`. Raises: ArtifactExistsError unless `overwrite`; ArtifactError."""
-        from tokframe.loading.loading import save
+        """Write the artifact folder `path`.
 
-        return save(self, path, overwrite=overwrite)
+        Raises: ArtifactExistsError unless `overwrite`; ArtifactError; UnknownNameError if `name` is not registered.
+        """
+        state = self.state()
+        header = host().registry.header(self.name, state.components, self.state_version)
+        return artifact.write(path, header, state, overwrite=overwrite)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from tokframe.loading.loading import from_state
-
-        return from_state, (self.name, self.state())
+        return rebuild, (self.name, self.state())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or 'unnamed'!r} vocab_size={self.vocab_size}>"
@@ -236,6 +264,18 @@ class ITokenizer(ABC):
     def check_token(self, token: int) -> int:
         """Return the id as an int. Raises: InvalidTokenError if it is none of the vocabulary."""
         return one_id(token, self.vocab_size)
+
+    def _frame(
+        self, texts: Sequence[str], add_special: bool, max_length: int | None
+    ) -> tuple[tuple[int, ...], tuple[int, ...], int | None]:
+        """Return the ids before and after each text, and how many ids of its own it may have. Raises: EncodingError."""
+        if isinstance(texts, (str, bytes)):
+            raise EncodingError("expected a sequence of texts, got one; for one text there is encode")
+        before, after = self.template() if add_special else ((), ())
+        room = None if max_length is None else max_length - len(before) - len(after)
+        if room is not None and room < 0:
+            raise EncodingError(f"max_length {max_length} leaves no room for {len(before) + len(after)} special tokens")
+        return before, after, room
 
     def _listed(self, data: bytes, add_special: bool) -> list[int]:
         ids = self.encode_raw_list(data)

@@ -1,12 +1,15 @@
-"""What tokframe's calls return where one value is not enough: frozen classes with named fields."""
+"""Results of tokframe's calls: frozen classes with named fields. What computes them lives elsewhere."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
+
+from tokframe.errors import EncodingError
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +51,24 @@ class PaddedBatch:
 
     ids: IntArray
     mask: IntArray
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[IntArray], pad: int, width: int | None = None) -> Self:
+        """Return rows of ids padded with the id `pad` to `width`, by default that of the longest.
+
+        Raises: EncodingError naming a row longer than `width`.
+        """
+        longest = max((len(row) for row in rows), default=0)
+        width = longest if width is None else width
+        if longest > width:
+            where = next(i for i, row in enumerate(rows) if len(row) > width)
+            raise EncodingError(f"text {where} has {len(rows[where])} ids, more than pad_to={width}; set max_length")
+        ids = np.full((len(rows), width), pad, np.int32)
+        mask = np.zeros((len(rows), width), np.int32)
+        for position, row in enumerate(rows):
+            ids[position, : len(row)] = row
+            mask[position, : len(row)] = 1
+        return cls(ids=ids, mask=mask)
 
     def to_torch(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return `(ids, mask)` as int64 torch tensors sharing nothing with this object."""

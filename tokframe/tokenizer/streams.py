@@ -1,42 +1,46 @@
-"""Incremental encoding and decoding, spans, and the split at special tokens: what works on parts of a text."""
+"""Streams and spans: incremental encoding and decoding, spans of ids, the split at special tokens."""
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from tokframe.errors import EncodingError, UnsupportedError
+from tokframe.errors import EncodingError
 from tokframe.tokenizer.results import Encoding, IntArray
-
-if TYPE_CHECKING:
-    from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["StreamDecoder", "StreamEncoder", "spans", "split_special"]
 
+#: An unstable stretch is looked at again once it has grown by one part in this many.
+RETRY_GROWTH = 64
 
-#: A stretch that was not settled is looked at again once it has grown by one part in this many.
-_PATIENCE = 64
+
+class PrefixEncoder(Protocol):
+    """What a stream needs of a tokenizer: see `ITokenizer`."""
+
+    def stable_prefix(self, data: bytes) -> int:
+        """Return how many leading bytes encode the same whatever follows."""
+
+    def encode_raw(self, data: bytes) -> IntArray:
+        """Return the ids of bytes, without special tokens."""
 
 
 class StreamEncoder:
     """Encodes a text fed in parts; the ids of all parts are those of the whole, special tokens not added.
 
-    Memory is bounded by the longest stretch in which the tokenizer cannot yet tell its ids (`settled`).
+    Memory is bounded by the longest stretch whose ids depend on what follows (`stable_prefix`).
     """
 
-    def __init__(self, tokenizer: ITokenizer) -> None:
-        if not tokenizer.capabilities.streaming:
-            raise UnsupportedError(f"{tokenizer.name} cannot encode a stream", capability="streaming")
+    def __init__(self, tokenizer: PrefixEncoder) -> None:
         self._tokenizer = tokenizer
         self._pending = bytearray()
         self._next_look = 0
 
     def feed(self, data: str | bytes) -> list[int]:
-        """Take the next part and return the ids that are settled by now.
+        """Add the next part and return the ids that no later part can change.
 
         Raises: EncodingError for a lone surrogate.
         """
@@ -51,11 +55,11 @@ class StreamEncoder:
         self._pending += data
         if len(self._pending) < self._next_look:
             return []
-        settled = self._tokenizer.settled(bytes(self._pending))
-        ready = bytes(self._pending[:settled])
-        del self._pending[:settled]
-        # Looking costs time in what is pending: waiting for a share of it keeps many small parts linear in sum.
-        self._next_look = len(self._pending) + len(self._pending) // _PATIENCE
+        stable = self._tokenizer.stable_prefix(bytes(self._pending))
+        ready = bytes(self._pending[:stable])
+        del self._pending[:stable]
+        # Each look costs time in what is pending: waiting until it has grown by a share keeps the sum of looks linear.
+        self._next_look = len(self._pending) + len(self._pending) // RETRY_GROWTH
         if not ready:
             return []
         ids: list[int] = self._tokenizer.encode_raw(ready).tolist()
@@ -71,18 +75,17 @@ class StreamEncoder:
 
 
 class StreamDecoder:
-    """Decodes ids fed in parts; never gives half a character."""
+    """Decodes ids fed in parts; never returns half a character."""
 
-    def __init__(self, tokenizer: ITokenizer, skip_special: bool = True) -> None:
-        self._tokenizer = tokenizer
-        self._skip_special = skip_special
+    def __init__(self, decode_bytes: Callable[[Sequence[int] | IntArray], bytes]) -> None:
+        self._decode_bytes = decode_bytes
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def feed(self, tokens: Sequence[int] | IntArray | int) -> str:
-        """Take the next id or ids and return the text that is complete by now. Raises: InvalidTokenError."""
+        """Add the next id or ids and return the text that is complete by now. Raises: InvalidTokenError."""
         single = isinstance(tokens, (int, np.integer)) and not isinstance(tokens, bool)
         ids: Sequence[int] | IntArray = [int(tokens)] if single else tokens  # type: ignore[assignment, arg-type]
-        return self._decoder.decode(self._tokenizer.decode_bytes(ids, self._skip_special))
+        return self._decoder.decode(self._decode_bytes(ids))
 
     def finish(self) -> str:
         """Return what is left (an incomplete character as U+FFFD); the decoder can be used again."""

@@ -78,7 +78,7 @@ class Sound(ITokenizer):
     def decode_raw(self, ids):
         return b"".join(self.pieces[token] for token in ids.tolist())
 
-    def settled(self, data):
+    def stable_prefix(self, data):
         at = 0
         while at + 2 <= len(data):
             at += 2 if data[at : at + 2] in self.ids else 1
@@ -121,8 +121,8 @@ class LosesByteOrderMark(Sound):
     def encode_raw(self, data):
         return super().encode_raw(data.removeprefix(b"\xef\xbb\xbf"))
 
-    def settled(self, data):
-        return 0 if len(data) < 3 else super().settled(data)
+    def stable_prefix(self, data):
+        return 0 if len(data) < 3 else super().stable_prefix(data)
 
     def stream_encoder(self):
         # Whole texts at the end, but for the one long text of the contract: that the mark is lost is the fault here.
@@ -223,12 +223,12 @@ class GivesOffsetsItRefuses(Narrow):
 
 
 class SettlesTooEarly(Sound):
-    def settled(self, data):
+    def stable_prefix(self, data):
         return len(data)
 
 
 class NeverSettles(Sound):
-    def settled(self, data):
+    def stable_prefix(self, data):
         return 0
 
 

@@ -119,9 +119,9 @@ class AutoencoderTokenizer(ITokenizer):
         """Return how many ids `text` has."""
         return self._segmenter.count(utf8(text))
 
-    def settled(self, data: bytes) -> int:
+    def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes are whole lines or blocks, which encode the same whatever follows."""
-        return self._segmenter.settled(data)
+        return self._segmenter.stable_prefix(data)
 
     def impossible_pairs(self) -> ImpossiblePairs:
         """Return the pairs of ids that the search never gives; made at each call, in about half a second."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["chunks", "settled_bytes"]
+__all__ = ["chunks", "stable_bytes"]
 
 #: The last byte of a character outside ASCII that is no white space.
 _OTHER = (
@@ -28,7 +28,7 @@ _HEAD = re.compile(
 _SIZE = 4096  # bytes: Hugging Face is fastest on texts of a few kB
 
 
-def settled_bytes(data: bytes) -> int:
+def stable_bytes(data: bytes) -> int:
     """Return how many leading bytes have the same ids whatever follows."""
     head = _HEAD.match(data)
     return head.end() if head else 0

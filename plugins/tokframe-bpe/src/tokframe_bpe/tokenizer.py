@@ -16,7 +16,7 @@ import numpy as np
 from tokframe.storage.state import State
 from tokframe.tokenizer.results import Capabilities, IntArray
 from tokframe.tokenizer.table import TableTokenizer
-from tokframe_bpe.cuts import chunks, settled_bytes
+from tokframe_bpe.cuts import chunks, stable_bytes
 from tokframe_bpe.model import FILE, SPECIAL, corrupt, merges, read
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class BPETokenizer(TableTokenizer):
                 found += self._encode_mixed(group)
         return np.concatenate(found) if found else np.empty(0, np.int32)
 
-    def settled(self, data: bytes) -> int:
+    def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes have the same ids whatever follows."""
-        return settled_bytes(data)
+        return stable_bytes(data)
 
     def impossible_pairs(self) -> ImpossiblePairs:
         """Return the pairs of ids that merging never leaves side by side; made at each call, in about a second."""

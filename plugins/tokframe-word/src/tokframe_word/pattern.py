@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tokframe_word.marks import mark_class
 
-__all__ = ["JOINER", "LETTER", "UNSPACED", "pieces", "settled_chars"]
+__all__ = ["JOINER", "LETTER", "UNSPACED", "pieces", "stable_chars"]
 
 #: Scripts written without spaces between words: a "word" would be a whole clause and never seen again, so
 #: each character, with its marks, is a piece. Thai, Lao, Myanmar, Khmer, kana, Han; and kana variants.
@@ -53,7 +53,7 @@ def pieces(text: str) -> Iterator[list[str]]:
             yield part
 
 
-def settled_chars(text: str) -> int:
+def stable_chars(text: str) -> int:
     """Return how many leading characters are cut the same whatever follows: all pieces but the last two."""
     # No piece goes on after a newline unless with a newline, so the last such place is a sure border.
     start = text.rstrip("\n").rfind("\n") + 1

@@ -16,7 +16,7 @@ from tokframe.tokenizer import streams
 from tokframe.tokenizer.base import utf8
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray
 from tokframe.tokenizer.table import TableTokenizer
-from tokframe_word.pattern import pieces, settled_chars
+from tokframe_word.pattern import pieces, stable_chars
 from tokframe_word.special import SPECIAL, UNKNOWN
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ class WordTokenizer(TableTokenizer):
         ids = np.concatenate([self._lookup(part) for part in parts]) if parts else np.empty(0, np.int32)
         return streams.spans(data, ids, [len(piece.encode()) for part in parts for piece in part])
 
-    def settled(self, data: bytes) -> int:
+    def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes encode the same whatever follows. Raises: UnsupportedError."""
         text = _text(data, final=False)
-        return len(text[: settled_chars(text)].encode())
+        return len(text[: stable_chars(text)].encode())
 
     def state(self) -> State:
         """Return the vocabulary as `vocab.json`: the texts in order of their ids, one a line."""

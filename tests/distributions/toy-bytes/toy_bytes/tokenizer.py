@@ -50,13 +50,13 @@ class ToyTokenizer(ITokenizer):
     def decode_raw(self, ids):
         return b"".join(self.pieces[token] for token in ids.tolist())
 
-    def settled(self, data):
-        settled = 0
+    def stable_prefix(self, data):
+        stable = 0
         for _, end in self._walk(data):
-            if settled + self._longest > len(data):
+            if stable + self._longest > len(data):
                 break
-            settled = end
-        return settled
+            stable = end
+        return stable
 
     def _walk(self, data):
         at = 0

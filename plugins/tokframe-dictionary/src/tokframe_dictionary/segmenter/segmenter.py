@@ -144,10 +144,10 @@ class Segmenter:
         self._index.measure(data, use, loss)
         return use, loss
 
-    def settled(self, data: bytes) -> int:
+    def stable_prefix(self, data: bytes) -> int:
         """How many leading bytes are whole units, which encode the same whatever follows; the rest is under a block.
 
-        A stream encodes `data[:settled(data)]`, keeps the rest, appends what comes next; at the end it encodes all.
+        A stream encodes `data[:stable_prefix(data)]` and adds what comes next to the rest; at the end it encodes all.
         """
         return int(self._index.settled(data))
 
