@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tokframe.corpus import file as module
 from tokframe.corpus.files import Corpus
+from tokframe.corpus.formats import text as module
 from tokframe.errors import CorpusError
 
 TEXT = "one line\nzwei Zeilen: ä ö ü\n三行\n"
@@ -98,8 +98,8 @@ def test_long_files_come_in_bounded_pieces_cut_after_line_ends(write):
 
 
 def test_a_line_without_end_is_cut_at_a_whole_character(write, monkeypatch):
-    monkeypatch.setattr(module, "_PIECE", 1000)
-    monkeypatch.setattr(module, "_LONGEST_LINE", 4000)
+    monkeypatch.setattr(module, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(module, "_MAX_LINE_BYTES", 4000)
     text = "x" + "🙂" * 5000
     pieces = list(Corpus.open([write("line.txt", text)]).documents())
     assert "".join(pieces) == text and len(pieces) > 2
@@ -124,7 +124,7 @@ def test_utf16_gets_the_command_that_converts_it(write):
 
 
 def test_a_probe_that_ends_inside_a_character_is_no_error(write):
-    text = "x" * (module._PROBE - 1) + "🙂"
+    text = "x" * (module._PROBE_BYTES - 1) + "🙂"
     assert joined([write("edge.txt", text)]) == text
 
 
@@ -207,7 +207,7 @@ def test_real_parquet_is_read(write, tmp_path):
     parquet_module = pytest.importorskip("pyarrow.parquet")
     parquet_module.write_table(arrow.table({"text": ["one", None, "zwei 🙂"]}), tmp_path / "a.parquet")
     assert list(Corpus.open([tmp_path / "a.parquet"]).documents()) == ["one", "zwei 🙂"]
-    with pytest.raises(CorpusError, match="no readable parquet"):
+    with pytest.raises(CorpusError, match="not a readable parquet"):
         Corpus.open([write("broken.parquet", b"PAR1 and nothing else")])
 
 

@@ -83,9 +83,13 @@ def _looks_like_a_file(word: str) -> bool:
 
 def corpus_option(required: bool, default: str = "") -> Callable[[F], F]:
     """Return the option `--corpus`, given to the command as a tuple of strings."""
+    from tokframe.corpus.compression import SUFFIXES
+    from tokframe.corpus.formats import FORMATS
+
+    formats = "".join(f", {suffix}" for each in FORMATS for suffix in each.suffixes[:1])
     text = (
-        "Text: files (.txt .md .py ..., .jsonl, .parquet; also .gz .xz .bz2 .zst), folders, globs, '-' for stdin, "
-        "'stdlib' for Python's own source. Takes several, up to the next option."
+        f"Text: files (.txt .md .py ...{formats}; also {' '.join(SUFFIXES)}), folders, globs, '-' for stdin, "
+        "'stdlib' for Python's own source. Accepts several paths, up to the next option."
     )
     if default:
         text += f"  [default: {default}]"

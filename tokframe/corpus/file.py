@@ -1,32 +1,82 @@
-"""One file of a corpus as a stream of documents: plain, compressed, JSON lines, Parquet; UTF-8 or an error.
+"""CorpusFile: one file of a corpus as a stream of documents, and Format: what a file format has to provide.
 
-Which files there are is `corpus`'s business.
+The formats themselves are in `formats`; finding files is left to `files`.
 """
 
 from __future__ import annotations
 
 import codecs
 import hashlib
-import importlib
-import json
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, ClassVar
 
 from attrs import frozen
 
+from tokframe.corpus.compression import unpacked
 from tokframe.errors import CorpusError
 
-__all__ = ["CorpusFile", "NoTextError", "checked", "looks_binary"]
+__all__ = ["CHUNK_BYTES", "CorpusFile", "Format", "NoTextError", "Span", "after_line", "decoded"]
 
-_PIECE = 1_000_000  # bytes of text in one document of a long file
-_LONGEST_LINE = 16 * _PIECE  # a line longer than this is cut at a whole character: memory stays bounded
-_PROBE = 4096  # bytes looked at when a corpus is opened
+CHUNK_BYTES = 1_000_000  # bytes of text read at a time, and in one document of a long text file
+_UNPACKING_RATIO = 3  # bytes of text in a byte of a packed file, to group small ones by; no file's shards depend on it
+_SEARCH_BYTES = 1 << 16
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class NoTextError(CorpusError):
-    """The file is no text: an error where it was named, left out where a folder was."""
+    """The file is not text: an error where it was named, left out where a folder was."""
+
+
+class Format(ABC):
+    """A file format: how documents are read from a file, and where a long file may be cut into parts.
+
+    The methods here suit a format of one record a line; a format of another kind overrides them.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = ()  #: of file names, in lower case
+    has_records: ClassVar[bool] = True  #: whether the format says what a document is; else a file is one text
+    packed: ClassVar[bool] = False  #: whether the size of the file says little about the size of its text
+
+    @abstractmethod
+    def records(self, file: CorpusFile, start: int = 0, end: int | None = None) -> Iterator[str]:
+        """Yield the texts between two places as `spans` gives them, empty ones too. Raises: CorpusError."""
+
+    def content(self, file: CorpusFile) -> Iterator[bytes]:
+        """Yield the text as UTF-8 bytes: here the records joined by newlines. Raises: CorpusError."""
+        for number, record in enumerate(self.records(file)):
+            yield (b"\n" if number else b"") + record.encode()
+
+    def begins_with_text(self, file: CorpusFile, allow_nul: bool) -> bool:
+        """Return whether there is any text, after a look at the first of it. Raises: CorpusError, NoTextError."""
+        return any(self.records(file))
+
+    def spans(self, file: CorpusFile, span_bytes: int, split: str) -> Iterator[Span]:
+        """Cut a file into equal parts of at most about `span_bytes`, each moved to the next place `cut` allows.
+
+        Raises: CorpusError.
+        """
+        size = file.estimated_bytes()
+        if file.packed or file.whole or size <= span_bytes:
+            yield Span(file=file, end=None if file.packed else size, weight=size)
+            return
+        count = -(-size // span_bytes)
+        start = 0
+        try:
+            with file.path.open("rb") as stream:
+                for number in range(1, count + 1):
+                    even = max(start, size * number // count)
+                    end = size if number == count else self.cut(stream, even, size, split)
+                    if end > start:
+                        yield Span(file=file, start=start, end=end, weight=end - start)
+                    start = end
+        except OSError as error:
+            raise CorpusError(f"cannot read {file.path}: {error.strerror}", path=file.path) from error
+
+    def cut(self, stream: BinaryIO, at: int, size: int, split: str) -> int:
+        """Return the first place from byte `at` on where a document may begin; a record is never cut."""
+        return after_line(stream, at, size) or size
 
 
 @frozen(kw_only=True)
@@ -40,73 +90,67 @@ class CorpusFile:
     name: str
     path: Path
     source: str
+    format: Format
     size: int | None = None
-    format: str = "text"  #: "text", "jsonl" (a text field per line) or "parquet" (a column of text)
-    compression: str = ""  #: the module that unpacks it
+    compression: str = ""  #: the suffix of `compression.SUFFIXES` that the file is unpacked by, or ""
     whole: bool = False
     column: str = "text"  #: the field of .jsonl or column of .parquet that holds the text
+
+    @property
+    def packed(self) -> bool:
+        """Whether only reading the file would tell how much text there is."""
+        return bool(self.compression) or self.format.packed
 
     def read(self) -> bytes:
         """Return the text as UTF-8 bytes; the records of .jsonl and .parquet joined by newlines.
 
         Raises: CorpusError.
         """
-        return b"".join(self._content())
+        return b"".join(self.format.content(self))
 
     def text(self) -> str:
         """Return the text. Raises: CorpusError naming the first byte that is not UTF-8."""
-        return _decoded(self, self.read(), 0)
+        return decoded(self, self.read())
 
     def sha256(self) -> str:
         """Return the SHA-256 (hex) of what `read` returns. Raises: CorpusError."""
         digest = hashlib.sha256()
-        for chunk in self._content():
+        for chunk in self.format.content(self):
             digest.update(chunk)
         return digest.hexdigest()
 
     def documents(self, start: int = 0, end: int | None = None) -> Iterator[str]:
         """Yield the text in order, never empty: a record each, or pieces of about 1 MB cut after line ends.
 
-        The pieces of a text file joined are the file. `start` and `end` take a part of it: bytes of a file that is
-        not compressed, which should begin and end with a line, or, both given, row groups of .parquet.
-
+        The pieces of a text file joined are the file. `start` and `end` select a span of it (see `Span`).
         Raises: CorpusError.
         """
-        if self.whole:
-            yield from filter(None, [self.text()])
-        elif self.format == "text":
-            offset = start
-            for piece in _pieces(self._chunks(_PIECE, start, end)):
-                yield _decoded(self, piece, offset)
-                offset += len(piece)
-        else:
-            yield from filter(None, self._records(start, end))
+        yield from filter(None, [self.text()] if self.whole else self.format.records(self, start, end))
 
-    def _content(self) -> Iterator[bytes]:
-        if self.format == "text":
-            yield from self._chunks(_PIECE)
-            return
-        for number, record in enumerate(self._records()):
-            yield (b"\n" if number else b"") + record.encode()
+    def checked(self, allow_nul: bool = True) -> CorpusFile:
+        """Return the file if it begins with text. Raises: CorpusError if it is empty, unreadable or not text."""
+        if not self.format.begins_with_text(self, allow_nul):
+            raise NoTextError(f"{self.path} is empty", path=self.path)
+        return self
 
-    def _records(self, start: int = 0, end: int | None = None) -> Iterator[str]:
-        if self.format == "parquet":
-            return _parquet_records(self, start, end)
-        return _json_records(self, self._chunks(_PIECE, start, end), start)
+    def estimated_bytes(self) -> int:
+        """Return the bytes of text, estimated where only reading would tell. Raises: CorpusError."""
+        try:
+            size = self.path.stat().st_size
+        except OSError as error:
+            raise CorpusError(f"cannot read {self.path}: {error.strerror}", path=self.path) from error
+        return size * _UNPACKING_RATIO if self.packed else size
 
-    def _chunks(self, size: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Yield the unpacked bytes, of a plain file those from `start` to `end`.
+    def chunks(self, size: int = CHUNK_BYTES, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the unpacked bytes in chunks, of a file that is not compressed those from `start` to `end`.
 
         Raises: CorpusError if the file cannot be read or unpacked.
         """
-        if self.compression == "zstandard":
-            _optional("zstandard", self, "pip install 'tokframe[zstd]'")
         try:
-            if self.compression == "zstandard":
-                yield from _zstd_chunks(self.path, size)
+            if self.compression:
+                yield from unpacked(self.path, self.compression, size)
                 return
-            module: Any = importlib.import_module(self.compression) if self.compression else None
-            with module.open(self.path, "rb") if module else self.path.open("rb") as stream:
+            with self.path.open("rb") as stream:
                 if start:
                     stream.seek(start)
                 left = end - start if end is not None else None
@@ -123,30 +167,18 @@ class CorpusFile:
             ) from cause
 
 
-def checked(file: CorpusFile) -> CorpusFile:
-    """Return the file if it begins with text. Raises: CorpusError if it is empty, unreadable or no text."""
-    if file.format == "text":
-        head = _head(file)
-        _decoded(file, head, 0, final=len(head) < _PROBE)
-        empty = not head
-    else:
-        empty = next(file.documents(), None) is None
-    if empty:
-        raise NoTextError(f"{file.path} is empty", path=file.path)
-    return file
+@frozen(kw_only=True)
+class Span:
+    """A stretch of one file: bytes of a plain one, row groups of .parquet, all of a compressed one (`end` None)."""
+
+    file: CorpusFile
+    start: int = 0
+    end: int | None = None
+    weight: int = 0  #: bytes of text, estimated where only reading would tell
 
 
-def looks_binary(file: CorpusFile) -> bool:
-    """Say whether a plain file begins with a NUL among its first bytes, as pictures and programs do."""
-    return b"\0" in _head(file)
-
-
-def _head(file: CorpusFile) -> bytes:
-    return next(file._chunks(_PROBE), b"")
-
-
-def _decoded(file: CorpusFile, data: bytes, offset: int, final: bool = True) -> str:
-    """Return bytes as text; `offset` is where in the file they begin. Raises: CorpusError."""
+def decoded(file: CorpusFile, data: bytes, offset: int = 0, final: bool = True) -> str:
+    """Return bytes as text; `offset` is where in the file they begin. Raises: NoTextError with the place."""
     try:
         return codecs.utf_8_decode(data, "strict", final)[0]
     except UnicodeDecodeError as cause:
@@ -154,126 +186,20 @@ def _decoded(file: CorpusFile, data: bytes, offset: int, final: bool = True) -> 
         origin = "UTF-16" if offset == 0 and data.startswith(_UTF16) else "LATIN1"
         raise NoTextError(
             f"{file.path} is not UTF-8: byte 0x{data[cause.start]:02x} at offset {at}. If it is text in "
-            f"another encoding, convert it: iconv -f {origin} -t UTF-8 FILE > NEW; if it is no text, leave it out",
+            f"another encoding, convert it: iconv -f {origin} -t UTF-8 FILE > NEW; if it is not text, leave it out",
             path=file.path,
         ) from cause
 
 
-def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut a stream of bytes into pieces of at least `_PIECE` that end with a line (the last may not)."""
-    pending = bytearray()
-    for chunk in chunks:
-        pending += chunk
-        if len(pending) < _PIECE:
-            continue
-        end = pending.rfind(b"\n") + 1
-        if not end and len(pending) >= _LONGEST_LINE:
-            end = len(pending) - 1
-            while end > len(pending) - 4 and pending[end] & 0xC0 == 0x80:
-                end -= 1
-        if end:
-            yield bytes(pending[:end])
-            del pending[:end]
-    if pending:
-        yield bytes(pending)
-
-
-def _json_records(file: CorpusFile, chunks: Iterable[bytes], start: int = 0) -> Iterator[str]:
-    """Yield the text field of each line; the first begins at byte `start`. Raises: CorpusError naming the line."""
-    for number, line in enumerate(_lines(chunks), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as cause:  # not JSON, or not UTF-8
-            where = f"{file.path}, line {_lines_before(file, start) + number}"
-            raise CorpusError(f"{where}: not JSON ({cause})", path=file.path) from cause
-        text = record.get(file.column) if isinstance(record, dict) else None
-        if not isinstance(text, str):
-            where = f"{file.path}, line {_lines_before(file, start) + number}"
-            kind = f"it is a {type(text).__name__}" if text is not None else "there is none"
-            keys = f"; its fields are {', '.join(map(repr, record))}" if isinstance(record, dict) else ""
-            raise CorpusError(f'{where}: expected a string "{file.column}", {kind}{keys}', path=file.path)
-        yield _without_surrogates(file, text, number, start)
-
-
-def _lines_before(file: CorpusFile, start: int) -> int:
-    """Return how many lines end before byte `start`: counted when an error names one, so that reading need not."""
-    return sum(chunk.count(b"\n") for chunk in file._chunks(_PIECE, 0, start)) if start else 0
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-    yield rest
-
-
-def _parquet_records(file: CorpusFile, start: int = 0, end: int | None = None) -> Iterator[str]:
-    """Yield the text column of row groups `start` to `end`, nulls left out.
-
-    Raises: CorpusError without pyarrow or the column.
-    """
-    parquet = _optional("pyarrow.parquet", file, "pip install 'tokframe[parquet]'")
-    if file.compression:
-        raise CorpusError(f"{file.path}: parquet compresses by itself; unpack the file first", path=file.path)
-    try:
-        with parquet.ParquetFile(file.path) as table:
-            columns = table.schema_arrow.names
-            if file.column not in columns:
-                raise CorpusError(
-                    f'{file.path} has no column "{file.column}"; it has {", ".join(columns)}', path=file.path
-                )
-            part = {} if end is None else {"row_groups": list(range(start, end))}
-            for batch in table.iter_batches(batch_size=256, columns=[file.column], **part):
-                for text in batch.column(0).to_pylist():
-                    if isinstance(text, str):
-                        yield text
-                    elif text is not None:
-                        raise CorpusError(
-                            f'{file.path}: column "{file.column}" holds {type(text).__name__}, not strings',
-                            path=file.path,
-                        )
-    except CorpusError:
-        raise
-    except Exception as cause:  # pyarrow's errors are not importable where it is not installed
-        raise CorpusError(f"{file.path} is no readable parquet file ({cause})", path=file.path) from cause
-
-
-def _without_surrogates(file: CorpusFile, text: str, number: int, start: int) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as cause:
-        raise CorpusError(
-            f"{file.path}, line {_lines_before(file, start) + number}: character {cause.start} of the text is a lone "
-            "surrogate",
-            path=file.path,
-        ) from cause
-    return text
-
-
-def _zstd_chunks(path: Path, size: int) -> Iterator[bytes]:
-    """Yield unpacked bytes of all frames; unlike the package's own reader, notice a truncated file."""
-    zstandard: Any = importlib.import_module("zstandard")
-    with path.open("rb") as stream:
-        unpack = zstandard.ZstdDecompressor().decompressobj()
-        fed = False
-        while block := stream.read(min(size, 1 << 16)):
-            while block:
-                fed = True
-                if data := unpack.decompress(block):
-                    yield data
-                block = unpack.unused_data if unpack.eof else b""
-                if unpack.eof:
-                    unpack, fed = zstandard.ZstdDecompressor().decompressobj(), False
-        if fed:
-            raise EOFError("the compressed stream ends before its end mark")
-
-
-def _optional(module: str, file: CorpusFile, command: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as cause:
-        package = module.partition(".")[0]
-        raise CorpusError(f"reading {file.path} needs {package}: {command}", path=file.path) from cause
+def after_line(stream: BinaryIO, at: int, limit: int) -> int:
+    """Return where the first line after byte `at - 1` begins, 0 if none does before `limit`."""
+    position = at - 1
+    stream.seek(position)
+    while position < limit:
+        block = stream.read(min(_SEARCH_BYTES, limit - position))
+        if not block:
+            return 0
+        if (found := block.find(b"\n")) >= 0:
+            return position + found + 1
+        position += len(block)
+    return 0

@@ -1,6 +1,6 @@
-"""Text to train and measure on: files, folders, globs, stdin, the standard library; a stream of documents.
+"""Corpus: the text files to train and measure on, found by path, folder, glob, stdin or "stdlib", in a fixed order.
 
-Decides what is read and in which order; what a tokenizer makes of the text is its own business.
+Reading one file is left to `file` and its formats.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from tokframe.corpus.file import CorpusFile, NoTextError, checked, looks_binary
+from tokframe.corpus.compression import SUFFIXES
+from tokframe.corpus.file import CorpusFile, NoTextError
+from tokframe.corpus.formats import TEXT, format_of
 from tokframe.errors import CorpusError
 
 __all__ = ["STDLIB_NAMES", "Corpus", "CorpusFile"]
@@ -26,7 +28,6 @@ __all__ = ["STDLIB_NAMES", "Corpus", "CorpusFile"]
 #: Names of the running Python's own source: all of it, nine tenths to train on, one tenth held out.
 STDLIB_NAMES = ("stdlib", "stdlib:train", "stdlib:heldout")
 
-_COMPRESSIONS = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2", ".zst": "zstandard"}
 _ARCHIVES = frozenset({".tar", ".tgz", ".zip", ".7z"})
 _SPLITS = frozenset({".train", ".dev", ".test", ".valid", ".validation", ".val", ".eval", ".heldout"})
 
@@ -43,8 +44,8 @@ class Corpus:
     def open(cls, paths: Sequence[str | Path], *, column: str = "text") -> Corpus:
         """Return the corpus of files, folders (recursive), globs, `-` (stdin) and names in `STDLIB_NAMES`.
 
-        Plain text, .jsonl and .parquet; .gz, .xz, .bz2 and .zst are unpacked. Folders leave out hidden, empty
-        and binary files. `column` is the field of .jsonl and the column of .parquet that holds the text.
+        Any format of `formats` is read, compressed files are unpacked. Folders leave out hidden, empty and binary
+        files. `column` is the field of .jsonl and the column of .parquet that holds the text.
         Raises: CorpusError where a path holds no readable text, or there is no path.
         """
         if isinstance(paths, (str, Path)):
@@ -57,6 +58,12 @@ class Corpus:
         if not found:
             raise CorpusError("no corpus given. Name text files, folders or 'stdlib', e.g. --corpus notes/ stdlib")
         return cls(_named(found.values()), skipped=tuple(skipped))
+
+    @property
+    def megabytes(self) -> float | None:
+        """Size of the text in MB (10^6 bytes); None where only reading would tell."""
+        sizes = [file.size for file in self.files]
+        return None if None in sizes else sum(filter(None, sizes)) / 1e6
 
     def documents(self) -> Iterator[str]:
         """Yield the documents of all files in order (see `CorpusFile.documents`). Raises: CorpusError."""
@@ -79,20 +86,20 @@ def _expand(given: str, column: str, skipped: list[str]) -> Iterator[CorpusFile]
         yield from _stdlib(given.partition(":")[2])
         return
     if given == "-":
-        yield checked(_from_stdin())
+        yield _from_stdin().checked()
         return
     path = Path(given).expanduser()
     if path.is_dir():
         yield from _folder(path, column, skipped)
     elif path.exists():
-        yield checked(_plain(path, column))
+        yield _plain(path, column).checked()
     elif glob.has_magic(given):
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
             raise CorpusError(f"no file matches {given!r} in {Path.cwd()}", path=given)
         files = [match for match in matches if match.is_file()]
         for match in files:
-            yield checked(_plain(match, column))
+            yield _plain(match, column).checked()
         if not files:  # `docs/*` of folders only: then the folders are meant
             for match in matches:
                 yield from _folder(match, column, skipped)
@@ -111,22 +118,20 @@ def _nearest(path: Path) -> str:
 def _plain(path: Path, column: str, source: str | None = None, name: str = "") -> CorpusFile:
     """Return a file's description from its name alone."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    compression = _COMPRESSIONS.get(suffixes[-1], "") if suffixes else ""
-    inner = suffixes[:-1] if compression else suffixes
-    if inner and inner[-1] in _ARCHIVES:
+    compression = suffixes.pop() if suffixes and suffixes[-1] in SUFFIXES else ""
+    suffix = suffixes[-1] if suffixes else ""
+    if suffix in _ARCHIVES:
         raise NoTextError(f"{path} is an archive. Unpack it and give the folder", path=path)
-    form = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}.get(inner[-1] if inner else "", "text")
+    form = format_of(suffix)
     if source is None:
-        stem = path.name.removesuffix(path.suffix) if compression else path.name
-        source = Path(stem).stem
+        source = Path(path.stem if compression else path.name).stem
         while Path(source).suffix.lower() in _SPLITS:
             source = Path(source).stem
-    size = path.stat().st_size if form == "text" and not compression else None
     return CorpusFile(
         name=name or path.name,
         path=path.resolve(),
         source=source,
-        size=size,
+        size=None if form.has_records or compression else path.stat().st_size,
         format=form,
         compression=compression,
         column=column,
@@ -140,10 +145,7 @@ def _folder(folder: Path, column: str, skipped: list[str]) -> Iterator[CorpusFil
     for path in _walk(folder):
         relative = path.relative_to(folder).as_posix()
         try:
-            file = _plain(path, column, source=label, name=f"{label}/{relative}")
-            if file.format == "text" and looks_binary(file):
-                raise NoTextError(f"{path} is binary", path=path)
-            yield checked(file)
+            yield _plain(path, column, source=label, name=f"{label}/{relative}").checked(allow_nul=False)
             count += 1
         except NoTextError as reason:
             skipped.append(str(reason))
@@ -186,7 +188,7 @@ def _stdlib(part: str) -> list[CorpusFile]:
             continue
         if data:
             name = f"stdlib/{relative.as_posix()}"
-            files.append(CorpusFile(name=name, path=real, source="stdlib", size=len(data), whole=True))
+            files.append(CorpusFile(name=name, path=real, source="stdlib", format=TEXT, size=len(data), whole=True))
     if not files:
         raise CorpusError(f"this Python has no standard-library source in {root}", path=root)
     return files
@@ -198,7 +200,7 @@ def _from_stdin() -> CorpusFile:
         shutil.copyfileobj(sys.stdin.buffer, kept)
     path = Path(kept.name)
     atexit.register(path.unlink, missing_ok=True)
-    return CorpusFile(name="stdin", path=path, source="stdin", size=path.stat().st_size)
+    return CorpusFile(name="stdin", path=path, source="stdin", format=TEXT, size=path.stat().st_size)
 
 
 def _named(files: Iterable[CorpusFile]) -> tuple[CorpusFile, ...]:

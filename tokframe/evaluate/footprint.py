@@ -88,11 +88,11 @@ def _resident() -> float | None:
 
 
 def _main(name: str) -> None:
-    import tokframe
-
     before = _resident()
     start = time.perf_counter()
-    tokframe.load(name).encode(_TEXT)
+    from tokframe.loading.loading import load
+
+    load(name).encode(_TEXT)
     seconds = time.perf_counter() - start
     after = _resident()
     memory = None if before is None or after is None else (after - before) / _MB

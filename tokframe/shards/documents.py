@@ -1,6 +1,6 @@
-"""The documents of a unit of work: files in pieces, blocks between blank lines, lines, or records.
+"""Documents of a unit of work: files in pieces, blocks between blank lines, lines, or records.
 
-Reading and decoding are `corpusfile`'s.
+Reading and decoding are left to `tokframe.corpus`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ __all__ = ["documents"]
 
 _BLANK_LINES = re.compile(r"\n(?:[ \t\r]*\n)+")
 _LEADING = re.compile(r"(?:[ \t\r]*\n)+")
-_LONGEST = 16_000_000  # characters in a block; a longer one is cut after a line, so that memory stays bounded
+_MAX_BLOCK_CHARS = 16_000_000  # a longer block is cut after a line, so that memory stays bounded
 
 
 def documents(unit: Unit, split: str) -> Iterator[str]:
     """Yield the documents of a unit in order, none of them empty. Raises: CorpusError naming file and place."""
     for span in unit.spans:
         pieces = span.file.documents(span.start, span.end)
-        if span.file.format != "text" or split == "file":
+        if span.file.format.has_records or split == "file":
             yield from pieces
         elif split == "line":
             yield from _lines(pieces)
@@ -44,7 +44,7 @@ def _blocks(pieces: Iterator[str]) -> Iterator[str]:
     for piece in pieces:
         *whole, pending = _BLANK_LINES.split(pending + piece)
         yield from filter(None, map(_trimmed, whole))
-        if len(pending) > _LONGEST:
+        if len(pending) > _MAX_BLOCK_CHARS:
             end = pending.rfind("\n") + 1 or len(pending)
             if text := _trimmed(pending[:end]):
                 yield text

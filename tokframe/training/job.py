@@ -49,9 +49,7 @@ class TrainJob:
 
         For training that keeps no checkpoint while it reads. Raises: CorpusError; TrainingInterrupted on request.
         """
-        sizes = [file.size for file in self.corpus.files]
-        known = sum(size for size in sizes if size is not None) / 1e6 if None not in sizes else None
-        self.reporter.stage(stage, known, "MB")
+        self.reporter.stage(stage, self.corpus.megabytes, "MB")
         done = 0.0
         for document in self.corpus.documents():
             if self.should_stop():

@@ -9,7 +9,7 @@ import pytest
 from sharding import flat, prose, texts_of
 
 from tokframe.corpus.files import Corpus
-from tokframe.shards import planning
+from tokframe.corpus.formats import text as text_format
 from tokframe.shards.planning import automatic_size
 
 
@@ -34,14 +34,14 @@ def test_records_and_lines_and_blocks_are_the_same_for_every_shard_size(write, s
 
 
 def test_a_text_without_line_ends_is_cut_between_characters(write, monkeypatch):
-    monkeypatch.setattr(planning, "_WINDOW", 100)
+    monkeypatch.setattr(text_format, "_CUT_WINDOW_BYTES", 100)
     text = "三🙂ä" * 3_000
     units = texts_of([write("a.txt", text)], 5_000)
     assert len(units) == 6 and "".join(flat(units)) == text
 
 
 def test_a_record_longer_than_a_shard_stays_whole(write, monkeypatch):
-    monkeypatch.setattr(planning, "_WINDOW", 100)
+    monkeypatch.setattr(text_format, "_CUT_WINDOW_BYTES", 100)
     records = ["a" * 5_000, "b", "c" * 9_000, "d"]
     path = write("r.jsonl", "\n".join(json.dumps({"text": text}) for text in records))
     assert flat(texts_of([path], 1_000)) == records

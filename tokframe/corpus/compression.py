@@ -1,0 +1,57 @@
+"""Compression: unpacks .gz, .xz, .bz2 and .zst files as they are read. The text inside is left to its format."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tokframe.errors import CorpusError
+
+__all__ = ["SUFFIXES", "optional_module", "unpacked"]
+
+_MODULES = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2", ".zst": "zstandard"}
+
+#: File name suffixes of what can be unpacked.
+SUFFIXES = tuple(_MODULES)
+
+
+def unpacked(path: Path, suffix: str, chunk_bytes: int) -> Iterator[bytes]:
+    """Yield the unpacked bytes of a file; `suffix` is one of `SUFFIXES`.
+
+    Raises: CorpusError without zstandard; whatever the unpacking module raises for a damaged file.
+    """
+    if suffix == ".zst":
+        yield from _zstd_chunks(path, chunk_bytes)
+        return
+    with importlib.import_module(_MODULES[suffix]).open(path, "rb") as stream:
+        while chunk := stream.read(chunk_bytes):
+            yield chunk
+
+
+def optional_module(name: str, path: Path, extra: str) -> Any:
+    """Import a module that an extra of tokframe installs. Raises: CorpusError with the command to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as cause:
+        package = name.partition(".")[0]
+        raise CorpusError(f"reading {path} needs {package}: pip install 'tokframe[{extra}]'", path=path) from cause
+
+
+def _zstd_chunks(path: Path, chunk_bytes: int) -> Iterator[bytes]:
+    """Yield unpacked bytes of all frames; unlike the package's own reader, notice a truncated file."""
+    zstandard = optional_module("zstandard", path, "zstd")
+    with path.open("rb") as stream:
+        unpack = zstandard.ZstdDecompressor().decompressobj()
+        inside_frame = False
+        while block := stream.read(min(chunk_bytes, 1 << 16)):
+            while block:
+                inside_frame = True
+                if data := unpack.decompress(block):
+                    yield data
+                block = unpack.unused_data if unpack.eof else b""
+                if unpack.eof:
+                    unpack, inside_frame = zstandard.ZstdDecompressor().decompressobj(), False
+        if inside_frame:
+            raise EOFError("the compressed stream ends before its end mark")
