@@ -1,4 +1,4 @@
-"""Shadow mode: the first tokenizer's answers, untouched, and what is recorded of the other."""
+"""Shadow mode: the first tokenizer's answers, unchanged, and the record of how the other differs."""
 
 from __future__ import annotations
 
@@ -153,11 +153,29 @@ def test_a_truncated_answer_counts_with_the_whole_text():
     assert tok.report().first.changed == 0
 
 
-def test_allowed_special_tokens_are_special_for_both():
+def test_allowed_special_tokens_count_for_neither():
     tok = shadowed(first())
     tok.encode("<s>the </s>", allowed_special=["<s>", "</s>"])
     report = tok.report()
-    assert report.first.tokens == report.other.tokens == 3 and report.other.changed == 0
+    assert report.first.bytes == len("the ") and report.other.changed == 0
+    assert report.first.tokens == report.other.tokens == 1
+
+
+def test_a_batch_in_several_threads_is_recorded_whole():
+    texts = [f"the zoo {number} " * 1000 for number in range(40)]
+    tok = shadowed()
+    assert tok.encode_batch(texts, threads=4) == first().encode_batch(texts)
+    report = tok.report()
+    assert report.calls > 1 and report.texts == report.compared == 40
+    assert report.first.tokens == sum(map(first().count, texts)) and report.other.changed == 40
+
+
+def test_impossible_pairs_are_those_of_the_first():
+    class Pairs(ToyTokenizer):
+        def impossible_pairs(self):
+            return "pairs"
+
+    assert tokframe.shadow(named(Pairs()), first()).impossible_pairs() == "pairs"
 
 
 def test_nothing_recorded_gives_no_ratios():

@@ -1,4 +1,4 @@
-"""Answer with one tokenizer and try another on the same text."""
+"""Shadow mode: answer with one tokenizer and try another on the same texts."""
 
 from __future__ import annotations
 

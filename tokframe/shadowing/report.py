@@ -1,6 +1,6 @@
-"""What a shadow counts and logs: the numbers of two tokenizers on the same texts.
+"""ShadowReport: token counts, losses and times of two tokenizers on the same texts; Recorder adds them up and logs.
 
-Holds no text unless asked to; encoding with either is left to `shadowing`.
+Stores no text unless asked to. Encoding with either tokenizer is left to `trial`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,19 @@ from attrs import field, frozen
 
 __all__ = ["Log", "Recorder", "ShadowReport", "ShadowSide"]
 
+#: A file for JSON lines, or a function called with each entry.
 Log = Path | Callable[[dict[str, Any]], object]
 
-#: Characters of a text that are kept in a log, where texts are.
-_LONGEST = 10_000
+MAX_LOGGED_CHARACTERS = 10_000
 _SIDES = ("first", "other")
-_COUNTED = ("tokens", "unknown", "changed")
+_MEASURES = ("tokens", "unknown", "changed", "seconds")
 
 
 @frozen(kw_only=True)
 class ShadowSide:
-    """One of the two tokenizers on the texts that both took.
+    """One of the two tokenizers on the texts that both encoded.
 
-    `tokens` without those of the template; `unknown` of them `<unk>`; `changed` texts that do not come back exactly;
+    `tokens` without special tokens; `unknown` of them `<unk>`; `changed` texts that do not decode exactly;
     `seconds` spent on encoding; `bytes` of UTF-8, the same for both sides.
     """
 
@@ -53,11 +53,11 @@ class ShadowSide:
 
 @frozen(kw_only=True)
 class ShadowReport:
-    """What a shadow found by now.
+    """The counts of a shadow so far.
 
-    `calls` and `texts` were answered; on `tried` of the texts the other was run, it failed on `errors` of them
-    (`error_kinds`: class name to count), and `first` and `other` compare the rest. `logged` texts are in the log;
-    `not_logged` were past its limit or could not be written.
+    `texts` were encoded in `calls` of the first's encoder (a thread's share of a batch is one call). The other was
+    tried on `tried` of the texts and failed on `errors` of them (`error_kinds`: class name to count); `first` and
+    `other` compare the rest. `logged` texts are in the log; `not_logged` were past its limit or failed to be written.
     """
 
     calls: int
@@ -72,7 +72,7 @@ class ShadowReport:
 
     @property
     def compared(self) -> int:
-        """Number of texts that both tokenizers took."""
+        """Number of texts that both tokenizers encoded."""
         return self.tried - self.errors
 
     @property
@@ -92,12 +92,12 @@ class ShadowReport:
 
     @property
     def changed_rate(self) -> float | None:
-        """Share of the compared texts that do not come back exactly from the other, 0 to 1."""
+        """Share of the compared texts that the other does not decode exactly, 0 to 1."""
         return _ratio(self.other.changed, self.compared)
 
 
 class Recorder:
-    """Adds up what is found on each text, for any number of threads, and writes the log."""
+    """Adds up the measures of each text, from any number of threads, and writes the log."""
 
     def __init__(self, log: Log | None, limit: int, keep_texts: bool) -> None:
         self._log = log
@@ -107,68 +107,57 @@ class Recorder:
         self.reset()
 
     def reset(self) -> None:
-        """Begin to count at zero."""
+        """Set all counts to zero."""
         with self._lock:
-            self._numbers: Counter[str] = Counter()
+            self._sums: defaultdict[str, Any] = defaultdict(int)
             self._errors: Counter[str] = Counter()
-            self._seconds = dict.fromkeys(_SIDES, 0.0)
 
-    def called(self, texts: int, tried: int) -> None:
-        """Count one call that answered `texts`, of which the other is tried on `tried`."""
+    def count_call(self, texts: int, tried: int) -> None:
+        """Count one call that encoded `texts`, of which the other is tried on `tried`."""
         with self._lock:
-            self._numbers["calls"] += 1
-            self._numbers["texts"] += texts
-            self._numbers["tried"] += tried
+            for name, amount in (("calls", 1), ("texts", texts), ("tried", tried)):
+                self._sums[name] += amount
 
-    def found(self, facts: Mapping[str, Any], text: str | bytes) -> None:
-        """Add what was found on one text to the numbers and to the log; raises nothing."""
+    def add(self, entry: Mapping[str, Any], data: bytes) -> None:
+        """Add the measures of one text to the sums and to the log; raises nothing."""
         with self._lock:
-            if facts["error"]:
-                self._errors[facts["error"]] += 1
+            if entry["error"]:
+                self._errors[entry["error"]] += 1
             else:
-                self._numbers["bytes"] += facts["bytes"]
-                for side in _SIDES:
-                    self._seconds[side] += facts[f"{side}_seconds"]
-                    for key in _COUNTED:
-                        self._numbers[f"{side} {key}"] += int(facts[f"{side}_{key}"])
+                for name in ("bytes", *(f"{side}_{measure}" for side in _SIDES for measure in _MEASURES)):
+                    self._sums[name] += entry[name]
             if self._log is None:
                 return
-            room = self._numbers["logged"] < self._limit
-            self._numbers["logged" if room else "not logged"] += 1
+            room = self._sums["logged"] < self._limit
+            self._sums["logged" if room else "not_logged"] += 1
         if not room:
             return
         try:
-            self._write({"time": round(time.time(), 3), **facts}, text)
-        except Exception:  # a full disk or a fault in the caller's function must not stop the service
+            self._write({"time": round(time.time(), 3), **entry}, data)
+        except Exception:  # a full disk or an error in the caller's function must not stop the service
             with self._lock:
-                self._numbers["logged"] -= 1
-                self._numbers["not logged"] += 1
+                self._sums["logged"] -= 1
+                self._sums["not_logged"] += 1
 
     def report(self, first: str, other: str) -> ShadowReport:
-        """Return the numbers by now; `first` and `other` are the names of the two."""
+        """Return the counts so far; `first` and `other` are the names of the two."""
         with self._lock:
-            numbers, errors = Counter(self._numbers), dict(sorted(self._errors.items()))
-            seconds = dict(self._seconds)
+            sums, errors = self._sums.copy(), dict(sorted(self._errors.items()))
 
         def side(which: str, name: str) -> ShadowSide:
-            counted = {key: numbers[f"{which} {key}"] for key in _COUNTED}
-            return ShadowSide(name=name, bytes=numbers["bytes"], seconds=seconds[which], **counted)
+            return ShadowSide(name=name, bytes=sums["bytes"], **{key: sums[f"{which}_{key}"] for key in _MEASURES})
 
         return ShadowReport(
-            calls=numbers["calls"],
-            texts=numbers["texts"],
-            tried=numbers["tried"],
-            errors=sum(errors.values()),
-            error_kinds=errors,
             first=side("first", first),
             other=side("other", other),
-            logged=numbers["logged"],
-            not_logged=numbers["not logged"],
+            errors=sum(errors.values()),
+            error_kinds=errors,
+            **{name: sums[name] for name in ("calls", "texts", "tried", "logged", "not_logged")},
         )
 
-    def _write(self, entry: dict[str, Any], text: str | bytes) -> None:
+    def _write(self, entry: dict[str, Any], data: bytes) -> None:
         if self._keep_texts:
-            entry["text"] = (text if isinstance(text, str) else text.decode("utf-8", "replace"))[:_LONGEST]
+            entry["text"] = data.decode("utf-8", "replace")[:MAX_LOGGED_CHARACTERS]
         if isinstance(self._log, Path):
             line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
             with open(self._log, "ab", buffering=0) as file:  # one write of one line: threads and processes may share

@@ -1,11 +1,14 @@
-"""Trying another tokenizer on texts that are answered already; whatever goes wrong with it stays in here."""
+"""Trial: encode with one tokenizer, then try another on a sample of the same texts.
+
+Whatever the other raises is counted and goes no further.
+"""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from attrs import frozen
@@ -16,10 +19,14 @@ from tokframe.tokenizer.results import IntArray
 
 __all__ = ["Trial", "TrialSettings"]
 
+Text = TypeVar("Text", str, bytes)
+Ids = TypeVar("Ids", bound=Sequence[int] | IntArray)
+Encode = Callable[[ITokenizer, Sequence[Text]], list[Ids]]
+
 
 @frozen(kw_only=True)
 class TrialSettings:
-    """What `tokframe.shadow` was asked for: which share of texts, where to log, how much of it."""
+    """Options of `tokframe.shadow`."""
 
     sample: float
     log: Log | None
@@ -29,112 +36,71 @@ class TrialSettings:
 
 
 class Trial:
-    """Tries `other` on a share of the texts that `first` has answered, and adds up how they differ."""
+    """Encodes texts with `first`, tries `other` on a sample of them, and records how they differ."""
 
     def __init__(self, first: ITokenizer, other: ITokenizer, settings: TrialSettings) -> None:
         self.first = first
         self.other = other
+        self.recorder = Recorder(settings.log, settings.log_limit, settings.keep_texts)
         self._sample = settings.sample
         self._random = random.Random(settings.seed)
-        self._recorder = Recorder(settings.log, settings.log_limit, settings.keep_texts)
 
     def report(self) -> ShadowReport:
-        """Return what was found since the start or the last `reset()`."""
-        return self._recorder.report(self.first.name, self.other.name)
+        """Return the counts since the start or the last reset."""
+        return self.recorder.report(self.first.name, self.other.name)
 
-    def reset(self) -> None:
-        """Begin to count at zero."""
-        self._recorder.reset()
+    def encode(self, texts: Sequence[Text], encode: Encode[Text, Ids]) -> list[Ids]:
+        """Return `encode(first, texts)`, the ids of each without special tokens, and try the other the same way.
 
-    def record(
-        self,
-        texts: Sequence[str] | Sequence[bytes],
-        answers: Sequence[Sequence[int] | IntArray],
-        seconds: float,
-        add_special: bool = False,
-        *,
-        allowed: Collection[str] = (),
-        cut: int | None = None,
-        threads: int | None = None,
-    ) -> None:
-        """Try the other on a share of the texts that the first just answered in `seconds`.
-
-        `answers` are its ids, with its template where `add_special`, cut to `cut` each. Raises nothing of the other's.
+        Raises: whatever the first raises, and nothing that the other does.
         """
+        started = time.perf_counter()
+        rows = encode(self.first, texts)
+        seconds = time.perf_counter() - started
         chosen = [n for n in range(len(texts)) if self._sample >= 1 or self._random.random() < self._sample]
-        self._recorder.called(len(texts), len(chosen))
-        if not chosen:
-            return
-        raw = [text.encode("utf-8") if isinstance(text, str) else bytes(text) for text in texts]
-        total = sum(map(len, raw)) or 1
-        before, after = map(len, self.first.template()) if add_special else (0, 0)
-        try:
-            others, spent = self._tried([texts[n] for n in chosen], allowed, threads)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException:  # which text it was is found by trying them one by one
-            others, spent = [None] * len(chosen), 0.0
-        for place, n in enumerate(chosen):
-            ids: Any = answers[n]
-            if cut is not None and len(ids) >= cut:
-                ids = self.first.encode_raw(raw[n])  # a truncated answer says nothing of the whole text
-            else:
-                ids = ids[before : len(ids) - after]
-            facts: dict[str, Any] = {
-                "bytes": len(raw[n]),
-                "first_tokens": len(ids),
-                "first_unknown": _unknown(self.first, ids),
-                "first_changed": not _spells(self.first, ids, raw[n]),
-                "first_seconds": seconds * len(raw[n]) / total,
-            }
+        self.recorder.count_call(len(texts), len(chosen))
+        size = sum(map(len, texts)) or 1
+        attempts = self._attempts([texts[n] for n in chosen], encode) if chosen else []
+        for n, attempt in zip(chosen, attempts, strict=True):
+            text = texts[n]
+            data = text if isinstance(text, bytes) else text.encode()
+            entry = {"bytes": len(data), **_measures("first", self.first, rows[n], seconds * len(text) / size)}
             try:
-                given, each = others[place], spent / len(chosen)
-                if given is None:
-                    (given,), each = self._tried([texts[n]], allowed, None)
-                facts |= {
-                    "other_tokens": len(given),
-                    "other_unknown": _unknown(self.other, given),
-                    "other_changed": self.other.decode_bytes(given, False) != raw[n],
-                    "other_seconds": each,
-                    "error": "",
-                }
+                entry["first_changed"] = self.first.decode_bytes(rows[n], False) != data
+            except Exception:  # no reason to fail the caller, who only encodes
+                entry["first_changed"] = True
+            entry["error"] = ""
+            try:
+                if isinstance(attempt, BaseException):
+                    raise attempt
+                ids, other_seconds = attempt
+                changed = self.other.decode_bytes(ids, False) != data
+                entry |= _measures("other", self.other, ids, other_seconds) | {"other_changed": changed}
             except (KeyboardInterrupt, SystemExit):
                 raise
-            except BaseException as error:  # some compiled libraries raise their own, past Exception
-                facts["error"] = type(error).__name__  # its text might hold some of the user's
-            self._recorder.found(facts, texts[n])
+            except BaseException as error:  # some compiled libraries raise their own, not an Exception
+                entry["error"] = type(error).__name__  # its text might contain some of the user's
+            self.recorder.add(entry, data)
+        return rows
 
-    def _tried(
-        self, texts: Sequence[str | bytes], allowed: Collection[str], threads: int | None
-    ) -> tuple[list[Any], float]:
-        """Return the other's ids of each text, without its template, and the seconds it took. Raises: anything."""
-        known = [special for special in allowed if special in self.other.special_tokens]
-        words = [text for text in texts if isinstance(text, str)]
+    def _attempts(self, texts: Sequence[Text], encode: Encode[Text, Ids]) -> list[tuple[Ids, float] | BaseException]:
+        """Return the other's ids of each text and the seconds they took, or the error that it raised."""
         started = time.perf_counter()
-        found: list[Any]
-        if len(words) == len(texts) > 1:
-            found = self.other.encode_batch(words, False, threads=threads)
-        else:
-            found = [
-                self.other.encode_array(text, False, allowed_special=known)
-                if isinstance(text, str)
-                else self.other.encode_raw(bytes(text))
-                for text in texts
-            ]
-        seconds = time.perf_counter() - started
-        if len(found) != len(texts):
-            raise ValueError("the other gave another number of answers than it was given texts")
-        return found, seconds
+        try:
+            rows = encode(self.other, texts)
+            if len(rows) != len(texts):
+                raise ValueError(f"{len(rows)} results for {len(texts)} texts")
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            if len(texts) == 1:
+                return [error]
+            return [attempt for text in texts for attempt in self._attempts([text], encode)]
+        seconds = (time.perf_counter() - started) / len(texts)
+        return [(ids, seconds) for ids in rows]
 
 
-def _spells(tokenizer: ITokenizer, ids: Any, data: bytes) -> bool:
-    """Tell whether the first's own ids come back as the text; a fault in that is no reason to fail its caller."""
-    try:
-        return tokenizer.decode_bytes(ids, False) == data
-    except Exception:
-        return False
-
-
-def _unknown(tokenizer: ITokenizer, ids: Any) -> int:
-    token = tokenizer.special_tokens.get("<unk>")
-    return 0 if token is None else int(np.count_nonzero(np.asarray(ids) == token))
+def _measures(side: str, tokenizer: ITokenizer, ids: Sequence[int] | IntArray, seconds: float) -> dict[str, Any]:
+    unknown = tokenizer.special_tokens.get("<unk>")
+    count = 0 if unknown is None else int(np.count_nonzero(np.asarray(ids) == unknown))
+    return {f"{side}_tokens": len(ids), f"{side}_unknown": count, f"{side}_seconds": seconds}
