@@ -20,7 +20,7 @@ TokframeError
 ├── EncodingError                 this text or these ids cannot be converted
 │   └── InvalidTokenError           no id, or one outside the vocabulary
 ├── TrainingError                 training cannot begin, go on or resume
-│   └── TrainingInterrupted         it was stopped on request; the checkpoint is kept
+│   └── TrainingInterrupted         it was stopped on request, mostly with a checkpoint kept
 ├── ShardsError                   token shards cannot be written, continued or read
 │   ├── ShardsCorruptError          a file of them is missing, altered or no part of them
 │   └── ShardsInterrupted           writing was stopped on request; finished shards are kept
@@ -220,11 +220,11 @@ class TrainingError(TokframeError):
 
 
 class TrainingInterrupted(TrainingError):  # noqa: N818 - an interruption, not a failure
-    """Training was stopped on request; `checkpoint` is the folder from which `--resume` goes on."""
+    """Training was stopped on request; `checkpoint` is the folder from which `--resume` continues, if there is one."""
 
-    def __init__(self, text: str, *, checkpoint: Path | str = "") -> None:
+    def __init__(self, text: str, *, checkpoint: Path | str | None = None) -> None:
         super().__init__(text)
-        self.checkpoint = Path(checkpoint)
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
 
 
 class ShardsError(TokframeError):
@@ -244,7 +244,7 @@ class ShardsCorruptError(ShardsError, ValueError):
 
 
 class ShardsInterrupted(ShardsError):  # noqa: N818 - an interruption, not a failure
-    """Writing token shards was stopped on request; finished ones are kept in `path`, from which `--resume` goes on."""
+    """Writing token shards was stopped on request; finished ones are kept in `path`, and `--resume` continues."""
 
 
 class EngineError(TokframeError):

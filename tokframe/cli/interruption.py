@@ -1,4 +1,4 @@
-"""Ctrl-C in long work: the first asks for a checkpoint, the second stops at once; and the command that goes on."""
+"""Interruption of long work: the first Ctrl-C saves a checkpoint, the second stops at once; prints how to continue."""
 
 from __future__ import annotations
 
@@ -8,16 +8,28 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TypedDict
 
 import click
 
-from tokframe.training.torchrun import command
+from tokframe.cli.console import note
+from tokframe.cli.progress import reporting
+from tokframe.errors import ShardsInterrupted, TrainingInterrupted
+from tokframe.training.progress import Reporter
+from tokframe.training.torchrun import command, is_first
 
-__all__ = ["Stop", "resume_command", "stopping"]
+__all__ = ["RunControl", "Stop", "resumable", "stopping"]
+
+
+class RunControl(TypedDict):
+    """Keyword arguments of everything that runs long: where to report progress, and whether to stop."""
+
+    reporter: Reporter
+    should_stop: Callable[[], bool]
 
 
 class Stop:
-    """Whether to stop, and the signal that said so."""
+    """Whether to stop, and the signal that asked for it."""
 
     def __init__(self) -> None:
         self.signal = 0
@@ -28,10 +40,34 @@ class Stop:
 
 
 @contextmanager
-def stopping(tell: Callable[[str], None]) -> Iterator[Stop]:
+def resumable(
+    ctx: click.Context,
+    stopping_text: str = "Stopping after this step and saving a checkpoint. Ctrl-C again stops at once.",
+    killed_text: str = "",
+) -> Iterator[RunControl]:
+    """Show progress and catch Ctrl-C; when interrupted, print the command that continues and exit with 130 (SIGINT).
+
+    `stopping_text` is shown at the first Ctrl-C; `killed_text` at the second, where that can be resumed as well.
+    """
+    with reporting() as reporter, stopping(lambda: reporter.note(stopping_text)) as stop:
+        try:
+            yield RunControl(reporter=reporter, should_stop=stop)
+        except (TrainingInterrupted, ShardsInterrupted, KeyboardInterrupt) as error:
+            text = killed_text if isinstance(error, KeyboardInterrupt) else str(error)
+            if not text:
+                raise
+            reporter.close()
+            kept = not isinstance(error, TrainingInterrupted) or error.checkpoint is not None
+            if is_first():
+                note(f"{text}\nContinue with:\n  {_same_command(ctx)}" if kept else text)
+            ctx.exit(128 + (stop.signal or signal.SIGINT))
+
+
+@contextmanager
+def stopping(announce: Callable[[], None]) -> Iterator[Stop]:
     """Give a `should_stop` that turns true on the first SIGINT or SIGTERM; a second one interrupts as usual.
 
-    `tell` is called with what is going on. Does nothing outside the main thread, where signals cannot be caught.
+    `announce` is called at the first. Does nothing outside the main thread, where signals cannot be caught.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -43,7 +79,7 @@ def stopping(tell: Callable[[str], None]) -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.signal = number
         with suppress(RuntimeError):  # the signal came in the middle of a write to the same stream
-            tell("Stopping after this step and saving a checkpoint. Ctrl-C again stops at once.")
+            announce()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -53,8 +89,8 @@ def stopping(tell: Callable[[str], None]) -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def resume_command(ctx: click.Context) -> str:
-    """Return the command that is running, as it was given, with `--resume`."""
+def _same_command(ctx: click.Context) -> str:
+    """Return the command that is running, as it was given, with `--resume` where it has that."""
     names, at = [], ctx
     while at.parent is not None:
         names.append(at.info_name or "")
@@ -70,4 +106,5 @@ def resume_command(ctx: click.Context) -> str:
         if isinstance(param, click.Option):
             words.append(param.opts[0])
         words += map(str, value) if isinstance(value, tuple) else [str(value)]
-    return shlex.join([*words, "--resume"])
+    resume = any(param.name == "resume" for param in ctx.command.params)
+    return shlex.join([*words, "--resume"] if resume else words)

@@ -114,10 +114,9 @@ def command(
     JSON: {"tokenizer", "sha256", "out", "engine", "dtype", "shards", "documents", "tokens", "bytes", "seconds",
     "corpus": {"files", "skipped"}}. "bytes" is the size of the text, "sha256" names the tokenizer.
     """
-    from tokframe.cli.console import note, show_json
-    from tokframe.cli.interruption import resume_command, stopping
-    from tokframe.cli.progress import reporting
-    from tokframe.errors import CorpusError, ShardsInterrupted
+    from tokframe.cli.console import show_json
+    from tokframe.cli.interruption import resumable
+    from tokframe.errors import CorpusError
     from tokframe.shards import ShardSettings, tokenize
 
     started = time.monotonic()
@@ -127,28 +126,18 @@ def command(
         if f'"{column}"' in str(error):
             error.add_note("Another field or column holds the text? Name it: --column NAME")
         raise
-    with reporting() as reporter, stopping(lambda _: reporter.note(_STOPPING)) as stop:
-        try:
-            shards = tokenize(
-                name,
-                corpus=text,
-                out=out,
-                engine=engine,
-                workers=workers,
-                settings=ShardSettings(**options),
-                resume=resume,
-                overwrite=overwrite,
-                reporter=reporter,
-                should_stop=stop,
-            )
-        except ShardsInterrupted as interruption:
-            reporter.close()
-            note(f"{interruption}\nGo on with:\n  {resume_command(ctx)}")
-            ctx.exit(128 + (stop.signal or 2))
-        except KeyboardInterrupt:
-            reporter.close()
-            note(f"Stopped at once; finished shards are kept. Go on with:\n  {resume_command(ctx)}")
-            ctx.exit(130)
+    with resumable(ctx, _STOPPING, "Stopped at once; finished shards are kept.") as control:
+        shards = tokenize(
+            name,
+            corpus=text,
+            out=out,
+            engine=engine,
+            workers=workers,
+            settings=ShardSettings(**options),
+            resume=resume,
+            overwrite=overwrite,
+            **control,
+        )
     seconds = time.monotonic() - started
     if as_json:
         show_json(
@@ -177,4 +166,4 @@ def command(
     )
 
 
-_STOPPING = "Stopping when the shards being written are done. Ctrl-C again stops at once; both can be resumed."
+_STOPPING = "Stopping when the shards being written are finished. Ctrl-C again stops at once; both can be resumed."

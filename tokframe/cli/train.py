@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tokframe.cli.options import Command, corpus_option, json_option, open_corpus
-from tokframe.training import torchrun as processes
+from tokframe.training.torchrun import is_first
 
 __all__ = ["command"]
 
@@ -42,10 +42,9 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
 
     JSON: {"tokenizer", "out", "vocab_size", "seconds", "corpus": {"files", "skipped"}}.
     """
-    from tokframe.cli.console import note, show_json
-    from tokframe.cli.interruption import resume_command, stopping
-    from tokframe.cli.progress import reporting
-    from tokframe.errors import ConfigError, TrainingInterrupted
+    from tokframe.cli.console import show_json
+    from tokframe.cli.interruption import resumable
+    from tokframe.errors import ConfigError
     from tokframe.loading.loading import registered, train
     from tokframe.storage.strictjson import read_json
 
@@ -53,19 +52,14 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     config_file = options.pop("config")
     config = read_json(config_file) if config_file else None
     text = open_corpus(corpus)
-    with reporting() as reporter, stopping(reporter.note) as stop:
+    with resumable(ctx) as control:
         try:
-            tokenizer = train(name, corpus=text, out=out, config=config, reporter=reporter, should_stop=stop, **options)
-        except TrainingInterrupted as interruption:
-            reporter.close()
-            if processes.is_first():
-                note(f"{interruption}\nGo on with:\n  {resume_command(ctx)}")
-            ctx.exit(128 + (stop.signal or 2))
+            tokenizer = train(name, corpus=text, out=out, config=config, **control, **options)
         except ConfigError as error:
             if not config_file or error.source != "config":
                 raise
             raise ConfigError(config_file, error.problems) from None
-    if not processes.is_first():
+    if not is_first():
         return
     seconds = time.monotonic() - started
     if as_json:

@@ -19,7 +19,7 @@ from tokframe.plugins.registry import Registry, TokenizerSpec, load_target, warn
 from tokframe.storage import artifact
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training import torchrun as processes
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import Reporter, SilentReporter, never_stop
 
 if TYPE_CHECKING:
     import os
@@ -110,7 +110,7 @@ def train(
         registry=registry,
         resume=resume or processes.restarted(),
         reporter=reporter or SilentReporter(),
-        should_stop=should_stop or (lambda: False),
+        should_stop=should_stop or never_stop,
         device=device,
         seed=seed,
         name=spec.name,

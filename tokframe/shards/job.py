@@ -29,7 +29,7 @@ from tokframe.storage import artifact
 from tokframe.storage.atomic import identity, replace_folder, write_atomically
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import Reporter, SilentReporter, never_stop
 
 __all__ = ["tokenize", "tokenizer_sha256", "unfinished"]
 
@@ -71,7 +71,7 @@ def tokenize(
     made_of = _made_of(loaded, text, settings)
     work = unfinished(target)
     writer = _writer(loaded, work, settings, made_of["dtype"])
-    reporter, should_stop = reporter or SilentReporter(), should_stop or _never
+    reporter, should_stop = reporter or SilentReporter(), should_stop or never_stop
     with _workplace(work, text, made_of, len(units), resume=resume, overwrite=overwrite):
         done: dict[int, tuple[Shard, ...]] = {}
         progress = _Progress(reporter, units)
@@ -119,10 +119,6 @@ def _place(out: str | Path) -> Path:
     """Return a path that ends with a name, which `.` and `..` do not."""
     target = Path(out)
     return target if target.name not in ("", "..") else target.resolve()
-
-
-def _never() -> bool:
-    return False
 
 
 def _made_of(tokenizer: ITokenizer, corpus: Corpus, settings: ShardSettings) -> dict[str, Any]:

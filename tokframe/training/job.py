@@ -1,4 +1,4 @@
-"""What the core hands to a tokenizer's training: the text, the config, where to keep checkpoints, who listens."""
+"""TrainJob: the inputs of one training run: corpus, config, work folder, progress reporter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from tokframe.errors import TrainingInterrupted
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import Reporter, SilentReporter, never_stop
 
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
@@ -18,16 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["TrainJob"]
 
 
-def _never() -> bool:
-    return False
-
-
 @frozen(kw_only=True, eq=False)
 class TrainJob:
     """One training run.
 
     `name` is the registered name asked for; `config` raw JSON data, checked by the tokenizer; `workdir` a folder
-    for checkpoints that survives the process; `should_stop` becomes true when the user interrupts: save a
+    for checkpoints that survives the process; `should_stop` returns True once the user has interrupted: save a
     checkpoint and raise TrainingInterrupted.
     """
 
@@ -37,7 +33,7 @@ class TrainJob:
     registry: Registry
     resume: bool = False
     reporter: Reporter = field(factory=SilentReporter)
-    should_stop: Callable[[], bool] = _never
+    should_stop: Callable[[], bool] = never_stop
     device: str | None = None
     seed: int | None = None
     name: str = ""
@@ -54,8 +50,7 @@ class TrainJob:
         for document in self.corpus.documents():
             if self.should_stop():
                 raise TrainingInterrupted(
-                    f"stopped after reading {done:.1f} MB; nothing is kept: run the same command again",
-                    checkpoint=self.workdir,
+                    f"stopped after reading {done:.1f} MB; nothing is kept: run the same command again"
                 )
             yield document
             done += len(document.encode()) / 1e6

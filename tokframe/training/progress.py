@@ -1,10 +1,10 @@
-"""How long work reports itself: stages, counts and figures. Draws nothing; the command line does."""
+"""Reporter: the progress of long work as stages, counts and figures. Drawing is left to the command line."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Reporter", "SilentReporter"]
+__all__ = ["Reporter", "SilentReporter", "never_stop"]
 
 
 class Reporter(Protocol):
@@ -14,10 +14,10 @@ class Reporter(Protocol):
         """Begin a stage; `total` in `unit`s is None where the end is not known ahead."""
 
     def advance(self, done: float, **figures: float | int | str) -> None:
-        """Say how many units of the stage are done, with figures worth showing beside it."""
+        """Set how many units of the stage are done, with figures to show beside it."""
 
     def note(self, text: str) -> None:
-        """Say one line that should stay on the screen (a finished stage, a warning)."""
+        """Show one line that stays on the screen (a finished stage, a warning)."""
 
 
 class SilentReporter:
@@ -31,3 +31,8 @@ class SilentReporter:
 
     def note(self, text: str) -> None:
         """Ignore."""
+
+
+def never_stop() -> bool:
+    """Return False: the default of `should_stop`."""
+    return False

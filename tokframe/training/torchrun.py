@@ -1,6 +1,6 @@
-"""Which of several processes this one is, as torchrun and its like say in the environment.
+"""Distributed processes: the rank and number of those that torchrun started, from its environment variables.
 
-What they say to each other is left to the plugins that can train so.
+Communication between them is left to the plugins that train in several processes.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ __all__ = ["command", "count", "is_first", "number", "restarted"]
 
 
 def count() -> int:
-    """Return how many processes were started together; 1 where nothing says so."""
+    """Return how many processes were started together; 1 by default."""
     return max(1, _variable("WORLD_SIZE", 1))
 
 
 def number() -> int:
-    """Return which of them this is, from 0 on."""
+    """Return the rank of this process, from 0 on."""
     return _variable("RANK", 0) if count() > 1 else 0
 
 
 def is_first() -> bool:
-    """Say whether this is the one that reads, writes files and shows progress."""
+    """Return whether this is the process that writes files and shows progress."""
     return number() == 0
 
 
 def restarted() -> bool:
-    """Say whether torchrun started these processes anew because one was lost (`--max-restarts`)."""
+    """Return whether torchrun restarted these processes because one was lost (`--max-restarts`)."""
     return count() > 1 and _variable("TORCHELASTIC_RESTART_COUNT", 0) > 0
 
 
 def command() -> list[str]:
-    """Return the words that start `tokframe` as this one was started."""
+    """Return the words of the command line that start `tokframe` the way this process was started."""
     if count() == 1:
         return ["tokframe"]
     one_machine = _variable("LOCAL_WORLD_SIZE", 0) == count()

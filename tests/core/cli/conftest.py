@@ -20,7 +20,8 @@ SHIPPING = """
         def train(cls, job):
             job.reporter.stage("training", 10, "steps")
             if job.config.get("stop"):
-                raise TrainingInterrupted(f"stopped at step 3; the checkpoint is kept in {job.workdir}")
+                kept = job.workdir if job.config["stop"] == "kept" else None
+                raise TrainingInterrupted(f"stopped at step 3; checkpoint: {kept}", checkpoint=kept)
             if job.config.get("odd"):
                 raise ConfigError("config", [("$.odd", "unknown key")])
             if job.config.get("fault"):

@@ -36,14 +36,18 @@ def test_what_is_there_already_is_overwritten_only_on_request(shipped, run):
     assert run(*words, "--overwrite")[0] == 0
 
 
-def test_an_interrupted_training_says_how_to_go_on(shipped, run):
+def test_an_interrupted_training_says_how_to_continue(shipped, run):
     (shipped / "a b.txt").write_text("text")
-    (shipped / "c.json").write_text('{"stop": true}')
+    (shipped / "c.json").write_text('{"stop": "kept"}')
     words = ("train", "shipped", "--corpus", "a b.txt", "--out", "new", "--config", "c.json", "--seed", "3")
     code, out, err = run(*words)
     assert (code, out) == (130, b"")
     assert "stopped at step 3" in err
-    assert "tokframe train shipped --corpus 'a b.txt' --out new --config c.json --seed 3 --resume" in err
+    again = "tokframe train shipped --corpus 'a b.txt' --out new --config c.json --seed 3 --resume"
+    assert f"\nContinue with:\n  {again}\n" in err
+    (shipped / "c.json").write_text('{"stop": "nothing is kept"}')
+    code, out, err = run(*words)
+    assert (code, out, err) == (130, b"", "stopped at step 3; checkpoint: None\n")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +75,7 @@ def test_what_is_wrong_in_a_config_is_told_with_the_name_of_its_file(shipped, ru
 
 def test_the_first_signal_asks_to_stop_and_the_second_interrupts():
     told = []
-    with stopping(told.append) as stop:
+    with stopping(lambda: told.append(1)) as stop:
         assert not stop()
         signal.raise_signal(signal.SIGINT)
         assert stop() and stop.signal == signal.SIGINT and len(told) == 1

@@ -93,7 +93,7 @@ def test_ctrl_c_says_how_to_go_on_and_that_works(text, alone, tmp_path):
     told = run.communicate()[1]
     assert run.returncode == 130, told
     assert "parts of the corpus done; they are kept in" in told
-    command = told.split("Go on with:\n  tokframe ")[1].split("\n")[0].split()
+    command = told.split("Continue with:\n  tokframe ")[1].split("\n")[0].split()
     assert sorted(command) == sorted([*words, "--resume"])
     again = subprocess.run([sys.executable, "-c", COMMAND, *command], cwd=tmp_path, check=False)
     assert again.returncode == 0 and content(tmp_path / "out") == alone

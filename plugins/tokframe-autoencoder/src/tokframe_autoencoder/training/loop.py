@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from tokframe.errors import TrainingError, TrainingInterrupted
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import Reporter, SilentReporter, never_stop
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable
 from tokframe_autoencoder.training.checkpoint import Checkpoint, pack, read_checkpoint, unpack, write_checkpoint
@@ -43,10 +43,6 @@ from tokframe_autoencoder.training.stages import (
 __all__ = ["train_network"]
 
 
-def _never() -> bool:
-    return False
-
-
 def train_network(
     build: Callable[[], Autoencoder],
     segments: Sequence[bytes],
@@ -56,7 +52,7 @@ def train_network(
     workdir: Path,
     resume: bool = False,
     reporter: Reporter | None = None,
-    should_stop: Callable[[], bool] = _never,
+    should_stop: Callable[[], bool] = never_stop,
     device: str | None = None,
     seed: int | None = None,
     identity: str = "",

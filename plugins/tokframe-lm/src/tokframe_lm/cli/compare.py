@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from itertools import pairwise
 from typing import Any
 
@@ -64,34 +63,26 @@ def compare_command(
     JSON: {"config", "settings", "bytes", "models": {NAME: {"equal_bytes", "equal_flops", "training_speed",
     "generation"}}, "reference", "scorer"}; docs/migration.md names what is in them.
     """
-    from tokframe.cli.console import note, write_json
-    from tokframe.cli.interruption import stopping
-    from tokframe.cli.progress import reporting
-    from tokframe.errors import TrainingInterrupted
+    from tokframe.cli.console import write_json
+    from tokframe.cli.interruption import resumable
     from tokframe.storage.strictjson import read_json
     from tokframe_lm.comparison.comparison import Settings, compare
 
     settings = read_json(config) if config else {}
     size = max_bytes or settings.get("max_bytes") or Settings().max_bytes
     text = open_corpus(corpus)
-    with reporting() as reporter, stopping(reporter.note) as stop:
-        try:
-            report = compare(
-                names,
-                corpus=text,
-                evals=_named(evals),
-                out=out,
-                config=settings,
-                embeddings=embeddings,
-                settings=Settings(max_bytes=size, **measured),
-                reporter=reporter,
-                should_stop=stop,
-                device=device,
-            )
-        except TrainingInterrupted as interruption:
-            reporter.close()
-            note(f"{interruption}\nThe same command goes on where it stopped; --out {shlex.quote(out)}")
-            ctx.exit(128 + (stop.signal or 2))
+    with resumable(ctx) as control:
+        report = compare(
+            names,
+            corpus=text,
+            evals=_named(evals),
+            out=out,
+            config=settings,
+            embeddings=embeddings,
+            settings=Settings(max_bytes=size, **measured),
+            device=device,
+            **control,
+        )
     if json_to is not None:
         write_json(report, json_to)
     if json_to != "-":

@@ -57,14 +57,10 @@ def command(
     nats per symbol]], "ids": {"before", "kept", "dropped", "codes_moved"}, "settle_steps", "from_sha256",
     "dropped": [text], "checks": [{"name", "ok", "detail"}]}.
     """
-    from pathlib import Path
-
     from attrs import asdict
 
-    from tokframe.cli.console import note, show_json
-    from tokframe.cli.interruption import resume_command, stopping
-    from tokframe.cli.progress import reporting
-    from tokframe.errors import TrainingInterrupted
+    from tokframe.cli.console import show_json
+    from tokframe.cli.interruption import resumable
     from tokframe.storage.strictjson import read_json
     from tokframe_lm.finetuning.finetuning import finetune
 
@@ -72,25 +68,17 @@ def command(
     settings |= {key: options[key] for key in ("steps", "max_bytes", "seed") if options[key] is not None}
     settings |= {"reconstruction": weight} if weight is not None else {}
     text = open_corpus(corpus)
-    with reporting() as reporter, stopping(reporter.note) as stop:
-        try:
-            done = finetune(
-                model,
-                corpus=text,
-                out=out,
-                config=settings,
-                resume=options["resume"],
-                overwrite=options["overwrite"],
-                device=options["device"],
-                reporter=reporter,
-                should_stop=stop,
-            )
-        except TrainingInterrupted as interruption:
-            reporter.close()
-            note(str(interruption))
-            if (Path(f"{out}.training") / "checkpoint.json").is_file():
-                note(f"Go on with:\n  {resume_command(ctx)}")
-            ctx.exit(128 + (stop.signal or 2))
+    with resumable(ctx) as control:
+        done = finetune(
+            model,
+            corpus=text,
+            out=out,
+            config=settings,
+            resume=options["resume"],
+            overwrite=options["overwrite"],
+            device=options["device"],
+            **control,
+        )
     record = done.model.training["finetuned"]
     if as_json:
         dropped = [piece.decode(errors="backslashreplace") for piece in done.dropped]

@@ -76,12 +76,8 @@ def train_command(
 
     JSON: {"out", "tokenizer", "steps", "tokens", "bytes", "seconds", "flops", "parameters", "loss": [[step, nats]]}.
     """
-    from pathlib import Path
-
-    from tokframe.cli.console import note, show_json
-    from tokframe.cli.interruption import resume_command, stopping
-    from tokframe.cli.progress import reporting
-    from tokframe.errors import TrainingInterrupted
+    from tokframe.cli.console import show_json
+    from tokframe.cli.interruption import resumable
     from tokframe.storage.strictjson import read_json
     from tokframe.training.torchrun import is_first
     from tokframe_lm.training import train
@@ -89,27 +85,18 @@ def train_command(
     settings = read_json(config) if config else {}
     settings |= {key: options[key] for key in ("steps", "max_bytes", "seed") if options[key] is not None}
     text = open_corpus(corpus)
-    with reporting() as reporter, stopping(reporter.note) as stop:
-        try:
-            done = train(
-                tokenizer,
-                corpus=text,
-                out=out,
-                config=settings,
-                start=start,
-                resume=options["resume"],
-                overwrite=options["overwrite"],
-                device=options["device"],
-                reporter=reporter,
-                should_stop=stop,
-            )
-        except TrainingInterrupted as interruption:
-            reporter.close()
-            if is_first():
-                note(str(interruption))
-            if is_first() and (Path(interruption.checkpoint) / "checkpoint.json").is_file():
-                note(f"Go on with:\n  {resume_command(ctx)}")
-            ctx.exit(128 + (stop.signal or 2))
+    with resumable(ctx) as control:
+        done = train(
+            tokenizer,
+            corpus=text,
+            out=out,
+            config=settings,
+            start=start,
+            resume=options["resume"],
+            overwrite=options["overwrite"],
+            device=options["device"],
+            **control,
+        )
     if not is_first():
         return
     record = {"out": out, "tokenizer": done.tokenizer.name, **done.training}

@@ -127,8 +127,7 @@ def tokenize(
         for text in documents(corpus, max_bytes):
             if should_stop():
                 raise TrainingInterrupted(
-                    "stopped while tokenizing, before the first step; nothing is kept. Run the same command again",
-                    checkpoint=folder,
+                    "stopped while tokenizing, before the first step; nothing is kept. Run the same command again"
                 )
             document = read_document(tokenizer, text)
             file.write(begin.astype("<i4").tobytes())
