@@ -75,7 +75,8 @@ class ShadowTokenizer(ITokenizer):
         self.first = first
         self.other = other
         self.name = first.name
-        vars(self)["capabilities"] = first.capabilities  # on the instance; other classes have one for all instances
+        # Class attributes elsewhere; here they are those of the first, so each instance has its own.
+        vars(self).update(capabilities=first.capabilities, state_version=first.state_version)
         self._settings = settings
         self._trial = Trial(first, other, settings)
 
