@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tokframe.tokenizer.results import Capabilities as Capabilities
     from tokframe.tokenizer.results import Check as Check
     from tokframe.tokenizer.results import Quantized as Quantized
+    from tokframe.tokenizer.results import TokenizerModel as TokenizerModel
     from tokframe.tokenizer.table import TableTokenizer as TableTokenizer
     from tokframe.training.job import TrainJob as TrainJob
 
@@ -56,6 +57,7 @@ _HOMES = {
     "RegistryError": "errors",
     "State": "storage.state",
     "TableTokenizer": "tokenizer.table",
+    "TokenizerModel": "tokenizer.results",
     "TokenizerSpec": "plugins.registry",
     "TokframeDeprecationWarning": "plugins.registry",
     "TokframeError": "errors",
@@ -88,6 +90,7 @@ __all__ = [
     "RegistryError",
     "State",
     "TableTokenizer",
+    "TokenizerModel",
     "TokenizerSpec",
     "TokframeDeprecationWarning",
     "TokframeError",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -112,7 +113,6 @@ def test_a_difference_is_found_and_told(tmp_path):
 
     state = tokframe.load("bpe").state()
     altered = Altered.from_state(state)
-    type(altered).__module__ = "tokframe_bpe.altered"
     checks = {check.name: check for check in export(altered, tmp_path)}
     assert not checks["ids"].ok and "different for" in checks["ids"].detail
     assert checks["number of ids"].ok
@@ -153,15 +153,20 @@ def test_an_unknown_format_is_answered_with_those_there_are(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_tokenizer_nobody_described_is_refused_and_one_that_describes_itself_is_not(toy_host, tmp_path):
+def test_a_tokenizer_without_a_model_is_refused(toy_host, tmp_path):
     toy = tokframe.create(toy_host.registry.names("tokenizer")[0])
-    with pytest.raises(UnsupportedError, match="cannot be said in Hugging Face's"):
+    with pytest.raises(UnsupportedError, match=r"cannot be exported\. Supported: .*model\(\)"):
         export(toy, tmp_path)
-    vocab = {"x": 0, **{text: number for text, number in toy.special_tokens.items() if number}}
-    toy.huggingface = lambda: {
-        **dict.fromkeys(("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder")),
-        "version": "1.0",
-        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "x"},
-    }
-    assert not all(check.ok for check in export(toy, tmp_path))
-    assert (tmp_path / "tokenizer.json").is_file()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_any_tokenizer_with_a_model_is_exported(toy_host, tmp_path):
+    toy = tokframe.create(toy_host.registry.names("tokenizer")[0])
+    pieces = tuple(map(toy.token_bytes, range(toy.vocab_size)))
+    model = tokframe.TokenizerModel(algorithm="bpe", pieces=pieces, special=toy.special_tokens)
+    toy.model = lambda: model
+    assert [check.name for check in export(toy, tmp_path) if not check.ok] == []
+    toy.model = lambda: attrs.evolve(model, algorithm="lookup")
+    with pytest.raises(UnsupportedError, match=r"algorithm is 'lookup'\. Supported: unigram, bpe, wordlevel"):
+        export(toy, tmp_path)

@@ -165,7 +165,7 @@ def test_nor_in_an_export_read_by_auto_tokenizer(name, tmp_path):
     export = pytest.importorskip("tokframe_huggingface.export")
     original = tokframe.load(name)
     try:
-        data = export.form(original)
+        data = export.to_json(original)
     except TokframeError:
         pytest.skip("has no form in Hugging Face's files")
     (tmp_path / "tokenizer.json").write_text(json.dumps(data), encoding="utf-8")

@@ -267,6 +267,16 @@ class TokenizerContract:
 
         self._for_texts(check)
 
+    def test_the_model_has_the_ids_or_is_refused(self, tokenizer: ITokenizer) -> None:
+        """`model` gives the bytes of every id and the special tokens; or raises UnsupportedError."""
+        try:
+            model = tokenizer.model()
+        except UnsupportedError:
+            return
+        assert model.pieces == tuple(map(tokenizer.token_bytes, range(tokenizer.vocab_size)))
+        assert dict(model.special) == dict(tokenizer.special_tokens)
+        assert len(model.scores) in (0, tokenizer.vocab_size), f"{len(model.scores)} scores"
+
     def test_training_is_configurable_or_refused(self, tokenizer: ITokenizer) -> None:
         """A setting that does not exist is a ConfigError; without training, asking raises UnsupportedError."""
         spec = host().registry.tokenizer(self.name or tokenizer.name)

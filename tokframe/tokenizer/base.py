@@ -17,7 +17,7 @@ from tokframe.plugins.discovery import host, rebuild
 from tokframe.storage import artifact
 from tokframe.tokenizer import batching, streams
 from tokframe.tokenizer.ids import id_array, one_id
-from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, Quantized
+from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, Quantized, TokenizerModel
 
 if TYPE_CHECKING:
     import torch
@@ -105,6 +105,13 @@ class ITokenizer(ABC):
     def impossible_pairs(self) -> ImpossiblePairs | None:
         """Return the pairs of ids that no text is encoded to; None where the tokenizer cannot tell."""
         return None
+
+    def model(self) -> TokenizerModel:
+        """Return this tokenizer as plain data, which exporters read. Raises: UnsupportedError by default."""
+        raise UnsupportedError(
+            f"{self.name or type(self).__name__} cannot be exported. Supported: tokenizers that implement model()",
+            capability="export",
+        )
 
     def template(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the ids that `add_special` puts before and after a text; by default none."""

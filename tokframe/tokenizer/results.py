@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,7 +14,16 @@ from tokframe.errors import EncodingError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Capabilities", "Check", "Encoding", "IntArray", "PaddedBatch", "Quantized", "VerifyReport"]
+__all__ = [
+    "Capabilities",
+    "Check",
+    "Encoding",
+    "IntArray",
+    "PaddedBatch",
+    "Quantized",
+    "TokenizerModel",
+    "VerifyReport",
+]
 
 IntArray = npt.NDArray[np.int32]
 
@@ -91,6 +100,29 @@ class Quantized:
     loss: torch.Tensor
     margin: torch.Tensor | None = None
     metrics: dict[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class TokenizerModel:
+    """A tokenizer as plain data, which exporters read. Ids are positions in `pieces`.
+
+    A text is cut into parts (`pattern`, then `max_line_bytes`; by default it is one part), and `algorithm` finds the
+    ids of each part. "unigram": the pieces of the highest total score; of equal ones those whose last piece is longest.
+    "bpe": single bytes, joined by `merges`. "wordlevel": the part as a whole, or else `unknown`. Any other algorithm is
+    described only by a file in `files`.
+    """
+
+    algorithm: str
+    pieces: tuple[bytes, ...]  #: bytes of each id (a special token: its text)
+    special: Mapping[str, int]  #: special token text to id; never found in text
+    unknown: int | None = None  #: id of what no piece stands for
+    scores: tuple[float, ...] = ()  #: of "unigram": log-probability of each id
+    merges: tuple[tuple[int, int], ...] = ()  #: of "bpe": pairs of ids, the first to be joined first
+    pattern: str | None = None  #: regular expression in Oniguruma's syntax whose matches are the parts
+    #: Parts are lines with all newlines after them; longer ones are cut before a whole character.
+    max_line_bytes: int | None = None
+    #: The tokenizer in other libraries' formats, by file name, where it was made from such a file.
+    files: Mapping[str, bytes] = field(factory=dict)
 
 
 @frozen(kw_only=True)

@@ -1,13 +1,25 @@
-"""TableTokenizer: the bytes of every id in a table. How bytes become ids it leaves to subclasses."""
+"""TableTokenizer: the bytes of every id in a table, with the byte-level alphabet. Search is left to subclasses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
 
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.results import IntArray
 
-__all__ = ["TableTokenizer"]
+__all__ = ["ALPHABET", "GPT2_PATTERN", "TableTokenizer", "encode_mixed", "from_alphabet", "to_alphabet"]
+
+#: How GPT-2 splits text: contractions, letters, digits, others (with a space before), white space.
+GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_PRINTABLE = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+_OTHERS = iter(range(0x100, 0x200))
+#: The character of each byte in byte-level vocabularies since GPT-2: printable Latin-1 stands for itself.
+ALPHABET = "".join(chr(byte if byte in _PRINTABLE else next(_OTHERS)) for byte in range(256))
+_BYTE = {character: byte for byte, character in enumerate(ALPHABET)}
+_INVALID = re.compile("([\udc80-\udcff]+)")  # what "surrogateescape" makes of bytes that are not UTF-8
 
 
 class TableTokenizer(ITokenizer):
@@ -39,3 +51,32 @@ class TableTokenizer(ITokenizer):
     def decode_raw(self, ids: IntArray) -> bytes:
         """Return the bytes of ids, special tokens included as their text. Raises: InvalidTokenError."""
         return b"".join(map(self._table.__getitem__, self.as_ids(ids).tolist()))
+
+
+def to_alphabet(data: bytes) -> str:
+    """Return bytes as characters of `ALPHABET`."""
+    return "".join(map(ALPHABET.__getitem__, data))
+
+
+def from_alphabet(text: str) -> bytes:
+    """Return the bytes of characters of `ALPHABET`. Raises: KeyError for any other character."""
+    return bytes(map(_BYTE.__getitem__, text))
+
+
+def encode_mixed(
+    data: bytes, encode: Callable[[Sequence[str]], Iterable[Sequence[int] | IntArray]], byte_ids: IntArray
+) -> IntArray:
+    """Return the ids of any bytes: of text by `encode`, which is given several; of other bytes one id each.
+
+    `byte_ids` (256,) int32 are the ids of single bytes.
+    """
+    pieces = _INVALID.split(data.decode("utf-8", "surrogateescape"))  # text, invalid, text, ..., text
+    texts = iter(encode(pieces[::2]))
+    return np.concatenate(
+        [
+            byte_ids[np.frombuffer(piece.encode("utf-8", "surrogateescape"), np.uint8)]
+            if number % 2
+            else np.asarray(next(texts), np.int32)
+            for number, piece in enumerate(pieces)
+        ]
+    )

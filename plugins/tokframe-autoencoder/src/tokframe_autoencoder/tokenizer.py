@@ -17,7 +17,7 @@ from tokframe.errors import ArtifactCorruptError, UnsupportedError
 from tokframe.plugins.discovery import host
 from tokframe.storage.state import ComponentUse, State
 from tokframe.tokenizer.base import ITokenizer, utf8
-from tokframe.tokenizer.results import Capabilities, IntArray
+from tokframe.tokenizer.results import Capabilities, IntArray, TokenizerModel
 
 if TYPE_CHECKING:
     from tokframe.tokenizer.bigrams import ImpossiblePairs
@@ -128,6 +128,17 @@ class AutoencoderTokenizer(ITokenizer):
         from tokframe_dictionary.vocabulary.bigrams import impossible_pairs
 
         return impossible_pairs(self.codebook)
+
+    def model(self) -> TokenizerModel:
+        """Return the search as a unigram model of equally likely pieces, whose best path has the fewest tokens."""
+        return TokenizerModel(
+            algorithm="unigram",
+            pieces=tuple(map(self.codebook.token_bytes, range(self.vocab_size))),
+            special=self.special_tokens,
+            unknown=_SPECIAL["<unk>"],
+            scores=(-1.0,) * self.vocab_size,
+            max_line_bytes=self._block(self.config),
+        )
 
     @property
     def files(self) -> Mapping[str, bytes]:

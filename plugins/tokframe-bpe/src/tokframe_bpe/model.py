@@ -11,6 +11,7 @@ from typing import Any
 from tokenizers import Tokenizer, pre_tokenizers
 
 from tokframe.errors import ArtifactCorruptError
+from tokframe.tokenizer.table import from_alphabet
 
 __all__ = ["FILE", "SPECIAL", "blank", "corrupt", "dump", "merges", "pre_tokenizer", "read"]
 
@@ -85,23 +86,12 @@ def corrupt(what: str) -> ArtifactCorruptError:
 
 
 def _token_bytes(names: list[str]) -> list[bytes]:
-    """Return the bytes of tokens spelt in the byte-level alphabet. Raises: ArtifactCorruptError."""
-    alphabet = _alphabet()
+    """Return the bytes of tokens spelled in the byte-level alphabet. Raises: ArtifactCorruptError."""
     try:
-        table = [bytes(map(alphabet.__getitem__, name)) for name in names]
+        table = [from_alphabet(name) for name in names]
     except KeyError as cause:
         raise corrupt(f"has a token with {cause}, which stands for no byte") from cause
     missing = set(range(256)) - {token[0] for token in table if len(token) == 1}
     if missing:
         raise corrupt(f"has no token for the byte 0x{min(missing):02x}")
     return table
-
-
-def _alphabet() -> dict[str, int]:
-    """Return the byte of each character of the byte-level alphabet.
-
-    Printable Latin-1 characters stand for themselves, U+0100 and on for the others in order, as in GPT-2.
-    """
-    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in set(plain)]
-    return {chr(byte): byte for byte in plain} | {chr(0x100 + n): byte for n, byte in enumerate(others)}

@@ -6,7 +6,6 @@ are not UTF-8, is not used.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from tokframe.storage.state import State
-from tokframe.tokenizer.results import Capabilities, IntArray
-from tokframe.tokenizer.table import TableTokenizer
+from tokframe.tokenizer.results import Capabilities, IntArray, TokenizerModel
+from tokframe.tokenizer.table import GPT2_PATTERN, TableTokenizer, encode_mixed
 from tokframe_bpe.cuts import chunks, stable_bytes
 from tokframe_bpe.model import FILE, SPECIAL, corrupt, merges, read
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BPETokenizer"]
 
-_INVALID = re.compile("([\udc80-\udcff]+)")  # what "surrogateescape" makes of bytes that are not UTF-8
 _GROUP = 64  # chunks handed over at a time: their tokens, which Hugging Face keeps in full, stay few
 
 
@@ -53,7 +51,7 @@ class BPETokenizer(TableTokenizer):
             try:
                 found += self._encode(part.decode() for part in group)
             except UnicodeDecodeError:
-                found += self._encode_mixed(group)
+                found += (encode_mixed(part, self._encode, self._byte_ids) for part in group)
         return np.concatenate(found) if found else np.empty(0, np.int32)
 
     def stable_prefix(self, data: bytes) -> int:
@@ -65,6 +63,16 @@ class BPETokenizer(TableTokenizer):
         from tokframe_bpe.pairs import impossible_pairs
 
         return impossible_pairs(merges(self._content), self._table, len(SPECIAL))
+
+    def model(self) -> TokenizerModel:
+        """Return pieces and merges."""
+        return TokenizerModel(
+            algorithm="bpe",
+            pieces=self._table,
+            special=self.special_tokens,
+            merges=tuple(merges(self._content)),
+            pattern=GPT2_PATTERN,
+        )
 
     def state(self) -> State:
         """Return `tokenizer.json`, byte for byte as it was read."""
@@ -91,15 +99,3 @@ class BPETokenizer(TableTokenizer):
         # "fast" leaves out the offsets, which `offsets` works out from the bytes of the tokens
         for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
             yield np.array(encoding.ids, np.int32)
-
-    def _encode_mixed(self, group: Iterable[bytes]) -> Iterator[IntArray]:
-        """Yield the ids of chunks some of which are not UTF-8: bytes that are not have ids of their own."""
-        for part in group:
-            # pieces alternate: text, invalid, text, ..., text
-            pieces = _INVALID.split(part.decode("utf-8", "surrogateescape"))
-            texts = self._encode(pieces[::2])
-            for number, piece in enumerate(pieces):
-                if number % 2:
-                    yield self._byte_ids[np.frombuffer(piece.encode("utf-8", "surrogateescape"), np.uint8)]
-                else:
-                    yield next(texts)

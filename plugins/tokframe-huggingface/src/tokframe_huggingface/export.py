@@ -1,6 +1,6 @@
 """The exporter "huggingface": writes what `transformers.AutoTokenizer` reads, and checks it against the original.
 
-What a tokenizer looks like in `tokenizer.json` is in `forms`; only the library `tokenizers` is needed here.
+What a tokenizer looks like in `tokenizer.json` is in `tokenizer_json`; only the library `tokenizers` is needed here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from tokframe.errors import TokframeError
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.results import Check
-from tokframe_huggingface.forms import FILE, form
+from tokframe_huggingface.tokenizer_json import FILE, to_json
 
 __all__ = ["CONFIG", "compare", "export", "samples"]
 
@@ -46,7 +46,7 @@ def export(tokenizer: ITokenizer, folder: Path) -> list[Check]:
 
     Raises: UnsupportedError for a tokenizer that has no such form; OSError.
     """
-    data = form(tokenizer)
+    data = to_json(tokenizer)
     (folder / FILE).write_text(_json(data), encoding="utf-8")
     (folder / CONFIG).write_text(_json(_config(tokenizer), indent=2), encoding="utf-8")
     return compare(tokenizer, folder, samples())

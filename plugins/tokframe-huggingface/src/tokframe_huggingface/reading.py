@@ -12,12 +12,13 @@ from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.table import GPT2_PATTERN
 
 __all__ = ["PATTERNS", "read"]
 
 #: Patterns that cut text before merging, by the names tiktoken gives to what they belong to.
 PATTERNS = {
-    "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    "gpt2": GPT2_PATTERN,
     "cl100k_base": (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
         r"|\s*[\r\n]+|\s+(?!\S)|\s+"

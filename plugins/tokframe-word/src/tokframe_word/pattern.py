@@ -6,31 +6,32 @@ Where a piece ends is decided by at most the two characters after it: that is wh
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 
 from tokframe_word.marks import mark_class
 
-__all__ = ["JOINER", "LETTER", "UNSPACED", "pieces", "stable_chars"]
+__all__ = ["pieces", "portable_pattern", "stable_chars"]
 
 #: Scripts written without spaces between words: a "word" would be a whole clause and never seen again, so
 #: each character, with its marks, is a piece. Thai, Lao, Myanmar, Khmer, kana, Han; and kana variants.
-UNSPACED = (
+_UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3031-\u3035\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
     r"\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f\U00020000-\U000323af"
 )
 #: `\w` without digits, underscore and unspaced scripts (a negated class runs faster than a union of ranges).
-LETTER = rf"[^\W\d_{UNSPACED}]"
+_LETTER = rf"[^\W\d_{_UNSPACED}]"
 #: A vowel sign belongs to its word. The look-ahead spares the table where there can be no mark.
 _MARK = rf"(?![\x00-\u02ff])[{mark_class()}]"
 #: Apostrophes and zero-width joiners hold a word together only between letters: don't, l’eau, می‌خواهم.
-JOINER = r"['\u2019\u200c\u200d]"
+_JOINER = r"['\u2019\u200c\u200d]"
 
 # Only single classes are possessive: of a possessive group Python 3.11.0 to 3.11.4 match too little (cpython 106052).
 _PIECE = re.compile(
-    rf"{LETTER}++(?:(?:(?:{_MARK})+|{JOINER}(?={LETTER})){LETTER}*+)*"  # a word
+    rf"{_LETTER}++(?:(?:(?:{_MARK})+|{_JOINER}(?={_LETTER})){_LETTER}*+)*"  # a word
     r"| {1,16}|\n{1,4}|\t{1,8}|\r\n"  # white space, in runs of bounded length
     r"|\d{1,3}"  # a long number in groups: 1,110 pieces spell all of them in any one script
-    rf"|[{UNSPACED}](?:{_MARK})*"
+    rf"|[{_UNSPACED}](?:{_MARK})*"
     r"|.",  # punctuation, symbols, controls, and marks with no letter before them
     re.DOTALL,
 )
@@ -59,3 +60,33 @@ def stable_chars(text: str) -> int:
     start = text.rstrip("\n").rfind("\n") + 1
     part = _PIECE.findall(text, start)
     return len(text) - sum(map(len, part[-2:])) if len(part) > 2 else start
+
+
+def portable_pattern() -> str:
+    """Return the pattern in Oniguruma's syntax; every character is in exactly one match.
+
+    Letters and digits are listed one by one: what they are differs between regular expression engines and versions.
+    """
+    parts = (_LETTER, r"\d", f"[{_UNSPACED}]", f"[{mark_class()}]", _JOINER)
+    letter, digit, unspaced, mark, joiner = map(_listed, parts)
+    return (
+        f"{letter}++(?:(?:{mark}++|{joiner}(?={letter})){letter}*+)*+"
+        "| {1,16}|\\n{1,4}|\\t{1,8}|\\r\\n"
+        f"|{digit}{{1,3}}"
+        f"|{unspaced}{mark}*+"
+        "|[\\s\\S]"
+    )
+
+
+def _listed(expression: str) -> str:
+    """Return the characters that Python matches, as a class of code points with runs of neighbors as ranges."""
+    matches = re.compile(expression).fullmatch
+    runs: list[list[int]] = []
+    for code in range(sys.maxunicode + 1):
+        if 0xD800 <= code < 0xE000 or not matches(chr(code)):
+            continue
+        if runs and runs[-1][1] == code - 1:
+            runs[-1][1] = code
+        else:
+            runs.append([code, code])
+    return "[" + "".join(f"\\x{{{a:x}}}" if a == b else f"\\x{{{a:x}}}-\\x{{{b:x}}}" for a, b in runs) + "]"

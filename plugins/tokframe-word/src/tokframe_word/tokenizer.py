@@ -14,9 +14,9 @@ from tokframe.errors import ArtifactCorruptError, UnsupportedError
 from tokframe.storage.state import State
 from tokframe.tokenizer import streams
 from tokframe.tokenizer.base import utf8
-from tokframe.tokenizer.results import Capabilities, Encoding, IntArray
+from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, TokenizerModel
 from tokframe.tokenizer.table import TableTokenizer
-from tokframe_word.pattern import pieces, stable_chars
+from tokframe_word.pattern import pieces, portable_pattern, stable_chars
 from tokframe_word.special import SPECIAL, UNKNOWN
 
 if TYPE_CHECKING:
@@ -67,6 +67,16 @@ class WordTokenizer(TableTokenizer):
         """Return how many leading bytes encode the same whatever follows. Raises: UnsupportedError."""
         text = _text(data, final=False)
         return len(text[: stable_chars(text)].encode())
+
+    def model(self) -> TokenizerModel:
+        """Return the pieces and the pattern that cuts text; made at each call, in about a second."""
+        return TokenizerModel(
+            algorithm="wordlevel",
+            pieces=self._table,
+            special=self.special_tokens,
+            unknown=UNKNOWN,
+            pattern=portable_pattern(),
+        )
 
     def state(self) -> State:
         """Return the vocabulary as `vocab.json`: the texts in order of their ids, one a line."""

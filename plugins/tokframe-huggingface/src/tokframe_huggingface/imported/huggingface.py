@@ -16,10 +16,9 @@ from tokenizers import Tokenizer
 from tokframe.errors import EncodingError
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import utf8
-from tokframe.tokenizer.results import Capabilities, Encoding, IntArray
-from tokframe.tokenizer.table import TableTokenizer
-from tokframe_huggingface.alphabet import CHARACTERS, unspell
-from tokframe_huggingface.imported.text import content_of, corrupt, mixed, only_text, spans, survives, table_of
+from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, TokenizerModel
+from tokframe.tokenizer.table import ALPHABET, TableTokenizer, encode_mixed, from_alphabet
+from tokframe_huggingface.imported.text import content_of, corrupt, only_text, spans, survives, table_of
 
 __all__ = ["FILE", "HuggingFaceTokenizer"]
 
@@ -48,6 +47,7 @@ class HuggingFaceTokenizer(TableTokenizer):
             raise corrupt(FILE, f"has no {cause}") from cause
         except Exception as cause:  # the binding raises plain Exception for a file it cannot read
             raise corrupt(FILE, f"is not what Hugging Face tokenizers reads ({cause})") from cause
+        self._algorithm = str(data["model"].get("type")).lower()
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True
@@ -59,7 +59,7 @@ class HuggingFaceTokenizer(TableTokenizer):
         verbatim = {entry["content"] for entry in added}
         known = {n: name.encode() if name in verbatim else self._spelling(name, data) for name, n in vocab.items()}
         super().__init__(table_of(known, special, FILE), special)
-        self._byte_ids = np.asarray([vocab.get(name, -1) for name in CHARACTERS], np.int32)
+        self._byte_ids = np.asarray([vocab.get(name, -1) for name in ALPHABET], np.int32)
         self._exact = self._byte_level and _keeps_text(data) and int(self._byte_ids.min()) >= 0
         self._exact = self._exact and survives(self.encode_raw, self.decode_raw)
         self.capabilities = Capabilities(  # type: ignore[misc]  # of this file, not of the class
@@ -69,7 +69,7 @@ class HuggingFaceTokenizer(TableTokenizer):
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of text, or of any bytes where `capabilities.bytes_input`. Raises: UnsupportedError."""
         if self._exact:
-            return mixed(data, self._ids, self._byte_ids)
+            return encode_mixed(data, lambda texts: map(self._ids, texts), self._byte_ids)
         return np.asarray(self._ids(only_text(data, self.name or "this tokenizer")), np.int32)
 
     def decode_raw(self, ids: IntArray) -> bytes:
@@ -96,6 +96,15 @@ class HuggingFaceTokenizer(TableTokenizer):
         found = self._encoding(text)
         return spans(text, found.ids, found.offsets)
 
+    def model(self) -> TokenizerModel:
+        """Return the ids' bytes, and the file, which alone says how text is normalized and cut."""
+        return TokenizerModel(
+            algorithm=self._algorithm,
+            pieces=self._table,
+            special=self.special_tokens,
+            files={FILE: self._content},
+        )
+
     def state(self) -> State:
         """Return the file, byte for byte as it was read."""
         return State(files={FILE: self._content})
@@ -118,8 +127,10 @@ class HuggingFaceTokenizer(TableTokenizer):
 
     def _spelling(self, name: str, data: Mapping[str, Any]) -> bytes:
         if self._byte_level:
-            found = unspell(name)
-            return name.encode() if found is None else found
+            try:
+                return from_alphabet(name)
+            except KeyError:
+                return name.encode()
         byte = _BYTE.fullmatch(name)
         if byte and data["model"].get("byte_fallback"):
             return bytes([int(byte[1], 16)])

@@ -13,8 +13,8 @@ import tiktoken
 from tokframe.errors import ArtifactCorruptError
 from tokframe.storage.state import State
 from tokframe.tokenizer.results import Capabilities, IntArray
-from tokframe.tokenizer.table import TableTokenizer
-from tokframe_huggingface.imported.text import content_of, corrupt, mixed, survives, table_of
+from tokframe.tokenizer.table import TableTokenizer, encode_mixed
+from tokframe_huggingface.imported.text import content_of, corrupt, survives, table_of
 
 __all__ = ["FILE", "TiktokenTokenizer", "read_ranks"]
 
@@ -57,7 +57,7 @@ class TiktokenTokenizer(TableTokenizer):
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of any bytes."""
-        return mixed(data, self._encoding.encode_ordinary, self._byte_ids)
+        return encode_mixed(data, lambda texts: map(self._encoding.encode_ordinary, texts), self._byte_ids)
 
     def state(self) -> State:
         """Return the file, byte for byte, with pattern and special tokens."""

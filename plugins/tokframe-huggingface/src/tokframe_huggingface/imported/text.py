@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,10 +10,9 @@ from tokframe.errors import ArtifactCorruptError, UnsupportedError
 from tokframe.storage.state import State
 from tokframe.tokenizer.results import Encoding, IntArray
 
-__all__ = ["PROBES", "content_of", "corrupt", "mixed", "only_text", "spans", "survives", "table_of"]
+__all__ = ["PROBES", "content_of", "corrupt", "only_text", "spans", "survives", "table_of"]
 
 _MOST_UNUSED = 1_000_000
-_INVALID = re.compile("([\udc80-\udcff]+)")  # what "surrogateescape" makes of bytes that are not UTF-8
 
 #: Texts that show whether a tokenizer keeps all of a text: white space, controls, composition, every 97th character.
 PROBES = (
@@ -48,20 +46,6 @@ def only_text(data: bytes, name: str) -> str:
             "any bytes use tokframe.load('bpe') or 'autoencoder-fsq'",
             capability="bytes_input",
         ) from None
-
-
-def mixed(data: bytes, encode: Callable[[str], Sequence[int]], byte_ids: IntArray) -> IntArray:
-    """Return the ids of any bytes: of text by `encode`, of bytes that are not UTF-8 one id each."""
-
-    def parts() -> Iterator[IntArray]:
-        for number, piece in enumerate(_INVALID.split(data.decode("utf-8", "surrogateescape"))):
-            if number % 2:
-                yield byte_ids[np.frombuffer(piece.encode("utf-8", "surrogateescape"), np.uint8)]
-            elif piece:
-                yield np.asarray(encode(piece), np.int32)
-
-    found = list(parts())
-    return np.concatenate(found) if found else np.empty(0, np.int32)
 
 
 def table_of(known: Mapping[int, bytes], special: dict[str, int], file: str) -> list[bytes]:
