@@ -62,7 +62,7 @@ def test_a_sound_tokenizer_passes_every_check(saved):
     report = verify(saved)
     assert report.ok and not failed(report)
     names = [check.name for check in report.checks]
-    assert names == ["files", "loads", "ids", "strange ids", "text round trip", "bytes round trip"]
+    assert names == ["files", "loads", "ids", "invalid ids", "text round trip", "bytes round trip"]
     assert all(check.detail for check in report.checks)
 
 
@@ -89,7 +89,7 @@ def broken(name, value):
     ("name", "value", "check", "said"),
     [
         ("token_bytes", lambda self, token: b"" if token == 70 else b"x", "ids", "id 70 has none"),
-        ("as_ids", lambda self, tokens: __import__("numpy").zeros(0, "int32"), "strange ids", "id -1 is outside"),
+        ("as_ids", lambda self, tokens: __import__("numpy").zeros(0, "int32"), "invalid ids", "id -1 is outside"),
         (
             "encode_raw",
             lambda self, data: ToyTokenizer.encode_raw(self, data.replace(b"\r", b"")),
@@ -109,7 +109,7 @@ def test_nothing_is_promised_where_nothing_is_claimed():
     from tokframe.tokenizer.results import Capabilities
 
     lossy = broken("capabilities", Capabilities(lossless=False, bytes_input=False))()
-    assert [c.name for c in check_soundness(lossy)] == ["ids", "strange ids"]
+    assert [c.name for c in check_soundness(lossy)] == ["ids", "invalid ids"]
 
 
 def test_the_tokenizers_own_checks_are_part_of_it(saved, monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tokframe
-from tokframe.loading.loading import where
+from tokframe.loading.reference import resolve
 
 SHIPPED = ("autoencoder-fsq", "bpe", "word")
 
@@ -23,7 +23,7 @@ def shipped(request):
 @pytest.fixture(params=SHIPPED)
 def copy(request, tmp_path):
     """A copy of a shipped artifact, every file of it."""
-    source, _ = where(request.param)
+    source = resolve(request.param).folder()
     return Path(shutil.copytree(source, tmp_path / request.param))
 
 

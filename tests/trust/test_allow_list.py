@@ -8,7 +8,7 @@ import pytest
 
 import tokframe
 from tokframe.errors import ArtifactError, UnknownNameError
-from tokframe.loading.loading import where
+from tokframe.loading.reference import resolve
 from tokframe.plugins.discovery import Host
 
 EVIL = "from pathlib import Path\nPath({mark!r}).write_text('ran')\n"
@@ -88,7 +88,7 @@ def test_an_artifact_of_a_plugin_that_is_not_allowed_is_refused(monkeypatch):
     from tokframe.plugins import discovery as plugins
 
     monkeypatch.setattr(plugins, "_host", Host(allow=["tokframe-word"]))
-    path, _ = where("word")
+    path = resolve("word").folder()
     assert tokframe.load(path)
     source = path.parents[0]
     assert source.exists()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError, ArtifactVersionError
-from tokframe.loading.loading import where
+from tokframe.loading.reference import resolve
 from tokframe.storage import artifact
 from tokframe.storage.artifact import read, write
 from tokframe.storage.state import State
@@ -163,7 +163,7 @@ def test_a_file_of_another_artifact_of_the_same_kind_is_refused(twins, tmp_path)
 
 def test_a_file_of_another_kind_of_artifact_is_refused(copy, tmp_path):
     for other in SHIPPED:
-        source, _ = where(other)
+        source = resolve(other).folder()
         for name in files(source):
             if other == copy.name or not (copy / name).exists():
                 continue

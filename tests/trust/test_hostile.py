@@ -15,14 +15,14 @@ from safetensors.numpy import save
 
 import tokframe
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ConfigError, TokframeError
-from tokframe.loading.loading import where
+from tokframe.loading.reference import resolve
 from tokframe.storage import artifact
 from tokframe.storage.strictjson import parse_json
 
 
 @pytest.fixture
 def fsq(tmp_path):
-    return Path(shutil.copytree(where("autoencoder-fsq")[0], tmp_path / "fsq"))
+    return Path(shutil.copytree(resolve("autoencoder-fsq").folder(), tmp_path / "fsq"))
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ WORD = {
     ids=[*(f"bpe {key}" for key in BPE), *(f"word {key}" for key in WORD)],
 )
 def test_vocabularies_that_make_no_sense_are_refused(tmp_path, replace_file, name, change):
-    folder = Path(shutil.copytree(where(name)[0], tmp_path / name))
+    folder = Path(shutil.copytree(resolve(name).folder(), tmp_path / name))
     file, data = vocab(change)(folder)
     replace_file(folder, file, data)
     with pytest.raises(ArtifactError) as caught:
@@ -234,7 +234,7 @@ def test_vocabularies_that_make_no_sense_are_refused(tmp_path, replace_file, nam
 @pytest.mark.parametrize("raw", [b"", b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"null", b"1e999"])
 @pytest.mark.parametrize("name", ["bpe", "word"])
 def test_vocabularies_that_are_no_json_are_refused(tmp_path, replace_file, name, raw):
-    folder = Path(shutil.copytree(where(name)[0], tmp_path / name))
+    folder = Path(shutil.copytree(resolve(name).folder(), tmp_path / name))
     file = "tokenizer.json" if name == "bpe" else "vocab.json"
     replace_file(folder, file, raw)
     with pytest.raises(ArtifactCorruptError):

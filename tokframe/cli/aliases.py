@@ -1,4 +1,4 @@
-"""`tokframe aliases`: names of one's own for tokenizers, where each is set, and whether it resolves."""
+"""`tokframe aliases`: your own names for tokenizers, where each is set, and whether it resolves."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.text import Text
 from tokframe.cli.console import show, show_json
 from tokframe.cli.options import json_option
 from tokframe.errors import ConfigError, TokframeError
-from tokframe.loading import loading
 from tokframe.loading.aliases import Alias, all_aliases
+from tokframe.loading.reference import resolve
 from tokframe.storage.artifact import MANIFEST
 
 __all__ = ["command"]
@@ -24,14 +24,6 @@ _HOW = """No aliases are set. Set one in ./tokframe.toml:
 or in the environment: TOKFRAME_ALIASES=production=word"""
 
 
-@attrs.frozen(kw_only=True)
-class _Row:
-    alias: Alias
-    resolves: bool
-    path: str | None  # the folder it would be loaded from
-    reason: str  # why it does not resolve
-
-
 @click.command(
     "aliases",
     epilog="\b\nExample:\n  tokframe aliases\n  TOKFRAME_ALIASES=next=./mine tokframe aliases --json",
@@ -40,56 +32,47 @@ class _Row:
 @json_option()
 @click.pass_context
 def command(ctx: click.Context, check: bool, as_json: bool) -> None:
-    """List names of your own for tokenizers: what each stands for, where it is set, and whether it resolves.
+    """List your own names for tokenizers: what each refers to, where it is set, and whether it resolves.
 
-    What wins first: TOKFRAME_ALIASES; tokframe.toml in the working directory; tokframe.toml in the user's
+    By precedence: TOKFRAME_ALIASES; tokframe.toml in the working directory; tokframe.toml in the user's
     configuration folder (~/.config/tokframe, or $XDG_CONFIG_HOME/tokframe). TOKFRAME_CONFIG names one file in place
     of the two.
 
     JSON: {"aliases": [{"name", "target", "source", "place", "overridden_by", "resolves", "path", "reason"}]}.
     """
-    rows = [_row(alias) for alias in all_aliases()]
+    entries = [_entry(alias) for alias in all_aliases()]
     if as_json:
-        show_json({"aliases": [_data(row) for row in rows]})
+        show_json({"aliases": entries})
+    elif entries:
+        _show(entries)
     else:
-        _show(rows)
-    if check and not all(row.resolves for row in rows if not row.alias.overridden_by):
+        show(Text(_HOW))
+    if check and not all(entry["resolves"] or entry["overridden_by"] for entry in entries):
         ctx.exit(1)
 
 
-def _row(alias: Alias) -> _Row:
-    if alias.overridden_by:
-        return _Row(alias=alias, resolves=False, path=None, reason=f"overridden by {alias.overridden_by}")
+def _entry(alias: Alias) -> dict[str, Any]:
+    """Return an alias with the folder it is loaded from, or the reason why it does not resolve."""
+    path, reason = None, f"overridden by {alias.overridden_by}" if alias.overridden_by else ""
     try:
-        path, _ = loading.where(alias.name)
+        path = None if reason else resolve(alias.name).folder()
     except TokframeError as error:
-        # A config error's own text repeats where the alias is set, which stands beside it here.
+        # The text of a config error repeats where the alias is set, which is shown beside it.
         reason = "; ".join(text for _, text in error.problems) if isinstance(error, ConfigError) else str(error)
-        return _Row(alias=alias, resolves=False, path=None, reason=reason)
-    if not (path / MANIFEST).is_file():
-        what = "is no saved tokenizer" if path.exists() else "does not exist"
-        return _Row(alias=alias, resolves=False, path=str(path), reason=f"{path} {what}")
-    return _Row(alias=alias, resolves=True, path=str(path), reason="")
+    if path is not None and not (path / MANIFEST).is_file():
+        reason = f"{path} {'is not a saved tokenizer' if path.exists() else 'does not exist'}"
+    entry = attrs.asdict(alias, filter=lambda attribute, _: attribute.name != "folder")
+    return {**entry, "resolves": not reason, "path": path and str(path), "reason": reason}
 
 
-def _data(row: _Row) -> dict[str, Any]:
-    alias = attrs.asdict(row.alias, filter=lambda attribute, _: attribute.name != "folder")
-    return {**alias, "resolves": row.resolves, "path": row.path, "reason": row.reason}
-
-
-def _show(rows: list[_Row]) -> None:
-    if not rows:
-        show(Text(_HOW))
-        return
+def _show(entries: list[dict[str, Any]]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("alias", no_wrap=True)
-    table.add_column("stands for", overflow="fold")
-    table.add_column("set in", overflow="fold")
-    table.add_column("resolves", overflow="fold")
-    for row in rows:
-        over = bool(row.alias.overridden_by)
-        state = Text("yes", "green") if row.resolves else Text(row.reason, "dim" if over else "yellow")
-        style = "dim" if over else "bold"
-        source = f"{row.alias.source}, {row.alias.place}"
-        table.add_row(Text(row.alias.name, style), Text(row.alias.target), Text(source), state)
+    for title in ("refers to", "set in", "resolves"):
+        table.add_column(title, overflow="fold")
+    for entry in entries:
+        over = bool(entry["overridden_by"])
+        state = Text("yes", "green") if entry["resolves"] else Text(entry["reason"], "dim" if over else "yellow")
+        source = Text(f"{entry['source']}, {entry['place']}")
+        table.add_row(Text(entry["name"], "dim" if over else "bold"), Text(entry["target"]), source, state)
     show(table)

@@ -45,7 +45,8 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     from tokframe.cli.console import show_json
     from tokframe.cli.interruption import resumable
     from tokframe.errors import ConfigError
-    from tokframe.loading.loading import registered, train
+    from tokframe.loading.loading import train
+    from tokframe.loading.reference import resolve
     from tokframe.storage.strictjson import read_json
 
     started = time.monotonic()
@@ -76,5 +77,5 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     path = out if os.sep in out else f"./{out}"
     size = sum(file.stat().st_size for file in Path(out).rglob("*") if file.is_file())
     click.echo(f"{tokenizer.name}: {tokenizer.vocab_size:,} ids, {size / 1e6:,.2f} MB, saved at {path}")
-    beside = f" {name}" if registered(name).artifact else ""
+    beside = f" {name}" if resolve(name).registered("train").artifact else ""
     click.echo(f"Try it:\n  tokframe compare {shlex.quote(path)}{beside}\n  tokframe verify {shlex.quote(path)}")

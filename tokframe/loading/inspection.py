@@ -1,4 +1,4 @@
-"""Looking at a saved tokenizer: what it is (`describe`) and whether it is sound (`verify`)."""
+"""Inspection of a saved tokenizer: `describe` reads its facts, `verify` checks that it is sound."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tokframe.errors import InvalidTokenError, TokframeError
-from tokframe.loading import loading
+from tokframe.loading.building import build
+from tokframe.loading.reference import resolve
 from tokframe.storage import artifact
 from tokframe.storage.strictjson import parse_json
 from tokframe.tokenizer.base import ITokenizer
@@ -17,7 +18,7 @@ from tokframe.training.progress import Reporter, SilentReporter
 
 __all__ = ["check_soundness", "describe", "verify"]
 
-#: Texts that have broken tokenizers before: each must come back byte for byte from a lossless one.
+#: Texts that have broken tokenizers before: each must be decoded exactly by a lossless one.
 HARD_TEXTS = (
     "",
     "plain words, and 12,345.67 numbers\n",
@@ -31,15 +32,16 @@ HARD_TEXTS = (
 
 
 def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what there is to know of an artifact without building it: manifest, config, sizes, provenance."""
-    path, spec = loading.where(name)
+    """Return the facts of an artifact without building it: manifest, config, sizes, provenance."""
+    reference = resolve(name)
+    path = reference.folder()
     found = artifact.read(path)
     files = found.manifest["files"]
     head = found.manifest.get("tokenizer")
     described: dict[str, Any] = {
         "name": str(head.get("name", "")) if isinstance(head, dict) else "",
         "path": str(path),
-        "registered": spec is not None,
+        "registered": reference.spec is not None,
         "tokenizer": head if isinstance(head, dict) else {},
         "components": found.manifest.get("components", []),
         "format_version": found.manifest["format_version"],
@@ -55,18 +57,18 @@ def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
 def verify(name: str | os.PathLike[str], reporter: Reporter | None = None) -> VerifyReport:
     """Check an artifact: its files, that it loads, every id, round trips, and the tokenizer's own `verify`.
 
-    Never raises for an unsound artifact: what is wrong is in the report. Raises: UnknownNameError for a wrong name.
+    Never raises for an unsound artifact: its faults are in the report. Raises: UnknownNameError for a wrong name.
     """
-    path, _ = loading.where(name)
+    path = resolve(name).folder()
     checks: list[Check] = []
     try:
         found = artifact.read(path)
         files = found.manifest["files"]
         checks.append(Check(name="files", ok=True, detail=f"{len(files)} files match their sizes and SHA-256"))
-        tokenizer = loading.build(found)
+        tokenizer = build(found)
         checks.append(Check(name="loads", ok=True, detail=repr(tokenizer)))
-    except Exception as error:  # a plugin may meet contents it does not expect
-        checks.append(Check(name="loads" if checks else "files", ok=False, detail=_told(error)))
+    except Exception as error:  # a plugin's code may raise anything
+        checks.append(Check(name="loads" if checks else "files", ok=False, detail=_text_of(error)))
         return VerifyReport(tokenizer=str(name), checks=tuple(checks))
     try:
         checks += check_soundness(tokenizer)
@@ -74,29 +76,30 @@ def verify(name: str | os.PathLike[str], reporter: Reporter | None = None) -> Ve
         if own is not None:
             checks += own(reporter or SilentReporter())
     except Exception as error:
-        checks.append(Check(name="checks", ok=False, detail=_told(error)))
+        checks.append(Check(name="checks", ok=False, detail=_text_of(error)))
     return VerifyReport(tokenizer=str(name), checks=tuple(checks))
 
 
-def _told(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     """Return an error's text, which for a foreign one begins with its class."""
     return str(error) if isinstance(error, TokframeError) else f"{type(error).__name__}: {error}"
 
 
 def check_soundness(tokenizer: ITokenizer) -> list[Check]:
-    """Check what every tokenizer must hold: bytes for each id, refusal of others, round trips as promised."""
-    checks = [_every_id_has_bytes(tokenizer), _refuses_strange_ids(tokenizer)]
+    """Check what holds for every tokenizer: bytes for each id, invalid ids refused, round trips as promised."""
+    checks = [_every_id_has_bytes(tokenizer), _refuses_invalid_ids(tokenizer)]
     if tokenizer.capabilities.lossless:
         failed = [text for text in HARD_TEXTS if tokenizer.decode(tokenizer.encode(text)) != text]
         detail = (
-            f"{failed[0][:40]!r} does not come back" if failed else f"{len(HARD_TEXTS)} hard texts come back exactly"
+            f"{failed[0][:40]!r} is not decoded exactly" if failed else f"{len(HARD_TEXTS)} hard texts decoded exactly"
         )
         checks.append(Check(name="text round trip", ok=not failed, detail=detail))
     if tokenizer.capabilities.bytes_input:
         random = np.random.default_rng(0)
         samples = [random.permutation(256).astype(np.uint8).tobytes() for _ in range(64)]
         bad = sum(tokenizer.decode_bytes(tokenizer.encode_bytes(data)) != data for data in samples)
-        detail = f"{bad} of {len(samples)} orders of all 256 bytes do not come back" if bad else "any bytes come back"
+        orders = f"{len(samples)} orders of all 256 bytes"
+        detail = f"{bad} of {orders} not decoded exactly" if bad else f"{orders} decoded exactly"
         checks.append(Check(name="bytes round trip", ok=not bad, detail=detail))
     return checks
 
@@ -107,11 +110,11 @@ def _every_id_has_bytes(tokenizer: ITokenizer) -> Check:
     return Check(name="ids", ok=not empty, detail=detail)
 
 
-def _refuses_strange_ids(tokenizer: ITokenizer) -> Check:
+def _refuses_invalid_ids(tokenizer: ITokenizer) -> Check:
     for token in (-1, tokenizer.vocab_size):
         try:
             tokenizer.decode([token])
         except InvalidTokenError:
             continue
-        return Check(name="strange ids", ok=False, detail=f"id {token} is outside the vocabulary and was decoded")
-    return Check(name="strange ids", ok=True, detail="ids outside the vocabulary are refused by name")
+        return Check(name="invalid ids", ok=False, detail=f"id {token} is outside the vocabulary and was decoded")
+    return Check(name="invalid ids", ok=True, detail="ids outside the vocabulary are refused")

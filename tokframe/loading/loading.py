@@ -1,21 +1,20 @@
-"""load, create, save, train: the one place where registry, config and artifact meet.
+"""load, create, save, train: the functions that join registry, config and artifact.
 
-How a checked artifact becomes a tokenizer again is in `building`.
+What a name refers to is resolved in `reference`; a tokenizer is built from a checked artifact in `building`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokframe.errors import ArtifactNotFoundError, UnknownNameError, UnsupportedError
-from tokframe.loading import aliases
+from tokframe.errors import UnsupportedError
 from tokframe.loading.building import build
+from tokframe.loading.reference import resolve
 from tokframe.plugins.discovery import host
-from tokframe.plugins.registry import Registry, TokenizerSpec, load_target, warn_if_deprecated
+from tokframe.plugins.registry import load_target, warn_if_deprecated
 from tokframe.storage import artifact
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training import torchrun as processes
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from tokframe.corpus.files import Corpus
 
-__all__ = ["build", "create", "load", "registered", "save", "train", "where"]
+__all__ = ["create", "load", "save", "train"]
 
 
 def load(name: str | os.PathLike[str]) -> ITokenizer:
@@ -38,11 +37,11 @@ def load(name: str | os.PathLike[str]) -> ITokenizer:
     Raises: UnknownNameError; ArtifactError and its kinds; MissingPluginError if a component's plugin is not here;
     ConfigError for malformed aliases.
     """
-    real, alias = _meant(name)
-    with aliases.explained(alias):
-        path, spec = _place(real)
-        if spec is not None:
-            warn_if_deprecated(spec)  # before `build`, which could only say that some artifact uses it
+    reference = resolve(name)
+    path = reference.folder()
+    if reference.spec is not None:
+        warn_if_deprecated(reference.spec)  # before `build`, which could only name the artifact that uses it
+    with reference.explained():
         return build(artifact.read(path))
 
 
@@ -51,15 +50,14 @@ def create(name: str, config: Mapping[str, Any] | None = None) -> ITokenizer:
 
     Raises: UnknownNameError; ConfigError; UnsupportedError where the tokenizer only comes out of training.
     """
-    registry = host().registry
-    spec = registered(name, "create")
+    spec = resolve(name).registered("create")
     build = getattr(load_target(spec), "from_config", None)
     if build is None:
         raise UnsupportedError(
             f"{name!r} only comes out of training: tokframe train {name} --corpus FILE --out DIR", capability="create"
         )
     tokenizer: ITokenizer = build(dict(config or {}))
-    tokenizer.name = registry.reference(spec)
+    tokenizer.name = host().registry.reference(spec)
     return tokenizer
 
 
@@ -91,7 +89,7 @@ def train(
     from tokframe.training.job import TrainJob
 
     registry = host().registry
-    spec = registered(name, "train")
+    spec = resolve(name).registered("train")
     if not spec.trainable:
         raise UnsupportedError(f"{name!r} has no training", capability="train")
     kind = load_target(spec)
@@ -119,77 +117,5 @@ def train(
     tokenizer.name = registry.reference(spec)
     if processes.is_first():
         tokenizer.save(target, overwrite=overwrite)
-        shutil.rmtree(job.workdir, ignore_errors=True)  # all that counts is in the artifact now
+        shutil.rmtree(job.workdir, ignore_errors=True)  # not needed any more: the artifact is complete
     return tokenizer
-
-
-def where(name: str | os.PathLike[str]) -> tuple[Path, TokenizerSpec | None]:
-    """Return the folder that `load(name)` reads, and the spec if `name` is a registered one or an alias of one.
-
-    Raises: UnknownNameError; ArtifactNotFoundError for a name that ships no trained tokenizer; ConfigError for
-    malformed aliases.
-    """
-    real, alias = _meant(name)
-    with aliases.explained(alias):
-        return _place(real)
-
-
-def registered(name: str, capability: str = "") -> TokenizerSpec:
-    """Return the spec of a registered name or of an alias of one. Raises: UnknownNameError; UnsupportedError for an
-    alias of a path; ConfigError for malformed aliases.
-    """
-    registry = host().registry
-    real, alias = aliases.resolve(name, registry)
-    with aliases.explained(alias):
-        if alias is not None and aliases.is_path(real, registry):
-            raise UnsupportedError(
-                f"{name!r} stands for the saved tokenizer {real}, and {capability or 'this'} takes a registered name "
-                "(tokframe components --kind tokenizer)",
-                capability=capability,
-            )
-        return _spec(real, registry)
-
-
-def _meant(name: str | os.PathLike[str]) -> tuple[str | Path, aliases.Alias | None]:
-    """Return what a name stands for, a Path where it is one, and the alias that says so."""
-    if not isinstance(name, str):
-        return Path(name), None
-    registry = host().registry
-    real, alias = aliases.resolve(name, registry)
-    return (Path(real) if aliases.is_path(real, registry) else real), alias
-
-
-def _spec(name: str, registry: Registry) -> TokenizerSpec:
-    try:
-        return registry.tokenizer(name)
-    except UnknownNameError:
-        raise aliases.unknown(name, registry) from None
-
-
-def _place(name: str | Path) -> tuple[Path, TokenizerSpec | None]:
-    """Return the folder of a path or of a registered name. Raises: as `where`."""
-    if isinstance(name, Path):
-        return name, None
-    try:
-        spec = _spec(name, host().registry)
-    except UnknownNameError as error:
-        if Path(name).is_dir():
-            raise UnknownNameError(
-                f"{error} There is a folder of that name: to load it say './{name}'",
-                kind=error.kind,
-                name=error.name,
-                suggestions=error.suggestions,
-                unavailable=error.unavailable,
-            ) from None
-        raise
-    if not spec.artifact:
-        raise ArtifactNotFoundError(
-            f"{name!r} ships no trained tokenizer. Train one: tokframe train {name} --corpus FILE --out DIR, "
-            "then load the folder by its path"
-        )
-    package, _, folder = spec.artifact.partition(":")
-    found = importlib.util.find_spec(package)
-    locations = list(found.submodule_search_locations or ()) if found else []
-    if not locations:
-        raise ArtifactNotFoundError(f"{name!r} ships its tokenizer in package {package!r}, which is not installed")
-    return Path(locations[0]) / folder, spec
