@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from stored import HEADER, state
+from support.stored import HEADER, state
 
 from tokframe.storage.artifact import write
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 
 import pytest
-from stored import HEADER, contents, state
+from support.stored import HEADER, contents, state
 
 from tokframe.errors import (
     ArtifactError,

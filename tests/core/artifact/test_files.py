@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from stored import corrupt, replace_file
+from support.stored import corrupt, replace_file
 
 from tokframe.errors import (
     ArtifactCorruptError,

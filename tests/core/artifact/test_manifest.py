@@ -6,7 +6,7 @@ import os
 import shutil
 
 import pytest
-from stored import corrupt, edit_manifest
+from support.stored import corrupt, edit_manifest
 
 from tokframe.errors import (
     ArtifactError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from toys import toy
+from support.toys import toy
 
 
 @pytest.fixture(autouse=True)

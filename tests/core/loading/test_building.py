@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from toys import RIVAL, edit, toy
+from support.toys import RIVAL, edit, toy
 
 import tokframe
 from tokframe.errors import (

@@ -7,7 +7,7 @@ import multiprocessing
 import pickle
 
 import pytest
-from toys import TEXT, toy
+from support.toys import TEXT, toy
 
 import tokframe
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from support.toys import RIVAL
 from toy_bytes.tokenizer import ToyTokenizer
-from toys import RIVAL
 
 import tokframe
 from tokframe.errors import (

@@ -6,7 +6,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from toys import RIVAL, TEXT, manifest_of, toy
+from support.toys import RIVAL, TEXT, manifest_of, toy
 
 import tokframe
 from tokframe.errors import (

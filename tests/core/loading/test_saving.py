@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.toys import TEXT, manifest_of, toy
 from toy_bytes.tokenizer import ToyTokenizer
-from toys import TEXT, manifest_of, toy
 
 import tokframe
 from tokframe.errors import (

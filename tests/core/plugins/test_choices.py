@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from hosts import GOOD, by_name, declares, host
+from support.hosts import GOOD, by_name, declares, host
 
 from tokframe.errors import NameConflictError, PluginBrokenError, PluginIncompatibleError
 from tokframe.plugins.discovery import Host, PluginWarning

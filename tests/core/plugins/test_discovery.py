@@ -6,7 +6,7 @@ import sys
 from importlib import metadata
 
 import pytest
-from hosts import GOOD, by_name, declares, host
+from support.hosts import GOOD, by_name, declares, host
 
 import tokframe
 from tokframe.errors import UnknownNameError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from hosts import GOOD, declares, host
+from support.hosts import GOOD, declares, host
 
 import tokframe
 from tokframe.errors import PluginBrokenError

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from sharding import SETTINGS, content, prose
+from support.sharding import SETTINGS, content, prose
 
 from tokframe.shards import tokenize
 

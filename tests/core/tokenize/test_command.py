@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from sharding import COMMAND, content, prose
+from support.sharding import COMMAND, content, prose
 
 from tokframe.cli.main import main
 from tokframe.corpus.files import Corpus

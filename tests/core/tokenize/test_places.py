@@ -7,7 +7,7 @@ import json
 import os
 
 import pytest
-from sharding import prose
+from support.sharding import prose
 
 import tokframe
 from tokframe.errors import ShardsCorruptError, ShardsError

@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from sharding import flat, prose, texts_of
+from support.sharding import flat, prose, texts_of
 
 from tokframe.corpus.files import Corpus
 from tokframe.corpus.formats import text as text_format

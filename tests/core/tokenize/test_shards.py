@@ -9,7 +9,7 @@ import pickle
 
 import numpy as np
 import pytest
-from sharding import flat, prose, texts_of
+from support.sharding import flat, prose, texts_of
 
 import tokframe
 from tokframe.errors import EncodingError

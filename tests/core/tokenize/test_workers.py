@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from sharding import COMMAND, SETTINGS, Killer, content, never, prose, stop_after
+from support.sharding import COMMAND, SETTINGS, Killer, content, never, prose, stop_after
 
 from tokframe.errors import EngineError, ShardsError, ShardsInterrupted, UnknownNameError
 from tokframe.shards import ShardSettings, TokenShards, engines, tokenize

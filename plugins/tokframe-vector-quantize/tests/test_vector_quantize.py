@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from networks import SMALL_NETWORK
+from support.networks import SMALL_NETWORK
 
 import tokframe
 from tokframe.errors import ConfigError

@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 
 import pytest
-from networks import SMALL_NETWORK
+from support.networks import SMALL_NETWORK
 
 import tokframe
 

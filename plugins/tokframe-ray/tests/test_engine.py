@@ -8,7 +8,7 @@ import sys
 import warnings
 
 import pytest
-from sharding import Killer, content
+from support.sharding import Killer, content
 
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ShardsInterrupted

@@ -201,7 +201,7 @@ def test_mismatched_stacks_are_all_reported() -> None:
 
 
 def test_the_design_documents_config_is_taken_as_it_is() -> None:
-    path = Path(__file__).parents[2] / "configs" / "autoencoder_tokenizer_config.json"
+    path = Path(__file__).parents[3] / "configs" / "autoencoder_tokenizer_config.json"
     if not path.exists():
         pytest.skip("configs/ is not there")
     data = json.loads(path.read_text(encoding="utf-8"))

@@ -22,7 +22,7 @@ import itertools, json, signal, sys
 from pathlib import Path
 import torch
 from tokframe_lm.training import train
-from together import die, together
+from support.together import die, together
 from tokframe.corpus.files import Corpus
 
 text, tokenizer = sys.argv[1:3]

@@ -23,7 +23,7 @@ TRAINING = """
 import itertools, json, signal
 from pathlib import Path
 import numpy as np
-from together import die, together
+from support.together import die, together
 from attrs import evolve
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.config import DecoderConfig, EncoderConfig, FSQConfig, VQConfig

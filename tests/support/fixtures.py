@@ -15,10 +15,8 @@ import pytest
 from tokframe.plugins import discovery as plugins
 from tokframe.plugins.discovery import Host
 
-DISTRIBUTIONS = Path(__file__).parent / "distributions"
-# In this process the toy is imported from its source; fresh processes get it installed (fixture `installed`).
-sys.path.insert(0, str(DISTRIBUTIONS / "toy-bytes"))
-sys.path.insert(0, str(Path(__file__).parent / "helpers"))  # what several test modules share
+TESTS = Path(__file__).parents[1]
+DISTRIBUTIONS = TESTS / "distributions"
 
 # No clock decides a test: a busy machine is no bug.
 hypothesis.settings.register_profile("tokframe", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -197,6 +195,5 @@ def _plain_environment():
     """Return the environment without what would make processes part of others, and for one thread each."""
     ours = ("TOKFRAME_", "TORCHELASTIC_", "MASTER_", "RANK", "WORLD_SIZE", "LOCAL_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    helpers = str(Path(__file__).parent / "helpers")
-    kept |= {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8", "TOKFRAME_CONFIG": "", "PYTHONPATH": helpers}
+    kept |= {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8", "TOKFRAME_CONFIG": "", "PYTHONPATH": str(TESTS)}
     return kept

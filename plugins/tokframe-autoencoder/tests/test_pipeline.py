@@ -159,7 +159,7 @@ def test_the_design_documents_config_is_taken_as_it_is():
 
     from tokframe.storage.strictjson import read_json
 
-    path = Path(__file__).parents[2] / "configs" / "autoencoder_tokenizer_config.json"
+    path = Path(__file__).parents[3] / "configs" / "autoencoder_tokenizer_config.json"
     given = read_json(path)
     parts = resolve(given, tokframe.host().registry, {"encoder": "conv", "quantizer": "fsq", "decoder": "deconv"})
     written = parts.to_json()

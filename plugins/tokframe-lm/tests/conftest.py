@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from networks import SMALL_NETWORK
+from support.networks import SMALL_NETWORK
 from tokframe_lm.training import train
 
 import tokframe

@@ -167,7 +167,7 @@ def test_names_are_checked_before_anything_is_trained(args, tmp_path, change):
 
 
 def test_the_config_of_the_run_in_the_documentation_is_one():
-    path = Path(__file__).parents[2] / "configs" / "lm_compare_cpu_hour.json"
+    path = Path(__file__).parents[3] / "configs" / "lm_compare_cpu_hour.json"
     config = structure(LMConfig, read_json(path))
     assert (config.embedding, config.canonical, config.steps) == ("factored-spelled", True, 0)
     assert config.batch_bytes

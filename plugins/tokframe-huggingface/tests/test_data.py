@@ -14,7 +14,7 @@ import pytest
 
 import tokframe
 
-PAGE = Path(__file__).parents[2] / "docs" / "interop.md"
+PAGE = Path(__file__).parents[3] / "docs" / "interop.md"
 EXAMPLES = dict(
     re.findall(r"<!-- run: needs (\w+) -->\n```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 )

@@ -1,0 +1,1 @@
+"""Support for tests: fixtures for all of them, and what several test modules share."""
