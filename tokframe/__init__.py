@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tokframe.plugins.registry import TokenizerSpec as TokenizerSpec
     from tokframe.plugins.registry import TokframeDeprecationWarning as TokframeDeprecationWarning
     from tokframe.shadowing.tokenizer import shadow as shadow
+    from tokframe.storage.settings import setting as setting
     from tokframe.storage.state import State as State
     from tokframe.tokenizer.base import ITokenizer as ITokenizer
     from tokframe.tokenizer.bigrams import ImpossiblePairs as ImpossiblePairs
@@ -70,6 +71,7 @@ _HOMES = {
     "list_components": "plugins.discovery",
     "load": "loading.loading",
     "save": "loading.loading",
+    "setting": "storage.settings",
     "shadow": "shadowing.tokenizer",
     "train": "loading.loading",
 }
@@ -104,6 +106,7 @@ __all__ = [
     "list_components",
     "load",
     "save",
+    "setting",
     "shadow",
     "train",
 ]

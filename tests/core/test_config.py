@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from attrs import evolve, field, frozen, validators
+from attrs import evolve, field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tokframe.errors import ConfigError
 from tokframe.storage.config import problems_of, structure, unstructure
+from tokframe.storage.settings import check, setting
 from tokframe.storage.strictjson import canonical_json, json_type, parse_json, read_json
 
 
@@ -48,8 +49,18 @@ class Outer:
 
 
 @frozen(kw_only=True)
-class Guarded:
-    size: int = field(default=1, validator=validators.gt(0))
+class Bounded:
+    size: int = setting(1, above=0)
+    share: float = setting(0.5, at_least=0, below=1)
+    kind: str = setting("a", one_of=("a", "b"))
+    limit: int | None = setting(None, at_least=1)
+    levels: tuple[int, ...] = setting((8, 5), at_least=2)
+
+    def issues(self) -> Iterator[tuple[str, str]]:
+        if self.size > len(self.levels):
+            yield "size", "is larger than the number of levels"
+        if self.share * self.size > 9:
+            yield "share", "is too much"
 
 
 def problems(data: Any, cls: type = Outer, where: str = "$") -> dict[str, str]:
@@ -176,9 +187,37 @@ def test_paths_begin_where_the_caller_says():
     assert list(problems(3, where="$.training")) == ["$.training"]
 
 
-def test_a_validator_of_the_class_is_a_problem_and_no_crash():
-    (path,) = problems({"size": 0}, Guarded)
-    assert path.startswith("$")
+@pytest.mark.parametrize(
+    ("change", "path", "said"),
+    [
+        ({"size": 0}, "$.size", "is 0, must be above 0"),
+        ({"share": 1}, "$.share", "is 1.0, must be at least 0 and below 1"),
+        ({"share": -0.1}, "$.share", "is -0.1, must be at least 0 and below 1"),
+        ({"kind": "c"}, "$.kind", "is 'c', must be one of 'a', 'b'"),
+        ({"limit": 0}, "$.limit", "is 0, must be at least 1 (or null)"),
+        ({"levels": [8, 1]}, "$.levels", "is [8, 1]; every entry must be at least 2"),
+        ({"size": 3}, "$.size", "is larger than the number of levels"),
+    ],
+)
+def test_a_value_out_of_its_declared_bounds(change, path, said):
+    assert problems(change, Bounded) == {path: said}
+
+
+def test_values_at_their_bounds_pass():
+    sound = {"size": 1, "share": 0.0, "kind": "b", "limit": None, "levels": [2]}
+    assert structure(Bounded, sound) == Bounded(share=0.0, kind="b", levels=(2,))
+
+
+def test_an_object_built_directly_is_checked_alike_with_one_problem_a_field():
+    check(Bounded())
+    with pytest.raises(ConfigError) as caught:
+        check(Bounded(size=0, share=math.inf, levels=()), "mine")
+    assert caught.value.source == "mine"
+    assert dict(caught.value.problems) == {
+        "$.size": "is 0, must be above 0",
+        "$.share": "is inf, must be at least 0 and below 1",
+        "$.levels": "is empty; give at least one entry",
+    }
 
 
 def test_structure_raises_one_error_with_all_problems_and_the_source():

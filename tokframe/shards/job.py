@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from tokframe.corpus.files import Corpus
 from tokframe.errors import EncodingError, ShardsError, ShardsInterrupted
@@ -27,6 +27,7 @@ from tokframe.shards.settings import ShardSettings
 from tokframe.shards.writing import ENDS_DTYPE, UNITS, UnitWriter
 from tokframe.storage import artifact
 from tokframe.storage.atomic import identity, replace_folder, write_atomically
+from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.progress import Reporter, SilentReporter, never_stop
@@ -66,6 +67,7 @@ def tokenize(
     loaded = tokenizer if isinstance(tokenizer, ITokenizer) else loading.load(tokenizer)
     text = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
     settings = settings or ShardSettings()
+    check(settings)
     settings = evolve(settings, shard_size=settings.shard_size or automatic_size(text))
     units = plan(text, settings.shard_size, settings.split)
     made_of = _made_of(loaded, text, settings)
@@ -131,7 +133,7 @@ def _made_of(tokenizer: ITokenizer, corpus: Corpus, settings: ShardSettings) -> 
             "special_tokens": dict(tokenizer.special_tokens),
         },
         "dtype": "uint16" if tokenizer.vocab_size <= 1 << 16 else "int32",
-        "settings": {**settings.as_json(), "column": corpus.files[0].column},
+        "settings": {**asdict(settings), "column": corpus.files[0].column},
         "corpus": [{"file": file.name, "bytes": file.path.stat().st_size} for file in corpus.files],
     }
 

@@ -1,6 +1,6 @@
 """Strict JSON to frozen attrs classes; every problem is reported at once, each with its JSON path.
 
-Checks shapes and asks each class for its own `issues()`; what must hold between sections is the tokenizer's.
+Checks types, then what `settings` and each class's own `issues()` find; relations between sections are the tokenizer's.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from cattrs import BaseValidationError, Converter
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
 from tokframe.errors import ConfigError
+from tokframe.storage.settings import Problem, problems_in
 from tokframe.storage.strictjson import canonical_json, json_type
 
-__all__ = ["Problem", "problems_of", "structure", "unstructure"]
+__all__ = ["problems_of", "structure", "unstructure"]
 
 T = TypeVar("T")
-#: A JSON path and what is wrong there.
-Problem = tuple[str, str]
 
 
 def structure(cls: type[T], data: Mapping[str, Any], where: str = "$", source: str = "config") -> T:
     """Build `cls` from JSON data, nothing converted silently.
 
     Raises: ConfigError with all problems: unknown keys (and the nearest known one), missing keys, wrong types,
-    non-finite numbers, and what `cls.issues()` (and that of nested classes) yields as `(field, text)`.
+    non-finite numbers, and all that `problems_in` finds in the object.
     """
     value, problems = problems_of(cls, data, where)
     if problems or value is None:
@@ -45,7 +44,7 @@ def problems_of(cls: type[T], data: Mapping[str, Any], where: str = "$") -> tupl
         value = _CONVERTER.structure(data, cls)
     except (BaseValidationError, ValueError, TypeError) as error:
         return None, list(_flatten(error, where))
-    problems = list(_issues(value, where))
+    problems = list(problems_in(value, where))
     return (None if problems else value), problems
 
 
@@ -57,22 +56,6 @@ def unstructure(value: Any) -> dict[str, Any]:
 
 def _plain(_: Any, __: Any, value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
-
-
-def _issues(value: Any, where: str) -> Iterator[Problem]:
-    """Yield what an object and the attrs objects inside it say is wrong with them."""
-    own = getattr(value, "issues", None)
-    if own is not None:
-        for name, text in own():
-            yield f"{where}.{name}" if name else where, text
-    for attribute in attrs.fields(type(value)):
-        inner, path = getattr(value, attribute.name), f"{where}.{attribute.name}"
-        if attrs.has(type(inner)):
-            yield from _issues(inner, path)
-        elif isinstance(inner, (list, tuple)):
-            for index, element in enumerate(inner):
-                if attrs.has(type(element)):
-                    yield from _issues(element, f"{path}[{index}]")
 
 
 def _flatten(error: BaseException, where: str) -> Iterator[Problem]:

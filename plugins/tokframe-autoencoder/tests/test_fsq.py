@@ -10,6 +10,8 @@ import torch
 from tokframe_autoencoder.network.config import FSQConfig
 from tokframe_autoencoder.network.fsq import FSQ, bins_of, digits_of, preactivation_of
 
+from tokframe.storage.settings import problems_in
+
 LEVELS = (8, 8, 8, 8, 8, 5, 5, 5)
 
 
@@ -122,5 +124,5 @@ def test_temperature_divides_the_preactivation() -> None:
 
 def test_config_names_every_problem() -> None:
     config = FSQConfig(levels=(8, 1), vocab_size=32768, temperature=0.0, bound="tan")
-    assert {name for name, _ in config.issues()} == {"levels", "vocab_size", "temperature", "bound"}
-    assert not list(FSQConfig().issues())
+    assert {path for path, _ in problems_in(config)} == {"$.levels", "$.vocab_size", "$.temperature", "$.bound"}
+    assert not list(problems_in(FSQConfig()))

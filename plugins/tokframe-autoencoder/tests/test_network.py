@@ -19,6 +19,7 @@ from tokframe_autoencoder.network.vq import VQ
 from torch.nn import functional
 
 from tokframe.storage.config import structure
+from tokframe.storage.settings import problems_in
 
 SHAPE = {"d_latent": 16, "max_length": 8}
 
@@ -193,11 +194,11 @@ def test_vq_in_evaluation_mode_changes_nothing() -> None:
 
 def test_mismatched_stacks_are_all_reported() -> None:
     encoder = EncoderConfig(conv_channels=(8, 8), kernel_sizes=(3,), strides=(1, 0, 2), d_char=0)
-    assert {name for name, _ in encoder.issues()} == {"d_char", "kernel_sizes", "strides"}
+    assert {path for path, _ in problems_in(encoder)} == {"$.d_char", "$.kernel_sizes", "$.strides"}
     decoder = DecoderConfig(kernel_sizes=(3, 4, 3), output_vocab_size=100)
-    assert {name for name, _ in decoder.issues()} == {"kernel_sizes", "output_vocab_size"}
+    assert {path for path, _ in problems_in(decoder)} == {"$.kernel_sizes", "$.output_vocab_size"}
     vq = VQConfig(decay=1.0, codebook_size=10)
-    assert {name for name, _ in vq.issues()} == {"decay", "vocab_size"}
+    assert {path for path, _ in problems_in(vq)} == {"$.decay", "$.vocab_size"}
 
 
 def test_the_design_documents_config_is_taken_as_it_is() -> None:

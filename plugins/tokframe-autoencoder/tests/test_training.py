@@ -24,6 +24,7 @@ from tokframe_autoencoder.training.results import TrainedNetwork
 from torch import nn
 
 from tokframe.errors import TrainingError, TrainingInterrupted
+from tokframe.storage.settings import problems_in
 from tokframe.tokenizer.results import Quantized
 
 SHAPE = {"d_latent": 64, "max_length": 8}
@@ -244,6 +245,6 @@ def test_training_config_names_every_problem() -> None:
     config = TrainingConfig(
         batch_size=0, precision="fp8", guide="east", margin=0.4, aim_margin=0.3, code_steps=0, max_minutes=-1.0
     )
-    found = {name for name, _ in config.issues()}
-    assert found == {"batch_size", "precision", "guide", "margin", "code_steps", "max_minutes"}
-    assert not list(TrainingConfig().issues())
+    found = {path for path, _ in problems_in(config)}
+    assert found == {"$.batch_size", "$.precision", "$.guide", "$.margin", "$.code_steps", "$.max_minutes"}
+    assert not list(problems_in(TrainingConfig()))

@@ -83,9 +83,9 @@ def _more(folder):
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        ({"vocab_size": 259}, r"\$\.vocab_size: 259 is too small"),
-        ({"vocab_size": 2**31}, r"\$\.vocab_size: .* too large"),
-        ({"min_frequency": 0}, r"\$\.min_frequency: 0 is too small"),
+        ({"vocab_size": 259}, r"\$\.vocab_size: is 259, must be at least 260"),
+        ({"vocab_size": 2**31}, r"\$\.vocab_size: .* at most 2147483647"),
+        ({"min_frequency": 0}, r"\$\.min_frequency: is 0, must be at least 1"),
         ({"min_frequence": 3}, "did you mean 'min_frequency'"),
     ],
 )

@@ -303,7 +303,7 @@ def test_stopped_between_two_parts_and_resumed_with_other_workers_is_as_never_st
 
 def test_workers_must_be_a_number_above_0(tmp_path: Path, corpus: Path, config: dict) -> None:
     config["mining"] = {"workers": 0}
-    with pytest.raises(tokframe.ConfigError, match=r"\$\.mining\.workers: is 0, must be 1 or more"):
+    with pytest.raises(tokframe.ConfigError, match=r"\$\.mining\.workers: is 0, must be at least 1"):
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "out")
 
 

@@ -66,8 +66,8 @@ def test_a_stopped_training_leaves_nothing_behind(tmp_path):
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        ({"vocab_size": 4}, r"\$\.vocab_size: 4 is too small"),
-        ({"vocab_size": 2**31}, r"\$\.vocab_size: .* too large"),
+        ({"vocab_size": 4}, r"\$\.vocab_size: is 4, must be at least 5"),
+        ({"vocab_size": 2**31}, r"\$\.vocab_size: .* at most 2147483647"),
         ({"vocab_size": "many"}, r"\$\.vocab_size: expected int"),
         ({"vocabsize": 9}, "did you mean 'vocab_size'"),
     ],

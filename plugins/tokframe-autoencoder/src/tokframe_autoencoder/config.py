@@ -16,7 +16,8 @@ from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
 
 from tokframe.errors import ConfigError, UnknownNameError
 from tokframe.plugins.registry import ComponentSpec, Registry, load_target
-from tokframe.storage.config import Problem, problems_of, unstructure
+from tokframe.storage.config import problems_of, unstructure
+from tokframe.storage.settings import Problem
 from tokframe.storage.state import ComponentUse
 from tokframe_autoencoder.training.config import TrainingConfig
 

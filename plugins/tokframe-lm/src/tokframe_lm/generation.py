@@ -11,7 +11,9 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from tokframe import setting
 from tokframe.errors import ConfigError, EncodingError, UnsupportedError
+from tokframe.storage.settings import check
 from tokframe_lm.model.model import start_id
 from tokframe_lm.storage import SavedModel
 
@@ -25,18 +27,11 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 @frozen(kw_only=True)
 class Sampling:
-    """How the next token is drawn: `temperature` 0 takes the likeliest; `top_k` 0 draws from all."""
+    """How the next token is drawn."""
 
-    temperature: float = 0.8
-    top_k: int = 50
+    temperature: float = setting(0.8, at_least=0)  #: 0 takes the most likely token
+    top_k: int = setting(50, at_least=0)  #: 0 draws from all tokens
     seed: int = 0
-
-    def issues(self) -> Iterator[tuple[str, str]]:
-        """Yield `(field, problem)`."""
-        if not 0 <= self.temperature < float("inf"):
-            yield "temperature", f"{self.temperature} is not 0 or more"
-        if self.top_k < 0:
-            yield "top_k", f"{self.top_k} is negative; 0 draws from all tokens"
 
 
 @frozen(kw_only=True)
@@ -77,9 +72,7 @@ def generate(
     UnsupportedError for "vector" where the model has no vector decoder.
     """
     sampling = sampling or Sampling()
-    problems = list(sampling.issues())
-    if problems:
-        raise ConfigError("sampling", [(f"$.{name}", text) for name, text in problems])
+    check(sampling, "sampling")
     model, tokenizer = saved.model, saved.tokenizer
     if head not in HEADS:
         raise ConfigError("head", [("$", f"{head!r} is not one of {', '.join(HEADS)}")])

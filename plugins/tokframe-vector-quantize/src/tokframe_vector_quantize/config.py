@@ -7,29 +7,22 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-__all__ = ["LookupFreeConfig", "ResidualFSQConfig"]
+from tokframe import setting
 
-Issue = tuple[str, str]
+__all__ = ["LookupFreeConfig", "ResidualFSQConfig"]
 
 
 @frozen(kw_only=True)
 class ResidualFSQConfig:
     """`quantizers` rounds of FSQ with `levels`: `prod(levels) ** quantizers` codes."""
 
-    levels: tuple[int, ...] = (5, 5, 5, 5, 5)
-    quantizers: int = 2
-    vocab_size: int = 32768
+    levels: tuple[int, ...] = setting((5, 5, 5, 5, 5), at_least=2)
+    quantizers: int = setting(2, at_least=1, at_most=61)
+    vocab_size: int = setting(32768, at_least=1)
 
-    def issues(self) -> Iterator[Issue]:
-        """Yield `(field, text)` for everything wrong."""
-        if not self.levels:
-            yield "levels", "is empty; give at least one level, such as [5, 5, 5, 5, 5]"
-        for level in self.levels:
-            if level < 2:
-                yield "levels", f"has {level}; a dimension needs at least 2 levels"
-        if self.quantizers < 1:
-            yield "quantizers", f"is {self.quantizers}, must be at least 1"
-        size = math.prod(self.levels) ** max(self.quantizers, 1)
+    def issues(self) -> Iterator[tuple[str, str]]:
+        """Yield `(field, text)` for what the bounds do not say."""
+        size = math.prod(self.levels) ** min(max(self.quantizers, 1), 62)  # 2**62 are too many already
         if math.prod(self.levels) > 2**16:  # the library keeps a table of all codes of a round
             yield "levels", f"span {math.prod(self.levels)} codes a round, more than 65536; add a round instead"
         if size >= 2**62:
@@ -41,23 +34,17 @@ class ResidualFSQConfig:
 class LookupFreeConfig:
     """`bits` dimensions, each a sign: `2 ** bits` codes. The weights are those of the losses of the paper."""
 
-    bits: int = 16
-    vocab_size: int = 32768
-    entropy_weight: float = 0.1
-    commitment_weight: float = 0.25
-    diversity: float = 1.0
+    bits: int = setting(16, at_least=1, at_most=16)  #: training compares each latent with each of 2**bits codes
+    vocab_size: int = setting(32768, at_least=1)
+    entropy_weight: float = setting(0.1, at_least=0)
+    commitment_weight: float = setting(0.25, at_least=0)
+    diversity: float = setting(1.0, at_least=0)
 
-    def issues(self) -> Iterator[Issue]:
-        """Yield `(field, text)` for everything wrong."""
-        if not 1 <= self.bits <= 16:
-            yield "bits", f"is {self.bits}; 1 to 16, as training compares each latent with each of 2**bits codes"
-        else:
-            yield from _fits(self.vocab_size, 2**self.bits, f"{self.bits} bits span")
-        for name in ("entropy_weight", "commitment_weight", "diversity"):
-            if getattr(self, name) < 0:
-                yield name, f"is {getattr(self, name)}, must not be negative"
+    def issues(self) -> Iterator[tuple[str, str]]:
+        """Yield `(field, text)` for what the bounds do not say."""
+        yield from _fits(self.vocab_size, 2 ** min(max(self.bits, 0), 16), f"{self.bits} bits span")
 
 
-def _fits(vocab_size: int, size: int, what: str) -> Iterator[Issue]:
-    if not 1 <= vocab_size <= size:
+def _fits(vocab_size: int, size: int, what: str) -> Iterator[tuple[str, str]]:
+    if vocab_size > size:
         yield "vocab_size", f"is {vocab_size}, but {what} only {size} codes"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from attrs import frozen
 
+from tokframe import setting
 from tokframe_word.special import SPECIAL
 
 __all__ = ["WordConfig"]
@@ -15,15 +14,4 @@ __all__ = ["WordConfig"]
 class WordConfig:
     """`vocab_size` is the number of ids, the special tokens among them; a small corpus may give fewer."""
 
-    vocab_size: int = 32768
-
-    def issues(self) -> Iterator[tuple[str, str]]:
-        """Yield `(field, problem)`."""
-        least = len(SPECIAL) + 1
-        if self.vocab_size < least:
-            yield (
-                "vocab_size",
-                f"{self.vocab_size} is too small: {len(SPECIAL)} special tokens and a word need {least}",
-            )
-        if self.vocab_size > 2**31 - 1:
-            yield "vocab_size", f"{self.vocab_size} is too large: ids are int32, use at most {2**31 - 1}"
+    vocab_size: int = setting(32768, at_least=len(SPECIAL) + 1, at_most=2**31 - 1)  # a word; ids are int32

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from attrs import frozen
+
+from tokframe import setting
 
 
 @frozen(kw_only=True)
 class SignConfig:
     """`bits` dimensions give `2**bits` codes; `spread` weighs how evenly they are used."""
 
-    bits: int = 12
-    vocab_size: int = 512
+    bits: int = setting(12, at_least=1, at_most=24)
+    vocab_size: int = setting(512, at_least=1)
     spread: float = 0.5
-
-    def issues(self) -> Iterator[tuple[str, str]]:
-        if not 1 <= self.bits <= 24:
-            yield "bits", f"is {self.bits}; 1 to 24"

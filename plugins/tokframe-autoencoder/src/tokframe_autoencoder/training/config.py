@@ -1,4 +1,4 @@
-"""The config section `training`: frozen data that can name its own problems."""
+"""The config section `training`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from tokframe_autoencoder.network.config import Issue, one_of, positive
+from tokframe import setting
 
 __all__ = ["MAY_CHANGE", "TrainingConfig"]
 
@@ -18,47 +18,40 @@ MAY_CHANGE = ("max_minutes", "threads")
 class TrainingConfig:
     """How the network is trained. Steps count over all stages."""
 
-    batch_size: int = 512
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    max_steps: int = 40_000
-    warmup_steps: int = 50
-    eval_interval: int = 250
-    seed: int = 0
-    precision: str = "auto"  #: of the bulk: "bf16", "fp32", or bf16 where the hardware has it; a finish is in fp32
-    threads: int | None = None  #: CPU threads; None leaves torch's own choice
+    batch_size: int = setting(512, above=0)
+    learning_rate: float = setting(2e-3, above=0)
+    weight_decay: float = setting(0.01, at_least=0)
+    max_steps: int = setting(40_000, above=0)
+    warmup_steps: int = setting(50, at_least=0)
+    eval_interval: int = setting(250, above=0)
+    seed: int = setting(0, at_least=0)
+    #: of the bulk: "bf16", "fp32", or bf16 where the hardware has it; a finish is in fp32
+    precision: str = setting("auto", one_of=("auto", "bf16", "fp32"))
+    threads: int | None = setting(None, above=0)  #: CPU threads; None leaves torch's own choice
     #: where codes start from: a plan (see `plan`); "own", where the network puts them; "none" learns them end to end
-    guide: str = "front-length-back"
+    guide: str = setting("front-length-back", one_of=("front-length-back", "own", "none"))
     code_steps: int | None = None  #: steps to settle the codes, of `max_steps`; None is a tenth, or two thirds unguided
     aim_margin: float = 0.3  #: distance from a bin border, in bins, towards which a segment is trained
     margin: float = 0.1  #: distance with which a segment counts as settled
-    score_margin: float = 1.0  #: lead in nats over the best wrong symbol with which a segment counts as learnt
-    hard_floor: float = 0.1  #: how often what is learnt is sampled, as a share of what is not; 1 samples evenly
-    final_rate: float = 0.02  #: learning rate at the end of a stage, as a share of the first
-    beta2: float = 0.99
-    clip: float = 1.0  #: largest gradient norm
-    patience: int = 2  #: evaluations in a row that must find everything learnt before training ends early
-    max_minutes: float | None = None  #: end after so long, with what is learnt by then
+    score_margin: float = setting(
+        1.0, at_least=0
+    )  #: lead in nats over the best wrong symbol with which a segment counts as learned
+    #: how often what is learned is sampled, as a share of what is not; 1 samples evenly
+    hard_floor: float = setting(0.1, above=0, at_most=1)
+    #: learning rate at the end of a stage, as a share of the first
+    final_rate: float = setting(0.02, above=0, at_most=1)
+    beta2: float = setting(0.99, above=0, at_most=1)
+    clip: float = setting(1.0, above=0)  #: largest gradient norm
+    #: evaluations in a row that must find everything learned before training ends early
+    patience: int = setting(2, above=0)
+    max_minutes: float | None = setting(None, above=0)  #: end after so long, with what is learned by then
 
-    def issues(self) -> Iterator[Issue]:
-        """Yield `(field, text)` for everything wrong."""
-        yield from positive(self, "batch_size", "learning_rate", "max_steps", "eval_interval", "clip", "patience")
-        for name in ("weight_decay", "warmup_steps", "seed", "score_margin"):
-            if getattr(self, name) < 0:
-                yield name, f"is {getattr(self, name)}, must not be negative"
-        yield from one_of(self, "precision", ("auto", "bf16", "fp32"))
-        yield from one_of(self, "guide", ("front-length-back", "own", "none"))
-        for name in ("hard_floor", "final_rate", "beta2"):
-            if not 0 < getattr(self, name) <= 1:
-                yield name, f"is {getattr(self, name)}, must be above 0 and at most 1"
+    def issues(self) -> Iterator[tuple[str, str]]:
+        """Yield `(field, text)` for what the bounds do not say."""
         if not 0 <= self.margin <= self.aim_margin < 0.5:
             yield "margin", f"is {self.margin} with aim_margin {self.aim_margin}; 0 <= margin <= aim_margin < 0.5"
         if self.code_steps is not None and not 0 < self.code_steps <= self.max_steps:
             yield "code_steps", f"is {self.code_steps}, must lie in 1 to max_steps ({self.max_steps})"
-        for name in ("threads", "max_minutes"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                yield name, f"is {value}, must be above 0 (or null)"
 
     @property
     def steps_for_codes(self) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from attrs import field, frozen
 
+from tokframe import setting
+
 __all__ = ["MiningConfig", "SelectionConfig"]
 
 
@@ -13,26 +15,23 @@ __all__ = ["MiningConfig", "SelectionConfig"]
 class MiningConfig:
     """Section `mining`: where candidates come from; the arguments of `balance` and `mine`."""
 
-    frequency: float = 1.5e-6  #: occurrences per byte of a source that make a substring a candidate
-    least: int = 4  #: and the fewest occurrences
-    limit: int = 500_000  #: candidates kept; more of them favour the rare segments of small sources
+    #: occurrences per byte of a source that make a substring a candidate
+    frequency: float = setting(1.5e-6, above=0)
+    least: int = setting(4, above=0)  #: and the fewest occurrences
+    #: candidates kept; more of them favor the rare segments of small sources
+    limit: int = setting(500_000, above=0)
     words: bool = True  #: segments lie within a word or are whole words; false: any frequent substring may be one
     weights: Mapping[str, float] = field(factory=dict)  #: factor per source name; "name*" for all that begin so
-    flatness: float = 0.1  #: 0 weighs all bytes alike, 1 all sources alike
-    script: float = 0.5  #: how much sources with characters of several bytes are favoured
-    budget: int = 100_000_000  #: bytes of one source that are read; a larger one is thinned evenly
-    workers: int | None = None  #: threads that mine and prune; None is one for each processor; never changes the result
+    flatness: float = setting(0.1, at_least=0, at_most=4)  #: 0 weighs all bytes alike, 1 all sources alike
+    #: how much sources with characters of several bytes are favored
+    script: float = setting(0.5, at_least=0, at_most=4)
+    #: bytes of one source that are read; a larger one is thinned evenly
+    budget: int = setting(100_000_000, above=0)
+    #: threads that mine and prune; None is one for each processor; never changes the result
+    workers: int | None = setting(None, at_least=1)
 
     def issues(self) -> Iterator[tuple[str, str]]:
-        """Yield `(field, text)` for everything wrong."""
-        for name in ("frequency", "least", "limit", "budget"):
-            if not getattr(self, name) > 0:
-                yield name, f"is {getattr(self, name)}, must be above 0"
-        if self.workers is not None and self.workers < 1:
-            yield "workers", f"is {self.workers}, must be 1 or more (or null)"
-        for name in ("flatness", "script"):
-            if not 0 <= getattr(self, name) <= 4:
-                yield name, f"is {getattr(self, name)}, must lie between 0 and 4"
+        """Yield `(field, text)` for weights out of bounds."""
         for source, weight in self.weights.items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e6:
                 yield f"weights.{source}", f"is {weight!r}, must be a number above 0"
@@ -43,17 +42,9 @@ class SelectionConfig:
     """Section `selection`: how the vocabulary is pruned and searched."""
 
     vocab_size: int = 32768  #: ids to compile, where the quantizer's section does not say
-    spare: float = 0.06  #: segments trained beyond those needed, in case the network does not learn them all
-    keep: float = 0.8  #: share of segments that survives a round of pruning
-    breadth: float = 0.8  #: below 1 favours segments that several sources use
-    block: int = 4096  #: bytes after which a line without end is cut
-
-    def issues(self) -> Iterator[tuple[str, str]]:
-        """Yield `(field, text)` for everything wrong."""
-        for name in ("keep", "breadth"):
-            if not 0 < getattr(self, name) <= 1 or (name == "keep" and self.keep == 1):
-                yield name, f"is {getattr(self, name)}, must lie between 0 and 1"
-        if not 0 <= self.spare <= 4:
-            yield "spare", f"is {self.spare}, must lie between 0 and 4"
-        if not 64 <= self.block <= 1 << 20:
-            yield "block", f"is {self.block}, must lie between 64 and 1048576"
+    #: segments trained beyond those needed, in case the network does not learn them all
+    spare: float = setting(0.06, at_least=0, at_most=4)
+    #: share of segments that survives a round of pruning
+    keep: float = setting(0.8, above=0, below=1)
+    breadth: float = setting(0.8, above=0, at_most=1)  #: below 1 favors segments that several sources use
+    block: int = setting(4096, at_least=64, at_most=1 << 20)  #: bytes after which a line without end is cut

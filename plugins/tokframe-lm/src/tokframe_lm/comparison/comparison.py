@@ -13,11 +13,13 @@ from typing import Any
 from attrs import asdict, frozen
 
 import tokframe
+from tokframe import setting
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ConfigError, TrainingInterrupted
 from tokframe.plugins.discovery import host
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.config import structure, unstructure
+from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json
 from tokframe.training.progress import Reporter, SilentReporter
 from tokframe_lm import storage as saved
@@ -41,25 +43,15 @@ class Settings:
     `prompts` prompts for `written` bytes each (0 prompts: none); the scorer learns from `scorer_bytes` of the corpus.
     """
 
-    seeds: int = 3
-    equal: str = "flops"
-    max_bytes: int = 2_000_000
-    eval_bytes: int = 100_000
-    prompts: int = 12
-    written: int = 400
-    scorer_bytes: int = 10_000_000
-    temperature: float = 0.8
-    top_k: int = 50
-
-    def issues(self) -> Iterator[tuple[str, str]]:
-        """Yield `(field, problem)`."""
-        for name in ("seeds", "max_bytes", "eval_bytes", "written", "scorer_bytes"):
-            if getattr(self, name) < 1:
-                yield name, f"{getattr(self, name)} is too small: at least 1"
-        if self.equal not in ("bytes", "flops"):
-            yield "equal", f"{self.equal!r} is not one of bytes, flops"
-        if self.prompts < 0:
-            yield "prompts", f"{self.prompts} is negative"
+    seeds: int = setting(3, at_least=1)
+    equal: str = setting("flops", one_of=("bytes", "flops"))
+    max_bytes: int = setting(2_000_000, at_least=1)
+    eval_bytes: int = setting(100_000, at_least=1)
+    prompts: int = setting(12, at_least=0)
+    written: int = setting(400, at_least=1)
+    scorer_bytes: int = setting(10_000_000, at_least=1)
+    temperature: float = setting(0.8, at_least=0)
+    top_k: int = setting(50, at_least=0)
 
 
 @frozen(kw_only=True)
@@ -91,9 +83,7 @@ def compare(
     `out` holds runs of another config or text; CorpusError; UnknownNameError; TrainingError; TrainingInterrupted.
     """
     settings = settings or Settings()
-    problems = list(settings.issues())
-    if problems:
-        raise ConfigError("settings", [(f"$.{name}", text) for name, text in problems])
+    check(settings)
     base = structure(LMConfig, {**(config or {}), "seed": 0, "max_bytes": 0})
     if base.steps:
         raise ConfigError("config", [("$.steps", "a comparison takes as many steps as its text has; leave it out")])

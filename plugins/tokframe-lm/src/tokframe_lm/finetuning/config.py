@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-
 from attrs import frozen
+
+from tokframe import setting
 
 __all__ = ["FinetuneConfig"]
 
@@ -14,44 +13,22 @@ __all__ = ["FinetuneConfig"]
 class FinetuneConfig:
     """How a model and its tokenizer are trained together.
 
-    `reconstruction` is the lambda of `loss = LM + lambda * reconstruction`; `batch` in windows of the model's context;
-    `segments` ids are drawn evenly each step and reconstructed beside those of the batch, so that rare ones are not
-    forgotten. `learning_rate` is the model's, `network_rate` that of encoder, quantizer and decoder; both rise over
-    the share `warmup` of the steps and fall to a tenth. Every `refresh` steps all ids are encoded anew. Afterwards the
-    codes settle in at most `settle_steps` steps at `settle_rate`.
+    All learning rates rise over the share `warmup` of the steps and fall to a tenth.
     """
 
-    reconstruction: float = 1.0
-    steps: int = 200
-    batch: int = 4
-    segments: int = 256
-    learning_rate: float = 2e-4
-    network_rate: float = 1e-4
-    weight_decay: float = 0.01
-    warmup: float = 0.05
-    clip: float = 1.0
-    refresh: int = 50
-    settle_steps: int = 2000
-    settle_rate: float = 1e-3
-    max_bytes: int = 0
-    checkpoint_every: int = 50
-    seed: int = 0
-
-    def issues(self) -> Iterator[tuple[str, str]]:
-        """Yield `(field, problem)`."""
-        if not 0 <= self.reconstruction < math.inf:
-            yield (
-                "reconstruction",
-                f"{self.reconstruction} is not 0 or more; it is lambda, the weight of the reconstruction",
-            )
-        for name in ("steps", "batch", "refresh", "settle_steps", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                yield name, f"{getattr(self, name)} is too small: at least 1"
-        for name in ("segments", "max_bytes", "seed", "weight_decay"):
-            if getattr(self, name) < 0:
-                yield name, f"{getattr(self, name)} is negative"
-        for name in ("learning_rate", "network_rate", "settle_rate", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                yield name, f"{getattr(self, name)} is not positive"
-        if not 0 <= self.warmup <= 1:
-            yield "warmup", f"{self.warmup} is not between 0 and 1"
+    reconstruction: float = setting(1.0, at_least=0)  #: lambda in `loss = LM + lambda * reconstruction`
+    steps: int = setting(200, at_least=1)
+    batch: int = setting(4, at_least=1)  #: windows of the model's context
+    #: ids drawn evenly each step and reconstructed beside those of the batch, so that rare ones are not forgotten
+    segments: int = setting(256, at_least=0)
+    learning_rate: float = setting(2e-4, above=0)  #: of the model
+    network_rate: float = setting(1e-4, above=0)  #: of encoder, quantizer and decoder
+    weight_decay: float = setting(0.01, at_least=0)
+    warmup: float = setting(0.05, at_least=0, at_most=1)
+    clip: float = setting(1.0, above=0)  #: largest gradient norm
+    refresh: int = setting(50, at_least=1)  #: steps after which all ids are encoded again
+    settle_steps: int = setting(2000, at_least=1)  #: at most, after training, until the codes settle
+    settle_rate: float = setting(1e-3, above=0)  #: learning rate in these
+    max_bytes: int = setting(0, at_least=0)  #: bytes of the corpus that are read; 0: all
+    checkpoint_every: int = setting(50, at_least=1)  #: steps
+    seed: int = setting(0, at_least=0)
