@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tokframe.errors import ArtifactCorruptError, ArtifactVersionError
-from tokframe.loading.loading import where
+from tokframe.loading.reference import resolve
 from tokframe.storage.artifact import read
 
 
@@ -58,7 +58,7 @@ def main() -> None:
     found: dict[str, dict[str, int]] = {}
     for name in given.names:
         with tempfile.TemporaryDirectory() as place:
-            folder = Path(shutil.copytree(where(name)[0], Path(place) / "copy"))
+            folder = Path(shutil.copytree(resolve(name).folder(), Path(place) / "copy"))
             random = np.random.default_rng(given.seed)
             found[name] = {path.name: damage(path, given.positions, random) for path in sorted(folder.iterdir())}
     sys.stdout.write(json.dumps(found) + "\n")
