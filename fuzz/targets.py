@@ -14,7 +14,8 @@ from pathlib import Path
 
 import tokframe
 from tokframe.errors import TokframeError
-from tokframe.loading.loading import build, where
+from tokframe.loading.building import build
+from tokframe.loading.reference import resolve
 from tokframe.storage.artifact import CONFIG, MANIFEST, read
 from tokframe.storage.strictjson import canonical_json, parse_json
 from tokframe.tokenizer.base import ITokenizer
@@ -28,7 +29,7 @@ _CODEBOOK = "codebook.safetensors"
 @cache
 def _folder() -> Path:
     """Return a copy of the shipped artifact without its weights, which nothing here reads."""
-    source, _ = where(_NAME)
+    source = resolve(_NAME).folder()
     folder = Path(shutil.copytree(source, Path(tempfile.mkdtemp(prefix="tokframe-fuzz-")) / "copy"))
     (folder / "weights.safetensors").unlink()
     manifest = parse_json((folder / MANIFEST).read_bytes(), MANIFEST)
