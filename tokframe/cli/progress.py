@@ -5,36 +5,35 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
 
 from tokframe.cli.console import make_console
 from tokframe.training.torchrun import is_first
 
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.live import Live
-
-__all__ = ["LogReporter", "TerminalReporter", "reporting"]
+__all__ = ["ConsoleReporter", "reporting"]
 
 Figure = float | int | str
 
-_DELAY = 2.0  # seconds of work before anything is shown
-_INTERVAL = 10.0  # seconds between two lines of a log
-_BAR = 24
-_SHARES = ("accuracy", "exact", "rate", "share", "utilisation")  # figures that are percentages
+DELAY_S = 2.0  # work shorter than this shows nothing
+LOG_INTERVAL_S = 10.0
+BAR_COLUMNS = 24
+_PERCENTAGES = ("accuracy", "exact", "rate", "share", "utilisation")  # in the names of figures shown as such
 
 
 @contextmanager
-def reporting() -> Iterator[TerminalReporter | LogReporter]:
-    """Give a reporter that draws on stderr, and clear away what it drew at the end.
+def reporting() -> Iterator[ConsoleReporter]:
+    """Give a reporter that draws on stderr, and remove what it drew at the end.
 
     Of several processes started together only the first draws.
     """
     console = make_console(sys.stderr)
     console.quiet = not is_first()
-    reporter = TerminalReporter(console) if console.is_terminal else LogReporter(console)
+    reporter = ConsoleReporter(console)
     try:
         yield reporter
     finally:
@@ -42,59 +41,117 @@ def reporting() -> Iterator[TerminalReporter | LogReporter]:
 
 
 class _Stage:
-    """Where one stage of work stands."""
+    """State of one stage of work; its properties are the columns of the bar."""
 
-    def __init__(self, name: str, total: float | None, unit: str, now: float) -> None:
-        self.name, self.total, self.unit, self.started = name, total, unit, now
+    def __init__(self, name: str, total: float | None, unit: str, clock: Callable[[], float]) -> None:
+        self.name, self.total, self.unit, self._clock = name, total, unit, clock
+        self.started = clock()
         self.done = 0.0
-        self.figures: Mapping[str, Figure] = {}
+        self._figures: Mapping[str, Figure] = {}
         self._first: tuple[float, float] | None = None  # resumed work does not begin at 0
 
-    def advance(self, done: float, figures: Mapping[str, Figure], now: float) -> None:
+    def advance(self, done: float, figures: Mapping[str, Figure]) -> None:
         self.done = done
-        self.figures = {**self.figures, **figures}
-        self._first = self._first or (now, done)
+        self._figures = {**self._figures, **figures}
+        self._first = self._first or (self._clock(), done)
 
     @property
-    def share(self) -> float | None:
-        return min(1.0, self.done / self.total) if self.total else None
+    def seconds(self) -> float:
+        return self._clock() - self.started
 
-    def seconds_left(self, now: float) -> float | None:
-        if not self.total or self._first is None or self.done <= self._first[1] or now <= self._first[0]:
-            return None
-        return max(0.0, (self.total - self.done) * (now - self._first[0]) / (self.done - self._first[1]))
+    @property
+    def share(self) -> str:
+        return f"{min(1.0, self.done / self.total):.0%}" if self.total else ""
 
-    def counted(self) -> str:
-        if self._first is None:
+    @property
+    def count(self) -> str:
+        total = f"/{_amount(self.total)}" if self.total else ""
+        return f"{_amount(self.done)}{total} {self.unit}".rstrip() if self._first else ""
+
+    @property
+    def figures(self) -> str:
+        return " · ".join(_figure(name, value) for name, value in self._figures.items())
+
+    @property
+    def left(self) -> str:
+        if not self.total or self._first is None:
             return ""
-        of = f"/{_amount(self.total)}" if self.total else ""
-        return f"{_amount(self.done)}{of} {self.unit}".rstrip()
+        start, begun = self._first
+        seconds, done = self._clock() - start, self.done - begun
+        return f"{_duration(max(0.0, (self.total - self.done) * seconds / done))} left" if seconds and done > 0 else ""
 
-    def shown_figures(self) -> str:
-        return " · ".join(_figure(name, value) for name, value in self.figures.items())
+    @property
+    def times(self) -> str:
+        return ", ".join(filter(None, [_duration(self.seconds), self.left]))
 
 
-class _Reporter:
-    """What both kinds share: the present stage, and when to begin showing it."""
+class _Bar(Progress):
+    """The bar of one stage, its figures on a line below."""
 
-    def __init__(self, console: Console, delay: float = _DELAY, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console, self._delay, self._clock = console, delay, clock
+    def __init__(self, stage: _Stage, console: Console) -> None:
+        self.stage = stage
+        bar = BarColumn(BAR_COLUMNS, complete_style="cyan", finished_style="cyan", pulse_style="cyan")
+        columns = [_column(name, style) for name, style in (("share", ""), ("count", ""), ("times", "dim"))]
+        super().__init__(
+            *(_column("name", "bold"), bar, *columns),
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,  # which is for results
+        )
+        self.add_task("", total=stage.total or None, stage=stage)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        for task in self.task_ids:
+            self.update(task, completed=self.stage.done)
+        yield from super().get_renderables()
+        if self.stage.figures:
+            yield Text(f"  {self.stage.figures}", style="cyan", no_wrap=True, overflow="ellipsis")
+
+
+def _column(name: str, style: str) -> TextColumn:
+    return TextColumn(f"{{task.fields[stage].{name}}}", style=style, markup=False)
+
+
+class ConsoleReporter:
+    """Shows the stage of the moment after two seconds: a live bar on a terminal, else a line every ten seconds."""
+
+    def __init__(
+        self,
+        console: Console,
+        delay: float = DELAY_S,
+        interval: float = LOG_INTERVAL_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console, self._delay, self._interval, self._clock = console, delay, interval, clock
         self._lock = threading.RLock()
         self._stage: _Stage | None = None
+        self._bar: _Bar | None = None
+        self._timer: threading.Timer | None = None
+        self._next_line = 0.0
 
     def stage(self, name: str, total: float | None = None, unit: str = "") -> None:
         """Begin a stage; the one before it is done."""
         with self._lock:
-            self._finish()
-            self._stage = _Stage(name, total, unit, self._clock())
-            self._begin()
+            self.close()
+            stage = self._stage = _Stage(name, total, unit, self._clock)
+            self._next_line = stage.started + self._delay
+            if self._console.is_interactive and not self._console.quiet:
+                self._timer = threading.Timer(self._delay, self._draw, [stage])
+                self._timer.daemon = True
+                self._timer.start()
 
     def advance(self, done: float, **figures: Figure) -> None:
-        """Take how far the stage is, with figures to show beside it."""
+        """Set how far the stage is, with figures to show beside it."""
         with self._lock:
-            if self._stage is not None:
-                self._stage.advance(done, figures, self._clock())
-                self._update(self._stage)
+            stage = self._stage
+            if stage is None:
+                return
+            stage.advance(done, figures)
+            if self._timer is None and self._clock() >= self._next_line:
+                self._next_line = self._clock() + self._interval
+                parts = filter(None, [stage.count, stage.figures, stage.left])
+                self.note("  ".join([f"{stage.name} {stage.share}".rstrip(), *parts]))
 
     def note(self, text: str) -> None:
         """Write a line that stays."""
@@ -104,116 +161,21 @@ class _Reporter:
     def close(self) -> None:
         """End the last stage."""
         with self._lock:
-            self._finish()
+            stage, self._stage = self._stage, None
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._bar is not None:
+                self._bar.stop()
+            self._timer = self._bar = None
+            if stage is not None and stage.seconds >= self._delay:
+                times = ", ".join(filter(None, [_duration(stage.seconds), stage.count]))
+                self.note(f"{stage.name}: {times}  {stage.figures}".rstrip())
 
-    def _finish(self) -> None:
-        stage, self._stage = self._stage, None
-        if stage is None:
-            return
-        self._clear()
-        seconds = self._clock() - stage.started
-        if seconds >= self._delay:
-            figures = stage.shown_figures()
-            self.note(
-                f"{stage.name}: {_duration(seconds)}{', ' + stage.counted() if stage.counted() else ''}"
-                f"{'  ' + figures if figures else ''}"
-            )
-
-    def _begin(self) -> None:
-        """Get ready to show the new stage."""
-
-    def _update(self, stage: _Stage) -> None:
-        """Show how far the stage is."""
-
-    def _clear(self) -> None:
-        """Take away what is shown of the stage."""
-
-
-class LogReporter(_Reporter):
-    """Writes a line every ten seconds: for log files and pipes."""
-
-    def __init__(
-        self,
-        console: Console,
-        delay: float = _DELAY,
-        interval: float = _INTERVAL,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(console, delay, clock)
-        self._interval = interval
-        self._last = clock()
-
-    def _begin(self) -> None:
-        if self._stage is not None:
-            self._last = self._stage.started - self._interval + self._delay
-
-    def _update(self, stage: _Stage) -> None:
-        now = self._clock()
-        if now - self._last < self._interval:
-            return
-        self._last = now
-        share = f" {stage.share:.0%}" if stage.share is not None else ""
-        left = stage.seconds_left(now)
-        parts = [stage.counted(), stage.shown_figures(), "" if left is None else f"{_duration(left)} left"]
-        self.note(f"{stage.name}{share}  " + "  ".join(filter(None, parts)))
-
-
-class TerminalReporter(_Reporter):
-    """Draws a bar with figures under it, kept up to date in place."""
-
-    def __init__(self, console: Console, delay: float = _DELAY, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(console, delay, clock)
-        self._live: Live | None = None
-        self._timer: threading.Timer | None = None
-
-    def _begin(self) -> None:
-        self._timer = threading.Timer(self._delay, self._draw)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _draw(self) -> None:
-        from rich.live import Live
-
-        with self._lock:
-            if self._stage is None or self._live is not None or threading.current_thread() is not self._timer:
-                return
-            self._live = Live(console=self._console, get_renderable=self._picture, refresh_per_second=4, transient=True)
-        self._live.start()  # not under the lock: its refreshing thread takes it
-
-    def _clear(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        live, self._live = self._live, None
-        if live is not None:
-            live.stop()
-
-    def _picture(self) -> RenderableType:
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
-        stage = self._stage
-        if stage is None:
-            return Text()
-        now = self._clock()
-        left = stage.seconds_left(now)
-        times = f"{_duration(now - stage.started)}" + (f", {_duration(left)} left" if left is not None else "")
-        line = Table.grid(padding=(0, 2, 0, 0))
-        share = "" if stage.share is None else f"{stage.share:.0%}"
-        bar = ProgressBar(
-            total=stage.total or None,
-            completed=stage.done,
-            width=_BAR,
-            pulse=not stage.total,
-            complete_style="cyan",
-            finished_style="cyan",
-            pulse_style="cyan",
-        )
-        line.add_row(Text(stage.name, style="bold"), bar, share, stage.counted(), Text(times, style="dim"))
-        figures = stage.shown_figures()
-        return Group(line, Text(f"  {figures}", style="cyan", no_wrap=True, overflow="ellipsis")) if figures else line
+    def _draw(self, stage: _Stage) -> None:
+        with self._lock:  # which drawing never takes
+            if self._stage is stage:
+                self._bar = _Bar(stage, self._console)
+                self._bar.start()
 
 
 def _figure(name: str, value: Figure) -> str:
@@ -225,14 +187,12 @@ def _figure(name: str, value: Figure) -> str:
         return f"{value:,.0f} {label.removesuffix(' per s')}/s"
     if isinstance(value, int):
         return f"{label} {value:,}"
-    if 0.0 <= value <= 1.0 and any(word in name for word in _SHARES) and "learning" not in name:
+    if 0.0 <= value <= 1.0 and any(word in name for word in _PERCENTAGES) and "learning" not in name:
         return f"{label} {value:.1%}"
     return f"{label} {value:.4g}"
 
 
-def _amount(value: float | None) -> str:
-    if value is None:
-        return ""
+def _amount(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 

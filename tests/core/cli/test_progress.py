@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 from rich.console import Console
 
-from tokframe.cli.progress import LogReporter, TerminalReporter
+from tokframe.cli.progress import ConsoleReporter
 
 
 class Clock:
@@ -22,7 +23,7 @@ class Clock:
 @pytest.fixture
 def log():
     stream, clock = io.StringIO(), Clock()
-    reporter = LogReporter(Console(file=stream, width=100), clock=clock)
+    reporter = ConsoleReporter(Console(file=stream, width=100), clock=clock)
     return reporter, clock, stream
 
 
@@ -67,10 +68,11 @@ def test_time_left_counts_only_what_this_run_has_done(log):
     assert "80 s left" not in stream.getvalue() and "1:29 left" in stream.getvalue()
 
 
-def test_a_terminal_gets_a_bar_with_figures_and_is_left_clean():
+def test_a_terminal_gets_a_bar_with_figures_and_is_left_clean(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
     stream, clock = io.StringIO(), Clock()
     console = Console(file=stream, width=100, force_terminal=True)
-    reporter = TerminalReporter(console, delay=0.0, clock=clock)
+    reporter = ConsoleReporter(console, delay=0.0, clock=clock)
     reporter.stage("training", 10, "steps")
     reporter._timer.join(5)
     clock.now += 3
@@ -78,9 +80,56 @@ def test_a_terminal_gets_a_bar_with_figures_and_is_left_clean():
     clock.now += 3
     reporter.advance(4, loss=1.0)
     picture = io.StringIO()
-    Console(file=picture, width=100).print(reporter._picture())
+    Console(file=picture, width=100).print(reporter._bar.get_renderable())
     reporter.close()
     assert "40%" in picture.getvalue() and "4/10 steps" in picture.getvalue() and "loss 1" in picture.getvalue()
     assert "6 s left" in picture.getvalue()
-    assert reporter._live is None and reporter._timer is None
+    assert reporter._bar is None and reporter._timer is None
     assert "training: 6 s, 4/10 steps  loss 1" in stream.getvalue()
+
+
+def test_a_stage_without_an_end_pulses_and_its_successor_is_drawn_anew(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream, clock = io.StringIO(), Clock()
+    reporter = ConsoleReporter(Console(file=stream, width=60, force_terminal=True), delay=0.0, clock=clock)
+    for name in ("reading [all] {it}", "mining"):
+        reporter.stage(name)
+        reporter._timer.join(5)
+        picture = io.StringIO()
+        Console(file=picture, width=60).print(reporter._bar.get_renderable())
+        assert name in picture.getvalue() and "━" * 24 in picture.getvalue() and "%" not in picture.getvalue()
+    reporter.close()
+    assert "reading [all] {it}: 0 s" in stream.getvalue() and "mining: 0 s" in stream.getvalue()
+
+
+def test_a_terminal_that_cannot_draw_gets_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    stream, clock = io.StringIO(), Clock()
+    reporter = ConsoleReporter(Console(file=stream, width=60, force_terminal=True), clock=clock)
+    reporter.stage("training", 10, "steps")
+    clock.now += 3
+    reporter.advance(4)
+    reporter.close()
+    assert stream.getvalue() == "training 40%  4/10 steps\ntraining: 3 s, 4/10 steps\n"
+
+
+def test_any_number_of_threads_may_report_while_a_bar_is_drawn(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = io.StringIO()
+    reporter = ConsoleReporter(Console(file=stream, width=60, force_terminal=True), delay=0.0)
+
+    def work(number):
+        for step in range(100):
+            if step % 10 == number:
+                reporter.stage(f"stage {number}", 100)
+            reporter.advance(step, loss=1.0)
+            reporter.note(f"note {number}.{step}.")
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    reporter.close()
+    assert not any(thread.is_alive() for thread in threads)
+    assert all(f"note {number}.{step}." in stream.getvalue() for number in range(4) for step in range(100))
