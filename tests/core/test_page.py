@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -15,8 +16,7 @@ from tokframe.corpus.files import Corpus
 from tokframe.errors import EncodingError
 from tokframe.evaluate import compare
 from tokframe.evaluate.footprint import Footprint
-from tokframe.evaluate.report.charts import Curve, bars, curves, dots
-from tokframe.evaluate.report.markup import document, node
+from tokframe.evaluate.report.charts import bars, curves, dots
 from tokframe.evaluate.report.page import comparison_page
 from tokframe.evaluate.report.passages import differences, passages
 from tokframe.evaluate.report.segments import segments
@@ -90,8 +90,8 @@ def tokenizers(toy_host):
 @pytest.fixture
 def corpus(tmp_path):
     (tmp_path / "a<i>.txt").write_text("the quick the quick brown fox\n" * 40 + NASTY, encoding="utf-8", newline="")
-    (tmp_path / "b.txt").write_text(NASTY * 30, encoding="utf-8", newline="")
-    return Corpus.open([tmp_path / "a<i>.txt", tmp_path / "b.txt"])
+    (tmp_path / "$cost$ 世界.txt").write_text(NASTY * 30, encoding="utf-8", newline="")
+    return Corpus.open([tmp_path / "a<i>.txt", tmp_path / "$cost$ 世界.txt"])
 
 
 @pytest.fixture
@@ -117,6 +117,7 @@ def test_text_names_and_files_are_escaped(page):
     assert "<b>lossy" in found.text and "a<i>.txt" in found.text
     assert "\\x00" in found.text and "\\u202e" in found.text and "\\ufeff" in found.text
     assert not re.search("[\x00-\x08\x0b-\x1f\u202e\ufeff]", page)
+    assert "$cost$ 世界.txt" in found.text
 
 
 def test_the_page_shows_every_part(page):
@@ -125,7 +126,7 @@ def test_the_page_shows_every_part(page):
         "bytes per token",
         "encode MB/s",
         "Charts",
-        "The same text, cut up",
+        "The same text, segmented",
         "Where they differ most",
         "python",
     ):
@@ -154,7 +155,7 @@ def test_what_a_tokenizer_refuses_is_said_where_it_would_stand(quick, tokenizers
     comparison = compare(both, corpus, load=both.__getitem__, rounds=1)
     (tmp_path / "t.txt").write_text("zz\n" * 50)
     both["refusing"].count = lambda text: 1
-    assert "not cut up: no <zz> here" in Page(comparison_page(comparison, both, corpus).decode()).text
+    assert "not segmented: no <zz> here" in Page(comparison_page(comparison, both, corpus).decode()).text
 
 
 # -- pieces and passages ------------------------------------------------------------------------------------
@@ -194,36 +195,36 @@ def test_differences_are_the_passages_with_the_most_unequal_counts(tokenizers, t
     assert [each.passage for each in swapped] == [each.passage for each in better] and not none
 
 
-# -- charts and markup --------------------------------------------------------------------------------------
+# -- charts -------------------------------------------------------------------------------------------------
 
 
-def test_charts_are_sound_svg_and_hold_what_was_not_measured():
+def test_charts_are_sound_svg_without_ids_links_or_fixed_colors():
     drawings = [
         dots("d", [("a", [1.0, None]), ("b" * 99, [2.5, 7.0]), ("c", [None, None])]),
-        bars("b", [("a", 0, None, "n/a"), ("b", 1, 0.0, "0"), ("c", 2, 5.0, "5")]),
-        curves("c", [Curve(series=0, points=[(1, 5), (2, 10)]), Curve(series=9, points=[])], "x", "y"),
-        curves("l", [Curve(series=0, points=[(1, 1e6), (3e4, 1)])], "x", "y", logarithmic=True),
+        bars("b", ["a", "b", "c"], [3.0, 0.0, 5.0], ["3", "0", "5"]),
+        bars("b", ["a"], [0.25], ["25%"], top=1.0),
+        curves("c", [[(1, 5), (2, 10)], []], "x", "y"),
+        curves("l", [[(1, 1e6), (30_000, 1)]], "x", "y", log=True),
         dots("none", []),
-        bars("none", []),
+        bars("none", [], [], []),
         curves("none", [], "x", "y"),
     ]
     for drawing in drawings:
-        source = ElementTree.tostring(drawing, encoding="unicode")
-        ElementTree.fromstring(source)
-        assert "nan" not in source and "inf" not in source
-        width, height = map(float, drawing.get("viewBox").split()[2:])
-        for part in drawing.iter():
-            for name, most in (("x", width), ("x1", width), ("x2", width), ("y", height), ("y1", height)):
-                assert -0.1 <= float(part.get(name, 0)) <= most + 0.1, (name, source)
-    assert "\u2026bbb" in ElementTree.tostring(drawings[0], encoding="unicode"), "a long label keeps its end"
+        root = ElementTree.fromstring(drawing)
+        width, height = map(float, root.get("viewBox").split()[2:])
+        assert width == 360 and root.find("title").text == root.get("aria-label")
+        assert "nan" not in drawing and "inf" not in drawing and "#" not in drawing
+        for part in root.iter():
+            assert not {"id", "href", "clip-path"} & set(part.attrib)
+            assert -0.1 <= float(part.get("x", 0)) <= width + 0.1 and -0.1 <= float(part.get("y", 0)) <= height + 0.1
+    assert "\u2026bbb" in drawings[0], "a long label keeps its end"
 
 
-def test_markup_escapes_and_drops_what_html_cannot_hold():
-    title = "\"><x onload='1'>&"
-    made = document(node("p", "a<b>&\x00\ud800", node("br"), "tail", title=title, class_="k", missing=None)).decode()
-    assert made.startswith("<!doctype html>\n<p ") and made.endswith("a&lt;b&gt;&amp;\ufffd\ufffd<br>tail</p>\n")
-    found = Page(made)
-    assert found.tags == ["p", "br"] and found.attributes == [("title", title), ("class", "k")]
+def test_each_marker_says_whose_figure_it_is_and_labels_are_text():
+    drawing = dots("d", [("<b>$x$ 世", [1.0, 2.25]), ("b\x00\udcff", [None, 7.0])])
+    titles = [title.text for title in ElementTree.fromstring(drawing).iter("title")]
+    assert titles == ["d", "<b>$x$ 世: 1.00", "<b>$x$ 世: 2.25", "b\\x00\\udcff: 7.00"]
+    assert ">&lt;b&gt;$x$ 世<" in drawing and "var(--c1)" in drawing and "var(--c2)" not in drawing
 
 
 # -- the command --------------------------------------------------------------------------------------------
@@ -252,3 +253,17 @@ def test_a_place_that_cannot_be_written_is_refused_before_measuring(saved, capsy
     monkeypatch.setattr("tokframe.evaluate.comparison.compare", lambda *_, **__: pytest.fail("measured first"))
     assert main(["compare", "./mine", "--corpus", "t.txt", "--html", target]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["compare", "--html", "r.html", "./mine"], ["analyze", "./mine", "--plots", "out"]])
+def test_what_drawing_needs_is_asked_for_before_measuring(saved, capsys, monkeypatch, words):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr("tokframe.evaluate.comparison.compare", lambda *_, **__: pytest.fail("measured first"))
+    monkeypatch.setattr("tokframe.evaluate.analysis.analyze", lambda *_, **__: pytest.fail("measured first"))
+    assert main([*words, "--corpus", "t.txt"]) == 1
+    assert "needs matplotlib: pip install 'tokframe[report]'" in capsys.readouterr().err
+
+
+def test_plots_that_would_replace_a_file_are_refused_before_measuring(saved, capsys):
+    assert main(["analyze", "./mine", "--corpus", "t.txt", "--plots", "t.txt"]) == 2
+    assert "t.txt is not a folder" in capsys.readouterr().err

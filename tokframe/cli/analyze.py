@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from tokframe.cli.options import Command, corpus_option, json_file_option, name_argument, open_corpus
@@ -16,7 +18,7 @@ __all__ = ["command"]
 )
 @name_argument()
 @corpus_option(required=False, default="stdlib:heldout")
-@click.option("--plots", metavar="DIR", help="Also draw what is found, as PNG files in DIR (needs matplotlib).")
+@click.option("--plots", metavar="DIR", help="Also write plots as PNG files to the folder DIR (extra: report).")
 @click.option(
     "--top", default=20, show_default=True, type=click.IntRange(0), help="How many of the most used ids to list."
 )
@@ -24,20 +26,25 @@ __all__ = ["command"]
 def command(name: str, corpus: tuple[str, ...], plots: str | None, top: int, json_to: str | None) -> None:
     """Show how a tokenizer uses its vocabulary on a text.
 
-    Frequencies of ids, how much of the vocabulary is used and how that grows with the text, how much of the text
-    learned ids spell, token lengths, and an estimate of what fewer ids would cost.
+    Frequencies of ids, how much of the vocabulary is used and how that grows with the text, the share of the
+    text that learned ids spell, token lengths, and an estimate of what fewer ids would cost.
 
     JSON: {"tokenizer", "bytes", "chars", "tokens", "bytes_per_token", "vocab_size", "vocab_used", "utilisation",
     "perplexity", "perplexity_share", "renyi_efficiency", "unigram_bits_per_byte", "coverage", "lengths", "growth",
-    "pruning", "rank_frequency", "top", "unused", "unused_count", "own"}; "own" is what the tokenizer adds.
+    "pruning", "rank_frequency", "top", "unused", "unused_count", "own"}; "own" holds figures that the
+    tokenizer adds.
     """
     from tokframe.cli.console import note, show, write_json
     from tokframe.cli.progress import reporting
     from tokframe.evaluate.analysis import analyze
-    from tokframe.evaluate.report.plots import save_plots
+    from tokframe.evaluate.report.plots import check_installed, save_plots
     from tokframe.evaluate.report.summary import analysis_summary
     from tokframe.loading.loading import load
 
+    if plots is not None:
+        if os.path.lexists(plots) and not os.path.isdir(plots):
+            raise click.BadParameter(f"{plots} is not a folder", param_hint="--plots")
+        check_installed()
     tokenizer = load(name)
     text = open_corpus(corpus or ["stdlib:heldout"])
     with reporting() as reporter:

@@ -10,15 +10,26 @@ import click
 
 from tokframe.cli.installed import complete_names, ready
 from tokframe.cli.options import Command, corpus_option, json_file_option, open_corpus
+from tokframe.evaluate.columns import COLUMNS
 
 __all__ = ["command"]
 
 _DEFAULT = "stdlib:heldout"
+_KEYS = ", ".join(f'"{column.key}"' for column in COLUMNS)
+_HELP = f"""Compare tokenizers side by side on a text: compression, losses, speed, cost.
+
+NAME is a registered name or a path with a separator; without any, all installed tokenizers that are ready to use are
+compared. NAMEs stand before --corpus.
+
+JSON: {{"tokenizers": {{NAME: {{{_KEYS}, "sources": {{SOURCE: {{...}}}}, "files": {{FILE: {{...}}}}}}}},
+"corpus": {{...}}, "versions": {{...}}}}. 1 MB = 10^6 bytes.
+"""
 
 
 @click.command(
     "compare",
     cls=Command,
+    help=_HELP,
     epilog="\b\nExample:\n"
     "  tokframe compare autoencoder-fsq bpe word\n"
     "  tokframe compare ./mine bpe --corpus notes/ 'docs/*.md' --html report.html",
@@ -32,7 +43,7 @@ _DEFAULT = "stdlib:heldout"
 @click.option(
     "--html",
     metavar="FILE.html",
-    help="Also write a page to look at: the table, charts, and text as each tokenizer cuts it up.",
+    help="Also write an HTML page: the table, charts, and text as each tokenizer segments it (extra: report).",
 )
 @json_file_option()
 def command(
@@ -43,23 +54,17 @@ def command(
     html: str | None,
     json_to: str | None,
 ) -> None:
-    """Compare tokenizers side by side on a text: compression, losses, speed, cost.
-
-    NAME is a registered name or a path with a separator; without any, all installed tokenizers that are ready to
-    use are compared. NAMEs stand before --corpus.
-
-    JSON: {"tokenizers": {NAME: {"bytes_per_token", "chars_per_token", "tokens", "unknown_rate", "lossless",
-    "encode_mb_s", "decode_mb_s", "load_ms", "memory_mb", "vocab_size", "vocab_used", "sources": {SOURCE: {...}},
-    "files": {FILE: {...}}}}, "corpus": {...}, "versions": {...}}. 1 MB = 10^6 bytes.
-    """
+    """Compare tokenizers side by side on a text."""
     from tokframe.cli.console import make_console, note, show, write_json
     from tokframe.cli.progress import reporting
     from tokframe.evaluate.comparison import compare
+    from tokframe.evaluate.report.page import check_installed, comparison_page
     from tokframe.evaluate.report.table import comparison_table
     from tokframe.loading.loading import load
 
     if html is not None:
         _check_place(html)
+        check_installed()
     chosen = list(dict.fromkeys(names or ready("compare")))
     if baseline is not None and baseline not in chosen:
         raise click.BadParameter(f"{baseline!r} is not among {', '.join(chosen)}", param_hint="--baseline")
@@ -72,7 +77,6 @@ def command(
     if json_to != "-":
         show(comparison_table(comparison, baseline or "", make_console(sys.stdout).width))
     if html is not None:
-        from tokframe.evaluate.report.page import comparison_page
         from tokframe.storage.atomic import write_atomically
 
         write_atomically(Path(html), comparison_page(comparison, tokenizers, text, baseline or ""))
@@ -80,11 +84,11 @@ def command(
 
 
 def _check_place(html: str) -> None:
-    """Refuse a file that could not be written, before minutes of measuring."""
+    """Refuse a file that cannot be written, before minutes of measuring."""
     path = Path(html)
     if path.parent.is_dir() and not os.access(path.parent, os.W_OK):
-        raise click.BadParameter(f"nothing may be written in {path.parent.absolute()}", param_hint="--html")
+        raise click.BadParameter(f"no permission to write in {path.parent.absolute()}", param_hint="--html")
     if path.is_dir() or html.endswith(("/", "\\")):
         raise click.BadParameter(f"{html} is a folder; name a file, e.g. report.html", param_hint="--html")
     if not path.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {path.parent}; make it first", param_hint="--html")
+        raise click.BadParameter(f"there is no folder {path.parent}; create it first", param_hint="--html")

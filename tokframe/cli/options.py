@@ -1,7 +1,8 @@
-"""What several commands share on the command line: NAME, `--corpus a b c` and `--json [FILE]`."""
+"""Options that several commands share: NAME, `--corpus a b c` and `--json [FILE]`."""
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ __all__ = [
     "open_corpus",
 ]
 
+_JSON_PARAGRAPH = "\n\nJSON: "  # the last of a command's help
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -41,11 +44,25 @@ class FileOption(click.Option):
 
 
 class Command(click.Command):
-    """A command that understands `SpreadOption` and `FileOption`, by writing them out before click reads them."""
+    """A command with `SpreadOption` and `FileOption`, rewritten for click; its help ends with its JSON and examples."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse arguments as click does, spread ones written out."""
+        """Parse arguments as click does, with spread options repeated before each value."""
         return super().parse_args(ctx, list(self._written_out(args)))
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help up to its paragraph on JSON, which follows the options."""
+        whole = inspect.cleandoc(self.help or "")
+        self.help = whole.partition(_JSON_PARAGRAPH)[0]
+        super().format_help_text(ctx, formatter)
+        self.help = whole
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the paragraph on JSON, then the examples."""
+        if schema := (self.help or "").partition(_JSON_PARAGRAPH)[2]:
+            with formatter.section("JSON"):
+                formatter.write_text(schema)
+        super().format_epilog(ctx, formatter)
 
     def _written_out(self, args: list[str]) -> Iterator[str]:
         kinds = {name: param for param in self.params for name in param.opts}
@@ -74,7 +91,7 @@ def _is_value(word: str) -> bool:
 
 
 def _looks_like_a_file(word: str) -> bool:
-    """Tell the file of `--json FILE` from a tokenizer's NAME that merely comes next."""
+    """Return whether a word is the FILE of `--json FILE`, not a tokenizer's NAME that comes next."""
     if not _is_value(word):
         return False
     path = Path(word)
@@ -97,7 +114,7 @@ def corpus_option(required: bool, default: str = "") -> Callable[[F], F]:
 
 
 def open_corpus(paths: Sequence[str], **options: Any) -> Corpus:
-    """Open what `--corpus` names, and say what of it is left out. Raises: CorpusError."""
+    """Open the corpus of `--corpus`, and report the files left out. Raises: CorpusError."""
     from tokframe.cli.console import note
     from tokframe.corpus.files import Corpus
 

@@ -1,4 +1,4 @@
-"""How a tokenizer uses its vocabulary on a text: frequencies, utilisation, coverage, and what pruning would cost."""
+"""Analysis: how a tokenizer uses its vocabulary on a text: frequencies, utilization, coverage, the cost of pruning."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
-from tokframe.evaluate.measures import Counts, entropy, perplexity, renyi_efficiency
+from tokframe.evaluate.measures import (
+    Counts,
+    entropy,
+    length_distribution,
+    perplexity,
+    rank_frequency,
+    renyi_efficiency,
+)
 from tokframe.evaluate.pruning import PruningPoint, pruning_curve
 from tokframe.tokenizer.base import utf8
 from tokframe.training.progress import Reporter, SilentReporter
@@ -21,13 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["Analysis", "Coverage", "analyze"]
 
 _GROWTH = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-_RANKS = 60  # points of the rank-frequency curve, evenly spaced on a log scale
-_SHOWN = 1000  # unused ids listed in JSON
+_MAX_UNUSED_LISTED = 1000
 
 
 @frozen(kw_only=True)
 class Coverage:
-    """What one class of ids does: how many there are, how many occur, their share of tokens and of bytes."""
+    """One class of ids: how many there are, how many occur, their share of tokens and of bytes."""
 
     ids: int
     used: int
@@ -71,7 +77,7 @@ class Analysis:
         return int(np.count_nonzero(self.counts))
 
     @property
-    def utilisation(self) -> float:
+    def utilization(self) -> float:
         """Share of ids that occur at least once in `text_bytes` of text, 0 to 1; it grows with the text."""
         return self.used / self.vocab_size
 
@@ -82,11 +88,11 @@ class Analysis:
 
     @property
     def unigram_bits_per_byte(self) -> float:
-        """Entropy of ids in bits per byte of text: what an ideal code for ids alone would take."""
+        """Entropy of ids in bits per byte of text: the length of an ideal code for ids alone."""
         return entropy(self.counts) * self.tokens / self.text_bytes if self.text_bytes else 0.0
 
     def coverage(self) -> dict[str, Coverage]:
-        """Return what ids of several bytes ("learned"), of one byte, and special tokens do; bytes as ids spell them."""
+        """Return the coverage of ids of several bytes ("learned"), of one byte, and of special tokens."""
         weights = self.counts * self.lengths
         classes = {
             "learned": ~self.special & (self.lengths > 1),
@@ -111,18 +117,12 @@ class Analysis:
 
     def rank_frequency(self) -> list[tuple[int, int]]:
         """Return (rank, count) of used ids, most frequent first, at ranks evenly spaced on a log scale."""
-        ordered = np.sort(self.counts[self.counts > 0])[::-1]
-        if not len(ordered):
-            return []
-        ranks = np.unique(np.geomspace(1, len(ordered), _RANKS).round().astype(np.int64))
-        return [(int(rank), int(ordered[rank - 1])) for rank in ranks]
+        return rank_frequency(self.counts)
 
     def length_distribution(self) -> list[tuple[int, int, int]]:
         """Return (bytes per id, ids of that length, tokens of that length), special tokens left out."""
-        kept = ~self.special
-        ids = np.bincount(self.lengths[kept])
-        tokens = np.bincount(self.lengths[kept], weights=self.counts[kept]).astype(np.int64)
-        return [(size, int(ids[size]), int(tokens[size])) for size in range(len(ids)) if ids[size]]
+        ordinary = ~self.special
+        return length_distribution(self.lengths[ordinary], self.counts[ordinary])
 
     def top(self, count: int = 20) -> list[int]:
         """Return the most frequent ids, most frequent first."""
@@ -144,28 +144,23 @@ class Analysis:
             "bytes_per_token": self.text_bytes / self.tokens if self.tokens else None,
             "vocab_size": self.vocab_size,
             "vocab_used": self.used,
-            "utilisation": self.utilisation,
+            "utilisation": self.utilization,
             "perplexity": self.perplexity,
             "perplexity_share": self.perplexity / self.vocab_size,
             "renyi_efficiency": renyi_efficiency(self.counts),
             "unigram_bits_per_byte": self.unigram_bits_per_byte,
-            "coverage": {
-                name: {"ids": part.ids, "used": part.used, "tokens": part.tokens, "bytes": part.bytes}
-                for name, part in self.coverage().items()
-            },
+            "coverage": {name: asdict(part) for name, part in self.coverage().items()},
             "lengths": [
                 {"bytes": size, "ids": ids, "tokens": tokens} for size, ids, tokens in self.length_distribution()
             ],
             "growth": [{"bytes": size, "vocab_used": used} for size, used in self.growth()],
-            "pruning": [
-                {"kept": point.kept, "tokens": point.tokens, "unspellable": point.unspellable} for point in self.pruning
-            ],
+            "pruning": [asdict(point) for point in self.pruning],
             "rank_frequency": [{"rank": rank, "count": count} for rank, count in self.rank_frequency()],
             "top": [
                 {"id": token, "text": shown(self.spelling[token]), "count": int(self.counts[token])}
                 for token in self.top(top)
             ],
-            "unused": unused[:_SHOWN],
+            "unused": unused[:_MAX_UNUSED_LISTED],
             "unused_count": len(unused),
             "own": dict(self.own),
         }
@@ -185,8 +180,7 @@ def analyze(tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter | None = N
     lengths = np.array([len(text) for text in spelling], np.int64)
     counts = np.zeros(size, np.int64)
     first_seen = np.full(size, -1, np.int64)
-    sizes = [file.size for file in corpus.files]
-    reporter.stage("encoding", None if None in sizes else sum(size or 0 for size in sizes) / 1e6, "MB")
+    reporter.stage("encoding", corpus.megabytes, "MB")
     done = chars = 0
     for document in corpus.documents():
         data = utf8(document)

@@ -1,4 +1,4 @@
-"""Tokenizers side by side on one corpus: every figure of DESIGN section 7, per tokenizer and per file."""
+"""Comparison: tokenizers measured on one corpus. Which figures there are is left to `columns`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from attrs import frozen
 
 from tokframe._version import __version__
 from tokframe.errors import TokframeError
-from tokframe.evaluate.footprint import Footprint, footprints
+from tokframe.evaluate.columns import Row
+from tokframe.evaluate.footprint import footprints
 from tokframe.evaluate.measures import Measures, measure, total
-from tokframe.evaluate.timing import Speed, sample, speeds
+from tokframe.evaluate.timing import sample, speeds
 from tokframe.plugins.discovery import host
 from tokframe.training.progress import Reporter, SilentReporter
 
@@ -22,38 +23,7 @@ if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
     from tokframe.tokenizer.base import ITokenizer
 
-__all__ = ["Comparison", "Row", "compare"]
-
-
-@frozen(kw_only=True, eq=False)
-class Row:
-    """One tokenizer: its figures over the whole corpus, per source of the corpus, and per file."""
-
-    total: Measures
-    sources: Mapping[str, Measures]
-    files: Mapping[str, Measures]
-    speed: Speed
-    footprint: Footprint
-    vocab_size: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the figures as JSON data; a figure that could not be measured is None."""
-        figures = self.total.to_json()
-        return {
-            "bytes_per_token": figures["bytes_per_token"],
-            "chars_per_token": figures["chars_per_token"],
-            "tokens": figures["tokens"],
-            "unknown_rate": figures["unknown_rate"],
-            "lossless": figures["lossless"],
-            "encode_mb_s": self.speed.encode_mb_s,
-            "decode_mb_s": self.speed.decode_mb_s,
-            "load_ms": self.footprint.load_ms,
-            "memory_mb": self.footprint.memory_mb,
-            "vocab_size": self.vocab_size,
-            "vocab_used": figures["vocab_used"],
-            "sources": {name: part.to_json() for name, part in self.sources.items()},
-            "files": {name: part.to_json() for name, part in self.files.items()},
-        }
+__all__ = ["Comparison", "compare"]
 
 
 @frozen(kw_only=True, eq=False)
@@ -117,9 +87,7 @@ def compare(
 
 
 def _files(name: str, tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter) -> dict[str, Measures]:
-    sizes = [file.size for file in corpus.files]
-    known = None if None in sizes else sum(size or 0 for size in sizes) / 1e6
-    reporter.stage(f"measuring {name}", known, "MB")
+    reporter.stage(f"measuring {name}", corpus.megabytes, "MB")
     done = 0
     found: dict[str, Measures] = {}
 
@@ -148,7 +116,7 @@ def _text(corpus: Corpus, rows: Mapping[str, Row]) -> dict[str, Any]:
 
 
 def _versions(tokenizers: Mapping[str, ITokenizer]) -> dict[str, str]:
-    """Return the versions of what took part, for whoever wants to measure the same again."""
+    """Return the versions of everything involved, so that the measurement can be repeated."""
     found = {
         "tokframe": __version__,
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""What a tokenizer costs a process that starts using it: time and memory, measured in fresh processes."""
+"""Footprint: what loading a tokenizer costs a process, in time and memory, measured in fresh processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from tokframe.training.progress import Reporter, SilentReporter
 __all__ = ["Footprint", "footprints"]
 
 _TEXT = "The quick brown fox jumps over the lazy dog.\n"
-_MB = 1e6
 
 
 @frozen(kw_only=True)
@@ -40,7 +39,7 @@ def footprints(
     runs: dict[str, list[Footprint]] = {name: [] for name in names}
     for turn in range(rounds):
         for number, name in enumerate(names):
-            if not any(run.reason for run in runs[name]):  # what failed once is not tried again
+            if not any(run.reason for run in runs[name]):  # a failure is not repeated
                 runs[name].append(_run(name, timeout))
             reporter.advance(turn * len(names) + number + 1)
     return {name: _median(found) for name, found in runs.items()}
@@ -66,25 +65,20 @@ def _run(name: str, timeout: float) -> Footprint:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         return Footprint(reason=lines[-1] if lines else f"exit status {done.returncode}")
-    figures = json.loads(done.stdout.splitlines()[-1])
-    return Footprint(load_ms=figures["load_ms"], memory_mb=figures["memory_mb"])
+    return Footprint(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def _resident() -> float | None:
-    """Return this process's resident memory in bytes; None where the system does not tell."""
+    """Return this process's resident memory in bytes; None where the system does not report it."""
     try:
         import resource
-
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * float(resource.getpagesize())
-    except (ImportError, OSError):
-        pass
-    try:  # macOS: the peak, in bytes, which is what loading leaves behind or a little more
-        import resource
-
-        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     except ImportError:
         return None
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * float(resource.getpagesize())
+    except OSError:  # macOS: the peak, in bytes, which is what loading leaves behind or a little more
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def _main(name: str) -> None:
@@ -95,7 +89,7 @@ def _main(name: str) -> None:
     load(name).encode(_TEXT)
     seconds = time.perf_counter() - start
     after = _resident()
-    memory = None if before is None or after is None else (after - before) / _MB
+    memory = None if before is None or after is None else (after - before) / 1e6
     sys.stdout.write(json.dumps({"load_ms": seconds * 1e3, "memory_mb": memory}) + "\n")
 
 

@@ -1,10 +1,10 @@
-"""The figures of one tokenizer on one text: compression, what is lost, and how ids are spread over the vocabulary."""
+"""Measures: what a tokenizer does to one text: compression, losses, and how ids spread over the vocabulary."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     from tokframe.corpus.files import CorpusFile
     from tokframe.tokenizer.base import ITokenizer
 
-__all__ = ["Counts", "Measures", "entropy", "measure", "perplexity", "renyi_efficiency", "total"]
+__all__ = [
+    "Counts",
+    "Measures",
+    "entropy",
+    "length_distribution",
+    "measure",
+    "perplexity",
+    "rank_frequency",
+    "renyi_efficiency",
+    "total",
+]
+
+_CURVE_POINTS = 60  # of the rank-frequency curve, evenly spaced on a log scale
 
 #: How often each id occurs: (vocab_size,) int64.
 Counts = npt.NDArray[np.int64]
@@ -24,9 +36,9 @@ Counts = npt.NDArray[np.int64]
 
 @frozen(kw_only=True, eq=False)
 class Measures:
-    """What a tokenizer makes of one text; special tokens are not added.
+    """The figures of one tokenizer on one text; special tokens are not added.
 
-    `unknown` counts `<unk>` tokens; `lossless` says that every document came back from its ids exactly.
+    `unknown` counts `<unk>` tokens; `lossless` is whether every document decoded from its ids is the document.
     """
 
     bytes: int
@@ -56,19 +68,6 @@ class Measures:
         """Number of ids that occur."""
         return int(np.count_nonzero(self.counts))
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the figures as JSON data."""
-        return {
-            "bytes": self.bytes,
-            "chars": self.chars,
-            "tokens": self.tokens,
-            "bytes_per_token": self.bytes_per_token,
-            "chars_per_token": self.chars_per_token,
-            "unknown_rate": self.unknown_rate,
-            "lossless": self.lossless,
-            "vocab_used": self.vocab_used,
-        }
-
 
 def measure(tokenizer: ITokenizer, file: CorpusFile, progress: Callable[[int], None] = lambda done: None) -> Measures:
     """Return the figures of a tokenizer on a corpus file, a document at a time.
@@ -94,7 +93,7 @@ def measure(tokenizer: ITokenizer, file: CorpusFile, progress: Callable[[int], N
 
 
 def total(parts: list[Measures]) -> Measures:
-    """Return the figures of several texts taken together; of one tokenizer, and at least one text."""
+    """Return the figures of several texts (at least one) together, all of one tokenizer."""
     return Measures(
         bytes=sum(part.bytes for part in parts),
         chars=sum(part.chars for part in parts),
@@ -126,6 +125,22 @@ def renyi_efficiency(counts: Counts, alpha: float = 2.5) -> float:
     if not len(p) or len(counts) < 2:
         return 0.0
     return max(0.0, math.log2(float((p**alpha).sum())) / (1.0 - alpha)) / math.log2(len(counts))
+
+
+def rank_frequency(counts: Counts) -> list[tuple[int, int]]:
+    """Return (rank, count) of used ids, most frequent first, at ranks evenly spaced on a log scale."""
+    ordered = np.sort(counts[counts > 0])[::-1]
+    if not len(ordered):
+        return []
+    ranks = np.unique(np.geomspace(1, len(ordered), _CURVE_POINTS).round().astype(np.int64))
+    return [(int(rank), int(ordered[rank - 1])) for rank in ranks]
+
+
+def length_distribution(lengths: npt.NDArray[np.int64], counts: Counts) -> list[tuple[int, int, int]]:
+    """Return (bytes per id, ids of that length, tokens of that length); `lengths` (vocab_size,) in bytes."""
+    ids = np.bincount(lengths)
+    tokens = np.bincount(lengths, weights=counts).astype(np.int64)
+    return [(size, int(ids[size]), int(tokens[size])) for size in range(len(ids)) if ids[size]]
 
 
 def _distribution(counts: Counts) -> npt.NDArray[np.float64]:

@@ -35,7 +35,7 @@ def test_analyze_shows_writes_and_draws(shipped, run):
     pytest.importorskip("matplotlib")
     (shipped / "a.txt").write_text("the theatre\n" * 50)
     code, out, err = run("analyze", "shipped", "--corpus", "a.txt", "--plots", "plots", "--json", "a.json")
-    assert code == 0 and "utilisation" in out.decode() and "plots/lengths.png" in err
+    assert code == 0 and "utilization" in out.decode() and "plots/lengths.png" in err
     assert json.loads((shipped / "a.json").read_text())["bytes"] == 600
     code, out, err = run("analyze", "shipped", "--corpus", "a.txt", "--json")
     assert (code, err) == (0, "") and json.loads(out)["tokenizer"] == "shipped"

@@ -36,7 +36,7 @@ class Text(Format):
         """Return whether the file has any bytes; a NUL among the first means a picture or a program."""
         head = next(file.chunks(_PROBE_BYTES), b"")
         if not allow_nul and b"\0" in head:
-            raise NoTextError(f"{file.path} is binary", path=file.path)
+            raise NoTextError(f"{file.name} is binary", path=file.path)
         decoded(file, head, final=len(head) < _PROBE_BYTES)
         return bool(head)
 

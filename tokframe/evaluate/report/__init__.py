@@ -1,1 +1,1 @@
-"""What a comparison is shown as: tables, plots and the HTML page."""
+"""Report: a comparison as a table and as an HTML page, an analysis as a summary and as plots."""

@@ -1,76 +1,53 @@
-"""An analysis as pictures (PNG): frequencies, lengths, utilisation as text grows, and levels per code dimension."""
+"""Plots: an analysis as PNG files: frequencies, lengths, utilization as text grows, and levels per code dimension."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokframe.errors import UnsupportedError
+from tokframe.evaluate.report.drawing import FAINT, INK, SERIES, logarithmic, require, save_png
 
 if TYPE_CHECKING:
     from tokframe.evaluate.analysis import Analysis
 
-__all__ = ["save_plots"]
+__all__ = ["check_installed", "save_plots"]
 
-_INK, _FAINT, _GRID = "#1f2937", "#6b7280", "#e5e7eb"
-_FIRST, _SECOND = "#2563eb", "#f59e0b"
+
+def check_installed() -> None:
+    """Check that plots can be drawn. Raises: UnsupportedError with the command that installs matplotlib."""
+    require("plotting", "matplotlib")
 
 
 def save_plots(analysis: Analysis, folder: str | Path) -> list[Path]:
-    """Write the plots of an analysis to a folder, made if need be, and return their paths.
+    """Write the plots of an analysis to a folder, which is created if missing, and return their paths.
 
     Raises: UnsupportedError without matplotlib; OSError where the folder cannot be written.
     """
-    figure_class = _matplotlib()
+    check_installed()
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     drawings: dict[str, Callable[[Analysis, Any], None]] = {
         "frequencies": _frequencies,
         "lengths": _lengths,
-        "utilisation": _utilisation,
+        "utilisation": _utilization,
         "pruning": _pruning,
     }
     if analysis.own.get("level_use"):
         drawings["levels"] = _levels
-    written = []
     for name, draw in drawings.items():
-        figure = figure_class(figsize=(8, 4.8), dpi=150, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
-        axes = figure.add_subplot()
-        _style(axes)
-        draw(analysis, axes)
-        path = target / f"{name}.png"
-        figure.savefig(path, facecolor="white", metadata={"Software": None})
-        written.append(path)
-    return written
-
-
-def _matplotlib() -> Any:
-    try:
-        return importlib.import_module("matplotlib.figure").Figure  # no pyplot: no window, no global state
-    except ImportError as cause:
-        raise UnsupportedError("plots need matplotlib: pip install 'tokframe[plots]'", capability="plots") from cause
-
-
-def _style(axes: Any) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_FAINT)
-    axes.tick_params(colors=_FAINT, labelsize=9, which="both")
-    axes.grid(color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
+        save_png(target / f"{name}.png", partial(draw, analysis))
+    return [target / f"{name}.png" for name in drawings]
 
 
 def _title(axes: Any, title: str, below: str, x: str, y: str) -> None:
-    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=_INK, pad=26)
-    axes.text(0, 1.03, below, transform=axes.transAxes, fontsize=9.5, color=_FAINT)
-    axes.set_xlabel(x, color=_INK, fontsize=10)
-    axes.set_ylabel(y, color=_INK, fontsize=10)
+    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=26)
+    axes.text(0, 1.03, below, transform=axes.transAxes, fontsize=9.5, color=FAINT)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
 
 
 def _text(analysis: Analysis) -> str:
@@ -80,12 +57,13 @@ def _text(analysis: Analysis) -> str:
 def _frequencies(analysis: Analysis, axes: Any) -> None:
     ordered = np.sort(analysis.counts[analysis.counts > 0])[::-1]
     ranks = np.arange(1, len(ordered) + 1)
-    axes.loglog(ranks, ordered, color=_FIRST, linewidth=2)
-    axes.fill_between(ranks, ordered, 0.8, color=_FIRST, alpha=0.10)
-    axes.axvline(analysis.vocab_size, color=_FAINT, linestyle=":", linewidth=1.2)
+    logarithmic(axes)
+    axes.plot(ranks, ordered)
+    axes.fill_between(ranks, ordered, 0.8, alpha=0.10)
+    axes.axvline(analysis.vocab_size, color=FAINT, linestyle=":", linewidth=1.2)
     if len(ordered):
         label = f"all {analysis.vocab_size:,} ids "
-        axes.text(analysis.vocab_size, ordered[0], label, ha="right", va="top", fontsize=9, color=_FAINT)
+        axes.text(analysis.vocab_size, ordered[0], label, ha="right", va="top", fontsize=9, color=FAINT)
         axes.set_ylim(bottom=0.8)
     below = f"{_text(analysis)}; {analysis.used:,} ids occur, perplexity {analysis.perplexity:,.0f}"
     _title(axes, "How often each id is used", below, "rank of the id", "times used")
@@ -96,37 +74,37 @@ def _lengths(analysis: Analysis, axes: Any) -> None:
     sizes = np.array([row[0] for row in rows])
     ids = np.array([row[1] for row in rows], float)
     tokens = np.array([row[2] for row in rows], float)
-    axes.bar(sizes - 0.2, 100 * ids / max(1.0, ids.sum()), 0.4, color=_SECOND, label="of the vocabulary")
-    axes.bar(sizes + 0.2, 100 * tokens / max(1.0, tokens.sum()), 0.4, color=_FIRST, label="of the text's tokens")
+    axes.bar(sizes - 0.2, 100 * ids / max(1.0, ids.sum()), 0.4, color=SERIES[1], label="of the vocabulary")
+    axes.bar(sizes + 0.2, 100 * tokens / max(1.0, tokens.sum()), 0.4, color=SERIES[0], label="of the text's tokens")
     axes.set_xlim(left=sizes.min(initial=1) - 0.8, right=min(int(sizes.max(initial=1)), 32) + 0.8)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(frameon=False, labelcolor=_INK, fontsize=10)
+    axes.legend()
     mean = analysis.text_bytes / analysis.tokens if analysis.tokens else 0.0
     _title(axes, "Length of tokens", f"{_text(analysis)}; {mean:.2f} bytes a token", "bytes", "percent")
     axes.grid(visible=False, axis="x")
 
 
-def _utilisation(analysis: Analysis, axes: Any) -> None:
+def _utilization(analysis: Analysis, axes: Any) -> None:
     seen = np.sort(analysis.first_seen[analysis.first_seen >= 0])
     share = 100 * np.arange(1, len(seen) + 1) / analysis.vocab_size
-    axes.plot(np.append(seen, analysis.text_bytes) / 1e6, np.append(share, share[-1:]), color=_FIRST, linewidth=2)
+    axes.plot(np.append(seen, analysis.text_bytes) / 1e6, np.append(share, share[-1:]))
     axes.set_xlim(left=0)
     axes.set_ylim(0, 102)
-    below = f"{_text(analysis)}; {analysis.used:,} of {analysis.vocab_size:,} ids ({analysis.utilisation:.1%}) occur"
+    below = f"{_text(analysis)}; {analysis.used:,} of {analysis.vocab_size:,} ids ({analysis.utilization:.1%}) occur"
     _title(axes, "Share of ids seen as the text grows", below, "MB of text", "percent of ids")
 
 
 def _pruning(analysis: Analysis, axes: Any) -> None:
     kept = [point.kept for point in analysis.pruning]
     per_token = [analysis.text_bytes / max(1, point.tokens) for point in analysis.pruning]
-    axes.plot(kept, per_token, color=_FIRST, linewidth=2, marker="o", markersize=5)
+    axes.plot(kept, per_token, marker="o", markersize=5)
     for x, y in zip(kept, per_token, strict=True):
-        axes.annotate(f"{y:.2f}", (x, y), (0, 8), textcoords="offset points", ha="center", fontsize=9, color=_INK)
+        axes.annotate(f"{y:.2f}", (x, y), (0, 8), textcoords="offset points", ha="center", fontsize=9)
     axes.set_ylim(0, max(per_token, default=1.0) * 1.15)
     axes.set_xscale("log", base=2)
     axes.set_xticks(kept, [f"{size:,}" for size in kept])
     axes.minorticks_off()
-    below = f"{_text(analysis)}; dropped ids are respelt by kept ones, an estimate"
+    below = f"{_text(analysis)}; dropped ids are respelled by kept ones, an estimate"
     _title(axes, "If only the most used ids were kept", below, "ids kept", "bytes per token")
 
 
@@ -140,8 +118,8 @@ def _levels(analysis: Analysis, axes: Any) -> None:
     middle = np.nanmax(shares) / 2
     for (dimension, level), share in np.ndenumerate(shares):
         if not np.isnan(share):
-            colour = "white" if share > middle else _INK
-            axes.text(level, dimension, f"{share:.0f}%", ha="center", va="center", fontsize=9, color=colour)
+            color = "white" if share > middle else INK
+            axes.text(level, dimension, f"{share:.0f}%", ha="center", va="center", fontsize=9, color=color)
     axes.set_xticks(range(widest))
     axes.set_yticks(range(len(use)))
     axes.grid(visible=False)

@@ -1,4 +1,4 @@
-"""An analysis as text for people: the figures that matter, then lengths, growth, pruning and the top ids."""
+"""Summary: an analysis in the terminal: key figures, then lengths, growth, pruning and the top ids."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["analysis_summary"]
 
-_BAR = 28
-_LONGEST = 16  # token lengths with a line of their own
+_BAR_WIDTH = 28
+_MAX_LENGTH = 16  # bytes of a token with a line of its own
 
 
 def analysis_summary(analysis: Analysis, top: int = 20) -> RenderableType:
     """Return an analysis as a rich renderable for 100 columns."""
     parts: list[RenderableType] = [_heading(analysis), Text(), _figures(analysis), Text()]
     parts += [_section("Token lengths"), _lengths(analysis), Text()]
-    parts += [_section("Utilisation as the text grows"), _growth(analysis), Text()]
+    parts += [_section("Utilization as the text grows"), _growth(analysis), Text()]
     parts += [_section("If only the most used ids were kept (estimate)"), _pruning(analysis), Text()]
     parts += [_section(f"Most used ids, and {len(analysis.unused()):,} never used"), _top(analysis, top)]
     own = _own(analysis.own)
@@ -63,12 +63,12 @@ def _figures(analysis: Analysis) -> Table:
     per_token = analysis.text_bytes / analysis.tokens if analysis.tokens else 0.0
     rows = [
         ("bytes per token", f"{per_token:.3f}", ""),
-        ("ids used", f"{analysis.used:,}", f"of {size:,}: utilisation {analysis.utilisation:.1%}"),
+        ("ids used", f"{analysis.used:,}", f"of {size:,}: utilization {analysis.utilization:.1%}"),
         ("perplexity of ids", f"{analysis.perplexity:,.0f}", f"{analysis.perplexity / size:.1%} of the vocabulary"),
         ("Rényi efficiency", f"{renyi_efficiency(analysis.counts):.3f}", "alpha 2.5; 1 is a uniform vocabulary"),
         ("bits per byte", f"{analysis.unigram_bits_per_byte:.3f}", "entropy of ids alone"),
-        ("spelt by learned ids", f"{learned.bytes:.2%}", f"of bytes; {learned.tokens:.2%} of tokens"),
-        ("spelt byte by byte", f"{single.bytes:.2%}", f"of bytes; {single.tokens:.2%} of tokens"),
+        ("spelled by learned ids", f"{learned.bytes:.2%}", f"of bytes; {learned.tokens:.2%} of tokens"),
+        ("spelled byte by byte", f"{single.bytes:.2%}", f"of bytes; {single.tokens:.2%} of tokens"),
     ]
     for row in rows:
         table.add_row(*row)
@@ -77,22 +77,22 @@ def _figures(analysis: Analysis) -> Table:
 
 def _lengths(analysis: Analysis) -> Table:
     rows = analysis.length_distribution()
-    tail = [row for row in rows if row[0] > _LONGEST]
+    tail = [row for row in rows if row[0] > _MAX_LENGTH]
     table = _grid(
-        ("bytes", "right", 6), ("ids", "right", 8), ("tokens", "right", 11), ("share of tokens", "left", _BAR)
+        ("bytes", "right", 6), ("ids", "right", 8), ("tokens", "right", 11), ("share of tokens", "left", _BAR_WIDTH)
     )
     most = max((tokens for _, _, tokens in rows), default=0)
     for size, ids, tokens in rows:
-        if size <= _LONGEST:
+        if size <= _MAX_LENGTH:
             table.add_row(str(size), f"{ids:,}", f"{tokens:,}", _bar(tokens, most, analysis.tokens))
     if tail:
         ids, tokens = sum(row[1] for row in tail), sum(row[2] for row in tail)
-        table.add_row(f">{_LONGEST}", f"{ids:,}", f"{tokens:,}", _bar(tokens, most, analysis.tokens))
+        table.add_row(f">{_MAX_LENGTH}", f"{ids:,}", f"{tokens:,}", _bar(tokens, most, analysis.tokens))
     return table
 
 
 def _growth(analysis: Analysis) -> Table:
-    table = _grid(("text", "right", 10), ("ids used", "right", 10), ("utilisation", "left", _BAR))
+    table = _grid(("text", "right", 10), ("ids used", "right", 10), ("utilization", "left", _BAR_WIDTH))
     for size, used in analysis.growth():
         table.add_row(_size(size), f"{used:,}", _bar(used, analysis.vocab_size, analysis.vocab_size))
     return table
@@ -103,7 +103,7 @@ def _pruning(analysis: Analysis) -> Table:
     for point in analysis.pruning:
         more = point.tokens / analysis.tokens - 1 if analysis.tokens else 0.0
         per_token = f"{analysis.text_bytes / point.tokens:.3f}" if point.tokens else ""
-        lost = f"  {point.unspellable:,} tokens cannot be spelt" if point.unspellable else ""
+        lost = f"  {point.unspellable:,} tokens cannot be spelled" if point.unspellable else ""
         table.add_row(f"{point.kept:,}", f"{point.tokens:,}", f"{more:+.1%}" if more else "", per_token + lost)
     return table
 
@@ -118,7 +118,7 @@ def _top(analysis: Analysis, count: int) -> Table:
 
 
 def _own(figures: Mapping[str, Any]) -> Table | None:
-    """Return the tokenizer's own figures: numbers, words and short lists; what is larger is in the JSON."""
+    """Return the tokenizer's own figures: numbers, words and short lists; the rest is in the JSON."""
     table = _grid(("", "left", 24), ("", "left", 20))
     table.show_header = False
     for name, value in figures.items():
@@ -132,7 +132,7 @@ def _own(figures: Mapping[str, Any]) -> Table | None:
 
 
 def _bar(part: int, longest: int, whole: int) -> Text:
-    width = round(_BAR * part / longest) if longest else 0
+    width = round(_BAR_WIDTH * part / longest) if longest else 0
     share = part / whole if whole else 0.0
     return Text.assemble(("█" * width, "cyan"), f"{' ' if width else ''}{share:.1%}")
 

@@ -1,34 +1,24 @@
-"""A comparison as a table for people: measures down, tokenizers across, the best marked, ratios to a baseline."""
+"""Table: a comparison in the terminal: figures down, tokenizers across, the best marked, ratios to a baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from tokframe.evaluate.comparison import Comparison, Row
+from tokframe.evaluate.columns import COLUMNS, Column, Row
 
-__all__ = ["Figure", "Line", "comparison_table", "figures", "heading", "sections", "short_labels"]
+if TYPE_CHECKING:
+    from tokframe.evaluate.comparison import Comparison
+
+__all__ = ["Figure", "comparison_table", "figures", "heading", "sections", "short_labels"]
 
 _LABEL_WIDTH = 26
-_NO = "NO"
-_SOURCES = 12  # sources with a line of their own; the rest are in the JSON
-
-
-@frozen
-class Line:
-    """One measure: its label, its figure, how it is written, and which end of the scale is good."""
-
-    label: str
-    figure: Callable[[Row], float | None]
-    text: Callable[[float], str]
-    better: int = 0  # 1: more is better, -1: less is better, 0: neither
-    exact: bool = False  # only a tokenizer that lost nothing can be best: leaving text out saves tokens
+_MAX_SOURCES = 12  # with a line of their own; the rest are in the JSON
 
 
 @frozen
@@ -76,9 +66,9 @@ def _heading(comparison: Comparison) -> Text:
 def _footer(comparison: Comparison, baseline: str) -> Text:
     ratios = ""
     if baseline:
-        ratios = f"* best   x ratio to {baseline}   "
+        ratios = f"* best   x: ratio to {baseline}   "
         if {row.total.lossless for row in comparison.rows.values()} == {True, False}:
-            ratios = f"* best (for compression: of those that come back exactly)   x ratio to {baseline}\n"
+            ratios = f"* best (for compression: among lossless ones)   x: ratio to {baseline}\n"
     versions = ", ".join(f"{name} {version}" for name, version in comparison.versions.items() if name != "system")
     return Text(f"{ratios}speed: one thread, 1 MB = 10^6 bytes of text\n{versions}", style="dim")
 
@@ -90,24 +80,24 @@ def _table(
     table.add_column("", width=_LABEL_WIDTH, overflow="ellipsis", no_wrap=True)
     for name in names:
         table.add_column(labels[name], justify="right", width=column, overflow="ellipsis", no_wrap=True)
-    for title, lines in sections(comparison):
+    for title, columns in sections(comparison).items():
         table.add_row(Text(title, style="bold cyan"))
-        for line in lines:
-            cells = _cells(comparison, line, baseline)
-            table.add_row(Text("  " + line.label), *(cells[name] for name in names))
-    left_out = len(comparison.corpus["sources"]) - _SOURCES
+        for each in columns:
+            cells = _cells(comparison, each, baseline)
+            table.add_row(Text(f"  {each.title}"), *(cells[name] for name in names))
+    left_out = len(comparison.corpus["sources"]) - _MAX_SOURCES
     if left_out > 0:
         table.add_row(Text(f"  {left_out} smaller ones: --json", style="dim"))
     return table
 
 
-def figures(comparison: Comparison, line: Line, baseline: str) -> dict[str, Figure | None]:
-    """Return one line's figure of each tokenizer as it is shown; None where it could not be measured."""
-    values = {name: line.figure(row) for name, row in comparison.rows.items()}
-    fair = {name for name, row in comparison.rows.items() if row.total.lossless or not line.exact}
+def figures(comparison: Comparison, column: Column, baseline: str) -> dict[str, Figure | None]:
+    """Return a column's figure of each tokenizer as it is shown; None where it could not be measured."""
+    values = {name: column.value(row) for name, row in comparison.rows.items()}
+    fair = {name for name, row in comparison.rows.items() if row.total.lossless or not column.only_lossless}
     known = [value for name, value in values.items() if value is not None and name in fair]
-    best = (max(known) if line.better > 0 else min(known)) if known and line.better and len(values) > 1 else None
-    if best is not None and len({line.text(value) for value in known}) == 1:
+    best = (max(known) if column.better > 0 else min(known)) if known and column.better and len(values) > 1 else None
+    if best is not None and len({column.text(value) for value in known}) == 1:
         best = None  # where all are equal none is best
     base = values[baseline]
     found: dict[str, Figure | None] = {}
@@ -115,66 +105,38 @@ def figures(comparison: Comparison, line: Line, baseline: str) -> dict[str, Figu
         if value is None:
             found[name] = None
             continue
-        text = line.text(value)
-        wins = best is not None and name in fair and text == line.text(best)
-        has_ratio = len(values) > 1 and line.better and line.text in _RATIO_KINDS and name != baseline and value
+        text = column.text(value)
+        wins = best is not None and name in fair and text == column.text(best)
+        has_ratio = len(values) > 1 and column.ratio and name != baseline and value
         found[name] = Figure(text, wins, _ratio(value / base) if has_ratio and base else "")
     return found
 
 
-def _cells(comparison: Comparison, line: Line, baseline: str) -> dict[str, Text]:
+def _cells(comparison: Comparison, column: Column, baseline: str) -> dict[str, Text]:
     cells = {}
-    for name, figure in figures(comparison, line, baseline).items():
+    for name, figure in figures(comparison, column, baseline).items():
         if figure is None:
             cells[name] = Text("n/a", style="dim")
             continue
-        style = "bold green" if figure.best else "bold yellow" if figure.text == _NO else ""
+        style = "bold green" if figure.best else "bold yellow" if figure.text == "no" else ""
         cells[name] = Text(figure.text + ("*" if figure.best else " "), style=style)
         if len(comparison.rows) > 1:
             cells[name].append(f"{figure.ratio:>7}", style="not bold dim")
     return cells
 
 
-def sections(comparison: Comparison) -> Iterator[tuple[str, list[Line]]]:
-    """Yield the sections of the comparison, each with its title and its lines."""
-    yield (
-        "compression",
-        [
-            Line("bytes per token", lambda row: row.total.bytes_per_token, _three, 1, exact=True),
-            Line("characters per token", lambda row: row.total.chars_per_token, _three, 1, exact=True),
-            Line("tokens", lambda row: row.total.tokens, _whole),
-        ],
-    )
-    yield (
-        "fidelity",
-        [
-            Line("comes back exactly", lambda row: float(row.total.lossless), _yes),
-            Line("unknown tokens", lambda row: row.total.unknown_rate, _percent, -1),
-        ],
-    )
-    yield (
-        "speed and cost",
-        [
-            Line("encode MB/s", lambda row: row.speed.encode_mb_s, _speed, 1),
-            Line("decode MB/s", lambda row: row.speed.decode_mb_s, _speed, 1),
-            Line("load ms", lambda row: row.footprint.load_ms, _rounded, -1),
-            Line("memory MB", lambda row: row.footprint.memory_mb, _rounded, -1),
-        ],
-    )
-    yield (
-        "vocabulary",
-        [
-            Line("ids", lambda row: row.vocab_size, _whole),
-            Line("ids used by this text", lambda row: row.total.vocab_used, _whole),
-        ],
-    )
-    sources = list(comparison.corpus["sources"])
-    if len(sources) > 1:
-        sources.sort(key=lambda name: -comparison.corpus["sources"][name])
-        yield (
-            "bytes/token by source",
-            [Line(name, _of_source(name), _three, 1, exact=True) for name in sources[:_SOURCES]],
-        )
+def sections(comparison: Comparison) -> dict[str, list[Column]]:
+    """Return the columns of a comparison by section; with several sources, bytes per token of each are one more."""
+    found: dict[str, list[Column]] = {}
+    for column in COLUMNS:
+        found.setdefault(column.section, []).append(column)
+    sizes = comparison.corpus["sources"]
+    if len(sizes) > 1:
+        largest = sorted(sizes, key=lambda name: -sizes[name])[:_MAX_SOURCES]
+        found["bytes/token by source"] = [
+            evolve(COLUMNS[0], label=name, of_row=True, note="", figure=_of_source(name)) for name in largest
+        ]
+    return found
 
 
 def _of_source(name: str) -> Callable[[Row], float | None]:
@@ -188,37 +150,9 @@ def short_labels(names: Sequence[str]) -> dict[str, str]:
     return {name: end if seen.count(end) == 1 else name for name, end in ends.items()}
 
 
-def _three(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _speed(value: float) -> str:
-    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
-
-
-def _rounded(value: float) -> str:
-    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
-
-
-def _whole(value: float) -> str:
-    return f"{int(value):,}"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.2%}" if value else "none"
-
-
-def _yes(value: float) -> str:
-    return "yes" if value else _NO
-
-
 def _ratio(value: float) -> str:
-    return f"x{value:.2f}" if value < 99.5 else f"x{value:,.0f}"
+    return f"{value:.2f}x" if value < 9.995 else f"{value:,.1f}x" if value < 99.95 else f"{value:,.0f}x"
 
 
 def _size(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count:,} bytes"
-
-
-#: Ways of writing a figure of which a ratio means something.
-_RATIO_KINDS = (_three, _speed, _rounded)

@@ -1,0 +1,119 @@
+"""Columns: the figures of a comparison, each with its JSON key, label, unit, notation and better direction.
+
+JSON, the table, the HTML page and the help of `tokframe compare` read them: a new figure is a new `Column` here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from tokframe.evaluate.footprint import Footprint
+    from tokframe.evaluate.measures import Measures
+    from tokframe.evaluate.timing import Speed
+
+__all__ = ["COLUMNS", "Column", "Row"]
+
+
+@frozen(kw_only=True, eq=False)
+class Row:
+    """One tokenizer: its figures over the whole corpus, per source of the corpus, and per file."""
+
+    total: Measures
+    sources: Mapping[str, Measures]
+    files: Mapping[str, Measures]
+    speed: Speed
+    footprint: Footprint
+    vocab_size: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON data; a figure that could not be measured is None."""
+        return {column.key: column.value(self) for column in COLUMNS} | {
+            "sources": {name: _measured(part) for name, part in self.sources.items()},
+            "files": {name: _measured(part) for name, part in self.files.items()},
+        }
+
+
+@frozen
+class Column:
+    """One figure: where it is shown, what it is, how it is written, and which end of its scale is better."""
+
+    section: str
+    key: str
+    label: str
+    unit: str
+    figure: Callable[[Any], float | None]  #: of `Measures`, or of a `Row` where `of_row`
+    text: Callable[[float], str]
+    better: int = 0  #: 1: more is better, -1: less is better, 0: neither
+    ratio: bool = False  #: whether a ratio to the baseline means something
+    only_lossless: bool = False  #: only a lossless tokenizer can be best: leaving text out saves tokens
+    of_row: bool = False
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """The label with its unit."""
+        return f"{self.label} {self.unit}".rstrip()
+
+    def value(self, row: Row) -> float | None:
+        """Return the figure of a tokenizer over the whole corpus; None where it could not be measured."""
+        return self.figure(row if self.of_row else row.total)
+
+
+def _measured(part: Measures) -> dict[str, Any]:
+    figures = {column.key: column.figure(part) for column in COLUMNS if not column.of_row}
+    return {"bytes": part.bytes, "chars": part.chars, **figures}
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def _speed(value: float) -> str:
+    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+COLUMNS = (
+    Column(
+        "compression", "bytes_per_token", "bytes per token", "", lambda text: text.bytes_per_token, "{:.3f}".format,
+        better=1, ratio=True, only_lossless=True, note="UTF-8 bytes of text per token; special tokens are not added",
+    ),
+    Column(
+        "compression", "chars_per_token", "characters per token", "", lambda text: text.chars_per_token,
+        "{:.3f}".format, better=1, ratio=True, only_lossless=True,
+    ),
+    Column("compression", "tokens", "tokens", "", lambda text: text.tokens, _whole),
+    Column(
+        "fidelity", "lossless", "lossless", "", lambda text: text.lossless, lambda value: "yes" if value else "no",
+        note="Whether every document decoded from its ids is exactly the document",
+    ),
+    Column(
+        "fidelity", "unknown_rate", "unknown tokens", "", lambda text: text.unknown_rate,
+        lambda value: f"{value:.2%}" if value else "none", better=-1, note="Share of tokens that are <unk>",
+    ),
+    Column(
+        "speed and cost", "encode_mb_s", "encode", "MB/s", lambda row: row.speed.encode_mb_s, _speed, better=1,
+        ratio=True, of_row=True, note="10^6 bytes of text a second, one thread",
+    ),
+    Column(
+        "speed and cost", "decode_mb_s", "decode", "MB/s", lambda row: row.speed.decode_mb_s, _speed, better=1,
+        ratio=True, of_row=True, note="10^6 bytes of text a second, one thread",
+    ),
+    Column(
+        "speed and cost", "load_ms", "load", "ms", lambda row: row.footprint.load_ms, _rounded, better=-1, ratio=True,
+        of_row=True, note="Time to load and encode one line in a fresh process",
+    ),
+    Column(
+        "speed and cost", "memory_mb", "memory", "MB", lambda row: row.footprint.memory_mb, _rounded, better=-1,
+        ratio=True, of_row=True, note="Resident memory that loading adds, 10^6 bytes",
+    ),
+    Column("vocabulary", "vocab_size", "ids", "", lambda row: row.vocab_size, _whole, of_row=True),
+    Column("vocabulary", "vocab_used", "ids used by this text", "", lambda text: text.vocab_used, _whole),
+)  # fmt: skip
