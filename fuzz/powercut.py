@@ -321,14 +321,14 @@ def _load_file(root: Path) -> int | None:
 
 def _save_checkpoint(root: Path, value: int) -> None:
     import torch
-    from tokframe_autoencoder.training.checkpoint import Checkpoint, write_checkpoint
+    from tokframe_torch.checkpoint import Checkpoint, write_checkpoint
 
     tensors = {"w": torch.full((64,), float(value))}
     write_checkpoint(root, Checkpoint(tensors=tensors, record={"step": value // 2, "value": value}))
 
 
 def _load_checkpoint(root: Path) -> int | None:
-    from tokframe_autoencoder.training.checkpoint import read_checkpoint
+    from tokframe_torch.checkpoint import read_checkpoint
 
     found = read_checkpoint(root)
     if found is None:

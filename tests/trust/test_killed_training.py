@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tokframe_autoencoder.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
+from tokframe_torch.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 
 from tokframe.errors import TrainingError  # noqa: E402
 
@@ -29,7 +29,7 @@ from tokframe_autoencoder.network.config import DecoderConfig, EncoderConfig, FS
 from tokframe_autoencoder.network.decoder import DeconvDecoder
 from tokframe_autoencoder.network.encoder import ConvEncoder
 from tokframe_autoencoder.network.fsq import FSQ
-from tokframe_autoencoder.training.checkpoint import read_checkpoint
+from tokframe_torch.checkpoint import read_checkpoint
 from tokframe_autoencoder.training.config import TrainingConfig
 from tokframe_autoencoder.training.loop import train_network
 
@@ -113,7 +113,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from tokframe_autoencoder.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from tokframe_torch.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 folder = Path(sys.argv[1])
 def state(value, step):
@@ -193,7 +193,7 @@ import resource, signal, sys
 from pathlib import Path
 import torch
 from tokframe.errors import TrainingError
-from tokframe_autoencoder.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from tokframe_torch.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 folder = Path(sys.argv[1])
 write_checkpoint(folder, Checkpoint(tensors={"w": torch.zeros(10)}, record={"step": 1}))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

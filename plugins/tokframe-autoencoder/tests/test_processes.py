@@ -33,7 +33,7 @@ from tokframe_autoencoder.network.fsq import FSQ
 from tokframe_autoencoder.network.vq import VQ
 from tokframe_autoencoder.training.config import TrainingConfig
 from tokframe_autoencoder.training.loop import train_network
-from tokframe_autoencoder.training.processes import joined
+from tokframe_torch.processes import process_group
 
 shape = {"d_latent": 16, "max_length": 4}
 segments = [bytes([a, b]) + b"!" * (b % 3) for a in range(65, 73) for b in range(97, 105)]
@@ -59,7 +59,7 @@ def train(folder, count, config=CONFIG, quantizer="fsq", should_stop=lambda numb
     def work(number):
         # only the first may touch the folder
         place = folder if number == 0 else folder / "nobody" / "writes" / "here"
-        with joined("cpu") as processes:
+        with process_group("cpu", folder) as processes:
             made = train_network(
                 lambda: build(quantizer), segments, weights, config, workdir=place, resume=True, device="cpu",
                 processes=processes, should_stop=should_stop(number),
@@ -112,7 +112,7 @@ def test_any_number_of_processes_comes_to_the_weights_of_one(in_processes, tmp_p
 
 def test_a_process_killed_at_any_step_stops_the_others_and_costs_nothing(in_processes, tmp_path):
     source = """
-    from tokframe_autoencoder.training.checkpoint import read_checkpoint
+    from tokframe_torch.checkpoint import read_checkpoint
 
     assert train(Path("whole"), 2) == [0, 0]
     def killed(victim, step):
@@ -189,7 +189,7 @@ def test_the_command_under_torchrun_survives_a_killed_process(torchrun, tmp_path
     words = ["train", "autoencoder-fsq", "--corpus", corpus, "--config", "config.json", "--out", "two", "--json"]
     done = torchrun(COMMAND, *words, options=["--max-restarts", "1"])
     assert done.returncode == 0, done.stderr
-    assert "in process 1 of 2: training in 2 processes broke off" in done.stderr
+    assert "in process 1 of 2: training in 2 processes failed" in done.stderr
     assert json.loads(done.stdout)["out"] == "two"  # said once
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "started.py", "two"]
     assert verify(tmp_path / "two").ok

@@ -187,7 +187,7 @@ def test_progress_gives_an_end_only_where_one_is_known(tmp_path: Path, listener:
 
 def test_resuming_another_run_is_refused(tmp_path: Path) -> None:
     train(tmp_path, SHORT)
-    with pytest.raises(TrainingError, match="other text, config or seed"):
+    with pytest.raises(TrainingError, match="text, config, seed or tokenizer differ"):
         train(tmp_path, SHORT, resume=True, seed=9)
 
 

@@ -113,7 +113,7 @@ def test_a_stopped_comparison_goes_on_with_its_checkpoint(args, tmp_path, done):
     calls = iter(range(1000))
     with pytest.raises(TrainingInterrupted):
         compare(**args, out=tmp_path / "out", should_stop=lambda: next(calls) >= 2)
-    assert (tmp_path / "out" / "runs" / "tokenizer-word-0.training" / "checkpoint.json").is_file()
+    assert (tmp_path / "out" / "runs" / "tokenizer-word-0.training" / "training.json").is_file()
     settings = Settings(**{**SMALL, "seeds": 1, "equal": "bytes", "prompts": 0})
     found = compare(**{**args, "settings": settings}, out=tmp_path / "out")
     kept = done[1]["models"]["tokenizer-word"]["equal_bytes"]["evals"]["held"]["seeds"][0]

@@ -26,8 +26,9 @@ from tokframe_autoencoder.pipeline.pool import TrainingPool
 from tokframe_autoencoder.training.config import MAY_CHANGE
 
 if TYPE_CHECKING:
+    from tokframe_torch.processes import Processes
+
     from tokframe.training.job import TrainJob
-    from tokframe_autoencoder.training.processes import Processes
     from tokframe_autoencoder.training.results import TrainedNetwork
 
 __all__ = ["train"]
@@ -52,26 +53,25 @@ def train(job: TrainJob) -> Trained:
     parts.network()  # a part that cannot be built is told before the text is read
     seed = parts.training.seed if job.seed is None else job.seed
     from safetensors.numpy import load, save
+    from tokframe_torch.processes import process_group
 
-    from tokframe_autoencoder.training.processes import joined
-
-    with joined(job.device) as processes:
-        if processes.first:
+    with process_group(job.device, job.workdir) as processes:
+        if processes.main:
             sources, record = _read(job, parts, seed)
             _claim(job, record)
             pool = TrainingPool.read(job.workdir) or _make_pool(job, parts, sources)
             _check_stop(job)
-            processes.hand_out(pool.to_bytes())
+            processes.broadcast(pool.to_bytes())
         else:  # mining here too would only need the text and the memory once more
-            pool = TrainingPool.from_bytes(processes.hand_out())
+            pool = TrainingPool.from_bytes(processes.broadcast())
         trained = _train_network(job, parts, pool, seed, processes)
         tables = written = b""
-        if processes.first:
+        if processes.main:
             codebook, chosen = _compile(job, parts, pool, sources, trained)
             record |= {"network": _figures(trained, pool), "vocabulary": _vocabulary(codebook, chosen, sources)}
             tables, written = save(codebook.tensors()), canonical_json(record)
-        codebook = Codebook.from_tensors(load(processes.hand_out(tables)))
-        return codebook, parts, trained.network.arrays(), {"training.json": processes.hand_out(written)}
+        codebook = Codebook.from_tensors(load(processes.broadcast(tables)))
+        return codebook, parts, trained.network.arrays(), {"training.json": processes.broadcast(written)}
 
 
 def _read(job: TrainJob, parts: Parts, seed: int) -> tuple[tuple[Source, ...], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Where a stage stands in its steps: how fast it learns, when its finish begins, and when it is over.
+"""Schedule: where a stage stands in its steps: its learning rate, when its finish begins, and when it is over.
 
 A stage runs at the full learning rate until it is ripe (or half its steps are gone), then finishes: the rate falls,
 and arithmetic is fp32. It ends early when its aim is reached at several evaluations in a row.
@@ -6,10 +6,10 @@ and arithmetic is fp32. It ends early when its aim is reached at several evaluat
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from attrs import frozen
+from tokframe_torch.schedule import cosine_decay, warmup
 
 from tokframe_autoencoder.training.config import TrainingConfig
 from tokframe_autoencoder.training.results import StageReport
@@ -18,12 +18,12 @@ __all__ = ["Phase", "Schedule"]
 
 #: Share of `max_minutes` after which the first stage is over.
 _FIRST_SHARE = 0.4
-_STATE = ("begin", "end", "begin_minutes", "finish_from", "calm")
+_STATE = ("begin", "end", "begin_minutes", "finish_from", "converged_evaluations")
 
 
 @frozen(kw_only=True)
 class Phase:
-    """A part of a stage, from step `start` on; `length` in steps where it can be told ahead."""
+    """A part of a stage, from step `start` on; `length` in steps where it is known in advance."""
 
     name: str
     start: int
@@ -39,7 +39,7 @@ class Schedule:
         self.planned_end = config.max_steps if last else min(config.steps_for_codes, config.max_steps)
         self.end = self.planned_end
         self.finish_from: int | None = None
-        self.calm = 0  # evaluations in a row that found the aim reached
+        self.converged_evaluations = 0  # in a row that found the aim reached
 
     @property
     def finishing(self) -> bool:
@@ -49,7 +49,7 @@ class Schedule:
     @property
     def reached(self) -> bool:
         """Whether the aim was reached often enough in a row."""
-        return self.calm >= self.config.patience
+        return self.converged_evaluations >= self.config.patience
 
     @property
     def outcome(self) -> str:
@@ -57,23 +57,21 @@ class Schedule:
         return "learnt" if self.reached else "steps" if self.end == self.planned_end else "minutes"
 
     def over(self, step: int) -> bool:
-        """Say whether the stage is over."""
+        """Return whether the stage is over."""
         return step >= self.end or self.reached
 
     def due(self, step: int) -> bool:
-        """Say whether a step is followed by an evaluation."""
+        """Return whether a step is followed by an evaluation."""
         return (step - self.begin) % self.config.eval_interval == 0 or step == self.end
 
     def rate(self, step: int) -> float:
         """Return the learning rate as a share of the highest: warm-up, level, then half a cosine down."""
         if self.finish_from is None:
-            return min(1.0, (step - self.begin + 1) / max(1, self.config.warmup_steps))
-        share = min(1.0, (step - self.finish_from) / self._finish_length(self.finish_from))
-        low = self.config.final_rate
-        return low + (1 - low) * (0.5 + 0.5 * math.cos(math.pi * share))
+            return warmup(step - self.begin, self.config.warmup_steps)
+        return cosine_decay(step - self.finish_from, self._finish_length(self.finish_from), self.config.final_rate)
 
     def phase(self, step: int) -> Phase:
-        """Return what a step is part of. How long the bulk takes, and what is left after the finish, none can tell."""
+        """Return the phase of a step. The length of the bulk, and of what is left after the finish, is unknown."""
         if self.finish_from is None:
             return Phase(name="", start=self.begin, length=None)
         length = self._finish_length(self.finish_from)
@@ -81,20 +79,20 @@ class Schedule:
             return Phase(name=", finish", start=self.finish_from, length=length)
         return Phase(name=", the last of it", start=self.finish_from + length, length=None)
 
-    def take(self, report: StageReport, step: int, minutes: float) -> None:
-        """Take an evaluation after a step: bring the end forward, begin the finish, count what was reached."""
+    def update(self, report: StageReport, step: int, minutes: float) -> None:
+        """Apply an evaluation after a step: bring the end forward, begin the finish, count what was reached."""
         self._fit_to_time(step, minutes)
         half = step - self.begin >= (self.end - self.begin) // 2
         if self.finish_from is None and (report.ripe or half):
             self.finish_from = step
-        self.calm = self.calm + 1 if report.reached else 0
+        self.converged_evaluations = self.converged_evaluations + 1 if report.reached else 0
 
     def state(self) -> dict[str, Any]:
         """Return everything that changes, as JSON data."""
         return {name: getattr(self, name) for name in _STATE}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Restore what `state` returned."""
         for name in _STATE:
             setattr(self, name, state[name])
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import asdict, frozen
+from tokframe_torch.checkpoint import has_checkpoint
 
 import tokframe
 from tokframe import setting
@@ -184,7 +185,7 @@ class _Comparison:
                 corpus=Corpus.open([text.path]),
                 out=place,
                 config={**unstructure(self.base), "seed": seed, "embedding": variant.embedding},
-                resume=(place.with_name(place.name + ".training") / "checkpoint.json").is_file(),
+                resume=has_checkpoint(place.with_name(place.name + ".training")),
                 reporter=self.reporter,
                 should_stop=self.should_stop,
                 device=self.device,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from attrs import evolve, field, frozen
+from tokframe_torch.processes import process_group
 
 from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingError, UnsupportedError
@@ -32,7 +33,6 @@ from tokframe_lm.finetuning.joint import JointModel
 from tokframe_lm.finetuning.run import JointRun
 from tokframe_lm.model.model import LanguageModel, build
 from tokframe_lm.model.vector import network_of
-from tokframe_lm.processes import joined
 
 __all__ = ["FineTuned", "FinetuneConfig", "finetune"]
 
@@ -88,7 +88,7 @@ def finetune(
         )
     reporter = reporter or SilentReporter()
     work = target.with_name(target.name + ".training")
-    with joined(device, work) as processes:
+    with process_group(device, work) as processes:
         tokens = tokenize(
             corpus,
             before.tokenizer,
@@ -99,12 +99,20 @@ def finetune(
             should_stop=should_stop,
         )
         joint = JointModel(before.model, network, before.tokenizer)
-        run = JointRun(joint, settings, tokens, work, _identity(settings, Path(model), tokens), processes.device)
-        if resume:
-            run.restore()
-        else:
+        run = JointRun(
+            joint,
+            settings,
+            tokens,
+            workdir=work,
+            identity=_identity(settings, Path(model), tokens),
+            reporter=reporter,
+            processes=processes,
+        )
+        run.begin(resume=resume, required=resume)
+        if not resume:
             shutil.rmtree(work / "settle", ignore_errors=True)  # of an earlier run at this place
-        run.go(reporter, should_stop)
+        reporter.stage("fine-tune", settings.steps, "steps")
+        run.run(should_stop)
     joint.to("cpu").eval()
     joint.refresh()
     found = recompile(
@@ -115,7 +123,7 @@ def finetune(
         seed=settings.seed,
         reporter=reporter,
         should_stop=should_stop,
-        device=str(run.device),
+        device=str(processes.device),
     )
     summary = run.summary() | {
         "ids": {
@@ -135,7 +143,7 @@ def finetune(
         training={**before.training, "finetuned": summary},
     )
     saved.save(result, target, overwrite=overwrite)
-    shutil.rmtree(work, ignore_errors=True)  # all that counts is in the model folder now
+    shutil.rmtree(work, ignore_errors=True)  # nothing in it is needed any more
     return FineTuned(
         model=result,
         before=before.tokenizer.vocab_size,
@@ -159,7 +167,7 @@ def _fold(joint: JointModel, tokenizer: ITokenizer, kept: Any, source: str) -> L
 
 
 def _identity(config: FinetuneConfig, model: Path, tokens: TokenFile) -> str:
-    """Return what must be the same for a run to be gone on with; model.json names weights and tokenizer by hash."""
+    """Return what a resumed run must share with its beginning; model.json names weights and tokenizer by hash."""
     known = {
         "config": {k: v for k, v in unstructure(config).items() if k != "checkpoint_every"},
         "model": hashlib.sha256((model / "model.json").read_bytes()).hexdigest(),

@@ -1,0 +1,122 @@
+"""Processes: one alone, several joined, and the devices that cannot be used."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tokframe_torch.processes import Processes, process_group  # noqa: E402
+
+from tokframe.errors import TrainingError  # noqa: E402
+
+needs_gloo = pytest.mark.skipif(
+    not (torch.distributed.is_available() and torch.distributed.is_gloo_available() and hasattr(os, "fork")),
+    reason="needs gloo and fork",
+)
+
+
+def test_a_process_alone_is_the_main_one_and_has_every_row(tmp_path):
+    with process_group("cpu", tmp_path) as processes:
+        assert (processes.main, processes.rank, processes.world_size) == (True, 0, 1)
+        assert processes.share(5) == slice(0, 5)
+        assert processes.broadcast(b"data") == b"data"
+        assert processes.any(True) and not processes.any(False)
+        value = torch.tensor([2.0])
+        processes.all_reduce_sum([value])
+        assert value.tolist() == [2.0]
+        with processes.main_process_first():
+            pass
+
+
+#: What three processes exchange; each prints one line into its own file.
+JOINED = """
+import json
+from pathlib import Path
+import torch
+from together import together
+from tokframe_torch.processes import process_group
+
+def work(rank):
+    with process_group("cpu", Path("work")) as processes:
+        assert (processes.rank, processes.main, processes.world_size) == (rank, rank == 0, 3)
+        first, second = torch.full((2, 2), float(rank)), torch.tensor(10.0 + rank)
+        processes.all_reduce_sum([first, second])
+        with processes.main_process_first():
+            if rank == 0:
+                Path("made").write_text("by the main process")
+            assert Path("made").exists()
+        rows = processes.share(7)
+        found = {
+            "sums": [first.tolist(), float(second)],
+            "any": [processes.any(rank == 2), processes.any(False)],
+            "broadcast": [processes.broadcast(b"\\0\\1" if rank == 0 else b"").hex(), processes.broadcast().hex()],
+            "rows": [rows.start, rows.stop],
+        }
+    Path(f"found-{rank}").write_text(json.dumps(found))
+
+assert together(3, work) == [0, 0, 0]
+print("\\n".join(Path(f"found-{rank}").read_text() for rank in range(3)))
+"""
+
+
+@needs_gloo
+def test_joined_processes_sum_broadcast_and_share(in_processes):
+    import json
+
+    found = [json.loads(line) for line in in_processes(JOINED).splitlines()]
+    for each in found:
+        assert each["sums"] == [[[3.0, 3.0], [3.0, 3.0]], 33.0]
+        assert each["any"] == [True, False]
+        assert each["broadcast"] == ["0001", ""]
+    assert [each["rows"] for each in found] == [[0, 2], [2, 4], [4, 7]]
+
+
+#: The main process dies while the others wait for it.
+LOST = """
+from pathlib import Path
+from together import die, together
+from tokframe_torch.processes import process_group
+
+def work(rank):
+    with process_group("cpu", Path("work")) as processes:
+        if rank == 0:
+            die()
+        processes.broadcast()
+
+assert together(3, work) == [-9, 3, 3]
+print(Path("error-2").read_text())
+"""
+
+
+@needs_gloo
+def test_a_lost_process_ends_the_others_with_an_error_not_a_hang(in_processes):
+    said = in_processes(LOST)
+    assert said.startswith("TrainingError: training in 3 processes failed") and "checkpoint in work" in said
+
+
+@pytest.mark.parametrize("name", ["gpu", "quantum", "cuda:x", "cpu:-1", "cuda:99"])
+def test_a_device_that_cannot_be_used_is_an_error(name, tmp_path):
+    with pytest.raises(TrainingError, match="--device cpu"), process_group(name, tmp_path):
+        pytest.fail("entered")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA")
+def test_cuda_where_there_is_none_is_an_error(tmp_path, monkeypatch):
+    with pytest.raises(TrainingError, match=r"'cuda' cannot be used.*--device cpu"):
+        Processes("cuda")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="no GPU of its own"), process_group("cuda", tmp_path):
+        pytest.fail("entered")
+    with pytest.raises(TrainingError, match="is one device"), process_group("cuda:0", tmp_path):
+        pytest.fail("entered")
+
+
+def test_processes_that_cannot_be_joined_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(TrainingError, match="torchrun --standalone"), process_group("cpu", tmp_path):
+        pytest.fail("entered")

@@ -1,0 +1,172 @@
+"""The run loop and the optimizer: resumed bit for bit, refused where a checkpoint does not fit."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tokframe_torch.checkpoint import Checkpoint, has_checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
+from tokframe_torch.optimizer import Optimizer  # noqa: E402
+from tokframe_torch.processes import Processes  # noqa: E402
+from tokframe_torch.run import StepRun  # noqa: E402
+
+from tokframe.errors import TrainingError, TrainingInterrupted  # noqa: E402
+from tokframe.training.progress import SilentReporter  # noqa: E402
+
+
+def optimizer(module: Any, **options: Any) -> Optimizer:
+    settings = {"weight_decay": 0.1, "beta2": 0.95, "clip": 1.0, "processes": Processes("cpu")} | options
+    return Optimizer([(module.parameters(), 0.1)], **settings)
+
+
+class Line(StepRun):
+    """Fits a line to points that the step alone decides."""
+
+    def __init__(self, folder: Path, *, steps: int = 12, identity: str = "line", reporter: Any = None) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            module = torch.nn.Linear(3, 1)
+        super().__init__(
+            module,
+            optimizer(module),
+            steps=steps,
+            warmup=0.25,
+            checkpoint_every=5,
+            rates={"learning_rate": 0.1},
+            workdir=folder,
+            identity=identity,
+            reporter=reporter or SilentReporter(),
+            processes=Processes("cpu"),
+        )
+        self.scale = 1.0
+
+    def losses(self) -> tuple[Any, dict[str, Any]]:
+        points = torch.randn(8, 3, generator=torch.Generator().manual_seed(self.step))
+        error = (self.module(points)[:, 0] - points.sum(1)).square().mean() * self.scale
+        return error, {"error": error, "bias": self.module.bias.abs().sum()}
+
+
+def weights(run: Line) -> list[float]:
+    return [value for p in run.module.parameters() for value in p.flatten().tolist()]
+
+
+def finished(folder: Path, **options: Any) -> Line:
+    run = Line(folder, **options)
+    run.begin(resume=True)
+    run.run(lambda: False)
+    return run
+
+
+def stopped(folder: Path, after: int) -> Line:
+    run, calls = Line(folder), itertools.count()
+    run.begin(resume=True)
+    with pytest.raises(TrainingInterrupted, match=f"at step {after}") as caught:
+        run.run(lambda: next(calls) >= after)
+    assert caught.value.checkpoint == folder
+    return run
+
+
+@pytest.mark.parametrize("after", [0, 1, 5, 11])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path, after):
+    whole = finished(tmp_path / "whole")
+    stopped(tmp_path / "parts", after)
+    parts = finished(tmp_path / "parts")
+    assert weights(parts) == weights(whole)
+    assert parts.curve == whole.curve and [point[0] for point in whole.curve] == list(range(1, 13))
+    assert parts.seconds > 0
+
+
+def test_a_run_learns_and_reports_each_step(tmp_path, listener):
+    run = finished(tmp_path, steps=300, reporter=listener)
+    assert listener.done == list(range(1, 301)) and set(listener.figures[0]) == {"error", "bias"}
+    assert run.curve[-1][1] < 0.01 < run.curve[0][1]
+
+
+def test_a_finished_run_resumes_without_a_step(tmp_path):
+    first = finished(tmp_path)
+    again = Line(tmp_path)
+    again.begin(resume=True)
+    again.run(lambda: pytest.fail("it trained"))
+    assert weights(again) == weights(first) and again.curve == first.curve
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    finished(tmp_path)
+    with pytest.raises(TrainingError, match=r"of another run.*without --resume"):
+        finished(tmp_path, identity="circle")
+
+
+def test_a_missing_checkpoint_is_an_error_where_one_is_required(tmp_path):
+    assert not has_checkpoint(tmp_path)
+    with pytest.raises(TrainingError, match=r"no checkpoint in .* without --resume"):
+        Line(tmp_path).begin(resume=True, required=True)
+    finished(tmp_path)
+    assert has_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("spoil", ["module", "optimizer", "record", "curve"])
+def test_a_signed_checkpoint_that_does_not_fit_is_an_error(tmp_path, spoil):
+    stopped(tmp_path, 5)
+    found = read_checkpoint(tmp_path)
+    tensors, record = dict(found.tensors), {k: v for k, v in found.record.items() if k != "sha256"}
+    if spoil == "module":
+        del tensors["module.weight"]
+    elif spoil == "optimizer":
+        tensors = {name: value for name, value in tensors.items() if not name.startswith("optimizer.0.")}
+        tensors["optimizer.0.exp_avg"] = torch.zeros(7)
+    elif spoil == "record":
+        del record["seconds"]
+    else:
+        record["curve"] = 5
+    write_checkpoint(tmp_path, Checkpoint(tensors=tensors, record=record))
+    with pytest.raises(TrainingError, match=r"cannot be read.*without --resume"):
+        finished(tmp_path)
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path):
+    finished(tmp_path)
+    place = tmp_path / "training.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"format": 3}), encoding="utf-8")
+    with pytest.raises(TrainingError, match="has format 3, this version reads 4; train again without --resume"):
+        finished(tmp_path)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
+    run = Line(tmp_path)
+    run.scale = float("inf")
+    run.begin(resume=False)
+    with pytest.raises(TrainingError, match=r"diverged at step 1: error inf.*lower \"learning_rate\" \(now 0.1\)"):
+        run.run(lambda: False)
+
+
+def test_matrices_decay_and_vectors_do_not():
+    module = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        module.weight.fill_(1.0)
+        module.bias.fill_(1.0)
+    optimizer(module, weight_decay=0.5).update(0.0 * (module.weight.sum() + module.bias.sum()), 1.0)
+    assert module.weight.tolist() == [[pytest.approx(0.95)] * 2] and module.bias.tolist() == [1.0]
+
+
+def test_what_is_frozen_is_left_alone():
+    module = torch.nn.Linear(2, 1)
+    module.bias.requires_grad_(False)
+    before = module.bias.item()
+    made = optimizer(module)
+    made.update(module(torch.ones(2)).sum(), 1.0)
+    assert module.bias.item() == before and len(made.parameters) == 1
+
+
+def test_the_rate_is_a_share_of_each_groups_peak():
+    first, second = torch.nn.Parameter(torch.zeros(1)), torch.nn.Parameter(torch.zeros(1))
+    made = Optimizer(
+        [([first], 0.1), ([second], 0.01)], weight_decay=0.0, beta2=0.95, clip=10.0, processes=Processes("cpu")
+    )
+    made.update((first + second).sum(), 0.5)  # Adam's first step is the rate itself
+    assert (first.item(), second.item()) == (pytest.approx(-0.05, rel=1e-4), pytest.approx(-0.005, rel=1e-4))
