@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SETUP := requirements-dev.txt docs/requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml plugins/*/setup.py plugins/*/src/*/*/*.[ch])
 
-.PHONY: demo test check bench docs fuzz clean help
+.PHONY: demo test test-fast test-kernels check bench docs fuzz clean help
 
 help:            ## what there is
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): $(SETUP)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -23,6 +23,12 @@ demo: $(STAMP)   ## install, compare the three shipped tokenizers, round-trip a 
 
 test: check      ## set up, lint, type-check, run every test
 	$(BIN)/python -m pytest
+
+test-fast: $(STAMP)  ## the tests that start no process and train nothing: an answer in a minute
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-kernels: $(STAMP)  ## what trains, again with the plainest kernels and one thread: no test may hang on rounding
+	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m trains
 
 bench: $(STAMP)  ## speed against the peers; writes docs/performance.md (takes minutes)
 	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt

@@ -23,6 +23,17 @@ hypothesis.settings.register_profile("tokframe", deadline=None, suppress_health_
 hypothesis.settings.load_profile("tokframe")
 
 
+#: Fixtures that start processes or train: what uses one is slow.
+SLOW_FIXTURES = {"fresh", "installed", "in_processes", "torchrun", "failures"}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark as slow what starts processes or trains, so that `-m "not slow"` is a minute's feedback."""
+    for item in items:
+        if SLOW_FIXTURES & set(item.fixturenames) or item.get_closest_marker("trains"):
+            item.add_marker(pytest.mark.slow)
+
+
 class MadeUpDistribution(metadata.Distribution):
     """An installed distribution that exists only in memory."""
 
