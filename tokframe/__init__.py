@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tokframe.plugins.discovery import host as host
     from tokframe.plugins.discovery import list_components as list_components
     from tokframe.plugins.hookspecs import hookimpl as hookimpl
+    from tokframe.plugins.protocols import Check as Check
+    from tokframe.plugins.protocols import Quantized as Quantized
     from tokframe.plugins.registry import ComponentSpec as ComponentSpec
     from tokframe.plugins.registry import TokenizerSpec as TokenizerSpec
     from tokframe.plugins.registry import TokframeDeprecationWarning as TokframeDeprecationWarning
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from tokframe.tokenizer.base import ITokenizer as ITokenizer
     from tokframe.tokenizer.bigrams import ImpossiblePairs as ImpossiblePairs
     from tokframe.tokenizer.results import Capabilities as Capabilities
-    from tokframe.tokenizer.results import Check as Check
-    from tokframe.tokenizer.results import Quantized as Quantized
     from tokframe.tokenizer.results import TokenizerModel as TokenizerModel
     from tokframe.tokenizer.table import TableTokenizer as TableTokenizer
     from tokframe.training.job import TrainJob as TrainJob
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ArtifactError": "errors",
     "Capabilities": "tokenizer.results",
-    "Check": "tokenizer.results",
+    "Check": "plugins.protocols",
     "ComponentSpec": "plugins.registry",
     "ConfigError": "errors",
     "Corpus": "corpus.files",
@@ -54,7 +54,7 @@ _HOMES = {
     "ITokenizer": "tokenizer.base",
     "ImpossiblePairs": "tokenizer.bigrams",
     "PluginError": "errors",
-    "Quantized": "tokenizer.results",
+    "Quantized": "plugins.protocols",
     "RegistryError": "errors",
     "State": "storage.state",
     "TableTokenizer": "tokenizer.table",

@@ -10,7 +10,8 @@ from toy_bytes.tokenizer import ToyTokenizer
 from tokframe.errors import ArtifactNotFoundError, UnknownNameError
 from tokframe.loading import inspection
 from tokframe.loading.inspection import check_soundness, describe, verify
-from tokframe.tokenizer.results import Check, VerifyReport
+from tokframe.plugins.protocols import Check
+from tokframe.tokenizer.results import VerifyReport
 
 
 @pytest.fixture(autouse=True)

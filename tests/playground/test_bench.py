@@ -33,6 +33,8 @@ class LossyTokenizer(ToyTokenizer):
 
 
 class WithoutDigits(CodedTokenizer):
+    levels = ()
+
     def digits(self, ids=None):
         raise UnsupportedError("no digits here", capability="digits")
 

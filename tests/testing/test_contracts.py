@@ -29,12 +29,20 @@ OF_TOKENIZERS = {
     "holds-a-lambda": "test_it_can_be_pickled_and_copied",
     "shifts-offsets": "test_offsets_are_true_or_refused",
     "gives-offsets-it-refuses": "test_offsets_are_true_or_refused",
-    "settles-too-early": "test_streams_give_the_ids_of_the_whole_or_are_refused",
-    "never-settles": "test_streams_give_the_ids_of_the_whole_or_are_refused",
+    "stable-too-early": "test_streams_give_the_ids_of_the_whole_or_are_refused",
+    "never-stable": "test_streams_give_the_ids_of_the_whole_or_are_refused",
     "streams-though-it-refuses": "test_streams_give_the_ids_of_the_whole_or_are_refused",
     "rules-out-too-much": "test_impossible_pairs_stand_in_no_text",
     "ignores-settings": "test_training_is_configurable_or_refused",
     "trains-though-it-refuses": "test_training_is_configurable_or_refused",
+    "able": "",
+    "able-without-digits": "",
+    "creates-from-anything": "test_creating_is_configurable",
+    "fails-its-own-check": "test_its_own_checks_pass",
+    "analysis-is-no-json": "test_its_own_analysis_is_json",
+    "shares-digits": "test_codes_and_digits_agree",
+    "network-of-another": "test_its_network_gives_the_codes_of_its_ids",
+    "loses-ids-when-recompiled": "test_recompiling_an_unchanged_network_changes_nothing",
 }
 #: Processes take their time: these run for sound tokenizers and for faults that might touch them.
 OF_PROCESSES = ("test_the_same_ids_in_any_process", "test_a_saved_one_is_the_same_in_a_fresh_process")
@@ -55,9 +63,17 @@ OF_PARTS = {
     ("quantizer", "unsaved-weights"): "test_saved_weights_give_the_same_in_a_fresh_process",
     ("quantizer", "cannot-be-pickled"): "test_it_can_be_pickled",
     ("quantizer", "takes-any-setting"): "test_its_config_is_strict",
+    ("quantizer", "sound-digits"): "",
+    ("quantizer", "sound-codebook"): "",
+    ("quantizer", "input-side-decodes"): "test_the_input_side_is_all_before_the_codes",
+    ("quantizer", "digits-backwards"): "test_digits_are_the_bins_that_latents_fall_in",
+    ("quantizer", "targets-without-margin"): "test_targets_hold_the_pre_activations_of_their_digits",
+    ("quantizer", "miscounts-what-shares"): "test_separate_counts_the_latents_that_still_share",
     ("decoder", "sound-decoder"): "",
-    ("decoder", "no-end"): "test_scores_have_the_promised_shape",
-    ("decoder", "ignores-the-latent-once"): "test_different_latents_have_different_scores",
+    ("decoder", "no-end"): "test_logits_have_the_promised_shape",
+    ("decoder", "ignores-the-latent-once"): "test_different_latents_have_different_logits",
+    ("decoder", "sound-positions"): "",
+    ("decoder", "logits-of-another-scale"): "test_positions_have_logits_of_their_own",
 }
 PLUGIN = """
 import tokframe

@@ -18,6 +18,7 @@ from tokframe.evaluate.measures import (
     renyi_efficiency,
 )
 from tokframe.evaluate.pruning import PruningPoint, pruning_curve
+from tokframe.plugins.protocols import Analyzable
 from tokframe.tokenizer.base import utf8
 from tokframe.training.progress import Reporter, SilentReporter
 
@@ -193,7 +194,6 @@ def analyze(tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter | None = N
         chars += len(document)
         reporter.advance(done / 1e6, ids_used=int((first_seen >= 0).sum()))
     reporter.stage("estimating what pruning costs")
-    own = getattr(tokenizer, "analysis", None)
     return Analysis(
         name=tokenizer.name,
         text_bytes=done,
@@ -204,7 +204,7 @@ def analyze(tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter | None = N
         first_seen=first_seen,
         spelling=spelling,
         pruning=pruning_curve(spelling, counts, special | (lengths == 1)),
-        own=dict(own()) if callable(own) else {},
+        own=dict(tokenizer.analysis()) if isinstance(tokenizer, Analyzable) else {},
     )
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from tokframe.errors import InvalidTokenError, TokframeError
 from tokframe.loading.building import build
 from tokframe.loading.reference import resolve
+from tokframe.plugins.protocols import Check, Verifiable
 from tokframe.storage import artifact
 from tokframe.storage.strictjson import parse_json
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.tokenizer.results import Check, VerifyReport
+from tokframe.tokenizer.results import VerifyReport
 from tokframe.training.progress import Reporter, SilentReporter
 
 __all__ = ["check_soundness", "describe", "verify"]
@@ -72,9 +73,8 @@ def verify(name: str | os.PathLike[str], reporter: Reporter | None = None) -> Ve
         return VerifyReport(tokenizer=str(name), checks=tuple(checks))
     try:
         checks += check_soundness(tokenizer)
-        own = getattr(tokenizer, "verify", None)
-        if own is not None:
-            checks += own(reporter or SilentReporter())
+        if isinstance(tokenizer, Verifiable):
+            checks += tokenizer.verify(reporter or SilentReporter())
     except Exception as error:
         checks.append(Check(name="checks", ok=False, detail=_text_of(error)))
     return VerifyReport(tokenizer=str(name), checks=tuple(checks))

@@ -14,6 +14,7 @@ from tokframe.errors import UnsupportedError
 from tokframe.loading.building import build
 from tokframe.loading.reference import resolve
 from tokframe.plugins.discovery import host
+from tokframe.plugins.protocols import Creatable
 from tokframe.plugins.registry import load_target, warn_if_deprecated
 from tokframe.storage import artifact
 from tokframe.tokenizer.base import ITokenizer
@@ -51,12 +52,12 @@ def create(name: str, config: Mapping[str, Any] | None = None) -> ITokenizer:
     Raises: UnknownNameError; ConfigError; UnsupportedError where the tokenizer only comes out of training.
     """
     spec = resolve(name).registered("create")
-    build = getattr(load_target(spec), "from_config", None)
-    if build is None:
+    target = load_target(spec)
+    if not isinstance(target, Creatable):
         raise UnsupportedError(
             f"{name!r} only comes out of training: tokframe train {name} --corpus FILE --out DIR", capability="create"
         )
-    tokenizer: ITokenizer = build(dict(config or {}))
+    tokenizer: ITokenizer = target.from_config(dict(config or {}))
     tokenizer.name = host().registry.reference(spec)
     return tokenizer
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tokframe.errors import InvalidTokenError, UnknownNameError, UnsupportedError
+from tokframe.errors import InvalidTokenError, UnknownNameError
 from tokframe.evaluate.analysis import shown
 from tokframe.evaluate.report.table import short_labels
+from tokframe.plugins.protocols import HasCodes
 
 if TYPE_CHECKING:
     from tokframe.tokenizer.base import ITokenizer
@@ -39,7 +40,7 @@ class Bench:
                 "label": labels[name],
                 "vocab_size": tokenizer.vocab_size,
                 "lossless": tokenizer.capabilities.lossless,
-                "codes": _digits(tokenizer, np.arange(1, dtype=np.int32)) is not None,
+                "codes": isinstance(tokenizer, HasCodes) and bool(tokenizer.levels),
             }
             for name, tokenizer in self._tokenizers.items()
         ]
@@ -81,12 +82,11 @@ class Bench:
             "bytes": len(text),
             "special": token in tokenizer.special_tokens.values(),
         }
-        digits = _digits(tokenizer, None)
-        if digits is not None and digits[token].min() >= 0:
+        if isinstance(tokenizer, HasCodes) and tokenizer.levels and (digits := tokenizer.digits())[token].min() >= 0:
             found |= {
-                "code": int(tokenizer.codes(np.array([token], np.int32))[0]),  # type: ignore[attr-defined]  # has digits
+                "code": int(tokenizer.codes([token])[0]),
                 "digits": digits[token].tolist(),
-                "levels": list(tokenizer.levels),  # type: ignore[attr-defined]
+                "levels": list(tokenizer.levels),
                 "nearest": [
                     {"id": other, "text": shown(spelling[other]), "digits": digits[other].tolist(), "steps": steps}
                     for other, steps in _nearest(digits, token)
@@ -107,17 +107,6 @@ class Bench:
                 tokenizer = self._tokenizers[name]
                 self._spellings[name] = [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
             return self._spellings[name]
-
-
-def _digits(tokenizer: ITokenizer, ids: npt.NDArray[np.int32] | None) -> npt.NDArray[np.int64] | None:
-    """Return the code digits (ids, dimensions), or None of a tokenizer that has none."""
-    digits = getattr(tokenizer, "digits", None)
-    if not callable(digits):
-        return None
-    try:
-        return np.asarray(digits(ids), np.int64)
-    except UnsupportedError:
-        return None
 
 
 def _nearest(digits: npt.NDArray[np.int64], token: int) -> list[tuple[int, int]]:

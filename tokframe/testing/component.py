@@ -1,4 +1,4 @@
-"""What the contracts of encoders, quantizers and decoders share: a part by its name, run here and in a fresh process.
+"""ComponentContract: what the contracts of encoders, quantizers and decoders share.
 
 Torch is imported when a test runs.
 """
@@ -22,7 +22,7 @@ from tokframe.plugins.registry import ComponentSpec, load_target
 from tokframe.storage.config import structure
 from tokframe.testing.fresh import run_fresh
 
-__all__ = ["ComponentContract", "torch_"]
+__all__ = ["ComponentContract", "offered", "torch_"]
 
 _REPORT = """
 import json, sys
@@ -42,6 +42,13 @@ np.savez(folder + "/outputs.npz", *called(module.eval(), inputs))
 def torch_() -> Any:
     """Return torch, or skip the test where it is not installed."""
     return pytest.importorskip("torch")
+
+
+def offered(value: Any, ability: type) -> Any:
+    """Return the value, or skip the test where it does not offer the ability (see `tokframe.plugins.protocols`)."""
+    if not isinstance(value, ability):
+        pytest.skip(f"it is not {ability.__name__}")
+    return value
 
 
 def build(kind: str, name: str, config: Mapping[str, Any], d_latent: int, max_length: int) -> Any:
@@ -116,7 +123,7 @@ class ComponentContract:
                 self._alike(all_rows[row], turned[self.rows - 1 - row], f"row {row} depends on its place")
 
     def test_saved_weights_give_the_same_in_a_fresh_process(self) -> None:
-        """Everything that was learnt is in `state_dict()`, in types that can be saved."""
+        """Everything that was learned is in `state_dict()`, in types that can be saved."""
         from safetensors.numpy import save_file
 
         module, inputs = self.make().eval(), self.inputs()

@@ -1,10 +1,11 @@
-"""DecoderContract: latents to scores for every byte of a segment and its end."""
+"""DecoderContract: latents to logits for every byte of a segment and its end."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from tokframe.testing.component import ComponentContract, torch_
+from tokframe.plugins.protocols import PositionwiseDecoder
+from tokframe.testing.component import ComponentContract, offered, torch_
 
 __all__ = ["DecoderContract"]
 
@@ -14,17 +15,28 @@ class DecoderContract(ComponentContract):
 
     kind: ClassVar[str] = "decoder"
 
-    def test_scores_have_the_promised_shape(self) -> None:
-        """A score for each of 256 bytes and the end, at every position a segment of full length needs."""
+    def test_logits_have_the_promised_shape(self) -> None:
+        """A logit for each of 256 bytes and the end, at every position a segment of full length needs."""
         torch = torch_()
-        scores = self.make().eval()(*self.inputs())
-        assert tuple(scores.shape) == (self.rows, self.max_length + 1, 257)
-        assert scores.is_floating_point() and torch.isfinite(scores).all()
+        logits = self.make().eval()(*self.inputs())
+        assert tuple(logits.shape) == (self.rows, self.max_length + 1, 257)
+        assert logits.is_floating_point() and torch.isfinite(logits).all()
 
-    def test_different_latents_have_different_scores(self) -> None:
-        """What a latent says is not lost on the way, at any position."""
+    def test_different_latents_have_different_logits(self) -> None:
+        """A latent makes a difference at every position."""
         torch = torch_()
         with torch.no_grad():
-            scores = self.make().eval()(*self.inputs())
-        same = [p for p in range(scores.shape[1]) if bool((scores[:, p] == scores[:1, p]).all())]
-        assert not same, f"position {same[0]} has the same scores for every latent"
+            logits = self.make().eval()(*self.inputs())
+        same = [p for p in range(logits.shape[1]) if bool((logits[:, p] == logits[:1, p]).all())]
+        assert not same, f"position {same[0]} has the same logits for every latent"
+
+    def test_positions_have_logits_of_their_own(self) -> None:
+        """A decoder with `features` and `logits` gives by both what calling it gives, for any choice of positions."""
+        torch = torch_()
+        module = offered(self.make().eval(), PositionwiseDecoder)
+        chosen = torch.arange(self.rows * (self.max_length + 1)).view(self.rows, -1) % 3 == 0
+        with torch.no_grad():
+            wanted = module(*self.inputs())
+            features = module.features(*self.inputs())
+            for mine, other in ((wanted, features), (wanted[chosen], features[chosen])):
+                self._alike(mine.numpy(), module.logits(other).numpy(), "logits of features are others")

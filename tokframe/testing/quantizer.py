@@ -1,4 +1,4 @@
-"""QuantizerContract: latents to codes and back, the same code for a latent wherever it is met."""
+"""QuantizerContract: latents to codes and back, the same code for a latent in any batch, mode and precision."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from tokframe.testing.component import ComponentContract, torch_
-from tokframe.tokenizer.results import Quantized
+from tokframe.plugins.protocols import DigitQuantizer, HasInputSide, Quantized, SeparatesCodes
+from tokframe.testing.component import ComponentContract, offered, torch_
 
 __all__ = ["QuantizerContract"]
 
-_MOST = 4096  # codes looked at one by one
+#: Codes that are decoded one by one.
+MAX_CODES = 4096
 
 
 class QuantizerContract(ComponentContract):
@@ -48,7 +49,7 @@ class QuantizerContract(ComponentContract):
         torch = torch_()
         module = self.make().eval()
         size = module.codebook_size
-        codes = np.unique(np.linspace(0, size - 1, min(size, _MOST)).astype(np.int64))
+        codes = np.unique(np.linspace(0, size - 1, min(size, MAX_CODES)).astype(np.int64))
         codes = np.unique(np.concatenate([codes, np.arange(min(size, 256)), np.arange(max(0, size - 256), size)]))
         with torch.no_grad():
             latents = module.decode_indices(torch.from_numpy(codes))
@@ -82,3 +83,72 @@ class QuantizerContract(ComponentContract):
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 found = module(*self.inputs()).indices
         assert found.dtype == torch.int64 and torch.equal(found, wanted), "autocast gives other codes"
+
+    # -- what it offers beyond the minimum (see `tokframe.plugins.protocols`) -----------------------------------
+
+    def test_the_input_side_is_all_before_the_codes(self) -> None:
+        """`input_parameters` are parameters of the module, and decoding codes depends on none of them."""
+        module = offered(self.make(), HasInputSide)
+        inputs = list(module.input_parameters())
+        own = {id(parameter) for parameter in module.parameters()}
+        assert inputs and all(id(parameter) in own for parameter in inputs), "not parameters of the quantizer"
+        codes = torch_().arange(min(module.codebook_size, 8))
+        latents = module.decode_indices(codes)
+        if latents.requires_grad:
+            latents.square().sum().backward()
+        assert all(parameter.grad is None for parameter in inputs), "decode_indices depends on an input parameter"
+
+    def test_digits_are_the_bins_that_latents_fall_in(self) -> None:
+        """`digits` and `indices_of` are inverse, in the range of `shape`, and `bins` fall in the digits of the code."""
+        torch = torch_()
+        module = offered(self.make().eval(), DigitQuantizer)
+        shape = torch.tensor(module.shape)
+        assert int(shape.prod()) == module.codebook_size, f"{module.shape} is not {module.codebook_size} codes"
+        codes = torch.from_numpy(np.linspace(0, module.codebook_size - 1, self.rows).astype(np.int64))
+        digits = module.digits(codes)
+        assert digits.dtype == torch.int64 and tuple(digits.shape) == (self.rows, len(shape))
+        assert bool(((digits >= 0) & (digits < shape)).all()), "a digit is outside of its range"
+        assert torch.equal(module.indices_of(digits), codes), "indices_of is not the inverse of digits"
+        with torch.no_grad():
+            bins = module.bins(*self.inputs())
+            found = module.digits(module(*self.inputs()).indices)
+        assert bins.dtype == torch.float32 and tuple(bins.shape) == tuple(found.shape)
+        inside = torch.minimum(bins.floor().long().clamp(min=0), shape - 1)
+        assert torch.equal(inside, found), "a latent is not in the bins of its code's digits"
+
+    def test_targets_hold_the_pre_activations_of_their_digits(self) -> None:
+        """Between lowest and highest lie the pre-activations that are far enough inside their bins, and no others."""
+        torch = torch_()
+        module = offered(self.make().eval(), DigitQuantizer)
+        margin = 0.2
+        with torch.no_grad():
+            values, bins = module.preactivations(*self.inputs()), module.bins(*self.inputs())
+            digits = module.digits(module(*self.inputs()).indices)
+            low, high, width = module.targets(digits, margin)
+        assert values.dtype == torch.float32, f"pre-activations are {values.dtype}"
+        for part in (values, low, high, width):
+            assert tuple(part.shape) == tuple(digits.shape) and torch.isfinite(part).all()
+        assert bool((low < high).all()) and bool((width > 0).all()), "an interval or a bin is empty"
+        # Only the border with another bin is measured: outermost bins are open to the other side.
+        last = torch.tensor(module.shape) - 1
+        below = torch.where(digits > 0, bins - digits, torch.ones(()))
+        above = torch.where(digits < last, digits + 1 - bins, torch.ones(()))
+        depth, held = torch.minimum(below, above), (values >= low) & (values <= high)
+        clear, inner = (depth - margin).abs() > 1e-3, (digits > 0) & (digits < last)
+        assert bool((depth > margin)[held & clear].all()), f"targets are less than {margin} bins inside"
+        assert bool(held[inner & clear & (depth > margin)].all()), f"targets are more than {margin} bins inside"
+
+    def test_separate_counts_the_latents_that_still_share(self) -> None:
+        """`separate` returns how many latents share their code with another, and leaves fewer of them than it found."""
+        torch = torch_()
+        module = offered(self.make().eval(), SeparatesCodes)
+        latents = self.inputs()[0]
+
+        def sharing() -> int:
+            return self.rows - len(module(latents).indices.unique())
+
+        with torch.no_grad():
+            latents[1::2] = latents[::2] + 1e-3 * latents[1::2]  # pairs close enough to share
+            before, left, after = sharing(), module.separate(latents), sharing()
+        assert left == after, f"it says {left} share their code, and {after} do"
+        assert after < before or not before, f"{after} latents share their code, as many as before"

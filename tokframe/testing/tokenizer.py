@@ -21,11 +21,14 @@ from hypothesis import strategies as st
 import tokframe
 from tokframe.errors import ConfigError, EncodingError, InvalidTokenError, UnsupportedError
 from tokframe.plugins.discovery import host
+from tokframe.plugins.protocols import Analyzable, Check, Creatable, HasCodes, HasNetwork, Recompilable, Verifiable
 from tokframe.plugins.registry import TokenizerSpec, load_target
+from tokframe.testing.component import offered, torch_
 from tokframe.testing.fingerprint import ids_of, same_parts, state_parts
 from tokframe.testing.fresh import run_fresh
 from tokframe.testing.texts import HARD_BYTES, HARD_TEXTS, TRAINING_TEXT
 from tokframe.tokenizer.base import ITokenizer
+from tokframe.training.progress import SilentReporter
 
 __all__ = ["TokenizerContract"]
 
@@ -61,7 +64,7 @@ class TokenizerContract:
         spec = host().registry.tokenizer(self.name)
         if spec.trainable:
             return self._train(self.config)
-        if hasattr(load_target(spec), "from_config"):
+        if isinstance(load_target(spec), Creatable):
             return tokframe.create(self.name, self.config)
         return tokframe.load(self.name)
 
@@ -101,7 +104,7 @@ class TokenizerContract:
     # -- ids ----------------------------------------------------------------------------------------------------
 
     def test_all_ways_of_encoding_agree(self, tokenizer: ITokenizer) -> None:
-        """`encode`, `encode_array`, `encode_bytes` and `count` say the same, in int32 ids of the vocabulary."""
+        """`encode`, `encode_array`, `encode_bytes` and `count` agree, in int32 ids of the vocabulary."""
         before, after = tokenizer.template()
 
         def check(text: str) -> None:
@@ -178,7 +181,7 @@ class TokenizerContract:
         different = [t for t, a, b in zip(HARD_TEXTS, first["ids"], second["ids"], strict=True) if a != b]
         assert not different, f"two processes give other ids for {different[0]!r}"
 
-    # -- keeping ------------------------------------------------------------------------------------------------
+    # -- saved and copied ---------------------------------------------------------------------------------------
 
     def test_a_saved_one_is_the_same_in_a_fresh_process(self, tokenizer: ITokenizer) -> None:
         """Saved here and loaded there, it has the same state, config included, and gives the same ids."""
@@ -253,10 +256,10 @@ class TokenizerContract:
 
         self._for_texts(check, self.max_examples // 2)
         stream, text = tokenizer.stream_encoder(), TRAINING_TEXT * 20
-        assert stream.feed(text), f"nothing settled in {len(text)} characters: memory would grow without bound"
+        assert stream.feed(text), f"no stable prefix in {len(text)} characters: memory would grow without bound"
 
     def test_impossible_pairs_stand_in_no_text(self, tokenizer: ITokenizer) -> None:
-        """Where `impossible_pairs` tells pairs of ids that stand in no text, no short text has one."""
+        """No short text has a pair of ids that `impossible_pairs` rules out."""
         pairs = tokenizer.impossible_pairs()
         if pairs is None:
             return
@@ -289,6 +292,71 @@ class TokenizerContract:
         with tempfile.TemporaryDirectory() as folder, pytest.raises(UnsupportedError):
             target.train(self._job(Path(folder)))
 
+    def test_creating_is_configurable(self, tokenizer: ITokenizer) -> None:
+        """Where `tokframe.create` can build one from a config, a setting that does not exist is a ConfigError."""
+        target = offered(load_target(host().registry.tokenizer(self.name or tokenizer.name)), Creatable)
+        with pytest.raises(ConfigError, match="no_such_setting"):
+            target.from_config({**self.config, "no_such_setting": 1})
+
+    # -- what it offers beyond the minimum (see `tokframe.plugins.protocols`) -----------------------------------
+
+    def test_its_own_checks_pass(self, tokenizer: ITokenizer) -> None:
+        """`verify` returns at least one Check, and all are ok."""
+        checks = list(offered(tokenizer, Verifiable).verify(SilentReporter()))
+        assert checks and all(isinstance(check, Check) for check in checks), f"verify returned {checks!r:.100}"
+        failed = [f"{check.name}: {check.detail}" for check in checks if not check.ok]
+        assert not failed, f"its own check fails: {failed[0]}"
+
+    def test_its_own_analysis_is_json(self, tokenizer: ITokenizer) -> None:
+        """`analysis` returns a mapping that JSON can hold as it is, its numbers finite."""
+        found = dict(offered(tokenizer, Analyzable).analysis())
+        assert json.loads(json.dumps(found, allow_nan=False)) == found, "JSON gives another value than analysis()"
+
+    def test_codes_and_digits_agree(self, tokenizer: ITokenizer) -> None:
+        """Codes and digits are int64, the same asked for one id or all; equal codes and no others have equal digits."""
+        coded = offered(tokenizer, HasCodes)
+        codes, levels = coded.codes(), coded.levels
+        assert codes.dtype == np.int64 and codes.shape == (tokenizer.vocab_size,) and codes.min() >= -1
+        some = np.arange(0, tokenizer.vocab_size, 7)
+        assert np.array_equal(coded.codes(some), codes[some]), "the codes of some ids are not those among all"
+        if not levels:
+            with pytest.raises(UnsupportedError):
+                coded.digits()
+            return
+        digits = coded.digits()
+        assert digits.dtype == np.int64 and digits.shape == (tokenizer.vocab_size, len(levels))
+        assert np.array_equal(coded.digits(some), digits[some]), "the digits of some ids are not those among all"
+        assert (digits[codes < 0] == -1).all(), "an id without a code has digits"
+        assert ((digits >= 0) & (digits < levels))[codes >= 0].all(), f"a digit is outside of levels {levels}"
+        both = np.unique(np.column_stack([codes, digits]), axis=0)
+        assert len(both) == len(np.unique(codes)) == len(np.unique(digits, axis=0)), "codes and digits do not agree"
+
+    def test_its_network_gives_the_codes_of_its_ids(self, tokenizer: ITokenizer) -> None:
+        """`network` has encoder, quantizer and decoder, does not train, and encodes an id's bytes to the id's code."""
+        torch = torch_()
+        network = self._network(tokenizer)
+        assert not network.training, "the network is in training mode"
+        assert callable(network.decoder), "the network has no decoder"
+        codes = offered(tokenizer, HasCodes).codes()
+        ids = np.flatnonzero(codes >= 0)[:: max(1, int((codes >= 0).sum()) // 256)]
+        pieces = [tokenizer.token_bytes(token) for token in ids.tolist()]
+        lengths = torch.tensor([len(piece) for piece in pieces])
+        data = torch.tensor([list(piece.ljust(int(lengths.max()), b"\0")) for piece in pieces])
+        with torch.no_grad():
+            found = network.quantizer(network.encoder(data, lengths)).indices.numpy()
+        wrong = ids[found != codes[ids]].tolist()
+        assert not wrong, f"the network gives the bytes of id {wrong[0]} another code"
+
+    def test_recompiling_an_unchanged_network_changes_nothing(self, tokenizer: ITokenizer) -> None:
+        """`recompile` keeps every id, its bytes and its code, where the network is as it was."""
+        able = offered(tokenizer, Recompilable)
+        network = self._network(tokenizer)
+        with tempfile.TemporaryDirectory() as folder:
+            found = able.recompile(network, workdir=Path(folder) / "work", steps=10, learning_rate=1e-4)
+        assert found.kept.tolist() == list(range(tokenizer.vocab_size)) and not found.dropped, "an id is not kept"
+        assert found.moved == 0, f"{found.moved} codes moved"
+        assert ids_of(found.tokenizer, HARD_TEXTS) == ids_of(tokenizer, HARD_TEXTS), "a text has other ids"
+
     # -- helpers ------------------------------------------------------------------------------------------------
 
     def _train(self, config: Mapping[str, Any]) -> ITokenizer:
@@ -304,6 +372,13 @@ class TokenizerContract:
         file.write_text(self.text, encoding="utf-8")
         corpus = tokframe.Corpus.open([file])
         return TrainJob(corpus=corpus, config=self.config, workdir=folder / "work", registry=host().registry)
+
+    def _network(self, tokenizer: ITokenizer) -> Any:
+        able = offered(tokenizer, HasNetwork)
+        try:
+            return able.network()
+        except UnsupportedError as error:
+            pytest.skip(str(error))
 
     def _reports(self, tokenizer: ITokenizer) -> tuple[Any, Any]:
         """Return what two fresh processes with different hash seeds find in the saved tokenizer."""
@@ -336,7 +411,7 @@ class TokenizerContract:
         run()
 
     def _once(self, key: str, make: Callable[[], Any]) -> Any:
-        """Keep what is dear to make on the class that says how: pytest builds an object for each test."""
+        """Make an expensive value once for each class: pytest builds an object for each test."""
         kept: dict[str, Any] = vars(type(self)).get("_kept") or {}
         if key not in kept:
             kept[key] = make()

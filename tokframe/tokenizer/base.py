@@ -1,6 +1,6 @@
-"""The contracts: ITokenizer (text to ids and back) and the Encoder, Quantizer and Decoder of a learned one.
+"""ITokenizer: text to ids and back. How bytes become ids is left to subclasses.
 
-A tokenizer implements seven small methods on bytes; everything users call is derived from them here, once.
+A tokenizer implements seven small methods on bytes; everything users call is derived from them here.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -17,16 +17,14 @@ from tokframe.plugins.discovery import host, rebuild
 from tokframe.storage import artifact
 from tokframe.tokenizer import batching, streams
 from tokframe.tokenizer.ids import id_array, one_id
-from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, Quantized, TokenizerModel
+from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, TokenizerModel
 
 if TYPE_CHECKING:
-    import torch
-
     from tokframe.storage.state import State
     from tokframe.tokenizer.bigrams import ImpossiblePairs
     from tokframe.training.job import TrainJob
 
-__all__ = ["Decoder", "Encoder", "ITokenizer", "Quantizer"]
+__all__ = ["ITokenizer", "utf8"]
 
 
 class ITokenizer(ABC):
@@ -336,29 +334,3 @@ def utf8(text: str) -> bytes:
         ) from None
     except AttributeError:
         raise EncodingError(f"expected str, got {type(text).__name__}; for bytes there is encode_bytes") from None
-
-
-class Encoder(Protocol):
-    """Bytes to latents: a torch module built as `Class(config, d_latent=..., max_length=...)`."""
-
-    def __call__(self, data: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """(batch, bytes) int64, (batch,) int64 -> (batch, d_latent); bytes past a length do not count."""
-
-
-class Quantizer(Protocol):
-    """Latents to codes and back: a torch module built as `Class(config, d_latent=..., max_length=...)`."""
-
-    codebook_size: int
-
-    def __call__(self, latents: torch.Tensor) -> Quantized:
-        """(batch, d_latent) -> Quantized; the same code for a latent in any batch, in training or not."""
-
-    def decode_indices(self, indices: torch.Tensor) -> torch.Tensor:
-        """(batch,) int64 codes -> (batch, d_latent)."""
-
-
-class Decoder(Protocol):
-    """Latents to byte scores: a torch module built as `Class(config, d_latent=..., max_length=...)`."""
-
-    def __call__(self, latents: torch.Tensor) -> torch.Tensor:
-        """(batch, d_latent) -> (batch, positions, 257): 256 bytes and the end."""

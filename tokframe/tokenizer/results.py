@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
 from tokframe.errors import EncodingError
+from tokframe.plugins.protocols import Check
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "Capabilities",
-    "Check",
-    "Encoding",
-    "IntArray",
-    "PaddedBatch",
-    "Quantized",
-    "TokenizerModel",
-    "VerifyReport",
-]
+__all__ = ["Capabilities", "Encoding", "IntArray", "PaddedBatch", "TokenizerModel", "VerifyReport"]
 
 IntArray = npt.NDArray[np.int32]
 
@@ -86,22 +78,6 @@ class PaddedBatch:
         return torch.from_numpy(self.ids.astype(np.int64)), torch.from_numpy(self.mask.astype(np.int64))
 
 
-@frozen(kw_only=True, eq=False)
-class Quantized:
-    """What a quantizer makes of latents.
-
-    `latents` (batch, d_latent) for the decoder, gradient passing straight through; `indices` (batch,) int64 codes;
-    `loss` a scalar the quantizer wants minimised; `margin` (batch,) distance of the nearest digit to its bin
-    border in bins, or None where a quantizer knows none; `metrics` figures worth showing.
-    """
-
-    latents: torch.Tensor
-    indices: torch.Tensor
-    loss: torch.Tensor
-    margin: torch.Tensor | None = None
-    metrics: dict[str, Any] = field(factory=dict)
-
-
 @frozen(kw_only=True)
 class TokenizerModel:
     """A tokenizer as plain data, which exporters read. Ids are positions in `pieces`.
@@ -123,15 +99,6 @@ class TokenizerModel:
     max_line_bytes: int | None = None
     #: The tokenizer in other libraries' formats, by file name, where it was made from such a file.
     files: Mapping[str, bytes] = field(factory=dict)
-
-
-@frozen(kw_only=True)
-class Check:
-    """One thing that was checked; `detail` says what was found."""
-
-    name: str
-    ok: bool
-    detail: str = ""
 
 
 @frozen(kw_only=True)

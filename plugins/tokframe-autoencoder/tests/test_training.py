@@ -24,8 +24,8 @@ from tokframe_autoencoder.training.results import TrainedNetwork
 from torch import nn
 
 from tokframe.errors import TrainingError, TrainingInterrupted
+from tokframe.plugins.protocols import Quantized
 from tokframe.storage.settings import problems_in
-from tokframe.tokenizer.results import Quantized
 
 SHAPE = {"d_latent": 64, "max_length": 8}
 LEVELS = (8, 8, 8, 8, 8, 5, 5, 5)

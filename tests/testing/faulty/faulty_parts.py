@@ -6,7 +6,7 @@ import torch
 from attrs import define, evolve, frozen
 from torch import nn
 
-from tokframe.tokenizer.results import Quantized
+from tokframe.plugins.protocols import Quantized
 
 BITS = 9
 
@@ -157,6 +157,101 @@ class CannotBePickled(SoundQuantizer):
         self.activation = lambda x: x
 
 
+class SoundDigits(SoundQuantizer):
+    """The same as digits of two bins, between which lies 0."""
+
+    def __init__(self, config, *, d_latent, max_length):
+        super().__init__(config, d_latent=d_latent, max_length=max_length)
+        self.shape = (2,) * BITS
+
+    def input_parameters(self):
+        return self.down.parameters()
+
+    def digits(self, indices):
+        return (indices[:, None] // self.basis) % 2
+
+    def indices_of(self, digits):
+        return (digits * self.basis).sum(-1)
+
+    def preactivations(self, latents):
+        return self.down(latents.float())
+
+    def bins(self, latents):
+        return torch.tanh(self.preactivations(latents)) + 1
+
+    def targets(self, digits, margin):
+        far = torch.full(digits.shape, 9.0)
+        border = torch.full(digits.shape, margin).atanh()
+        return torch.where(digits == 0, -far, border), torch.where(digits == 0, -border, far), torch.ones_like(far)
+
+
+class InputSideDecodes(SoundDigits):
+    def input_parameters(self):
+        return self.parameters()
+
+
+class DigitsBackwards(SoundDigits):
+    def digits(self, indices):
+        return super().digits(indices).flip(-1)
+
+    def indices_of(self, digits):
+        return super().indices_of(digits.flip(-1))
+
+
+class TargetsWithoutMargin(SoundDigits):
+    def targets(self, digits, margin):
+        return super().targets(digits, 0.01)
+
+
+class SoundCodebook(nn.Module):
+    """The nearest of a list of vectors, which can be moved onto latents."""
+
+    def __init__(self, config, *, d_latent, max_length):
+        super().__init__()
+        self.codebook_size = 200
+        self.down = nn.Linear(d_latent, d_latent)
+        self.register_buffer("codebook", torch.randn(self.codebook_size, d_latent))
+
+    def forward(self, latents):
+        with torch.autocast("cpu", enabled=False):
+            points = self.down(latents.float())
+            indices = (points.detach()[:, None] - self.codebook).square().sum(-1).argmin(1)
+            chosen = self.codebook[indices]
+            return Quantized(
+                latents=points + (chosen - points).detach(), indices=indices, loss=(points - chosen).square().mean()
+            )
+
+    def decode_indices(self, indices):
+        return self.codebook[indices]
+
+    def separate(self, latents):
+        self.codebook[: len(latents)] = self.down(latents)
+        return len(latents) - len(self(latents).indices.unique())
+
+
+class MiscountsWhatShares(SoundCodebook):
+    def separate(self, latents):
+        return super().separate(latents) + 1
+
+
+class Network(nn.Module):
+    """Encoder, quantizer and decoder of a tokenizer whose code of a piece is its place in a list."""
+
+    def __init__(self, pieces):
+        super().__init__()
+        keys = [piece[0] + 256 * (piece[1] + 1 if len(piece) > 1 else 0) for piece in pieces]
+        self.register_buffer("keys", torch.tensor(keys))
+        self.decoder = nn.Identity()
+
+    def encoder(self, data, lengths):
+        second = data[:, 1] if data.shape[1] > 1 else torch.zeros_like(lengths)
+        keys = data[:, 0] + 256 * torch.where(lengths > 1, second + 1, 0)
+        return (keys[:, None] == self.keys).float().argmax(1, keepdim=True).float()
+
+    def quantizer(self, latents):
+        return Quantized(latents=latents, indices=latents[:, 0].long(), loss=latents.new_zeros(()))
+
+
 class SoundDecoder(nn.Module):
     def __init__(self, config, *, d_latent, max_length):
         super().__init__()
@@ -176,3 +271,26 @@ class IgnoresTheLatentOnce(SoundDecoder):
     def forward(self, latents):
         scores = super().forward(latents)
         return torch.cat([scores[:, :1] * 0, scores[:, 1:]], 1)
+
+
+class SoundPositions(SoundDecoder):
+    """The same, in two steps: every position has features of its own."""
+
+    def __init__(self, config, *, d_latent, max_length):
+        super().__init__(config, d_latent=d_latent, max_length=max_length)
+        self.out = nn.Linear(d_latent, self.positions * 8)
+        self.last = nn.Linear(8, 257)
+
+    def forward(self, latents):
+        return self.last(self.features(latents))
+
+    def features(self, latents):
+        return nn.functional.gelu(self.out(latents)).view(len(latents), self.positions, 8)
+
+    def logits(self, features):
+        return self.last(features)
+
+
+class LogitsOfAnotherScale(SoundPositions):
+    def logits(self, features):
+        return super().logits(features) * 2

@@ -25,11 +25,19 @@ TOKENIZERS = {
     "holds-a-lambda": "HoldsALambda",
     "shifts-offsets": "ShiftsOffsets",
     "gives-offsets-it-refuses": "GivesOffsetsItRefuses",
-    "settles-too-early": "SettlesTooEarly",
-    "never-settles": "NeverSettles",
+    "stable-too-early": "StableTooEarly",
+    "never-stable": "NeverStable",
     "streams-though-it-refuses": "StreamsThoughItRefuses",
     "ignores-settings": "IgnoresSettings",
     "trains-though-it-refuses": "TrainsThoughItRefuses",
+    "able": "Able",
+    "able-without-digits": "AbleWithoutDigits",
+    "creates-from-anything": "CreatesFromAnything",
+    "fails-its-own-check": "FailsItsOwnCheck",
+    "analysis-is-no-json": "AnalysisIsNoJson",
+    "shares-digits": "SharesDigits",
+    "network-of-another": "NetworkOfAnother",
+    "loses-ids-when-recompiled": "LosesIdsWhenRecompiled",
 }
 PARTS = {
     "encoder": {
@@ -51,11 +59,19 @@ PARTS = {
         "unsaved-weights": "UnsavedWeights",
         "cannot-be-pickled": "CannotBePickled",
         "takes-any-setting": "SoundQuantizer",
+        "sound-digits": "SoundDigits",
+        "sound-codebook": "SoundCodebook",
+        "input-side-decodes": "InputSideDecodes",
+        "digits-backwards": "DigitsBackwards",
+        "targets-without-margin": "TargetsWithoutMargin",
+        "miscounts-what-shares": "MiscountsWhatShares",
     },
     "decoder": {
         "sound-decoder": "SoundDecoder",
         "no-end": "NoEnd",
         "ignores-the-latent-once": "IgnoresTheLatentOnce",
+        "sound-positions": "SoundPositions",
+        "logits-of-another-scale": "LogitsOfAnotherScale",
     },
 }
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import random
 import time
+from types import SimpleNamespace
 
 import numpy as np
 from attrs import evolve, frozen
 
 from tokframe.errors import UnsupportedError
+from tokframe.plugins.protocols import Check
 from tokframe.storage.config import structure
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
@@ -222,12 +224,12 @@ class GivesOffsetsItRefuses(Narrow):
         return None
 
 
-class SettlesTooEarly(Sound):
+class StableTooEarly(Sound):
     def stable_prefix(self, data):
         return len(data)
 
 
-class NeverSettles(Sound):
+class NeverStable(Sound):
     def stable_prefix(self, data):
         return 0
 
@@ -269,3 +271,83 @@ class TrainsThoughItRefuses(Narrow):
     @classmethod
     def train(cls, job):
         return cls()
+
+
+class Able(Sound):
+    """Sound, with every ability: an id's code is its place after the special tokens, in digits of base 20."""
+
+    levels = (20, 20)
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(structure(Settings, config).wrap)
+
+    def codes(self, ids=None):
+        tokens = np.arange(self.vocab_size) if ids is None else np.asarray(ids)
+        return np.where(tokens >= FIRST, tokens - FIRST, -1)
+
+    def digits(self, ids=None):
+        codes = self.codes(ids)[:, None]
+        return np.where(codes < 0, -1, np.concatenate([codes % 20, codes // 20], 1))
+
+    def analysis(self):
+        return {"codes": int((self.codes() >= 0).sum())}
+
+    def verify(self, reporter):
+        reporter.stage("looking", 1)
+        return [Check(name="codes", ok=True)]
+
+    def network(self):
+        from faulty_parts import Network
+
+        return Network(self.pieces[FIRST:]).eval()
+
+    def recompile(self, network, **options):
+        ids = np.arange(self.vocab_size)
+        return SimpleNamespace(tokenizer=self, kept=ids, dropped=(), moved=0, steps=0)
+
+
+class AbleWithoutDigits(Able):
+    """Sound: it has codes, but they are not made of digits, and no network."""
+
+    levels = ()
+
+    def digits(self, ids=None):
+        raise UnsupportedError("no digits", capability="digits")
+
+    def network(self):
+        raise UnsupportedError("saved without its network", capability="network")
+
+
+class CreatesFromAnything(Able):
+    @classmethod
+    def from_config(cls, config):
+        return cls(config.get("wrap", False))
+
+
+class FailsItsOwnCheck(Able):
+    def verify(self, reporter):
+        return [*super().verify(reporter), Check(name="weights", ok=False, detail="one is infinite")]
+
+
+class AnalysisIsNoJson(Able):
+    def analysis(self):
+        return {"entropy": float("nan")}
+
+
+class SharesDigits(Able):
+    def digits(self, ids=None):
+        return np.minimum(super().digits(ids), 10)
+
+
+class NetworkOfAnother(Able):
+    def codes(self, ids=None):
+        codes = super().codes(ids)
+        return np.where(codes < 0, -1, codes ^ 1)
+
+
+class LosesIdsWhenRecompiled(Able):
+    def recompile(self, network, **options):
+        found = super().recompile(network, **options)
+        found.kept, found.dropped = found.kept[:-1], (self.pieces[-1],)
+        return found

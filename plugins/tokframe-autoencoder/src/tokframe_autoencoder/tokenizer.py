@@ -20,8 +20,8 @@ from tokframe.tokenizer.base import ITokenizer, utf8
 from tokframe.tokenizer.results import Capabilities, IntArray, TokenizerModel
 
 if TYPE_CHECKING:
+    from tokframe.plugins.protocols import Check
     from tokframe.tokenizer.bigrams import ImpossiblePairs
-    from tokframe.tokenizer.results import Check
     from tokframe.training.job import TrainJob
     from tokframe.training.progress import Reporter
     from tokframe_autoencoder.config import Parts
@@ -218,12 +218,9 @@ class AutoencoderTokenizer(ITokenizer):
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """Number of levels of each code dimension. Raises: UnsupportedError where the quantizer has none."""
+        """Number of levels of each code dimension; empty where the quantizer has none."""
         section = next((use.section for use in self._components if use.kind == "quantizer"), "quantizer")
-        levels = self.config.get(section, {}).get("levels")
-        if not levels:
-            raise UnsupportedError("this tokenizer's quantizer has no digits", capability="digits")
-        return tuple(levels)
+        return tuple(self.config.get(section, {}).get("levels") or ())
 
     def digits(self, ids: IntArray | None = None) -> Any:
         """Return the FSQ digits of ids as int64 (ids, dimensions); -1 where an id has no code.
@@ -231,6 +228,8 @@ class AutoencoderTokenizer(ITokenizer):
         Raises: UnsupportedError where the quantizer has no levels.
         """
         levels = self.levels
+        if not levels:
+            raise UnsupportedError("this tokenizer's quantizer has no digits", capability="digits")
         codes = self.codes(ids)
         basis = np.concatenate([[1], np.cumprod(np.asarray(levels[:-1], np.int64))])
         digits = (codes[:, None] // basis) % np.asarray(levels, np.int64)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tokframe.errors import TokframeError
+from tokframe.plugins.protocols import Check
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.tokenizer.results import Check
 from tokframe_huggingface.tokenizer_json import FILE, to_json
 
 __all__ = ["CONFIG", "compare", "export", "samples"]

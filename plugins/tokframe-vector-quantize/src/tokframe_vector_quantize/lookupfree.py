@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from vector_quantize_pytorch import LFQ
 
-from tokframe.tokenizer.results import Quantized
+from tokframe.plugins.protocols import Quantized
 from tokframe_vector_quantize.config import LookupFreeConfig
 
 __all__ = ["LookupFreeQuantizer"]
@@ -41,6 +43,10 @@ class LookupFreeQuantizer(nn.Module):
             loss=loss,
             margin=points.detach().abs().amin(-1) / 2,  # a bin reaches from 0 to 2: its value is 1
         )
+
+    def input_parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters that make codes out of latents."""
+        return self.project_in.parameters()
 
     def decode_indices(self, indices: Tensor) -> Tensor:
         """(batch,) int64 -> (batch, d_latent)."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from vector_quantize_pytorch import ResidualFSQ
 
-from tokframe.tokenizer.results import Quantized
+from tokframe.plugins.protocols import Quantized
 from tokframe_vector_quantize.config import ResidualFSQConfig
 
 __all__ = ["ResidualFSQuantizer"]
@@ -40,6 +42,10 @@ class ResidualFSQuantizer(nn.Module):
             indices=(codes[:, 0].long() * self.basis).sum(-1),
             loss=quantized.new_zeros(()),
         )
+
+    def input_parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters that make codes out of latents."""
+        return self.project_in.parameters()
 
     def decode_indices(self, indices: Tensor) -> Tensor:
         """(batch,) int64 -> (batch, d_latent)."""

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from acme_sign.config import SignConfig
-from tokframe.tokenizer.results import Quantized
+from tokframe.plugins.protocols import Quantized
 
 
 class SignQuantizer(nn.Module):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tokframe.tokenizer.results import Quantized
+from tokframe.plugins.protocols import Quantized
 from tokframe_autoencoder.network.results import EncodedSegments, RoundTrip
 from tokframe_autoencoder.network.segments import END, SegmentTable, batches
 

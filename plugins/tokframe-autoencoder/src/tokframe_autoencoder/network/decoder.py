@@ -42,15 +42,16 @@ class DeconvDecoder(nn.Module):
         self.out = nn.Linear(widths[-1], config.output_vocab_size + 1)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """(batch, d_latent) -> (batch, max_length + 1, 257); score 256 is the end of the segment."""
-        scores: Tensor = self.out(self.features(latents))
-        return scores
+        """(batch, d_latent) -> (batch, max_length + 1, 257); logit 256 is the end of the segment."""
+        return self.logits(self.features(latents))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(..., channels) -> (..., 257)."""
+        logits: Tensor = self.out(features)
+        return logits
 
     def features(self, latents: Tensor) -> Tensor:
-        """(batch, d_latent) -> (batch, max_length + 1, channels): what `out` turns into scores.
-
-        Training calls the two apart, to score only positions that a segment has.
-        """
+        """(batch, d_latent) -> (batch, max_length + 1, channels)."""
         for block in self.blocks:
             latents = latents + block(latents)
         hidden = functional.gelu(self.project(self.norm(latents)))

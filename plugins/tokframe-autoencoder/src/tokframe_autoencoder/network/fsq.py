@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tokframe.tokenizer.results import Quantized
+from tokframe.plugins.protocols import Quantized
 from tokframe_autoencoder.network.config import FSQConfig
 
 __all__ = ["FSQ", "SIGMOID_SLOPE", "bins_of"]
@@ -59,7 +59,7 @@ class FSQ(nn.Module):
             quantized = self.project_out(values) + self._embedded(digits)
         return Quantized(
             latents=quantized,
-            indices=(digits * self.basis).sum(-1),
+            indices=self.indices_of(digits),
             loss=quantized.new_zeros(()),
             margin=margins_of(bins, digits, self.levels),
         )
@@ -84,6 +84,14 @@ class FSQ(nn.Module):
     def digits(self, indices: Tensor) -> Tensor:
         """(batch,) int64 -> (batch, dims) int64."""
         return (indices[:, None] // self.basis) % self.levels
+
+    def indices_of(self, digits: Tensor) -> Tensor:
+        """(batch, dims) int64 -> (batch,) int64."""
+        return (digits * self.basis).sum(-1)
+
+    def input_parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters that make codes out of latents."""
+        return self.project_in.parameters()
 
     def targets(self, digits: Tensor, margin: float) -> tuple[Tensor, Tensor, Tensor]:
         """Return what interval of pre-activations gives each digit with `margin` bins to spare, and how wide a bin is.

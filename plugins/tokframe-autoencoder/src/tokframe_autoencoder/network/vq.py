@@ -6,11 +6,13 @@ onto latents, without which most of a large codebook stays empty. Owns its proje
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
-from tokframe.tokenizer.results import Quantized
+from tokframe.plugins.protocols import Quantized
 from tokframe_autoencoder.network.config import VQConfig
 from tokframe_autoencoder.network.segments import batches
 
@@ -65,6 +67,10 @@ class VQ(nn.Module):
             size = self.counts[indices].clamp(min=1e-8)
             result: Tensor = self.project_out(self.sums[indices] / size[:, None])
             return result
+
+    def input_parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters that make codes out of latents."""
+        return self.project_in.parameters()
 
     @torch.no_grad()
     def separate(self, latents: Tensor) -> int:

@@ -17,8 +17,8 @@ from attrs import evolve, frozen
 from tokframe_dictionary.vocabulary.table import FIRST_BYTE, FIRST_LEARNED, Codebook
 
 from tokframe.errors import TrainingError
+from tokframe.plugins.protocols import Check
 from tokframe.storage.strictjson import canonical_json
-from tokframe.tokenizer.results import Check
 from tokframe.training.progress import Reporter, SilentReporter
 from tokframe_autoencoder.pipeline.verify import check_against_network
 

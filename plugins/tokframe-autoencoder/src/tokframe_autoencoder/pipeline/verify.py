@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokframe_dictionary.vocabulary.table import FIRST_BYTE, FIRST_LEARNED, Codebook
 
-from tokframe.tokenizer.results import Check
+from tokframe.plugins.protocols import Check
 
 if TYPE_CHECKING:
     from tokframe.training.progress import Reporter

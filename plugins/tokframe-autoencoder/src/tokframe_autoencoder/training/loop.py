@@ -22,6 +22,7 @@ from tokframe_torch.run import Run
 from torch import Tensor
 
 from tokframe.errors import TrainingError
+from tokframe.plugins.protocols import DigitQuantizer
 from tokframe.training.progress import Reporter, SilentReporter, never_stop
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable
@@ -34,7 +35,6 @@ from tokframe_autoencoder.training.stages import (
     DecodeStage,
     JointStage,
     Stage,
-    can_be_guided,
     separate_codes,
     winners,
 )
@@ -125,7 +125,7 @@ class _Run(Run):
             raise TrainingError(f"{error}; set encoder.max_chunk_size to the longest segment") from error
         fingerprint = _fingerprint(segments, weights, config, seed, identity)
         super().__init__(self.network, workdir=workdir, identity=fingerprint, reporter=reporter, processes=processes)
-        guided = config.guide != "none" and can_be_guided(self.network.quantizer)
+        guided = config.guide != "none" and isinstance(self.network.quantizer, DigitQuantizer)
         self.names = ("codes" if guided else "joint", "decoder")
         self.bfloat = _uses_bfloat(config.precision, processes.device)
         self.history: list[dict[str, Any]] = []

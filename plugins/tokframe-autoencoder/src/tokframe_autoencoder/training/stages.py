@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tokframe.plugins.protocols import HasInputSide, PositionwiseDecoder, SeparatesCodes
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable, batches
 from tokframe_autoencoder.training.config import TrainingConfig
@@ -28,7 +29,6 @@ __all__ = [
     "DecodeStage",
     "JointStage",
     "Stage",
-    "can_be_guided",
     "separate_codes",
     "winners",
 ]
@@ -62,12 +62,6 @@ class Stage(Protocol):
         """Go on from a state."""
 
 
-def can_be_guided(quantizer: Any) -> bool:
-    """Say whether a quantizer has digits that can be aimed at, by FSQ's methods and attributes."""
-    needed = ("shape", "basis", "project_in", "preactivations", "bins", "digits", "targets")
-    return all(hasattr(quantizer, name) for name in needed)
-
-
 class CodeStage:
     """Encoder to codes: a hinge on the quantizer's pre-activations, in bins."""
 
@@ -96,7 +90,7 @@ class CodeStage:
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the encoder's parameters and the quantizer's input side."""
-        return [*self.network.encoder.parameters(), *self.network.quantizer.project_in.parameters()]
+        return [*self.network.encoder.parameters(), *self.network.quantizer.input_parameters()]
 
     def loss(self, chosen: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Return the hinge, its mean over the batch, and each segment's worst digit, in bins outside the interval."""
@@ -150,7 +144,7 @@ class CodeStage:
 
     def _aim_at(self, digits: npt.NDArray[np.int64]) -> None:
         wanted = torch.from_numpy(digits).to(self.table.lengths.device)
-        self.codes = (wanted * self.network.quantizer.basis).sum(1)
+        self.codes = self.network.quantizer.indices_of(wanted)
         self.low, self.high, self.width = self.network.quantizer.targets(wanted, self.config.aim_margin)
 
     @torch.no_grad()
@@ -254,8 +248,8 @@ class JointStage:
 def symbol_loss(decoder: Any, latents: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Return the summed cross-entropy of the symbols that count, and each segment's worst: scalar, (batch,)."""
     known = targets >= 0
-    if hasattr(decoder, "features") and hasattr(decoder, "out"):
-        scores = decoder.out(decoder.features(latents)[known])  # scoring padding would cost as much again
+    if isinstance(decoder, PositionwiseDecoder):
+        scores = decoder.logits(decoder.features(latents)[known])  # scoring padding would cost as much again
     else:
         scores = decoder(latents)[known]
     losses = functional.cross_entropy(scores.float(), targets[known], reduction="none")
@@ -268,10 +262,9 @@ def symbol_loss(decoder: Any, latents: Tensor, targets: Tensor) -> tuple[Tensor,
 @torch.no_grad()
 def separate_codes(network: Autoencoder, table: SegmentTable) -> None:
     """Let a quantizer that can (as VQ) give segments that share a code one of their own, before codes are fixed."""
-    separate = getattr(network.quantizer, "separate", None)
-    if separate is not None:
+    if isinstance(network.quantizer, SeparatesCodes):
         parts = [network.encoder(data, lengths) for data, lengths in batches([table.data, table.lengths])]
-        separate(torch.cat(parts))
+        network.quantizer.separate(torch.cat(parts))
 
 
 def winners(codes: Tensor, weights: npt.NDArray[np.float64]) -> Tensor:
@@ -285,9 +278,8 @@ def winners(codes: Tensor, weights: npt.NDArray[np.float64]) -> Tensor:
 
 
 def _output_side(quantizer: nn.Module) -> Iterator[nn.Parameter]:
-    """Yield a quantizer's parameters but those of its input projection."""
-    inner = getattr(quantizer, "project_in", None)
-    skipped = {id(p) for p in inner.parameters()} if isinstance(inner, nn.Module) else set()
+    """Yield a quantizer's parameters but those of its input side."""
+    skipped = {id(p) for p in quantizer.input_parameters()} if isinstance(quantizer, HasInputSide) else set()
     yield from (p for p in quantizer.parameters() if id(p) not in skipped)
 
 

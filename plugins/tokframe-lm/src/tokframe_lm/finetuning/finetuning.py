@@ -20,10 +20,10 @@ from tokframe_torch.processes import process_group
 
 from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingError, UnsupportedError
+from tokframe.plugins.protocols import Check
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.tokenizer.results import Check
 from tokframe.training.progress import Reporter, SilentReporter
 from tokframe.training.torchrun import count
 from tokframe_lm import storage as saved
