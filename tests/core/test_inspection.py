@@ -8,9 +8,9 @@ import pytest
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.errors import ArtifactNotFoundError, UnknownNameError
-from tokframe.loading import inspection
 from tokframe.loading.inspection import check_soundness, describe, verify
 from tokframe.plugins.protocols import Check
+from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe.tokenizer.results import VerifyReport
 
 
@@ -95,7 +95,7 @@ def broken(name, value):
             "encode_raw",
             lambda self, data: ToyTokenizer.encode_raw(self, data.replace(b"\r", b"")),
             "text round trip",
-            "dos",
+            "carriage",
         ),
         ("decode_raw", lambda self, ids: ToyTokenizer.decode_raw(self, ids).strip(b"\0"), "text round trip", "nul"),
         ("encode_bytes", lambda self, data: [5], "bytes round trip", "64 of 64 orders"),
@@ -137,7 +137,7 @@ def test_a_report_is_sound_when_every_check_is():
 
 
 def test_hard_texts_are_hard():
-    together = "".join(inspection.HARD_TEXTS)
+    together = "".join(HARD_TEXTS)
     for hard in ("\x00", "\ufeff", "\u0301", "\u200d", "\r\n", "<s>", "ש", "a" * 5000):
         assert hard in together
-    assert "" in inspection.HARD_TEXTS
+    assert "" in HARD_TEXTS

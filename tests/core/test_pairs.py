@@ -84,7 +84,7 @@ def test_special_tokens_may_follow_and_be_followed_by_anything(telling):
 
 
 def test_a_trained_bpe_and_a_copy_of_another_version_s_form_tell_the_same(tmp_path):
-    from tokframe_bpe.model import merges
+    from tokframe_bpe.tokenizer_json import merges
 
     source = tmp_path / "text.txt"
     source.write_text("the cat and the hat, the rat and that bat\n" * 20)

@@ -14,22 +14,11 @@ from tokframe.plugins.protocols import Check, Verifiable
 from tokframe.storage import artifact
 from tokframe.storage.strictjson import parse_json
 from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe.tokenizer.results import VerifyReport
 from tokframe.training.progress import Reporter, SilentReporter
 
 __all__ = ["check_soundness", "describe", "verify"]
-
-#: Texts that have broken tokenizers before: each must be decoded exactly by a lossless one.
-HARD_TEXTS = (
-    "",
-    "plain words, and 12,345.67 numbers\n",
-    "\x00nul \ufeffbom e\u0301 lone \u0301 mark",
-    "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 \U0001f1e9\U0001f1ea family and flag",
-    "dos\r\nmac\runix\n\n\ttab  two spaces   three",
-    "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 \u4f60\u597d \u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35",
-    "<s></s><pad><unk>",
-    "a" * 10_000,
-)
 
 
 def describe(name: str | os.PathLike[str]) -> dict[str, Any]:

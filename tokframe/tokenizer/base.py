@@ -5,6 +5,7 @@ A tokenizer implements seven small methods on bytes; everything users call is de
 
 from __future__ import annotations
 
+import codecs
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -334,3 +335,18 @@ def utf8(text: str) -> bytes:
         ) from None
     except AttributeError:
         raise EncodingError(f"expected str, got {type(text).__name__}; for bytes there is encode_bytes") from None
+
+
+def decode_text(data: bytes, name: str, *, final: bool = True) -> str:
+    """Return UTF-8 as text; unless `final`, without an incomplete last character.
+
+    Raises: UnsupportedError saying that the tokenizer `name` takes only text.
+    """
+    try:
+        return codecs.utf_8_decode(data, "strict", final)[0]
+    except UnicodeDecodeError as error:
+        raise UnsupportedError(
+            f"byte 0x{data[error.start]:02x} at position {error.start} is not UTF-8, and {name} encodes only text. For "
+            "any bytes use a tokenizer with capabilities.bytes_input, such as tokframe.load('bpe')",
+            capability="bytes_input",
+        ) from None

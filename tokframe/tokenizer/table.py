@@ -10,7 +10,18 @@ import numpy as np
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.results import IntArray
 
-__all__ = ["ALPHABET", "GPT2_PATTERN", "TableTokenizer", "encode_mixed", "from_alphabet", "to_alphabet"]
+__all__ = [
+    "ALPHABET",
+    "GPT2_PATTERN",
+    "SPECIAL_TOKENS",
+    "TableTokenizer",
+    "encode_mixed",
+    "from_alphabet",
+    "to_alphabet",
+]
+
+#: With their ids, the same in every first-party tokenizer, so that models can move between them.
+SPECIAL_TOKENS: Mapping[str, int] = {"<pad>": 0, "<unk>": 1, "<s>": 2, "</s>": 3}
 
 #: How GPT-2 splits text: contractions, letters, digits, others (with a space before), white space.
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import EncodingError, InvalidTokenError
-from tokframe.loading.inspection import HARD_TEXTS, verify
+from tokframe.loading.inspection import verify
+from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe.training.progress import SilentReporter
 
 

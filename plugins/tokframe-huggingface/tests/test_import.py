@@ -242,7 +242,7 @@ class TestSentencePiece:
 
     def test_it_promises_little(self, spm_one):
         assert not spm_one.capabilities.lossless and not spm_one.capabilities.bytes_input
-        with pytest.raises(UnsupportedError, match="takes only text"):
+        with pytest.raises(UnsupportedError, match="encodes only text"):
             spm_one.encode_bytes(b"\xff")
 
     def test_special_pieces_are_told_and_kept(self, spm_one):

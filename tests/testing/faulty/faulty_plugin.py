@@ -28,6 +28,7 @@ TOKENIZERS = {
     "stable-too-early": "StableTooEarly",
     "never-stable": "NeverStable",
     "streams-though-it-refuses": "StreamsThoughItRefuses",
+    "models-other-pieces": "ModelsOtherPieces",
     "ignores-settings": "IgnoresSettings",
     "trains-though-it-refuses": "TrainsThoughItRefuses",
     "able": "Able",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from tokframe import setting
-from tokframe_bpe.model import SPECIAL
+from tokframe.tokenizer.table import SPECIAL_TOKENS
 
 __all__ = ["BPEConfig"]
 
@@ -17,5 +17,5 @@ class BPEConfig:
     A pair seen less than `min_frequency` times is not merged.
     """
 
-    vocab_size: int = setting(32768, at_least=len(SPECIAL) + 256, at_most=2**31 - 1)  # every byte; ids are int32
+    vocab_size: int = setting(32768, at_least=len(SPECIAL_TOKENS) + 256, at_most=2**31 - 1)  # every byte; ids are int32
     min_frequency: int = setting(2, at_least=1)

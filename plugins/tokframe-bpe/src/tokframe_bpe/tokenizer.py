@@ -14,9 +14,9 @@ import numpy as np
 
 from tokframe.storage.state import State
 from tokframe.tokenizer.results import Capabilities, IntArray, TokenizerModel
-from tokframe.tokenizer.table import GPT2_PATTERN, TableTokenizer, encode_mixed
+from tokframe.tokenizer.table import GPT2_PATTERN, SPECIAL_TOKENS, TableTokenizer, encode_mixed
 from tokframe_bpe.cuts import chunks, stable_bytes
-from tokframe_bpe.model import FILE, SPECIAL, corrupt, merges, read
+from tokframe_bpe.tokenizer_json import FILE, corrupt, merges, read
 
 if TYPE_CHECKING:
     from tokframe.tokenizer.bigrams import ImpossiblePairs
@@ -37,7 +37,7 @@ class BPETokenizer(TableTokenizer):
         self._content = content
         self._config = dict(config)
         self._tokenizer, table = read(content)
-        super().__init__(table, {text: number for number, text in enumerate(SPECIAL)})
+        super().__init__(table, SPECIAL_TOKENS)
         self._byte_ids = np.zeros(256, np.int32)
         for number, token in enumerate(table):
             if len(token) == 1:
@@ -60,9 +60,9 @@ class BPETokenizer(TableTokenizer):
 
     def impossible_pairs(self) -> ImpossiblePairs:
         """Return the pairs of ids that merging never leaves side by side; made at each call, in about a second."""
-        from tokframe_bpe.pairs import impossible_pairs
+        from tokframe_bpe.bigrams import impossible_pairs
 
-        return impossible_pairs(merges(self._content), self._table, len(SPECIAL))
+        return impossible_pairs(merges(self._content), self._table, len(SPECIAL_TOKENS))
 
     def model(self) -> TokenizerModel:
         """Return pieces and merges."""

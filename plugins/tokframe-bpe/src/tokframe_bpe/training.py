@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from tokenizers import trainers
 
 from tokframe.errors import TrainingError
-from tokframe_bpe.model import SPECIAL, blank, dump, pre_tokenizer
+from tokframe.tokenizer.table import SPECIAL_TOKENS
+from tokframe_bpe.tokenizer_json import blank, dump, pre_tokenizer
 
 if TYPE_CHECKING:
     from tokframe.training.job import TrainJob
@@ -28,13 +29,13 @@ def learn(job: TrainJob, config: BPEConfig) -> bytes:
     trainer = trainers.BpeTrainer(
         vocab_size=config.vocab_size,
         min_frequency=config.min_frequency,
-        special_tokens=list(SPECIAL),
+        special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=sorted(pre_tokenizer().alphabet()),
         show_progress=False,
     )
     tokenizer.train_from_iterator(_documents(job), trainer)
     size = tokenizer.get_vocab_size()
-    merges = size - len(SPECIAL) - 256
+    merges = size - len(SPECIAL_TOKENS) - 256
     if size < config.vocab_size:
         job.reporter.note(
             f"the corpus is too small to fill the vocabulary: {merges:,} merges were found, so there are "

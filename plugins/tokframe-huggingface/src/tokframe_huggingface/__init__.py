@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _IMPORTED = (
     ("huggingface", "imported.huggingface:HuggingFaceTokenizer", "any tokenizer.json of Hugging Face", ""),
-    ("tiktoken", "imported.ranks:TiktokenTokenizer", "byte-level BPE from a tiktoken file", "tiktoken"),
-    ("sentencepiece", "imported.spm:SentencePieceTokenizer", "a sentencepiece model", "sentencepiece"),
+    ("tiktoken", "imported.tiktoken:TiktokenTokenizer", "byte-level BPE from a tiktoken file", "tiktoken"),
+    ("sentencepiece", "imported.sentencepiece:SentencePieceTokenizer", "a sentencepiece model", "sentencepiece"),
 )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from tokframe.errors import TokframeError
 from tokframe.plugins.protocols import Check
 from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe_huggingface.tokenizer_json import FILE, to_json
 
 __all__ = ["CONFIG", "compare", "export", "samples"]
@@ -25,19 +26,8 @@ _ROLES = {
     "bos_token": ("<s>", "<|begin_of_text|>", "<bos>"),
     "eos_token": ("</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>"),
 }
-_NASTY = (
-    "",
-    " ",
-    "\n",
-    "a",
-    "the cat sat on the mat\n",
-    "  two  spaces\tand\ttabs  \n\n\nthree newlines\r\nand a carriage return\r",
-    "<pad> <unk> <s> </s> are text",
-    "naïve café — ‘quoted’ 漢字かな交じり文 हिन्दी ภาษาไทย עברית العربية",
-    "🙂👩‍👩‍👧‍👦🏳️‍🌈 e\u0301 \u200b\ufeff\x00\x7f\x85\u2028",
-    "x" * 5000 + "\n" + "é" * 3000 + "\n" * 5000 + "中" * 1400 + " " * 4095 + "\n\nend",
-    "1234567890 3.14159e-10 0xDEADBEEF don't they'll l’eau",
-)
+#: Borders of lines and of the blocks that overlong lines are cut into.
+_LONG_LINES = "x" * 5000 + "\n" + "é" * 3000 + "\n" * 5000 + "中" * 1400 + " " * 4095 + "\n\nend"
 _SAMPLE = 100_000  # characters of the standard library's source that an export is checked on
 
 
@@ -53,10 +43,10 @@ def export(tokenizer: ITokenizer, folder: Path) -> list[Check]:
 
 
 def samples() -> Iterator[str]:
-    """Yield the texts an export is checked on: nasty ones, then lines of the standard library's source."""
+    """Yield the texts an export is checked on: hard ones, then lines of the standard library's source."""
     from tokframe.corpus.files import Corpus
 
-    yield from _NASTY
+    yield from (*HARD_TEXTS, _LONG_LINES)
     left = _SAMPLE
     try:
         for document in Corpus.open(["stdlib:heldout"]).documents():
@@ -65,7 +55,7 @@ def samples() -> Iterator[str]:
                 if left < 0:
                     return
                 yield line
-    except (TokframeError, OSError):  # a Python without its source: the nasty ones must do
+    except (TokframeError, OSError):  # a Python without its source: the hard ones must do
         return
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from tokframe import setting
-from tokframe_word.special import SPECIAL
+from tokframe.tokenizer.table import SPECIAL_TOKENS
 
 __all__ = ["WordConfig"]
 
@@ -14,4 +14,4 @@ __all__ = ["WordConfig"]
 class WordConfig:
     """`vocab_size` is the number of ids, the special tokens among them; a small corpus may give fewer."""
 
-    vocab_size: int = setting(32768, at_least=len(SPECIAL) + 1, at_most=2**31 - 1)  # a word; ids are int32
+    vocab_size: int = setting(32768, at_least=len(SPECIAL_TOKENS) + 1, at_most=2**31 - 1)  # a word; ids are int32

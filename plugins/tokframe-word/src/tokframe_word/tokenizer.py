@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 from collections.abc import Mapping, Sequence
 from itertools import repeat
@@ -10,14 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from tokframe.errors import ArtifactCorruptError, UnsupportedError
+from tokframe.errors import ArtifactCorruptError
 from tokframe.storage.state import State
 from tokframe.tokenizer import streams
-from tokframe.tokenizer.base import utf8
+from tokframe.tokenizer.base import decode_text, utf8
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, TokenizerModel
-from tokframe.tokenizer.table import TableTokenizer
+from tokframe.tokenizer.table import SPECIAL_TOKENS, TableTokenizer
 from tokframe_word.pattern import pieces, portable_pattern, stable_chars
-from tokframe_word.special import SPECIAL, UNKNOWN
 
 if TYPE_CHECKING:
     from tokframe.training.job import TrainJob
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["WordTokenizer"]
 
 _FILE = "vocab.json"
+_UNKNOWN = SPECIAL_TOKENS["<unk>"]
 
 
 class WordTokenizer(TableTokenizer):
@@ -38,22 +37,20 @@ class WordTokenizer(TableTokenizer):
 
     def __init__(self, words: Sequence[str], config: Mapping[str, Any]) -> None:
         """Take the words in order of their ids, special tokens left out."""
-        super().__init__(
-            (text.encode() for text in (*SPECIAL, *words)), {text: number for number, text in enumerate(SPECIAL)}
-        )
+        super().__init__((text.encode() for text in (*SPECIAL_TOKENS, *words)), SPECIAL_TOKENS)
         self._config = dict(config)
-        self._ids = {word: number for number, word in enumerate(words, len(SPECIAL))}
+        self._ids = {word: number for number, word in enumerate(words, len(SPECIAL_TOKENS))}
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of UTF-8 text. Raises: UnsupportedError if it is not UTF-8."""
-        found = [self._lookup(part) for part in pieces(_text(data))]
+        found = [self._lookup(part) for part in pieces(decode_text(data, "a word-level tokenizer"))]
         return np.concatenate(found) if found else np.empty(0, np.int32)
 
     def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
         """Return the text of ids as UTF-8; `skip_special` keeps `<unk>`. Raises: InvalidTokenError."""
         ids = self.as_ids(tokens)
         if skip_special:
-            ids = ids[(ids >= len(SPECIAL)) | (ids == UNKNOWN)]
+            ids = ids[(ids >= len(SPECIAL_TOKENS)) | (ids == _UNKNOWN)]
         return self.decode_raw(ids)
 
     def offsets(self, text: str) -> Encoding:
@@ -65,7 +62,7 @@ class WordTokenizer(TableTokenizer):
 
     def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes encode the same whatever follows. Raises: UnsupportedError."""
-        text = _text(data, final=False)
+        text = decode_text(data, "a word-level tokenizer", final=False)
         return len(text[: stable_chars(text)].encode())
 
     def model(self) -> TokenizerModel:
@@ -74,7 +71,7 @@ class WordTokenizer(TableTokenizer):
             algorithm="wordlevel",
             pieces=self._table,
             special=self.special_tokens,
-            unknown=UNKNOWN,
+            unknown=_UNKNOWN,
             pattern=portable_pattern(),
         )
 
@@ -94,12 +91,12 @@ class WordTokenizer(TableTokenizer):
             raise _corrupt(f"is not UTF-8 JSON ({cause})") from cause
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise _corrupt("is not a list of texts")
-        if tuple(texts[: len(SPECIAL)]) != SPECIAL:
-            raise _corrupt(f"does not begin with {', '.join(SPECIAL)}")
+        if texts[: len(SPECIAL_TOKENS)] != list(SPECIAL_TOKENS):
+            raise _corrupt(f"does not begin with {', '.join(SPECIAL_TOKENS)}")
         if len(set(texts)) != len(texts):
             raise _corrupt("holds a text twice")
         try:
-            return cls(texts[len(SPECIAL) :], state.config)
+            return cls(texts[len(SPECIAL_TOKENS) :], state.config)
         except UnicodeEncodeError as cause:
             raise _corrupt(f"holds a lone surrogate ({cause})") from cause
 
@@ -111,22 +108,10 @@ class WordTokenizer(TableTokenizer):
         from tokframe_word.training import most_frequent
 
         config = structure(WordConfig, job.config)
-        return cls(most_frequent(job, config.vocab_size - len(SPECIAL)), unstructure(config))
+        return cls(most_frequent(job, config.vocab_size - len(SPECIAL_TOKENS)), unstructure(config))
 
     def _lookup(self, part: Sequence[str]) -> IntArray:
-        return np.fromiter(map(self._ids.get, part, repeat(UNKNOWN)), np.int32, len(part))
-
-
-def _text(data: bytes, final: bool = True) -> str:
-    """Return bytes as text; where they are not final, without a character that is not yet complete."""
-    try:
-        return codecs.utf_8_decode(data, "strict", final)[0]
-    except UnicodeDecodeError as cause:
-        raise UnsupportedError(
-            f"byte 0x{data[cause.start]:02x} at position {cause.start} is not UTF-8, and a word-level "
-            "tokenizer takes only text. For any bytes use tokframe.load('bpe') or 'autoencoder-fsq'",
-            capability="bytes_input",
-        ) from None
+        return np.fromiter(map(self._ids.get, part, repeat(_UNKNOWN)), np.int32, len(part))
 
 
 def _corrupt(what: str) -> ArtifactCorruptError:

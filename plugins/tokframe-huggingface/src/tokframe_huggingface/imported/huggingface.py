@@ -15,10 +15,10 @@ from tokenizers import Tokenizer
 
 from tokframe.errors import EncodingError
 from tokframe.storage.state import State
-from tokframe.tokenizer.base import utf8
+from tokframe.tokenizer.base import decode_text, utf8
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, TokenizerModel
 from tokframe.tokenizer.table import ALPHABET, TableTokenizer, encode_mixed, from_alphabet
-from tokframe_huggingface.imported.text import content_of, corrupt, only_text, spans, survives, table_of
+from tokframe_huggingface.imported.common import content_of, corrupt, is_lossless, spans, table_of
 
 __all__ = ["FILE", "HuggingFaceTokenizer"]
 
@@ -61,7 +61,7 @@ class HuggingFaceTokenizer(TableTokenizer):
         super().__init__(table_of(known, special, FILE), special)
         self._byte_ids = np.asarray([vocab.get(name, -1) for name in ALPHABET], np.int32)
         self._exact = self._byte_level and _keeps_text(data) and int(self._byte_ids.min()) >= 0
-        self._exact = self._exact and survives(self.encode_raw, self.decode_raw)
+        self._exact = self._exact and is_lossless(self.encode_raw, self.decode_raw)
         self.capabilities = Capabilities(  # type: ignore[misc]  # of this file, not of the class
             lossless=self._exact, bytes_input=self._exact, streaming=False
         )
@@ -70,7 +70,7 @@ class HuggingFaceTokenizer(TableTokenizer):
         """Return the ids of text, or of any bytes where `capabilities.bytes_input`. Raises: UnsupportedError."""
         if self._exact:
             return encode_mixed(data, lambda texts: map(self._ids, texts), self._byte_ids)
-        return np.asarray(self._ids(only_text(data, self.name or "this tokenizer")), np.int32)
+        return np.asarray(self._ids(decode_text(data, self.name or "this tokenizer")), np.int32)
 
     def decode_raw(self, ids: IntArray) -> bytes:
         """Return the bytes of ids; where the file's decoder works on text, what it gives. Raises: InvalidTokenError."""

@@ -9,10 +9,10 @@ import numpy as np
 import sentencepiece
 
 from tokframe.storage.state import State
-from tokframe.tokenizer.base import utf8
+from tokframe.tokenizer.base import decode_text, utf8
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray
 from tokframe.tokenizer.table import TableTokenizer
-from tokframe_huggingface.imported.text import content_of, corrupt, only_text, spans
+from tokframe_huggingface.imported.common import content_of, corrupt, spans
 
 __all__ = ["FILE", "SentencePieceTokenizer"]
 
@@ -49,7 +49,7 @@ class SentencePieceTokenizer(TableTokenizer):
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of text. Raises: UnsupportedError if it is not UTF-8."""
-        return np.asarray(self._model.encode(only_text(data, self.name or "this tokenizer")), np.int32)
+        return np.asarray(self._model.encode(decode_text(data, self.name or "this tokenizer")), np.int32)
 
     def decode_raw(self, ids: IntArray) -> bytes:
         """Return what sentencepiece makes of ids, special ones as their text. Raises: InvalidTokenError."""

@@ -6,22 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tokframe.errors import ArtifactCorruptError, UnsupportedError
+from tokframe.errors import ArtifactCorruptError
 from tokframe.storage.state import State
+from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe.tokenizer.results import Encoding, IntArray
 
-__all__ = ["PROBES", "content_of", "corrupt", "only_text", "spans", "survives", "table_of"]
+__all__ = ["content_of", "corrupt", "is_lossless", "spans", "table_of"]
 
 _MOST_UNUSED = 1_000_000
-
-#: Texts that show whether a tokenizer keeps all of a text: white space, controls, composition, every 97th character.
-PROBES = (
-    " a  b\tc \n\n\r\n d ",
-    "\x00\x01\x7f\x85\xa0\u2028\u200b\ufeff",
-    "Café cafe\u0301 ﬁ Å Ⅳ ½ １２３ don't I'LL",
-    "<s></s><pad><unk>[CLS]<|endoftext|>▁ĠĊ##a",
-    "".join(chr(code) for code in range(1, 0x2FA1D, 97) if not 0xD800 <= code < 0xE000),
-)
 
 
 def content_of(state: State, file: str) -> bytes:
@@ -34,18 +26,6 @@ def content_of(state: State, file: str) -> bytes:
 def corrupt(file: str, what: str) -> ArtifactCorruptError:
     """Return the error that says what is wrong with an imported file."""
     return ArtifactCorruptError(f"{file} {what}. Import the original anew: tokframe import FILE --out DIR", file=file)
-
-
-def only_text(data: bytes, name: str) -> str:
-    """Return bytes as text. Raises: UnsupportedError if they are not UTF-8."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError as cause:
-        raise UnsupportedError(
-            f"byte 0x{data[cause.start]:02x} at position {cause.start} is not UTF-8, and {name} takes only text. For "
-            "any bytes use tokframe.load('bpe') or 'autoencoder-fsq'",
-            capability="bytes_input",
-        ) from None
 
 
 def table_of(known: Mapping[int, bytes], special: dict[str, int], file: str) -> list[bytes]:
@@ -70,6 +50,6 @@ def spans(text: str, ids: Sequence[int], characters: Sequence[tuple[int, int]]) 
     return Encoding(ids=np.asarray(ids, np.int32), byte_spans=at[chars], char_spans=chars)
 
 
-def survives(encode: Callable[[bytes], IntArray], decode: Callable[[IntArray], bytes]) -> bool:
-    """Say whether every probe comes back exactly."""
-    return all(decode(encode(text.encode())) == text.encode() for text in PROBES)
+def is_lossless(encode: Callable[[bytes], IntArray], decode: Callable[[IntArray], bytes]) -> bool:
+    """Return whether every hard text is decoded exactly."""
+    return all(decode(encode(text.encode())) == text.encode() for text in HARD_TEXTS)

@@ -14,7 +14,7 @@ from tokframe.errors import ArtifactCorruptError
 from tokframe.storage.state import State
 from tokframe.tokenizer.results import Capabilities, IntArray
 from tokframe.tokenizer.table import TableTokenizer, encode_mixed
-from tokframe_huggingface.imported.text import content_of, corrupt, survives, table_of
+from tokframe_huggingface.imported.common import content_of, corrupt, is_lossless, table_of
 
 __all__ = ["FILE", "TiktokenTokenizer", "read_ranks"]
 
@@ -50,7 +50,7 @@ class TiktokenTokenizer(TableTokenizer):
         named = dict(special)
         super().__init__(table_of(known, named, FILE), named)
         self._byte_ids = np.asarray([ranks[bytes([byte])] for byte in range(256)], np.int32)
-        exact = survives(self.encode_raw, self.decode_raw)
+        exact = is_lossless(self.encode_raw, self.decode_raw)
         self.capabilities = Capabilities(  # type: ignore[misc]  # of this pattern, not of the class
             lossless=exact, bytes_input=exact, offsets=exact, streaming=False
         )

@@ -6,11 +6,12 @@ import json
 
 import pytest
 from tokenizers import decoders
-from tokframe_bpe import model
+from tokframe_bpe import tokenizer_json
 from tokframe_bpe.tokenizer import BPETokenizer
 
 from tokframe.errors import ArtifactCorruptError
 from tokframe.storage.state import State
+from tokframe.tokenizer.table import SPECIAL_TOKENS
 
 
 def rename(data, old, new):
@@ -40,11 +41,11 @@ def rename(data, old, new):
     ],
 )
 def test_a_file_that_would_change_ids_is_refused(bpe, change, problem):
-    data = json.loads(bpe.state().files[model.FILE])
+    data = json.loads(bpe.state().files[tokenizer_json.FILE])
     change(data)
     with pytest.raises(ArtifactCorruptError, match=problem) as error:
-        BPETokenizer.from_state(State(files={model.FILE: json.dumps(data).encode()}))
-    assert error.value.file == model.FILE
+        BPETokenizer.from_state(State(files={tokenizer_json.FILE: json.dumps(data).encode()}))
+    assert error.value.file == tokenizer_json.FILE
 
 
 @pytest.mark.parametrize(
@@ -52,17 +53,17 @@ def test_a_file_that_would_change_ids_is_refused(bpe, change, problem):
     [("aa", "no token for the byte 0x61"), ("\u4e00", "'\u4e00', which stands for no byte")],
 )
 def test_a_file_without_one_of_the_bytes_is_refused(instead, problem):
-    data = json.loads(model.dump(model.blank()))
-    names = [instead if name == "a" else name for name in sorted(model.pre_tokenizer().alphabet())]
-    data["model"]["vocab"] = {name: number for number, name in enumerate([*model.SPECIAL, *names])}
+    data = json.loads(tokenizer_json.dump(tokenizer_json.blank()))
+    names = [instead if name == "a" else name for name in sorted(tokenizer_json.pre_tokenizer().alphabet())]
+    data["model"]["vocab"] = {name: number for number, name in enumerate([*SPECIAL_TOKENS, *names])}
     with pytest.raises(ArtifactCorruptError, match=problem):
-        model.read(json.dumps(data).encode())
+        tokenizer_json.read(json.dumps(data).encode())
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"null"])
 def test_a_file_that_is_no_tokenizer_is_refused(content):
     with pytest.raises(ArtifactCorruptError, match=r"tokenizer\.json"):
-        BPETokenizer.from_state(State(files={model.FILE: content}))
+        BPETokenizer.from_state(State(files={tokenizer_json.FILE: content}))
 
 
 def test_a_missing_file_is_named():
@@ -72,7 +73,7 @@ def test_a_missing_file_is_named():
 
 def test_the_bytes_of_ids_are_those_of_hugging_faces_own_decoder(bpe):
     outside = decoders.ByteLevel()
-    vocab = json.loads(bpe.state().files[model.FILE])["model"]["vocab"]
+    vocab = json.loads(bpe.state().files[tokenizer_json.FILE])["model"]["vocab"]
     for name, number in vocab.items():
-        if number >= len(model.SPECIAL):
+        if number >= len(SPECIAL_TOKENS):
             assert outside.decode([name]) == bpe.token_bytes(number).decode("utf-8", "replace")

@@ -1,6 +1,6 @@
-"""The saved form, `tokenizer.json` as Hugging Face reads it: what it must be, and the bytes of each id in it.
+"""tokenizer.json: the saved form of a BPE tokenizer, checked when read, and the bytes of each id in it.
 
-Special tokens have ids but are no "added tokens" of the file: Hugging Face would search all text for those.
+Special tokens have ids but are not "added tokens" of the file: Hugging Face would search all text for those.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from typing import Any
 from tokenizers import Tokenizer, pre_tokenizers
 
 from tokframe.errors import ArtifactCorruptError
-from tokframe.tokenizer.table import from_alphabet
+from tokframe.tokenizer.table import SPECIAL_TOKENS, from_alphabet
 
-__all__ = ["FILE", "SPECIAL", "blank", "corrupt", "dump", "merges", "pre_tokenizer", "read"]
+__all__ = ["FILE", "blank", "corrupt", "dump", "merges", "pre_tokenizer", "read"]
 
 FILE = "tokenizer.json"
-SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
 
 
 def pre_tokenizer() -> Any:
@@ -62,9 +61,9 @@ def read(content: bytes) -> tuple[Any, list[bytes]]:
         raise corrupt(f"has no {cause}") from cause
     except Exception as cause:  # the binding raises plain Exception for a file it cannot read
         raise corrupt(f"is not what Hugging Face tokenizers reads ({cause})") from cause
-    if tuple(ordered[: len(SPECIAL)]) != SPECIAL:
-        raise corrupt(f"does not begin with {', '.join(SPECIAL)}")
-    return tokenizer, [text.encode() for text in SPECIAL] + _token_bytes(ordered[len(SPECIAL) :])
+    if ordered[: len(SPECIAL_TOKENS)] != list(SPECIAL_TOKENS):
+        raise corrupt(f"does not begin with {', '.join(SPECIAL_TOKENS)}")
+    return tokenizer, [text.encode() for text in SPECIAL_TOKENS] + _token_bytes(ordered[len(SPECIAL_TOKENS) :])
 
 
 def merges(content: bytes) -> dict[tuple[int, int], tuple[int, int]]:
