@@ -6,9 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tokframe_lm import generation, training
-from tokframe_lm import storage as saved
-from tokframe_lm.evaluation import bits_per_byte as evaluation
+from tokframe_lm import evaluate, generate, load, train
 
 from tokframe.corpus.files import Corpus
 
@@ -19,12 +17,12 @@ def main() -> None:
     config = {"d_model": 64, "layers": 2, "context": 64, "batch": 8, "max_bytes": 100_000, "learning_rate": 0.003}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "model"
-        done = training.train(name, corpus=Corpus.open(["stdlib:train"]), out=place, config=config)
+        done = train(name, corpus=Corpus.open(["stdlib:train"]), out=place, config=config)
         sys.stdout.write(f"{done.training['tokens']} tokens in {done.training['seconds']:.0f} s\n")
-        model = saved.load(place)
-        found = evaluation.evaluate(model, Corpus.open(["stdlib:heldout"]), max_bytes=20_000)
+        model = load(place)
+        found = evaluate(model, Corpus.open(["stdlib:heldout"]), max_bytes=20_000)
         sys.stdout.write(f"{found.bits_per_byte:.3f} bits per byte\n")
-        for piece in generation.generate(model, "def ", max_bytes=200):
+        for piece in generate(model, "def ", max_bytes=200):
             sys.stdout.write(piece.text)
     sys.stdout.write("\n")
 

@@ -194,12 +194,11 @@ def test_nor_in_a_language_model_s_prompt_or_training_text(tokenizer):
     class Model:
         config = type("Config", (), {"context": 10_000})
         embedding = type("Embedding", (), {"table": staticmethod(lambda: None)})
-        vector = None
 
         def parameters(self):
             yield np.zeros(1).view(type("Parameter", (np.ndarray,), {"device": "cpu"}))
 
-        def step(self, ids, *rest, **named):
+        def next_logits(self, ids, *rest):
             raise AskedError(ids.tolist()[0])
 
     for text in attacks(tokenizer):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tokframe_autoencoder.pipeline.recompile import recompile
-from tokframe_lm import storage as saved
+from tokframe_lm import storage
 from tokframe_lm.evaluation.bits_per_byte import evaluate
 from tokframe_lm.finetuning.finetuning import finetune
 from tokframe_lm.finetuning.joint import JointModel, _hold
@@ -44,15 +44,15 @@ ROUGH = {**QUICK, "network_rate": 0.003, "settle_steps": 10}
 
 @pytest.fixture(scope="module")
 def model(small, learned):
-    """The folder of a model with a vector decoder."""
+    """The folder of a model on a tokenizer with a network."""
     out = small.folder / "model-to-finetune"
-    small.train("learned", out, config={"vector_decoder": True, "steps": 30})
+    small.train("learned", out, config={"steps": 30})
     return out
 
 
 @pytest.fixture
 def joint(model):
-    loaded = saved.load(model)
+    loaded = storage.load(model)
     return JointModel(loaded.model, copy.deepcopy(loaded.tokenizer.network()), loaded.tokenizer)
 
 
@@ -69,7 +69,7 @@ def batch(joint, tokenizer):
 
 
 def test_the_joint_model_begins_as_the_language_model(model, joint):
-    loaded = saved.load(model)
+    loaded = storage.load(model)
     ids, targets, drawn = batch(joint, loaded.tokenizer)
     with torch.no_grad():
         lm, reconstruction = joint.losses(ids, targets, drawn)
@@ -79,9 +79,8 @@ def test_the_joint_model_begins_as_the_language_model(model, joint):
 
 
 def test_the_language_models_loss_reaches_the_encoder(joint, model):
-    joint.model.vector = None
     torch.nn.init.normal_(joint.project.weight)
-    lm, _ = joint.losses(*batch(joint, saved.load(model).tokenizer))
+    lm, _ = joint.losses(*batch(joint, storage.load(model).tokenizer))
     lm.backward()
     encoder = [p.grad for p in joint.network.encoder.parameters()]
     assert all(gradient is not None for gradient in encoder)
@@ -119,17 +118,13 @@ def test_what_nears_the_border_of_its_code_is_drawn_back(joint):
     assert float(encoder.embedding.grad.abs().sum()) > 0
 
 
-def test_a_frozen_vector_decoder_is_trained_as_the_networks(joint):
-    assert joint.model.vector.decoder is joint.network.decoder
-
-
 def test_the_result_is_an_exact_tokenizer_and_a_model_that_fits_it(small, model, tmp_path):
-    before = saved.load(model)
+    before = storage.load(model)
     done = finetune(model, corpus=small.corpus, out=tmp_path / "m", config=QUICK, device="cpu")
     report = verify(tmp_path / "m" / "tokenizer", SilentReporter())
     assert report.ok
     assert {"decoder: code to bytes", "encoder: bytes to code"} <= {check.name for check in report.checks}
-    loaded = saved.load(tmp_path / "m")
+    loaded = storage.load(tmp_path / "m")
     text = bytes(range(256)) + "any text 🙂 the cat".encode()
     assert loaded.tokenizer.decode_bytes(loaded.tokenizer.encode_bytes(text)) == text
     assert done.moved > 0
@@ -142,7 +137,7 @@ def test_the_result_is_an_exact_tokenizer_and_a_model_that_fits_it(small, model,
 
 def test_ids_that_are_lost_are_spelt_by_others_and_rows_go_with_their_ids(rough, model):
     done, folder = rough
-    before, after = saved.load(model).tokenizer, done.model.tokenizer
+    before, after = storage.load(model).tokenizer, done.model.tokenizer
     assert done.dropped
     assert done.kept + len(done.dropped) == done.before == before.vocab_size
     assert verify(folder / "tokenizer", SilentReporter()).ok
@@ -157,7 +152,7 @@ def test_ids_that_are_lost_are_spelt_by_others_and_rows_go_with_their_ids(rough,
 def test_the_model_scores_the_ids_it_keeps_as_the_joint_model_did(model, learned, tmp_path):
     from tokframe_lm.finetuning.finetuning import _fold
 
-    loaded = saved.load(model)
+    loaded = storage.load(model)
     joint = JointModel(loaded.model, copy.deepcopy(loaded.tokenizer.network()), loaded.tokenizer).eval()
     torch.nn.init.normal_(joint.project.weight)
     kept = np.array([token for token in range(300) if token not in (265, 280)])
@@ -175,7 +170,7 @@ def test_the_model_scores_the_ids_it_keeps_as_the_joint_model_did(model, learned
     new = [int(np.flatnonzero(kept == token)[0]) for token in spelt]
     with torch.no_grad():
         table = joint.table()
-        wanted = joint.model.embedding.scores(joint.model.vectors(torch.tensor([spelt]), table), table)
+        wanted = joint.model.embedding.logits(joint.model.hidden_states(torch.tensor([spelt]), table), table)
         found = folded(torch.tensor([new]))
     assert torch.allclose(found, wanted[..., torch.from_numpy(kept)], atol=1e-4)
 

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from tokframe_lm import generation
-from tokframe_lm import storage as saved
+from tokframe_lm import generation, storage
 from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.model import build
 
@@ -39,7 +38,7 @@ def test_what_cannot_follow_is_ten_nats_less_likely_and_the_rest_share_its_proba
 def test_training_learns_from_the_scores_that_evaluation_judges_by(rows):
     tokenizer, _, ids, targets = rows
     model = build(LMConfig(**CONFIG, canonical=True), tokenizer)
-    expected = model.surprise(ids, targets).mean()
+    expected = model.token_nll(ids, targets).mean()
     wanted = torch.autograd.grad(expected, list(model.parameters()))
     loss = model.loss(ids, targets)
     torch.testing.assert_close(loss, expected)
@@ -52,7 +51,7 @@ def test_a_pair_named_twice_is_lowered_once(rows):
     tokenizer, _, ids, _ = rows
     model = build(LMConfig(**CONFIG, canonical=True), tokenizer)
     twice = ImpossiblePairs.of_lists([["one", "other"]] * tokenizer.vocab_size, {"one": [5, 6], "other": [6, 6, 7]})
-    before = model.embedding.scores(model.vectors(ids, model.embedding.table()))
+    before = model.embedding.logits(model.hidden_states(ids, model.embedding.table()))
     model.impossible = type(model.impossible)(twice)
     change = (model(ids) - before).detach()
     assert change[..., [5, 6, 7]].add(10).abs().max() < 1e-4 and not change[..., :5].any()
@@ -60,7 +59,7 @@ def test_a_pair_named_twice_is_lowered_once(rows):
 
 def test_a_tokenizer_that_cannot_tell_trains_as_without(small, tmp_path, same):
     done = small.train("word", tmp_path / "model", config={"canonical": True})
-    assert same(done.model, saved.load(small.model("word")).model)
+    assert same(done.model, storage.load(small.model("word")).model)
 
 
 def test_a_draw_never_gives_a_pair_that_would_be_read_back_otherwise(rows):
@@ -77,7 +76,7 @@ def test_a_draw_never_gives_a_pair_that_would_be_read_back_otherwise(rows):
 
 def test_it_is_kept_with_the_model(small, tmp_path, same):
     done = small.train("bpe", tmp_path / "model", config={"canonical": True})
-    loaded = saved.load(tmp_path / "model")
+    loaded = storage.load(tmp_path / "model")
     assert json.loads((tmp_path / "model" / "model.json").read_text())["config"]["canonical"] is True
     assert loaded.model.impossible is not None and same(done.model, loaded.model)
     assert "".join(piece.text for piece in generation.generate(loaded, "The", max_bytes=40))

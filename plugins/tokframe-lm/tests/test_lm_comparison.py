@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from tokframe_lm.comparison import comparison
-from tokframe_lm.comparison.comparison import Settings, compare
+from tokframe_lm.comparison.comparison import compare
+from tokframe_lm.comparison.config import Settings
 from tokframe_lm.model.config import LMConfig
 
 from tokframe.cli.main import main
@@ -200,4 +201,4 @@ def test_the_command_says_what_is_wrong_with_its_held_out_texts(args, tmp_path, 
     assert main([*words, "held=missing.txt"]) != 0
     assert "missing.txt" in capsys.readouterr().err
     assert main([*words, f"a={corpus}", f"a={corpus}"]) != 0
-    assert "two held-out texts are called 'a'" in capsys.readouterr().err
+    assert "two held-out texts are named 'a'" in capsys.readouterr().err

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from tokframe_lm import generation
-from tokframe_lm import storage as saved
-from tokframe_lm.evaluation.bits_per_byte import evaluate, surprise
-from tokframe_lm.evaluation.unknown import Spelling
+from tokframe_lm import generation, storage
+from tokframe_lm.comparison.text_measures import measure
+from tokframe_lm.evaluation.bits_per_byte import evaluate, token_nll
+from tokframe_lm.evaluation.ngrams import ByteNgrams
 
 from tokframe.cli.main import main
 from tokframe.corpus.files import Corpus
@@ -29,7 +29,7 @@ def short(tmp_path):
 @pytest.mark.parametrize("name", ["bpe", "autoencoder-fsq"])
 def test_bits_per_byte_is_the_log_probability_of_the_text(small, tmp_path, name):
     (tmp_path / "a.txt").write_text("The cat", encoding="utf-8")
-    model = saved.load(small.model(name))
+    model = storage.load(small.model(name))
     ids = [model.tokenizer.special_tokens["<s>"], *model.tokenizer.encode("The cat", False)]
     with torch.no_grad():
         logs = model.model(torch.tensor([ids])).log_softmax(-1)[0].double()
@@ -40,24 +40,26 @@ def test_bits_per_byte_is_the_log_probability_of_the_text(small, tmp_path, name)
 
 
 def test_each_unknown_is_charged_what_its_letters_cost(small, short):
-    model = saved.load(small.model("word"))
+    model = storage.load(small.model("word"))
     unknown = model.tokenizer.special_tokens["<unk>"]
     found_ids = model.tokenizer.offsets(SHORT)
     spans = found_ids.byte_spans[found_ids.ids == unknown].tolist()
     surfaces = [SHORT.encode()[start:end] for start, end in spans]
     assert b"zebra" in surfaces
-    spelling = Spelling(model.hidden)
+    unknown_model = ByteNgrams(model.unknown_surfaces.items(), order=4, ends=True)
     found = evaluate(model, short)
     assert found.unknown == len(surfaces)
-    assert found.bits_per_byte_unknown == pytest.approx(sum(map(spelling.bits, surfaces)) / len(SHORT))
+    assert found.bits_per_byte_unknown == pytest.approx(
+        sum(unknown_model.bits(surface).sum() for surface in surfaces) / len(SHORT)
+    )
     assert found.bits_per_byte > found.bits_per_byte_unknown > 0
 
 
 def test_long_text_is_judged_in_windows_that_overlap_by_half(small):
-    model = saved.load(small.model("bpe")).model
+    model = storage.load(small.model("bpe")).model
     context = model.config.context
     ids = np.arange(4 * context + 3, dtype=np.int32) % 300
-    found = surprise(model, ids)
+    found = token_nll(model, ids)
     for place in (0, context - 1, context, 2 * context + 5, len(ids) - 2):
         start = 0 if place < context else (place - context) // (context // 2) * (context // 2) + context // 2
         window = torch.from_numpy(ids[start : place + 1].astype(np.int64))[None]
@@ -67,18 +69,10 @@ def test_long_text_is_judged_in_windows_that_overlap_by_half(small):
         assert place < context or window.shape[1] > context // 2
 
 
-def test_spelling_gives_probabilities_that_add_up_to_one():
-    spelling = Spelling({b"cat": 3, b"car": 1, b"dog": 2})
-    for context in ((), (99,), (99, 97), (7, 7, 7)):
-        assert sum(spelling._probability(context, symbol) for symbol in range(257)) == pytest.approx(1)
-    assert spelling.bits(b"cat") < min(spelling.bits(b"cow"), spelling.bits(b"\xff\xfe"))
-    assert Spelling({}).bits(b"ab") == pytest.approx(3 * math.log2(257))
-
-
 def test_an_empty_corpus_is_an_error(small, tmp_path):
     (tmp_path / "empty.txt").write_text("")
     with pytest.raises(CorpusError):
-        evaluate(saved.load(small.model("bpe")), Corpus.open([tmp_path / "empty.txt"]))
+        evaluate(storage.load(small.model("bpe")), Corpus.open([tmp_path / "empty.txt"]))
 
 
 def test_the_command_writes_documented_keys(small, short, capsys):
@@ -98,27 +92,27 @@ def text_of(model, prompt="The", size=40, **sampling):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_empty_prompt_begins_a_new_text_past_the_context_too(small, name):
-    text = text_of(saved.load(small.model(name)), "", 300)
+    text = text_of(storage.load(small.model(name)), "", 300)
     assert len(text.encode()) >= 250
     assert not any(special in text for special in ("<pad>", "<unk>", "<s>", "</s>"))
 
 
 def test_a_prompt_longer_than_the_context_is_an_error_with_both_sizes(small):
-    model = saved.load(small.model("bpe"))
+    model = storage.load(small.model("bpe"))
     with pytest.raises(EncodingError, match=r"context holds 15 .*end of the prompt"):
         text_of(model, "The cat sat on the mat. " * 20)
 
 
 def test_temperature_zero_needs_no_seed_and_the_cache_changes_nothing(small):
-    model = saved.load(small.model("bpe"))
+    model = storage.load(small.model("bpe"))
     assert text_of(model, temperature=0, seed=1) == text_of(model, temperature=0, seed=2)
     ids = [model.tokenizer.special_tokens["<s>"], *model.tokenizer.encode("The", False)]
     special = sorted(model.tokenizer.special_tokens.values())
     with torch.no_grad():
         for _ in range(4):
-            scores = model.model(torch.tensor([ids]))[0, -1]
-            scores[special] = -torch.inf
-            ids.append(int(scores.argmax()))
+            logits = model.model(torch.tensor([ids]))[0, -1]
+            logits[special] = -torch.inf
+            ids.append(int(logits.argmax()))
     expected = model.tokenizer.decode(ids)[3:]
     assert expected and text_of(model, temperature=0).startswith(expected)
 
@@ -126,13 +120,13 @@ def test_temperature_zero_needs_no_seed_and_the_cache_changes_nothing(small):
 @pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"top_k": -3}, {"temperature": float("nan")}])
 def test_sampling_that_makes_no_sense_is_refused(small, wrong):
     with pytest.raises(ConfigError):
-        text_of(saved.load(small.model("bpe")), **wrong)
+        text_of(storage.load(small.model("bpe")), **wrong)
 
 
 def test_measures_of_a_known_text():
-    found = generation.measure("the cat sat the cat sat the cat xyzzy", {"the", "cat", "sat"})
-    assert found.valid_words == pytest.approx(8 / 9)
-    assert found.distinct_1 == pytest.approx(4 / 9)
-    assert found.distinct_2 == pytest.approx(4 / 8)
-    assert found.repetition == pytest.approx(4 / 6)
-    assert generation.measure("", set()).valid_words == 0
+    found = measure("the cat sat the cat sat the cat xyzzy", {"the", "cat", "sat"})
+    assert found["valid_words"] == pytest.approx(8 / 9)
+    assert found["distinct_1"] == pytest.approx(4 / 9)
+    assert found["distinct_2"] == pytest.approx(4 / 8)
+    assert found["repetition"] == pytest.approx(4 / 6)
+    assert set(measure("", set()).values()) == {0}

@@ -4,8 +4,7 @@ import json
 import shutil
 
 import pytest
-from tokframe_lm import generation
-from tokframe_lm import storage as saved
+from tokframe_lm import generation, storage
 
 import tokframe
 from tokframe.cli.main import main
@@ -30,7 +29,7 @@ def test_a_fresh_process_gives_the_same_text_for_the_same_seed(small, fresh):
     expected = []
     for name in NAMES:
         pieces = generation.generate(
-            saved.load(small.model(name)), "The cat", max_bytes=60, sampling=generation.Sampling(seed=5)
+            storage.load(small.model(name)), "The cat", max_bytes=60, sampling=generation.Sampling(seed=5)
         )
         expected.append("".join(piece.text for piece in pieces))
     there = fresh(
@@ -61,16 +60,16 @@ def test_another_tokenizer_in_the_folder_is_refused_by_its_hash(small, copy):
     with pytest.raises(
         ArtifactCorruptError, match=r"not the tokenizer of this model: it is 'word'.*trained with 'bpe'"
     ):
-        saved.load(copy)
+        storage.load(copy)
 
 
 def test_a_tokenizer_larger_than_the_embedding_is_refused(small, copy, edit):
-    larger = saved.load(small.model("autoencoder-fsq"))
+    larger = storage.load(small.model("autoencoder-fsq"))
     larger.tokenizer.save(copy / "tokenizer", overwrite=True)
     sha256 = artifact.tokenizer_sha256(copy / "tokenizer")
     edit(copy / "model.json", lambda data: data["tokenizer"].update(sha256=sha256))
     with pytest.raises(ArtifactCorruptError, match=r"embeds 385 ids, but the tokenizer has 32,768"):
-        saved.load(copy)
+        storage.load(copy)
 
 
 def test_an_altered_file_is_refused(copy):
@@ -78,37 +77,46 @@ def test_an_altered_file_is_refused(copy):
     weights[-1] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
     with pytest.raises(ArtifactCorruptError, match="altered"):
-        saved.load(copy)
+        storage.load(copy)
 
 
 def test_a_newer_format_is_refused(copy, edit):
     edit(copy / "model.json", lambda data: data.update(format_version=99))
     with pytest.raises(ArtifactVersionError, match="pip install --upgrade"):
-        saved.load(copy)
+        storage.load(copy)
 
 
 @pytest.mark.parametrize("change", [{"format": "x"}, {"config": {"d_model": "wide"}}, {"tokenizer": {}}])
 def test_a_record_that_makes_no_sense_is_refused(copy, edit, change):
     edit(copy / "model.json", lambda data: data.update(change))
     with pytest.raises(ArtifactCorruptError, match=r"model\.json"):
-        saved.load(copy)
+        storage.load(copy)
+
+
+def test_a_model_saved_before_the_vector_decoder_was_removed_loads_unless_it_has_one(small, copy, edit, same):
+    written = {"vector_decoder": False, "vector_weight": 1.0, "decoder": "frozen"}
+    edit(copy / "model.json", lambda data: data["config"].update(written))
+    assert same(storage.load(copy).model, storage.load(small.model("bpe")).model)
+    edit(copy / "model.json", lambda data: data["config"].update(vector_decoder=True))
+    with pytest.raises(ArtifactCorruptError, match=r"vector decoder was removed.*train the model again"):
+        storage.load(copy)
 
 
 def test_what_is_no_model_is_named(tmp_path, small):
     with pytest.raises(ArtifactNotFoundError, match="does not exist"):
-        saved.load(tmp_path / "none")
+        storage.load(tmp_path / "none")
     with pytest.raises(ArtifactNotFoundError, match="lm train"):
-        saved.load(small.tokenizers["bpe"])
+        storage.load(small.tokenizers["bpe"])
 
 
 def test_a_folder_that_is_no_model_is_never_replaced(small, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("years of work")
-    model = saved.load(small.model("bpe"))
+    model = storage.load(small.model("bpe"))
     with pytest.raises(ArtifactExistsError):
-        saved.save(model, tmp_path / "precious")
+        storage.save(model, tmp_path / "precious")
     with pytest.raises(ArtifactError, match="will not be replaced"):
-        saved.save(model, tmp_path / "precious", overwrite=True)
+        storage.save(model, tmp_path / "precious", overwrite=True)
     assert (tmp_path / "precious" / "thesis.txt").exists()
 
 

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 import pytest
 import torch
-from tokframe_lm import storage as saved
+from tokframe_lm import storage
+from tokframe_lm.model.embeddings import FactoredSpelledEmbedding, SpelledEmbedding
 from tokframe_lm.model.rowsums import RowSums
-from tokframe_lm.model.spelled import FactoredSpelledEmbedding, SpelledEmbedding
 from torch.nn import functional
 
 import tokframe
 from tokframe.errors import TrainingInterrupted
+from tokframe.plugins.registry import load_target
 
 
 def test_sums_and_their_gradient_are_those_of_adding_row_by_row():
@@ -21,6 +25,53 @@ def test_sums_and_their_gradient_are_those_of_adding_row_by_row():
     found = torch.autograd.grad((sums(shared) * weights).sum(), shared)[0]
     torch.testing.assert_close(found, torch.autograd.grad((expected * weights).sum(), shared)[0])
     assert not found[4].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "shared", "own"),
+    [
+        ("lookup", {}, 0.02),
+        ("factored", {"factors": 0.02 / 8**0.5}, None),
+        ("factored-lookup", {"factors": 0.02 / 8**0.5}, 0.0),
+        ("spelled", {"shared": 0.02 / 8**0.5}, 0.0),
+        ("factored-spelled", {"factors": 0.02 / 8**0.5, "shared": 0.02 / 8**0.5}, 0.0),
+    ],
+)
+def test_saved_models_find_their_parameters_and_new_ones_begin_as_ever(name, shared, own):
+    tokenizer = tokframe.load("autoencoder-fsq")
+    kind = load_target(tokframe.host().registry.component("embedding", name))
+    torch.manual_seed(0)
+    embedding = kind(tokenizer, d_model=4)
+    assert set(embedding.state_dict()) == {"bias", *shared, *(["rows"] if own is not None else [])}
+    torch.manual_seed(0)
+    for parameter, spread in shared.items():
+        rows = embedding.get_parameter(parameter)
+        assert torch.equal(rows, torch.randn_like(rows) * spread)
+    if own is not None:
+        assert torch.equal(embedding.rows, torch.randn_like(embedding.rows) * own)
+    assert not embedding.bias.any()
+
+
+def test_a_spelled_table_is_the_sum_of_the_rows_of_first_and_last_bytes_words_shape_and_length(small):
+    tokenizer = tokframe.load(small.tokenizers["bpe"])
+    embedding = SpelledEmbedding(tokenizer, d_model=4)
+    special = set(tokenizer.special_tokens.values())
+    texts = [b"" if t in special else tokenizer.token_bytes(t) for t in range(tokenizer.vocab_size)]
+
+    def features(text):
+        characters = text.decode("utf-8", "replace")
+        kinds = ["A" if c.isupper() else "a" if c.isalpha() else "0" if c.isdigit() else c for c in characters]
+        shape = "".join(kind for n, kind in enumerate(kinds) if n == 0 or kind != kinds[n - 1])
+        words = {("word", word.encode()) for word in re.findall(r"[^\W\d_]+", characters.lower())}
+        ends = [(f"first {n}", text[:n]) for n in (1, 2, 3)] + [(f"last {n}", text[-n:]) for n in (1, 2, 3)]
+        return [*ends, *words, ("shape", shape.encode()), ("length", bytes([len(text)]))] if text else []
+
+    counts = Counter(feature for text in texts for feature in features(text))
+    order = sorted(feature for feature, count in counts.items() if count > 1)
+    assert len(embedding.shared) == len(order)
+    for token in (0, 100, tokenizer.vocab_size - 1):
+        rows = [embedding.shared[order.index(f)] for f in features(texts[token]) if f in order]
+        torch.testing.assert_close(embedding.table()[token], sum(rows, torch.zeros(4)))
 
 
 @pytest.mark.parametrize("name", ["word", "bpe"])
@@ -47,8 +98,8 @@ def test_digits_and_spelling_add_up_and_ids_without_a_code_go_their_own_way():
     embedding = FactoredSpelledEmbedding(tokenizer, d_model=4)
     assert sorted(name for name, _ in embedding.named_parameters()) == ["bias", "factors", "rows", "shared"]
     with torch.no_grad():
-        digits = super(FactoredSpelledEmbedding, embedding).table()
-        torch.testing.assert_close(embedding.table(), digits + embedding.sums(embedding.shared))
+        digits, spelling = embedding.sums["digits"](embedding.factors), embedding.sums["spelling"](embedding.shared)
+        torch.testing.assert_close(embedding.table(), digits + spelling)
         before = embedding.table()
         embedding.factors[-1] += 1  # the last id without a code
         changed = (embedding.table() != before).any(1).nonzero().flatten().tolist()
@@ -65,7 +116,7 @@ def test_ids_that_training_hardly_shows_learn_by_what_they_share_alone(small, tm
     often = torch.bincount(ids, minlength=tokenizer.vocab_size) >= 16
     assert 0 < int(often.sum()) < tokenizer.vocab_size
     assert torch.equal(done.rows.any(1), often)
-    assert torch.equal(saved.load(tmp_path / "model").model.embedding.table(), done.table())
+    assert torch.equal(storage.load(tmp_path / "model").model.embedding.table(), done.table())
     stopped = tmp_path / "stopped"
     calls = iter(range(1000))
     with pytest.raises(TrainingInterrupted):
@@ -76,7 +127,7 @@ def test_ids_that_training_hardly_shows_learn_by_what_they_share_alone(small, tm
 
 def test_a_model_with_it_is_saved_and_loaded(small, tmp_path):
     done = small.train("bpe", tmp_path / "model", config={"embedding": "spelled"})
-    loaded = saved.load(tmp_path / "model")
+    loaded = storage.load(tmp_path / "model")
     torch.testing.assert_close(loaded.model.embedding.table(), done.model.embedding.table())
     assert done.training["loss"][-1][1] < done.training["loss"][0][1]
 

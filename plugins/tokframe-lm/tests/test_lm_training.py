@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tokframe_lm import storage as saved
+from tokframe_lm import storage
 from tokframe_lm.data.tokens import tokenize
 from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.model import build
@@ -29,7 +29,7 @@ TEXT = "The cat saw a zebra; the dog saw the cat.\n" * 40
 
 @pytest.mark.parametrize("name", NAMES)
 def test_training_lowers_the_loss(small, name):
-    curve = saved.load(small.model(name)).training["loss"]
+    curve = storage.load(small.model(name)).training["loss"]
     assert curve[-1][1] < curve[0][1]
 
 
@@ -41,7 +41,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(small, tmp_path, sam
         small.train(name, out, should_stop=lambda: next(calls) >= 6)
     assert not out.exists()
     resumed = small.train(name, out, resume=True)
-    whole = saved.load(small.model(name))
+    whole = storage.load(small.model(name))
     assert same(resumed.model, whole.model)
     assert resumed.training["loss"] == whole.training["loss"]
     assert not (tmp_path / "stopped.training").exists()
@@ -75,7 +75,7 @@ def test_the_seed_decides_the_weights(small, same):
 
 
 def test_the_body_has_the_same_size_whatever_the_tokenizer(small):
-    assert len({saved.load(small.model(name)).model.sizes.body for name in NAMES}) == 1
+    assert len({storage.load(small.model(name)).model.sizes.body for name in NAMES}) == 1
 
 
 def test_a_factored_embedding_is_the_sum_of_one_row_per_digit():
@@ -100,7 +100,7 @@ def test_the_embedding_s_rows_have_a_learning_rate_of_their_own(small, tmp_path,
     assert (still.embedding.bias != before.embedding.bias).any()
     assert all((a != b).any() for a, b in zip(still.body.parameters(), before.body.parameters(), strict=True))
     alike = small.train("bpe", tmp_path / "alike", config={"embedding_rate": 0.01, "learning_rate": 0.01}).model
-    assert same(alike, saved.load(small.model("bpe")).model)
+    assert same(alike, storage.load(small.model("bpe")).model)
 
 
 def test_a_factored_and_lookup_embedding_begins_as_the_factored_one():
@@ -171,7 +171,7 @@ def test_tokens_are_made_once_and_anew_when_the_text_changes(small, tmp_path):
 
     first = tokens()
     made = (tmp_path / "tokens" / "tokens.bin").stat().st_mtime_ns
-    assert first.bytes == len(TEXT.encode()) and first.hidden
+    assert first.bytes == len(TEXT.encode()) and first.unknown_surfaces
     assert first.ids[0] == tokenizer.special_tokens["<s>"]
     np.testing.assert_array_equal(first.ids[1:], tokenizer.encode_array(TEXT, False))
     tokens()
@@ -188,6 +188,6 @@ def test_the_command_trains_and_says_so(small, tmp_path, capsys):
     assert main([*words, "--out", str(tmp_path / "m"), "--config", str(config), "--steps", "2", "--seed", "3"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["steps"] == 2 and record["tokens"] == 2 * 4 * 16
-    assert saved.load(tmp_path / "m").model.config.seed == 3
+    assert storage.load(tmp_path / "m").model.config.seed == 3
     assert main([*words, "--out", str(tmp_path / "m")]) == 1
     assert "already exists" in capsys.readouterr().err

@@ -1,54 +1,69 @@
-"""The plugin tokframe-lm: a transformer language model over any tokenizer. Imports nothing heavy."""
+"""tokframe-lm: train, evaluate, compare, generate and migrate language models over any tokenizer. Imports lazily."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from tokframe import ComponentSpec, hookimpl
 
 if TYPE_CHECKING:
     import click
 
-__all__ = ["tokframe_commands", "tokframe_components"]
+    from tokframe_lm.comparison.comparison import compare
+    from tokframe_lm.evaluation.bits_per_byte import evaluate
+    from tokframe_lm.finetuning.finetuning import finetune
+    from tokframe_lm.generation import generate
+    from tokframe_lm.migration.migration import migrate
+    from tokframe_lm.storage import load
+    from tokframe_lm.training import train
+
+__all__ = [
+    "compare",
+    "evaluate",
+    "finetune",
+    "generate",
+    "load",
+    "migrate",
+    "tokframe_commands",
+    "tokframe_components",
+    "train",
+]
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "compare": "comparison.comparison",
+    "evaluate": "evaluation.bits_per_byte",
+    "finetune": "finetuning.finetuning",
+    "generate": "generation",
+    "load": "storage",
+    "migrate": "migration.migration",
+    "train": "training",
+}
+
+#: name -> class in `model.embeddings`, summary
+_EMBEDDINGS = {
+    "lookup": ("LookupEmbedding", "one row per id"),
+    "factored": ("FactoredEmbedding", "the sum of one row per digit of an id's code"),
+    "factored-lookup": ("FactoredLookupEmbedding", "digits and a row per id added up"),
+    "spelled": ("SpelledEmbedding", "a row per id and rows shared by ids that are spelled alike; for any tokenizer"),
+    "factored-spelled": ("FactoredSpelledEmbedding", "digits, spelling and a row per id added up"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @hookimpl
 def tokframe_components() -> list[ComponentSpec]:
-    """Add the embeddings `lookup`, `factored`, `factored-lookup`, `spelled` and `factored-spelled`."""
-    module = "tokframe_lm.model.embeddings"
+    """Add the embeddings, all tied to the output logits."""
     return [
-        ComponentSpec(
-            kind="embedding",
-            name="lookup",
-            target=f"{module}:LookupEmbedding",
-            summary="one row per id, tied to the output scores",
-        ),
-        ComponentSpec(
-            kind="embedding",
-            name="factored",
-            target=f"{module}:FactoredEmbedding",
-            summary="the sum of one small table per digit of an id's code, tied to the output scores",
-        ),
-        ComponentSpec(
-            kind="embedding",
-            name="factored-lookup",
-            target=f"{module}:FactoredLookupEmbedding",
-            summary="factored and lookup added up: digits to begin with, a row of its own to go on",
-        ),
-        ComponentSpec(
-            kind="embedding",
-            name="spelled",
-            target="tokframe_lm.model.spelled:SpelledEmbedding",
-            summary="a row per id and rows shared by ids that begin or end alike; for any tokenizer",
-        ),
-        ComponentSpec(
-            kind="embedding",
-            name="factored-spelled",
-            target="tokframe_lm.model.spelled:FactoredSpelledEmbedding",
-            summary="digits, what spelled shares and a row per id added up",
-        ),
+        ComponentSpec(kind="embedding", name=name, target=f"tokframe_lm.model.embeddings:{target}", summary=summary)
+        for name, (target, summary) in _EMBEDDINGS.items()
     ]
 
 

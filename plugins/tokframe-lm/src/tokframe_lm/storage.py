@@ -33,7 +33,7 @@ from tokframe.storage.atomic import identity, replace_folder, temporary_sibling,
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.strictjson import canonical_json, parse_json
 from tokframe.tokenizer.base import ITokenizer
-from tokframe_lm.model.config import LMConfig
+from tokframe_lm.model.config import LMConfig, saved_config
 from tokframe_lm.model.model import LanguageModel, build
 
 __all__ = ["SavedModel", "check_place", "fit", "load", "read_record", "save"]
@@ -45,12 +45,12 @@ _RECORD, _WEIGHTS, _SPELLING, _TOKENIZER = "model.json", "model.safetensors", "s
 
 @frozen(kw_only=True, eq=False)
 class SavedModel:
-    """A model with its tokenizer; `hidden` counts what the tokenizer hid in the training text; `training` is JSON."""
+    """A model with its tokenizer; `unknown_surfaces` counts the texts behind <unk> in training; `training` is JSON."""
 
     model: LanguageModel
     tokenizer: ITokenizer
     sha256: str
-    hidden: Mapping[bytes, int] = field(factory=dict)
+    unknown_surfaces: Mapping[bytes, int] = field(factory=dict)
     training: Mapping[str, Any] = field(factory=dict)
 
 
@@ -73,7 +73,7 @@ def save(saved: SavedModel, path: str | Path, *, overwrite: bool = False) -> Pat
     found = identity(target)
     check_place(target, overwrite=overwrite)
     weights = save_tensors({k: v.detach().cpu().contiguous() for k, v in saved.model.state_dict().items()})
-    spelling = canonical_json({surface.hex(): count for surface, count in saved.hidden.items()})
+    spelling = canonical_json({surface.hex(): count for surface, count in saved.unknown_surfaces.items()})
     try:
         with temporary_sibling(target) as folder:
             saved.tokenizer.save(folder / _TOKENIZER)
@@ -120,7 +120,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> SavedModel:
             files[_WEIGHTS],
             files[_SPELLING],
         )
-        config = structure(LMConfig, record["config"], source=_RECORD)
+        config = structure(LMConfig, saved_config(record["config"]), source=_RECORD)
     except (KeyError, TypeError) as error:
         raise _corrupt(folder, _RECORD, f"lacks {error}") from error
     except ConfigError as error:
@@ -136,14 +136,14 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> SavedModel:
         )
     tokenizer = tokframe.load(folder / _TOKENIZER)
     weights = _parse(folder, _checked(folder, _WEIGHTS, weights_entry))
-    hidden = parse_json(_checked(folder, _SPELLING, spelling_entry), _SPELLING)
+    surfaces = parse_json(_checked(folder, _SPELLING, spelling_entry), _SPELLING)
     model = build(config, tokenizer)
     fit(model, weights, str(folder / _WEIGHTS))
     return SavedModel(
         model=model.to(device).eval(),
         tokenizer=tokenizer,
         sha256=expected,
-        hidden={bytes.fromhex(surface): int(count) for surface, count in hidden.items()},
+        unknown_surfaces={bytes.fromhex(surface): int(count) for surface, count in surfaces.items()},
         training=record.get("training", {}),
     )
 

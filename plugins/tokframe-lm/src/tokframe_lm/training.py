@@ -72,15 +72,19 @@ def train(
             )
         counts = tokens.counts(loaded.vocab_size)
         if start is None and settings.bias == "frequencies":
-            model.embedding.begin_at(counts)
-        model.embedding.learn_own(counts >= settings.min_count)
+            model.embedding.set_unigram_bias(counts)
+        model.embedding.train_own_rows(counts >= settings.min_count)
         identity = _identity(settings, sha256, start, tokens)
         run = _Run(model, settings, tokens, workdir=work, identity=identity, reporter=reporter, processes=processes)
         run.begin(resume=resume or restarted(), required=resume)
         reporter.stage("train", run.steps, "steps")
         run.run(should_stop)
     result = saved.SavedModel(
-        model=model.cpu().eval(), tokenizer=loaded, sha256=sha256, hidden=tokens.hidden, training=run.summary()
+        model=model.cpu().eval(),
+        tokenizer=loaded,
+        sha256=sha256,
+        unknown_surfaces=tokens.unknown_surfaces,
+        training=run.summary(),
     )
     if processes.main:
         saved.save(result, target, overwrite=overwrite)
@@ -105,7 +109,7 @@ def _begin(
     canonical = settings.canonical or before.model.config.canonical
     settings = evolve(settings, **shape, context=before.model.config.context, canonical=canonical)
     model = build(settings, tokenizer)
-    model.take(before.model)
+    model.load_weights(before.model)
     return settings, model
 
 

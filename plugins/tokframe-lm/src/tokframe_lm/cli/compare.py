@@ -1,4 +1,4 @@
-"""`tokframe lm compare`: the command and its tables; what is measured is `comparison`'s."""
+"""`tokframe lm compare`: the command and its tables; imports what is heavy when it runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from tokframe.cli.options import Command, SpreadOption, corpus_option, json_file_option, open_corpus
+from tokframe_lm.cli.options import device_option, read_settings
+from tokframe_lm.comparison.text_measures import MEASURES
 
 __all__ = ["compare_command"]
 
@@ -23,22 +25,28 @@ __all__ = ["compare_command"]
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @corpus_option(required=True)
 @click.option("--eval", "evals", cls=SpreadOption, required=True, metavar="NAME=FILE...", help="Held-out texts.")
-@click.option("--out", required=True, metavar="DIR", help="Where runs are kept; the same command goes on there.")
-@click.option("--config", metavar="FILE", help="JSON config of the models, as of lm train.")
+@click.option("--out", required=True, metavar="DIR", help="Folder of the runs; finished ones are reused.")
+@click.option("--config", metavar="FILE", help="JSON config of the models, as for lm train.")
 @click.option("--embedding", "embeddings", cls=SpreadOption, metavar="NAME...", help="Compare embeddings too.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each, from seed 0 on.")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each model, from seed 0 on."
+)
 @click.option(
     "--equal",
     type=click.Choice(["bytes", "flops"]),
     default="flops",
     show_default=True,
-    help="bytes: all read the same text. flops: then also the cheaper ones more, to the dearest's operations.",
+    help="bytes: same text for all. flops: also train cheaper models longer until FLOPs match.",
 )
 @click.option("--max-bytes", type=click.IntRange(1), help="Training text, in equal shares of the corpora.  [2,000,000]")
-@click.option("--eval-bytes", type=click.IntRange(1), default=100_000, show_default=True, help="Of each held-out text.")
-@click.option("--prompts", type=click.IntRange(0), default=12, show_default=True, help="Texts each writes; 0 for none.")
-@click.option("--bytes", "written", type=click.IntRange(8), default=400, show_default=True, help="Bytes of each text.")
-@click.option("--device", metavar="DEVICE", help="Where to train, e.g. cpu, cuda; by default the best there is.")
+@click.option(
+    "--eval-bytes", type=click.IntRange(1), default=100_000, show_default=True, help="Bytes of each held-out text."
+)
+@click.option("--prompts", type=click.IntRange(0), default=12, show_default=True, help="Texts to generate; 0 for none.")
+@click.option(
+    "--bytes", "written", type=click.IntRange(8), default=400, show_default=True, help="Bytes of each generated text."
+)
+@device_option()
 @json_file_option()
 @click.pass_context
 def compare_command(
@@ -55,20 +63,20 @@ def compare_command(
     json_to: str | None,
     **measured: Any,
 ) -> None:
-    """Train a model per tokenizer and seed, all alike, and show what each reaches: bits per byte, speed, its writing.
+    """Train a model per tokenizer and seed under the same config; compare bits per byte, speed and generated text.
 
-    A finished run is kept in DIR and used again: after Ctrl-C the same command goes on, and more tokenizers, seeds or
-    held-out texts only add what is missing. The last line of the writing table is held-out text.
+    Finished runs in DIR are reused: after Ctrl-C the same command continues, and adding tokenizers, seeds or held-out
+    texts only runs what is missing. The last row of the writing table is held-out text.
 
     JSON: {"config", "settings", "bytes", "models": {NAME: {"equal_bytes", "equal_flops", "training_speed",
-    "generation"}}, "reference", "scorer"}; docs/migration.md names what is in them.
+    "generation"}}, "reference", "scorer"}; docs/migration.md describes them.
     """
     from tokframe.cli.console import write_json
     from tokframe.cli.interruption import resumable
-    from tokframe.storage.strictjson import read_json
-    from tokframe_lm.comparison.comparison import Settings, compare
+    from tokframe_lm.comparison.comparison import compare
+    from tokframe_lm.comparison.config import Settings
 
-    settings = read_json(config) if config else {}
+    settings = read_settings(config)
     size = max_bytes or settings.get("max_bytes") or Settings().max_bytes
     text = open_corpus(corpus)
     with resumable(ctx) as control:
@@ -90,7 +98,7 @@ def compare_command(
 
 
 def _named(given: tuple[str, ...]) -> dict[str, Any]:
-    """Return held-out texts by name; one without a name is called as its source."""
+    """Return held-out texts by name; one without a name has that of its source."""
     from tokframe.corpus.files import Corpus
 
     found = {}
@@ -99,7 +107,7 @@ def _named(given: tuple[str, ...]) -> dict[str, Any]:
         text = Corpus.open([path if sign else word])
         name = name if sign else text.files[0].source
         if name in found:
-            raise click.UsageError(f"two held-out texts are called {name!r}; name them: --eval NAME=FILE")
+            raise click.UsageError(f"two held-out texts are named {name!r}; give them names: --eval NAME=FILE")
         found[name] = text
     return found
 
@@ -116,43 +124,39 @@ def _show(report: dict[str, Any]) -> None:
         if not rows:
             continue
         texts = list(next(iter(rows.values()))["evals"])
-        table = Table(title, "MB", "tokens", "steps", "10^12 ops", *(f"{name}, bits/byte" for name in texts))
+        table = Table(title, "MB", "tokens", "steps", "TFLOPs", *(f"{name}, bits/byte" for name in texts))
         for label, row in rows.items():
             cells = [_bits(row["evals"][name]) for name in texts]
-            ops = f"{row['flops'] / 1e12:,.1f}"
-            table.add_row(label, f"{row['bytes'] / 1e6:.2f}", f"{row['tokens']:,}", f"{row['steps']:,}", ops, *cells)
+            tflops = f"{row['flops'] / 1e12:,.1f}"
+            table.add_row(label, f"{row['bytes'] / 1e6:.2f}", f"{row['tokens']:,}", f"{row['steps']:,}", tflops, *cells)
         show(table)
     for name in next(iter(models.values()))["equal_bytes"]["evals"]:
         counted = {label: entry["equal_bytes"]["evals"][name]["by_count"] for label, entry in models.items()}
         edges = [row["from"] for row in next(iter(counted.values()))]
         uppers = [f"-{after - 1}" if after - 1 > edge else "" for edge, after in pairwise(edges)] + [" or more"]
         columns = [f"{edge:,}{upper}" for edge, upper in zip(edges, uppers, strict=True)]
-        seen = Table(f"{name}, bits/byte by times seen", *columns)
+        seen = Table(f"{name}, bits/byte by training count", *columns)
         for label, rows in counted.items():
             seen.add_row(label, *(f"{row['bits'] / row['bytes']:.2f}" if row["bytes"] else "" for row in rows))
         show(seen)
-    speed = Table("speed, text to text", "training bytes/s", "tokens/s", "writing bytes/s", "tokens/s")
+    speed = Table("speed, from text to text", "training bytes/s", "tokens/s", "writing bytes/s", "tokens/s")
     for label, entry in models.items():
         rates = [entry["training_speed"], entry.get("generation", {})]
         cells = [f"{r[k]:,.0f}" if k in r else "" for r in rates for k in ("bytes_per_s", "tokens_per_s")]
         speed.add_row(label, *cells)
     show(speed)
     if "reference" in report:
-        writing = Table("writing", "valid words", "repetition", "distinct-1", "distinct-2", "scorer, bits/byte")
+        writing = Table("writing", *(measure.label for measure in MEASURES), "scorer, bits/byte")
         lines = {label: entry["generation"] for label, entry in models.items()} | {"held-out text": report["reference"]}
         for label, line in lines.items():
-            writing.add_row(
-                label,
-                f"{line['valid_words']:.1%}",
-                f"{line['repetition']:.1%}",
-                f"{line['distinct_1']:.3f}",
-                f"{line['distinct_2']:.3f}",
-                f"{line['scorer_bits_per_byte']:.3f}",
-            )
+            cells = [format(line[measure.key], measure.format) for measure in MEASURES]
+            writing.add_row(label, *cells, f"{line['scorer_bits_per_byte']:.3f}")
         show(writing)
         scorer = report["scorer"]
         held = ", ".join(f"{name} {value:.3f}" for name, value in scorer["bits_per_byte"].items())
-        note(f"scorer: {scorer['kind']}, of {scorer['bytes'] / 1e6:,.1f} MB; bits per byte of held-out text: {held}")
+        note(
+            f"scorer: {scorer['kind']}, trained on {scorer['bytes'] / 1e6:,.1f} MB; bits/byte of held-out text: {held}"
+        )
 
 
 def _bits(entry: dict[str, Any]) -> str:

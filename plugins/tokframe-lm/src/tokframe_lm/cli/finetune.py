@@ -1,57 +1,54 @@
-"""`tokframe lm finetune`: model and tokenizer trained together; imports what is heavy when it runs."""
+"""`tokframe lm finetune`: train a model together with its tokenizer; imports what is heavy when it runs."""
 
 from __future__ import annotations
 
 import shlex
-from typing import Any
 
 import click
 
-from tokframe.cli.options import Command, corpus_option, json_option, open_corpus
+from tokframe.cli.options import corpus_option, open_corpus
+from tokframe_lm.cli.options import ConfigCommand, read_settings, training_options
 
-__all__ = ["command"]
+__all__ = ["finetune_command"]
 
 
 @click.command(
     "finetune",
-    cls=Command,
+    cls=ConfigCommand,
+    config="tokframe_lm.finetuning.config:FinetuneConfig",
     epilog="\b\nExample:\n"
     "  tokframe lm finetune runs/lm --corpus books/ --out runs/joint --lambda 1.0 --steps 200\n"
-    "  tokframe lm finetune runs/lm --corpus books/ --out runs/joint --lambda 1.0 --steps 200 --resume\n\n"
-    '\b\nConfig, with its defaults:\n  {"reconstruction": 1.0, "steps": 200, "batch": 4, "segments": 256,\n'
-    '   "learning_rate": 0.0002, "network_rate": 0.0001, "refresh": 50,\n'
-    '   "settle_steps": 2000, "settle_rate": 0.001, "max_bytes": 0, "seed": 0}',
+    "  tokframe lm finetune runs/lm --corpus books/ --out runs/joint --lambda 1.0 --steps 200 --resume",
 )
 @click.argument("model", metavar="MODEL")
 @corpus_option(required=True)
-@click.option("--out", required=True, metavar="DIR", help="Where to save; checkpoints go to DIR.training beside it.")
 @click.option(
-    "--lambda", "weight", type=float, metavar="FLOAT", help="Weight of the reconstruction in the loss; 1 by default."
+    "--lambda", "reconstruction", type=float, metavar="FLOAT", help="Weight of the reconstruction loss; 1 by default."
 )
 @click.option("--steps", type=click.IntRange(1), help="Number of joint steps; 200 by default.")
-@click.option("--config", metavar="FILE", help="JSON config; what it leaves out has defaults.")
-@click.option("--max-bytes", type=click.IntRange(1), help="Read only so many bytes of the corpus.")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
-@click.option("--overwrite", is_flag=True, help="Replace the model at DIR once training is done.")
-@click.option("--seed", type=click.IntRange(0), help="Seed of everything random.")
-@click.option("--device", metavar="DEVICE", help="Where to train, e.g. cpu, cuda; by default the best there is.")
-@json_option()
+@training_options
 @click.pass_context
-def command(
+def finetune_command(
     ctx: click.Context,
     /,
     model: str,
     corpus: tuple[str, ...],
     out: str,
-    weight: float | None,
     config: str | None,
+    reconstruction: float | None,
+    steps: int | None,
+    max_bytes: int | None,
+    seed: int | None,
+    resume: bool,
+    overwrite: bool,
+    device: str | None,
     as_json: bool,
-    **options: Any,
 ) -> None:
     """Train a model together with its tokenizer's encoder and decoder: loss = LM + lambda * reconstruction.
 
-    Afterwards the tokenizer is made exact again: codes settle, segments that come back exactly keep their ids, the
-    tables are compiled and checked. MODEL stays as it is; DIR gets the new model with the new tokenizer in it.
+    Afterwards the tokenizer is made lossless again: codes are trained until they are stable, segments that decode
+    exactly keep their ids, the tables are compiled and checked. MODEL is not changed; DIR gets the new model and its
+    tokenizer.
 
     JSON: {"out", "steps", "tokens", "seconds", "lambda", "config", "loss": [[step, lm nats per token, reconstruction
     nats per symbol]], "ids": {"before", "kept", "dropped", "codes_moved"}, "settle_steps", "from_sha256",
@@ -61,12 +58,9 @@ def command(
 
     from tokframe.cli.console import show_json
     from tokframe.cli.interruption import resumable
-    from tokframe.storage.strictjson import read_json
     from tokframe_lm.finetuning.finetuning import finetune
 
-    settings = read_json(config) if config else {}
-    settings |= {key: options[key] for key in ("steps", "max_bytes", "seed") if options[key] is not None}
-    settings |= {"reconstruction": weight} if weight is not None else {}
+    settings = read_settings(config, reconstruction=reconstruction, steps=steps, max_bytes=max_bytes, seed=seed)
     text = open_corpus(corpus)
     with resumable(ctx) as control:
         done = finetune(
@@ -74,9 +68,9 @@ def command(
             corpus=text,
             out=out,
             config=settings,
-            resume=options["resume"],
-            overwrite=options["overwrite"],
-            device=options["device"],
+            resume=resume,
+            overwrite=overwrite,
+            device=device,
             **control,
         )
     record = done.model.training["finetuned"]

@@ -1,6 +1,6 @@
-"""Language models of several tokenizers side by side: trained alike, several seeds, judged on the same text.
+"""Comparison of language models over several tokenizers: same training, several seeds, same held-out text.
 
-A folder keeps every finished run, so that a comparison goes on where it stopped and can gain tokenizers and seeds.
+Finished runs stay in a folder, so that a comparison can be resumed and extended with tokenizers and seeds.
 """
 
 from __future__ import annotations
@@ -14,50 +14,33 @@ from attrs import asdict, frozen
 from tokframe_torch.checkpoint import has_checkpoint
 
 import tokframe
-from tokframe import setting
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ConfigError, TrainingInterrupted
 from tokframe.plugins.discovery import host
+from tokframe.plugins.registry import load_target
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json
 from tokframe.training.progress import Reporter, SilentReporter
-from tokframe_lm import storage as saved
-from tokframe_lm.comparison import writing
-from tokframe_lm.comparison.speed import learning_speed, rate
-from tokframe_lm.comparison.summaries import judged, seen_counts, summary
+from tokframe_lm.comparison.config import Settings
+from tokframe_lm.comparison.speed import rate, training_speed
+from tokframe_lm.comparison.summaries import evaluation_by_count, summary, training_counts
+from tokframe_lm.comparison.writing import compare_writing
 from tokframe_lm.data.texts import Mixture, mix
 from tokframe_lm.model.config import LMConfig, embedding_name
-from tokframe_lm.model.embeddings import has_digits
+from tokframe_lm.model.embeddings import Embedding, has_codes
+from tokframe_lm.storage import load, read_record
 from tokframe_lm.training import train
 
-__all__ = ["Settings", "compare"]
+__all__ = ["compare"]
 
-
-@frozen(kw_only=True)
-class Settings:
-    """What a comparison measures beside the models' config.
-
-    `equal` "bytes" trains all on the same text; "flops" also trains the cheaper ones on for more text, to as many
-    operations as the dearest needs. Evaluation reads `eval_bytes` of each held-out text. Generation goes on from
-    `prompts` prompts for `written` bytes each (0 prompts: none); the scorer learns from `scorer_bytes` of the corpus.
-    """
-
-    seeds: int = setting(3, at_least=1)
-    equal: str = setting("flops", one_of=("bytes", "flops"))
-    max_bytes: int = setting(2_000_000, at_least=1)
-    eval_bytes: int = setting(100_000, at_least=1)
-    prompts: int = setting(12, at_least=0)
-    written: int = setting(400, at_least=1)
-    scorer_bytes: int = setting(10_000_000, at_least=1)
-    temperature: float = setting(0.8, at_least=0)
-    top_k: int = setting(50, at_least=0)
+_SPEED_ROUNDS = 7
 
 
 @frozen(kw_only=True)
 class Variant:
-    """A tokenizer with an embedding; `label` is what tables call it."""
+    """A tokenizer with an embedding; `label` is its name in the report."""
 
     tokenizer: str
     embedding: str
@@ -77,17 +60,17 @@ def compare(
     should_stop: Callable[[], bool] = lambda: False,
     device: str | None = None,
 ) -> dict[str, Any]:
-    """Train and judge a model per tokenizer, embedding and seed; return the report, also kept as `comparison.json`.
+    """Train and evaluate a model per tokenizer, embedding and seed; return the report, saved as `comparison.json`.
 
-    What a finished run left in `out` is used, not made again. A tokenizer without codes gets what is left of a factored
-    embedding without the digits (`spelled` for `factored-spelled`), or is left out. Raises: ConfigError, also where
-    `out` holds runs of another config or text; CorpusError; UnknownNameError; TrainingError; TrainingInterrupted.
+    Finished runs in `out` are reused. A tokenizer without codes gets the fallback of an embedding that needs them, or
+    is left out where there is none. Raises: ConfigError, also where `out` holds runs of another config or text;
+    CorpusError; UnknownNameError; TrainingError; TrainingInterrupted.
     """
     settings = settings or Settings()
     check(settings)
     base = structure(LMConfig, {**(config or {}), "seed": 0, "max_bytes": 0})
     if base.steps:
-        raise ConfigError("config", [("$.steps", "a comparison takes as many steps as its text has; leave it out")])
+        raise ConfigError("config", [("$.steps", "a comparison takes one pass over its text; leave this key out")])
     reporter = reporter or SilentReporter()
     variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
     work = _Comparison(Path(out), base, settings, corpus, evals, reporter, should_stop, device)
@@ -115,7 +98,7 @@ class _Comparison:
         self._check_place()
 
     def report(self, variants: Sequence[Variant]) -> dict[str, Any]:
-        """Make what is missing, and return everything."""
+        """Run what is missing and return the report."""
         labels = [variant.label for variant in variants]
         runs: dict[str, list[dict[str, Any]]] = {label: [] for label in labels}
         for seed in range(self.settings.seeds):
@@ -127,7 +110,7 @@ class _Comparison:
         if self.settings.equal == "flops":
             for label, entry in self._equal_flops(variants, runs).items():
                 found[label]["equal_flops"] = entry
-        for label, entry in self._learning_speeds(labels).items():
+        for label, entry in self._training_speeds(labels).items():
             found[label]["training_speed"] = entry
         report: dict[str, Any] = {
             "config": unstructure(self.base),
@@ -137,7 +120,7 @@ class _Comparison:
         }
         if self.settings.prompts:
             chosen = {label: [self._place(label, seed) for seed in range(self.settings.seeds)] for label in labels}
-            written = writing.compare_writing(
+            written = compare_writing(
                 chosen,
                 corpus=self.corpus,
                 evals=self.evals,
@@ -153,7 +136,7 @@ class _Comparison:
         return report
 
     def _check_place(self) -> None:
-        """Keep what the runs in a folder share, and refuse runs of anything else. Raises: ConfigError."""
+        """Record what the runs in the folder share; a folder of other runs is refused. Raises: ConfigError."""
         place = self.folder / "plan.json"
         plan: dict[str, Any] = {
             "config": {k: v for k, v in unstructure(self.base).items() if k not in ("embedding", "checkpoint_every")},
@@ -161,7 +144,7 @@ class _Comparison:
         }
         if place.is_file():
             kept = json.loads(place.read_bytes())
-            # written by an older version, it says less: all own rows learnt then
+            # older versions wrote fewer keys and trained all own rows
             before = {**unstructure(LMConfig()), "min_count": 0, **kept.get("config", {})}
             differing = [k for k in plan["config"] if before[k] != plan["config"][k]]
             differing += ["training text"] * (kept.get("text") != plan["text"])
@@ -176,7 +159,7 @@ class _Comparison:
         return self.folder / "runs" / f"{label}-{seed}{more}"
 
     def _run(self, variant: Variant, seed: int, text: Mixture, more: str = "") -> dict[str, Any]:
-        """Return what a run and its evaluations gave, made now if they are missing."""
+        """Return the record of a run and its evaluations; train and evaluate what is missing."""
         place = self._place(variant.label, seed, more)
         if not (place / "model.json").is_file():
             self.reporter.note(f"{place.name}: training on {text.bytes / 1e6:,.2f} MB")
@@ -190,16 +173,17 @@ class _Comparison:
                 should_stop=self.should_stop,
                 device=self.device,
             )
-        record = saved.read_record(place)
+        record = read_record(place)
         kept = place.with_name(place.name + ".eval.json")
         found = json.loads(kept.read_bytes()) if kept.is_file() else {}
         missing = {k: v for k, v in self.evals.items() if found.get(k, {}).get("asked") != self._asked(v)}
         if missing:
             self._check_stop()
-            model = saved.load(place)
-            seen = seen_counts(model, text.path)
+            model = load(place)
+            counts = training_counts(model, text.path)
             for name, corpus in missing.items():
-                found[name] = {"asked": self._asked(corpus), **judged(model, corpus, self.settings.eval_bytes, seen)}
+                values = evaluation_by_count(model, corpus, self.settings.eval_bytes, counts)
+                found[name] = {"asked": self._asked(corpus), **values}
                 write_atomically(kept, canonical_json(found))
         return {"training": record["training"], "evals": {name: found[name] for name in self.evals}}
 
@@ -209,62 +193,62 @@ class _Comparison:
     def _equal_flops(
         self, variants: Sequence[Variant], runs: Mapping[str, Sequence[Mapping[str, Any]]]
     ) -> dict[str, Any]:
-        """Train each model cheaper than the dearest on more text, to as many operations."""
+        """Train each model that needs fewer FLOPs than the most expensive one on more text, up to equal FLOPs."""
         flops = {label: found[0]["training"]["flops"] for label, found in runs.items()}
-        dearest = max(flops.values())
-        longer = {v.label: round(self.settings.max_bytes * dearest / flops[v.label]) for v in variants}
+        most = max(flops.values())
+        longer = {v.label: round(self.settings.max_bytes * most / flops[v.label]) for v in variants}
         found = {}
         for variant in variants:
             label = variant.label
-            if flops[label] == dearest:
+            if flops[label] == most:
                 found[label] = summary(runs[label])
                 continue
             text = mix(self.corpus, longer[label], self.folder / "text")
             if text.bytes < 0.95 * longer[label]:
                 self.reporter.note(
                     f"{label}: the corpus holds {text.bytes / 1e6:,.2f} MB of the {longer[label] / 1e6:,.2f} MB that "
-                    "equal FLOPs take; what was taken is reported"
+                    "equal FLOPs need; the report holds the actual size"
                 )
             seeds = range(self.settings.seeds)
             found[label] = summary([self._run(variant, seed, text, f"-{longer[label]}") for seed in seeds])
         return found
 
-    def _learning_speeds(self, labels: Sequence[str]) -> dict[str, Any]:
+    def _training_speeds(self, labels: Sequence[str]) -> dict[str, Any]:
         self._check_stop()
         size = self.base.batch_bytes or 4096
         text = self.text.path.read_bytes()[: 2 * size].decode("utf-8", "ignore")
         self.reporter.stage("time training", None)
-        models = {label: saved.load(self._place(label, 0)) for label in labels}
-        return {label: rate(rounds) for label, rounds in learning_speed(models, text, rounds=7).items()}
+        models = {label: load(self._place(label, 0)) for label in labels}
+        return {label: rate(r) for label, r in training_speed(models, text, rounds=_SPEED_ROUNDS).items()}
 
     def _check_stop(self) -> None:
         if self.should_stop():
             raise TrainingInterrupted(
-                f"stopped; what is finished is kept in {self.folder}", checkpoint=self.folder / "runs"
+                f"stopped; finished runs are saved in {self.folder}", checkpoint=self.folder / "runs"
             )
 
 
 def _variants(tokenizers: Sequence[str], embeddings: Sequence[str], reporter: Reporter) -> Iterator[Variant]:
-    """Yield what is compared, names checked. Raises: ConfigError; UnknownNameError."""
+    """Yield the models to compare. Raises: ConfigError; UnknownNameError."""
     labels: set[str] = set()
-    for embedding in embeddings:
-        host().registry.component("embedding", embedding)
+    kinds: dict[str, type[Embedding]] = {
+        name: load_target(host().registry.component("embedding", name)) for name in embeddings
+    }
     for given in tokenizers:
         tokenizer = tokframe.load(given)
         name = Path(given).name
-        coded = has_digits(tokenizer)
-        for embedding in embeddings:
-            if embedding.startswith("factored") and not coded:
-                rest = embedding.removeprefix("factored-")  # all of it but the digits
-                if rest == embedding or rest in embeddings:
+        coded = has_codes(tokenizer)
+        for embedding, kind in kinds.items():
+            if kind.needs_codes and not coded:
+                if kind.fallback is None or kind.fallback in kinds:
                     reporter.note(f"{name}: no codes made of digits, so no {embedding} embedding")
                     continue
-                reporter.note(f"{name}: no codes made of digits, so its embedding is {rest}")
-                embedding = rest
+                reporter.note(f"{name}: no codes made of digits, so its embedding is {kind.fallback}")
+                embedding = kind.fallback
             label = name if len(embeddings) == 1 else f"{name}+{embedding}"
             if label in labels:
-                raise ConfigError("tokenizers", [("$", f"two are called {label!r}; rename the folder of one")])
+                raise ConfigError("tokenizers", [("$", f"two are named {label!r}; rename the folder of one")])
             labels.add(label)
             yield Variant(tokenizer=given, embedding=embedding, label=label)
     if not labels:
-        raise ConfigError("tokenizers", [("$", "nothing to compare is left; add lookup: --embedding lookup")])
+        raise ConfigError("tokenizers", [("$", "no model is left to compare; add --embedding lookup")])

@@ -1,6 +1,6 @@
-"""How fast models of different tokenizers learn and write, from text to text, taken in turns.
+"""Speed of training and generation from text to text, measured in interleaved rounds.
 
-In turns, because whatever else a machine does would otherwise meet one model and spare another.
+Interleaved, because other load on the machine would otherwise slow down one model and not another.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy as np
 import torch
 from attrs import frozen
 
-from tokframe_lm import generation
 from tokframe_lm.data.texts import Prompt
+from tokframe_lm.generation import Sampling, generate
 from tokframe_lm.model.model import start_id
 from tokframe_lm.storage import SavedModel
 
 Key = TypeVar("Key", bound=Hashable)
 
-__all__ = ["Speed", "Written", "learning_speed", "rate", "taken_in_turns", "write"]
+__all__ = ["Speed", "Written", "interleaved", "rate", "training_speed", "write"]
 
 
 @frozen(kw_only=True)
 class Speed:
-    """`seconds` of a round, and the bytes of text and tokens worked through in it."""
+    """`seconds` of a round, and the bytes of text and tokens processed in it."""
 
     seconds: float
     bytes: int
@@ -36,14 +36,14 @@ class Speed:
 
 @frozen(kw_only=True)
 class Written:
-    """A text that a model wrote after a prompt, cut to equal bytes, and what writing it took before the cut."""
+    """A text that a model wrote after a prompt, cut to equal bytes, and the speed of writing it before the cut."""
 
     text: str
     speed: Speed
 
 
-def taken_in_turns(jobs: Mapping[Key, Callable[[int], Speed]], rounds: int) -> dict[Key, list[Speed]]:
-    """Run every job once a round, each called with the round's number; return the rounds of each."""
+def interleaved(jobs: Mapping[Key, Callable[[int], Speed]], rounds: int) -> dict[Key, list[Speed]]:
+    """Run every job once a round, called with the round's number; return the rounds of each."""
     found: dict[Key, list[Speed]] = {name: [] for name in jobs}
     for number in range(rounds):
         for name, job in jobs.items():
@@ -51,30 +51,26 @@ def taken_in_turns(jobs: Mapping[Key, Callable[[int], Speed]], rounds: int) -> d
     return found
 
 
-def learning_speed(models: Mapping[str, SavedModel], text: str, *, rounds: int) -> dict[str, list[Speed]]:
-    """Time tokenizing a text and one training step per `batch` windows of it; the models are left as they were."""
-    learners = {name: _Learner(saved) for name, saved in models.items()}
-    for learner in learners.values():
-        learner.step(text)  # the first step makes the optimizer's state
-    return taken_in_turns({name: _job(learner, text) for name, learner in learners.items()}, rounds)
+def training_speed(models: Mapping[str, SavedModel], text: str, *, rounds: int) -> dict[str, list[Speed]]:
+    """Time tokenizing a text and one training step on all of it, on copies of the models."""
+    trainers = {name: _Trainer(saved, text) for name, saved in models.items()}
+    for trainer in trainers.values():
+        trainer.step(0)  # creates the optimizer's state
+    return interleaved({name: trainer.step for name, trainer in trainers.items()}, rounds)
 
 
-def _job(learner: _Learner, text: str) -> Callable[[int], Speed]:
-    return lambda _: learner.step(text)
+class _Trainer:
+    """A copy of a model that takes steps on a text, as training does."""
 
-
-class _Learner:
-    """A copy of a model that takes one step on a text, as training does."""
-
-    def __init__(self, saved: SavedModel) -> None:
-        self.tokenizer = saved.tokenizer
+    def __init__(self, saved: SavedModel, text: str) -> None:
+        self.tokenizer, self.text = saved.tokenizer, text
         self.model = copy.deepcopy(saved.model).train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.0)
 
-    def step(self, text: str) -> Speed:
+    def step(self, _: int) -> Speed:
         started = time.monotonic()
         context = self.model.config.context
-        ids = np.concatenate([[start_id(self.tokenizer)], self.tokenizer.encode_array(text, False)])
+        ids = np.concatenate([[start_id(self.tokenizer)], self.tokenizer.encode_array(self.text, False)])
         count = max(1, (len(ids) - 1) // context)
         used = min(len(ids) - 1, count * context)
         width = used // count
@@ -84,15 +80,15 @@ class _Learner:
         self.model.loss(rows[:, :-1], rows[:, 1:]).backward()  # type: ignore[no-untyped-call]  # torch has no types there
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.model.config.clip)
         self.optimizer.step()
-        # the windows leave out the rest of the text: its share is not counted as learnt
-        size = round(len(text.encode()) * used / (len(ids) - 1))
+        # the windows leave out the rest of the text
+        size = round(len(self.text.encode()) * used / (len(ids) - 1))
         return Speed(seconds=time.monotonic() - started, bytes=size, tokens=used)
 
 
-def write(saved: SavedModel, prompt: Prompt, *, size: int, sampling: generation.Sampling) -> Written:
-    """Let a model go on from a prompt until it has written `size` bytes, and cut the text there."""
+def write(saved: SavedModel, prompt: Prompt, *, size: int, sampling: Sampling) -> Written:
+    """Continue a prompt until at least `size` bytes are written, and cut the text there."""
     started = time.monotonic()
-    pieces = list(generation.generate(saved, prompt.text, max_bytes=size, sampling=sampling))
+    pieces = list(generate(saved, prompt.text, max_bytes=size, sampling=sampling))
     seconds = time.monotonic() - started
     data = "".join(piece.text for piece in pieces).encode()
     speed = Speed(seconds=seconds, bytes=len(data), tokens=sum(piece.tokens for piece in pieces))

@@ -1,4 +1,4 @@
-"""What runs of a comparison come to: a model judged on a text, ids told apart by how rare they were, seeds averaged."""
+"""Summaries of a comparison: evaluation by frequency of ids, mean and spread over seeds."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ import numpy as np
 from attrs import asdict
 
 from tokframe.corpus.files import Corpus
-from tokframe_lm.evaluation.bits_per_byte import judge, total
+from tokframe_lm.evaluation.bits_per_byte import score_documents, summarize
 from tokframe_lm.storage import SavedModel
 
-__all__ = ["judged", "seen_counts", "summary"]
+__all__ = ["evaluation_by_count", "summary", "training_counts"]
 
-_EDGES = (0, 1, 4, 16, 64, 256)  # ids by how often training showed them: from each edge up to before the next
+_EDGES = (0, 1, 4, 16, 64, 256)  # lower bounds of ranges of id counts in the training text
 
 
-def seen_counts(model: SavedModel, text: Path) -> np.ndarray[Any, Any]:
-    """Return how often training showed each id (ids,)."""
+def training_counts(model: SavedModel, text: Path) -> np.ndarray[Any, Any]:
+    """Return the count of each id in the training text (ids,)."""
     counts = np.zeros(model.tokenizer.vocab_size, np.int64)
     for document in Corpus.open([text]).documents():
         counts += np.bincount(model.tokenizer.encode_array(document, False), minlength=len(counts))
     return counts
 
 
-def judged(model: SavedModel, corpus: Corpus, max_bytes: int, seen: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Return an evaluation, and what ids cost by how often training showed them."""
-    documents = list(judge(model, corpus, max_bytes=max_bytes))
+def evaluation_by_count(
+    model: SavedModel, corpus: Corpus, max_bytes: int, counts: np.ndarray[Any, Any]
+) -> dict[str, Any]:
+    """Return an evaluation, and the bits of ids by their `counts` (ids,) in the training text."""
+    documents = list(score_documents(model, corpus, max_bytes=max_bytes))
     ids = np.concatenate([document.ids for document in documents])
-    bits = np.concatenate([document.nats for document in documents]) / math.log(2)
+    bits = np.concatenate([document.nll for document in documents]) / math.log(2)
     lengths = np.asarray([len(model.tokenizer.token_bytes(token)) for token in range(model.tokenizer.vocab_size)])
-    lengths[list(model.tokenizer.special_tokens.values())] = 0  # what <unk> hides is not spelt by it
-    bins = np.searchsorted(_EDGES, seen[ids], side="right") - 1
+    lengths[list(model.tokenizer.special_tokens.values())] = 0  # the text behind <unk> is charged separately
+    bins = np.searchsorted(_EDGES, counts[ids], side="right") - 1
     rows = [
         {
             "from": edge,
@@ -45,11 +47,11 @@ def judged(model: SavedModel, corpus: Corpus, max_bytes: int, seen: np.ndarray[A
         }
         for number, edge in enumerate(_EDGES)
     ]
-    return {**asdict(total(documents)), "by_count": rows}
+    return {**asdict(summarize(documents)), "by_count": rows}
 
 
 def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what runs of several seeds have in common, and means and standard deviations of what they have not."""
+    """Return the sizes that runs of several seeds share, and means and standard deviations of their results."""
     first = runs[0]["training"]
     evals = {}
     for name in runs[0]["evals"]:

@@ -1,4 +1,4 @@
-"""What models of several tokenizers write after the same prompts, beside what held-out text says there."""
+"""Writing compared: models of several tokenizers continue the same prompts, measured beside held-out text."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import asdict
 
 from tokframe.corpus.files import Corpus
 from tokframe.storage.atomic import write_atomically
 from tokframe.training.progress import Reporter
-from tokframe_lm import generation
-from tokframe_lm import storage as saved
-from tokframe_lm.comparison.scorer import ORDER, Scorer
-from tokframe_lm.comparison.speed import Speed, rate, taken_in_turns, write
+from tokframe_lm.comparison.config import Settings
+from tokframe_lm.comparison.speed import Speed, interleaved, rate, write
+from tokframe_lm.comparison.text_measures import measure, words
 from tokframe_lm.data.texts import Prompt, prompts, shares
+from tokframe_lm.evaluation.ngrams import ByteNgrams
+from tokframe_lm.generation import Sampling
+from tokframe_lm.storage import load
 
-if TYPE_CHECKING:
-    from tokframe_lm.comparison.comparison import Settings
+__all__ = ["compare_writing"]
 
-__all__ = ["compare_writing", "measures"]
+_SCORER_ORDER = 8  # bytes of the scorer's n-grams
 
 
 def compare_writing(
@@ -35,20 +36,20 @@ def compare_writing(
     check: Callable[[], None],
     folder: Path,
 ) -> dict[str, Any]:
-    """Let the models of each label write, in turns; return `models`, `reference` and `scorer`.
+    """Generate with the models of each label in interleaved rounds; return `models`, `reference` and `scorer`.
 
-    The texts are kept in `folder` as `written.json`. `check` is called now and then, and raises to stop.
+    The texts are written to `folder` as `written.json`. `check` is called between texts, and raises to stop.
     Raises: CorpusError if there are no prompts in the held-out texts.
     """
     chosen = _prompts(evals, settings)
-    models = {(label, seed): saved.load(place) for label, found in places.items() for seed, place in enumerate(found)}
+    models = {(label, seed): load(place) for label, found in places.items() for seed, place in enumerate(found)}
     texts: dict[tuple[str, int], list[str]] = {key: [] for key in models}
     reporter.stage("write", len(chosen) * len(models), "texts")
 
     def job(key: tuple[str, int]) -> Callable[[int], Speed]:
         def one(number: int) -> Speed:
             check()
-            sampling = generation.Sampling(temperature=settings.temperature, top_k=settings.top_k, seed=number)
+            sampling = Sampling(temperature=settings.temperature, top_k=settings.top_k, seed=number)
             found = write(models[key], chosen[number], size=settings.written, sampling=sampling)
             texts[key].append(found.text)
             reporter.advance(sum(len(written) for written in texts.values()))
@@ -56,19 +57,19 @@ def compare_writing(
 
         return one
 
-    for model in models.values():  # untimed: the first text of a process is slower than the others
-        write(model, chosen[0], size=20, sampling=generation.Sampling())
-    speeds = taken_in_turns({key: job(key) for key in models}, len(chosen))
+    for model in models.values():  # warm-up, not timed
+        write(model, chosen[0], size=20, sampling=Sampling())
+    speeds = interleaved({key: job(key) for key in models}, len(chosen))
 
     check()
     reporter.stage("train the scorer", None)
-    learnt = list(shares(corpus, settings.scorer_bytes))
-    scorer = Scorer(text.encode() for text in learnt)
-    known = {word for text in learnt for word in generation.words(text)}
+    texts_seen = [text.encode() for text in shares(corpus, settings.scorer_bytes)]
+    scorer = ByteNgrams(((text, 1) for text in texts_seen), order=_SCORER_ORDER)
+    known = {word for text in texts_seen for word in words(text.decode())}
     found: dict[str, Any] = {}
     for label, group in places.items():
         keys = [(label, seed) for seed in range(len(group))]
-        each = [measures(chosen, texts[key], known, scorer) for key in keys]
+        each = [_measures(chosen, texts[key], known, scorer) for key in keys]
         found[label] = {
             **rate([speed for key in keys for speed in speeds[key]]),
             **{name: statistics.fmean(one[name] for one in each) for name in each[0]},
@@ -79,32 +80,32 @@ def compare_writing(
     write_atomically(folder / "written.json", json.dumps(kept, indent=2, ensure_ascii=False).encode() + b"\n")
     return {
         "models": found,
-        "reference": measures(chosen, [prompt.continuation for prompt in chosen], known, scorer),
+        "reference": _measures(chosen, [prompt.continuation for prompt in chosen], known, scorer),
         "scorer": {
-            "kind": f"interpolated Kneser-Ney byte n-grams, order {ORDER}",
-            "bytes": sum(len(text.encode()) for text in learnt),
+            "kind": f"interpolated Kneser-Ney byte n-grams, order {_SCORER_ORDER}",
+            "bytes": sum(map(len, texts_seen)),
             "bits_per_byte": {name: _scored(scorer, held, settings.eval_bytes) for name, held in evals.items()},
         },
     }
 
 
-def measures(chosen: Sequence[Prompt], texts: Sequence[str], known: set[str], scorer: Scorer) -> dict[str, float]:
-    """Return the measures of texts written after prompts: of all joined, and the scorer's bits per byte after each."""
+def _measures(chosen: Sequence[Prompt], texts: Sequence[str], known: set[str], scorer: ByteNgrams) -> dict[str, float]:
+    """Return the measures of texts written after prompts, joined, and the scorer's bits per byte."""
     scores = [scorer.bits(text.encode(), prompt.text.encode()) for prompt, text in zip(chosen, texts, strict=True)]
     size = sum(map(len, scores))
     return {
-        **asdict(generation.measure("\n".join(texts), known)),
+        **measure("\n".join(texts), known),
         "scorer_bits_per_byte": float(sum(score.sum() for score in scores)) / size if size else 0.0,
     }
 
 
 def _prompts(evals: Mapping[str, Corpus], settings: Settings) -> list[Prompt]:
-    """Return prompts of all held-out texts, one of each in turn."""
+    """Return prompts of all held-out texts, alternating."""
     each = -(-settings.prompts // len(evals))
     groups = [prompts(held, count=each, size=settings.written, max_bytes=1_000_000) for held in evals.values()]
     ordered = [group[number] for number in range(each) for group in groups if number < len(group)]
     return ordered[: settings.prompts]
 
 
-def _scored(scorer: Scorer, corpus: Corpus, max_bytes: int) -> float:
+def _scored(scorer: ByteNgrams, corpus: Corpus, max_bytes: int) -> float:
     return scorer.bits_per_byte("".join(shares(corpus, max_bytes)).encode())

@@ -24,7 +24,7 @@ from tokframe_lm.model.model import start_id
 
 __all__ = ["Document", "TokenFile", "documents", "read_document", "tokenize"]
 
-_HEADER, _IDS, _HIDDEN = "tokens.json", "tokens.bin", "hidden.json"
+_HEADER, _IDS, _SURFACES = "tokens.json", "tokens.bin", "surfaces.json"
 _FORMAT = 1
 _COUNTED = 2**22  # ids counted at a time, so that a long file is never in memory whole
 
@@ -35,7 +35,7 @@ class Document:
 
     ids: IntArray
     size: int
-    hidden: tuple[bytes, ...]
+    unknown_surfaces: tuple[bytes, ...]
 
 
 @frozen(kw_only=True, eq=False)
@@ -44,7 +44,7 @@ class TokenFile:
 
     ids: Any
     documents: int
-    hidden: Mapping[bytes, int]
+    unknown_surfaces: Mapping[bytes, int]
     bytes: int
 
     def counts(self, vocab_size: int) -> np.ndarray[Any, Any]:
@@ -75,10 +75,10 @@ def documents(corpus: Corpus, max_bytes: int = 0) -> Iterator[str]:
 def read_document(tokenizer: ITokenizer, text: str) -> Document:
     """Return a text as ids and what they hide. Raises: UnsupportedError for a lossy tokenizer without offsets."""
     if tokenizer.capabilities.lossless:
-        return Document(ids=tokenizer.encode_array(text, False), size=len(text.encode()), hidden=())
+        return Document(ids=tokenizer.encode_array(text, False), size=len(text.encode()), unknown_surfaces=())
     data = text.encode()
     found = tokenizer.offsets(text)
-    hidden = []
+    unknown_surfaces = []
     reached = 0
     for token, (start, end) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True):
         if start != reached:
@@ -90,8 +90,8 @@ def read_document(tokenizer: ITokenizer, text: str) -> Document:
         reached = end
         surface = data[start:end]
         if tokenizer.token_bytes(token) != surface:
-            hidden.append(surface)
-    return Document(ids=found.ids, size=len(data), hidden=tuple(hidden))
+            unknown_surfaces.append(surface)
+    return Document(ids=found.ids, size=len(data), unknown_surfaces=tuple(unknown_surfaces))
 
 
 def tokenize(
@@ -119,7 +119,7 @@ def tokenize(
         return kept
     folder.mkdir(parents=True, exist_ok=True)
     begin = np.asarray([start_id(tokenizer)], np.int32)
-    hidden: Counter[bytes] = Counter()
+    unknown_surfaces: Counter[bytes] = Counter()
     size = tokens = count = 0
     reporter.stage("tokenize", max_bytes / 1e6 or None, "MB")
     part = folder / f"{_IDS}.part"
@@ -132,7 +132,7 @@ def tokenize(
             document = read_document(tokenizer, text)
             file.write(begin.astype("<i4").tobytes())
             file.write(document.ids.astype("<i4").tobytes())
-            hidden.update(document.hidden)
+            unknown_surfaces.update(document.unknown_surfaces)
             size, tokens, count = size + document.size, tokens + 1 + len(document.ids), count + 1
             reporter.advance(size / 1e6, tokens=tokens)
         file.flush()
@@ -140,7 +140,7 @@ def tokenize(
     if not size:
         raise CorpusError("the corpus holds no text, so there is nothing to learn. Name another: --corpus FILE")
     part.replace(folder / _IDS)
-    write_atomically(folder / _HIDDEN, canonical_json({text.hex(): n for text, n in hidden.items()}))
+    write_atomically(folder / _SURFACES, canonical_json({text.hex(): n for text, n in unknown_surfaces.items()}))
     header = {**made_of, "tokens": tokens, "bytes": size, "documents": count}
     write_atomically(folder / _HEADER, canonical_json(header))  # last: without it the rest does not count
     opened = _open(folder, made_of)
@@ -158,8 +158,10 @@ def _open(folder: Path, made_of: dict[str, Any]) -> TokenFile | None:
         ids = np.memmap(folder / _IDS, dtype="<i4", mode="r")
         if len(ids) != header["tokens"]:
             return None
-        hidden = {bytes.fromhex(text): n for text, n in json.loads((folder / _HIDDEN).read_bytes()).items()}
-        return TokenFile(ids=ids, bytes=header["bytes"], documents=header["documents"], hidden=hidden)
+        unknown_surfaces = {bytes.fromhex(text): n for text, n in json.loads((folder / _SURFACES).read_bytes()).items()}
+        return TokenFile(
+            ids=ids, bytes=header["bytes"], documents=header["documents"], unknown_surfaces=unknown_surfaces
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

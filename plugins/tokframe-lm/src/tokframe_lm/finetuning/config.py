@@ -1,4 +1,4 @@
-"""How a language model and its tokenizer's network are trained together."""
+"""FinetuneConfig: how a language model and its tokenizer's network are trained together."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class FinetuneConfig:
     """
 
     reconstruction: float = setting(1.0, at_least=0)  #: lambda in `loss = LM + lambda * reconstruction`
-    steps: int = setting(200, at_least=1)
+    steps: int = setting(200, at_least=1)  #: joint steps
     batch: int = setting(4, at_least=1)  #: windows of the model's context
-    #: ids drawn evenly each step and reconstructed beside those of the batch, so that rare ones are not forgotten
+    #: ids drawn uniformly each step and reconstructed beside those of the batch, so that rare ones are not forgotten
     segments: int = setting(256, at_least=0)
     learning_rate: float = setting(2e-4, above=0)  #: of the model
     network_rate: float = setting(1e-4, above=0)  #: of encoder, quantizer and decoder
-    weight_decay: float = setting(0.01, at_least=0)
-    warmup: float = setting(0.05, at_least=0, at_most=1)
+    weight_decay: float = setting(0.01, at_least=0)  #: of matrices, by AdamW
+    warmup: float = setting(0.05, at_least=0, at_most=1)  #: share of the steps in which the learning rates rise
     clip: float = setting(1.0, above=0)  #: largest gradient norm
     refresh: int = setting(50, at_least=1)  #: steps after which all ids are encoded again
-    settle_steps: int = setting(2000, at_least=1)  #: at most, after training, until the codes settle
+    settle_steps: int = setting(2000, at_least=1)  #: at most, after training, until the codes are stable
     settle_rate: float = setting(1e-3, above=0)  #: learning rate in these
     max_bytes: int = setting(0, at_least=0)  #: bytes of the corpus that are read; 0: all
     checkpoint_every: int = setting(50, at_least=1)  #: steps
-    seed: int = setting(0, at_least=0)
+    seed: int = setting(0, at_least=0)  #: of the windows and the drawn ids

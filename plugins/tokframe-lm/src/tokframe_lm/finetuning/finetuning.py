@@ -29,10 +29,9 @@ from tokframe.training.torchrun import count
 from tokframe_lm import storage as saved
 from tokframe_lm.data.tokens import TokenFile, tokenize
 from tokframe_lm.finetuning.config import FinetuneConfig
-from tokframe_lm.finetuning.joint import JointModel
+from tokframe_lm.finetuning.joint import JointModel, network_of
 from tokframe_lm.finetuning.run import JointRun
 from tokframe_lm.model.model import LanguageModel, build
-from tokframe_lm.model.vector import network_of
 
 __all__ = ["FineTuned", "FinetuneConfig", "finetune"]
 
@@ -139,7 +138,7 @@ def finetune(
         model=_fold(joint, found.tokenizer, found.kept, str(model)),
         tokenizer=found.tokenizer,
         sha256="",
-        hidden=before.hidden,
+        unknown_surfaces=before.unknown_surfaces,
         training={**before.training, "finetuned": summary},
     )
     saved.save(result, target, overwrite=overwrite)
@@ -160,7 +159,7 @@ def _fold(joint: JointModel, tokenizer: ITokenizer, kept: Any, source: str) -> L
     trained = joint.model
     after = build(evolve(trained.config, embedding="lookup"), tokenizer)
     rows = torch.from_numpy(np.asarray(kept, np.int64))
-    weights = {k: v.clone() for k, v in trained.state_dict().items() if k.startswith(("body.", "vector."))}
+    weights = {k: v.clone() for k, v in trained.state_dict().items() if k.startswith("body.")}
     weights |= {"embedding.rows": joint.table()[rows], "embedding.bias": trained.embedding.bias.detach()[rows]}
     saved.fit(after, weights, source)
     return after.eval()

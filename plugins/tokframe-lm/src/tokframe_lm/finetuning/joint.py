@@ -15,11 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tokframe.errors import UnsupportedError
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_lm.model.model import LanguageModel
-from tokframe_lm.model.vector import symbols_of
 
-__all__ = ["JointModel"]
+__all__ = ["JointModel", "network_of"]
+
+#: The decoder's symbol for the end of a segment, after the 256 bytes.
+_END = 256
 
 _PART = 2048  # segments encoded at once
 _SAFE = 0.3  # bins from a border at which a digit is safe, as in training a tokenizer
@@ -28,8 +31,7 @@ _SAFE = 0.3  # bins from a border at which a digit is safe, as in training a tok
 class JointModel(nn.Module):
     """A language model and the network of its tokenizer, for a loss of both.
 
-    Takes both over: they are trained in place. A frozen vector decoder becomes the network's own, so that both
-    losses train it; a tuned one stays a copy for itself.
+    Both are trained in place.
     """
 
     data: Tensor
@@ -44,10 +46,8 @@ class JointModel(nn.Module):
         super().__init__()
         self.model, self.network = model, network
         network.requires_grad_(True)
-        if model.vector is not None and model.config.decoder == "frozen":
-            model.vector.decoder = network.decoder
         longest = int(network.max_length)
-        symbols = symbols_of(tokenizer, longest + 1)
+        symbols = _symbols_of(tokenizer, longest + 1)
         source: Any = tokenizer
         self.register_buffer("symbols", symbols, persistent=False)
         self.register_buffer("lengths", (symbols >= 0).sum(1) - 1, persistent=False)
@@ -128,3 +128,37 @@ def _hold(quantizer: Any, latents: Tensor, indices: Tensor) -> Tensor:
     values = quantizer.preactivations(latents)
     outside = (functional.relu(low - values) + functional.relu(values - high)) / width
     return functional.smooth_l1_loss(outside, torch.zeros_like(outside), beta=0.5, reduction="none").sum(1).mean()
+
+
+def network_of(tokenizer: ITokenizer) -> Any:
+    """Return the trained autoencoder of a tokenizer. Raises: UnsupportedError where there is none."""
+    find = getattr(tokenizer, "network", None)
+    if find is None:
+        raise UnsupportedError(
+            f"{tokenizer.name or type(tokenizer).__name__!r} has no network that could be trained with the model. "
+            "Train a model on a tokenizer that has one: tokframe lm train --tokenizer autoencoder-fsq --corpus FILE "
+            "--out DIR",
+            capability="network",
+        )
+    return find()
+
+
+def _symbols_of(tokenizer: ITokenizer, positions: int) -> Tensor:
+    """Return the symbols that the decoder should give for each id: (ids, positions) int64, bytes, end, then -1.
+
+    A special token's row is -1 throughout. Raises: UnsupportedError for a segment longer than the decoder's output.
+    """
+    special = set(tokenizer.special_tokens.values())
+    symbols = torch.full((tokenizer.vocab_size, positions), -1, dtype=torch.int64)
+    for token in range(tokenizer.vocab_size):
+        if token in special:
+            continue
+        piece = [*tokenizer.token_bytes(token), _END]
+        if len(piece) > positions:
+            raise UnsupportedError(
+                f"id {token} of {tokenizer.name!r} stands for {len(piece) - 1} bytes, and its decoder writes at most "
+                f"{positions - 1}. Train the tokenizer with a larger encoder.max_chunk_size",
+                capability="network",
+            )
+        symbols[token, : len(piece)] = torch.tensor(piece)
+    return symbols

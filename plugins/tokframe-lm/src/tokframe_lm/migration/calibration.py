@@ -32,7 +32,7 @@ def calibrate(model: LanguageModel, tokens: TokenFile) -> float:
     of what follows than it should be; its last norm is scaled to where the text's loss is least.
     """
     table, bias = model.embedding.table(), model.embedding.bias
-    model.embedding.begin_at(tokens.counts(model.embedding.vocab_size))
+    model.embedding.set_unigram_bias(tokens.counts(model.embedding.vocab_size))
     wanted = bias.detach().clone()
     vectors, targets = _read(model, tokens.ids, table)
     tried = {}
@@ -55,7 +55,7 @@ def _read(model: LanguageModel, ids: Any, table: Tensor) -> tuple[Tensor, Tensor
     vectors, targets = [], []
     for start in starts.tolist():
         window = torch.from_numpy(np.asarray(ids[start : start + size + 1], np.int64))
-        vectors.append(model.vectors(window[None, :-1], table)[0])
+        vectors.append(model.hidden_states(window[None, :-1], table)[0])
         targets.append(window[1:])
     return torch.cat(vectors), torch.cat(targets)
 
@@ -65,7 +65,7 @@ def _expected(model: LanguageModel, vectors: Tensor, targets: Tensor, table: Ten
     total = torch.zeros(model.embedding.vocab_size)
     loss = 0.0
     for start in range(0, len(vectors), _ROWS):
-        scores = model.embedding.scores(vectors[start : start + _ROWS], table).log_softmax(-1)
+        scores = model.embedding.logits(vectors[start : start + _ROWS], table).log_softmax(-1)
         loss -= float(scores.gather(1, targets[start : start + _ROWS, None]).sum())
         total += scores.exp_().sum(0)
     return total / len(vectors), loss / len(vectors)

@@ -80,8 +80,7 @@ def migrate(
     if old is not None:
         _check_old(before, old, model)
     tokenizer = tokframe.load(new)
-    # A vector head speaks through the old tokenizer's network: it is left behind.
-    after = build(evolve(before.model.config, embedding=embedding, vector_decoder=False), tokenizer)
+    after = build(evolve(before.model.config, embedding=embedding), tokenizer)
     rows = before.model.embedding.table().detach()
     if len(rows) < before.tokenizer.vocab_size:
         raise ArtifactCorruptError(

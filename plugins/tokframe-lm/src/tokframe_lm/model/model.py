@@ -1,4 +1,7 @@
-"""LanguageModel: a tied embedding around the body of a small Llama from Hugging Face transformers."""
+"""LanguageModel: a tied embedding around the body of a small Llama from Hugging Face transformers.
+
+Training, evaluation and generation are in their own modules.
+"""
 
 from __future__ import annotations
 
@@ -19,94 +22,77 @@ from tokframe_lm.model.canonical import Impossible
 from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.embeddings import Embedding
 from tokframe_lm.model.loss import mean_cross_entropy
-from tokframe_lm.model.vector import VectorHead
 
 __all__ = ["LanguageModel", "Sizes", "build", "start_id"]
 
 
 @frozen(kw_only=True)
 class Sizes:
-    """Parameters of the embedding (tied output included), of the body between, and of a vector head."""
+    """Number of parameters of the embedding (tied output included) and of the body."""
 
     embedding: int
     body: int
-    vector: int = 0
 
 
 class LanguageModel(nn.Module):
-    """Next-token model: ids -> embedding -> Llama -> scores by the same embedding, and bytes by a vector head."""
+    """Next-token model: ids -> embedding -> Llama -> logits by the same embedding."""
 
     def __init__(self, config: LMConfig, embedding: Embedding) -> None:
         super().__init__()
         self.config = config
         self.embedding = embedding
         self.impossible: Impossible | None = None
-        self.vector: VectorHead | None = None
         self.body = LlamaModel(_llama(config))
         self.body.set_input_embeddings(None)  # type: ignore[arg-type]  # ours is used in its place
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return scores of the next id at each place: (batch, tokens) -> (batch, tokens, ids)."""
+        """Return the logits of the next id at each position: (batch, tokens) -> (batch, tokens, ids)."""
         table = self.embedding.table()
-        scores = self.embedding.scores(self.vectors(ids, table), table)
-        return scores if self.impossible is None else self.impossible(scores, ids)
+        logits = self.embedding.logits(self.hidden_states(ids, table), table)
+        return logits if self.impossible is None else self.impossible(logits, ids)
 
     def loss(self, ids: Tensor, targets: Tensor, table: Tensor | None = None) -> Tensor:
-        """Return the mean cross-entropy in nats of targets (batch, tokens) after ids (batch, tokens), to learn from.
+        """Return the training loss: mean cross-entropy in nats of targets (batch, tokens) after ids (batch, tokens).
 
-        Products are taken in the precision that the config names; those of `surprise` and `step` are float32. A vector
-        head's loss is added, as the config weighs it.
+        Products are computed in the config's precision; those of `token_nll` and `next_logits` in float32.
         """
         precision = torch.bfloat16 if self.config.precision == "bfloat16" else torch.float32
         table = self.embedding.table() if table is None else table
         with torch.autocast(ids.device.type, dtype=precision, enabled=precision != torch.float32):
-            vectors = self.body(inputs_embeds=self.embedding(ids, table), use_cache=False).last_hidden_state
-        loss = mean_cross_entropy(
-            vectors.flatten(0, 1),
+            states = self.hidden_states(ids, table)
+        return mean_cross_entropy(
+            states.flatten(0, 1),
             table,
             self.embedding.bias,
             targets.flatten(),
-            lowered=None if self.impossible is None else self.impossible.places(ids.flatten()),
+            penalized=None if self.impossible is None else self.impossible.positions(ids.flatten()),
             precision=precision,
         )
-        return loss if self.vector is None else loss + self.config.vector_weight * self.vector.loss(vectors, targets)
 
-    def surprise(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Return -ln p of each target: (batch, tokens) -> (batch, tokens)."""
-        scores = self(ids).float()
-        return functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
+    def token_nll(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """Return the negative log-likelihood of each target in nats: (batch, tokens) -> (batch, tokens)."""
+        logits = self(ids).float()
+        return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
 
-    def step(self, ids: Tensor, cache: Any, table: Tensor, *, head: str = "softmax") -> tuple[Tensor, Any]:
-        """Return scores after the last of ids (1, tokens) as (ids,), and the cache that goes on from there.
-
-        With `head` "vector" the score of an id is ln p of its bytes under the vector decoder.
-        """
+    def next_logits(self, ids: Tensor, cache: Any, table: Tensor) -> tuple[Tensor, Any]:
+        """Return the logits after the last of ids (1, tokens) as (ids,), and the extended key-value cache."""
         found = self.body(inputs_embeds=self.embedding(ids, table), past_key_values=cache, use_cache=True)
-        last = found.last_hidden_state[0, -1]
-        if head == "vector" and self.vector is not None:
-            return self.vector.scores(last[None])[0], found.past_key_values
-        scores = self.embedding.scores(last, table)
-        return scores if self.impossible is None else self.impossible(scores, ids[0, -1]), found.past_key_values
+        logits = self.embedding.logits(found.last_hidden_state[0, -1], table)
+        return logits if self.impossible is None else self.impossible(logits, ids[0, -1]), found.past_key_values
 
-    def vectors(self, ids: Tensor, table: Tensor) -> Tensor:
-        """Return what the body says after each of ids: (batch, tokens) -> (batch, tokens, d_model)."""
+    def hidden_states(self, ids: Tensor, table: Tensor) -> Tensor:
+        """Return the body's output after each of ids: (batch, tokens) -> (batch, tokens, d_model)."""
         found: Tensor = self.body(inputs_embeds=self.embedding(ids, table), use_cache=False).last_hidden_state
         return found
 
-    def take(self, other: LanguageModel) -> None:
-        """Take the weights of a model of this shape and vocabulary; a vector head that it lacks stays new."""
-        weights = other.state_dict()
-        wanted = self.state_dict()
-        self.load_state_dict({name: weights.get(name, tensor) for name, tensor in wanted.items()})
+    def load_weights(self, other: LanguageModel) -> None:
+        """Copy the weights of a model of this shape and vocabulary."""
+        self.load_state_dict(other.state_dict())
 
     @property
     def sizes(self) -> Sizes:
         """Number of parameters."""
-        return Sizes(
-            embedding=_count(self.embedding.parameters()),
-            body=_count(self.body.parameters()),
-            vector=0 if self.vector is None else _count(self.vector.parameters()),
-        )
+        return Sizes(embedding=_count(self.embedding.parameters()), body=_count(self.body.parameters()))
 
 
 def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
@@ -123,21 +109,18 @@ def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
         body.embedding = kind(tokenizer, d_model=config.d_model)
     pairs = tokenizer.impossible_pairs() if config.canonical else None
     body.impossible = None if pairs is None else Impossible(pairs)
-    if config.vector_decoder:
-        tuned = config.decoder == "tuned"
-        body.vector = VectorHead(tokenizer, d_model=config.d_model, tuned=tuned, seed=config.seed)
     return body
 
 
 def start_id(tokenizer: ITokenizer) -> int:
-    """Return the id that stands before a text. Raises: UnsupportedError where the tokenizer has no special token."""
+    """Return the id that begins a text. Raises: UnsupportedError where the tokenizer has no special token for it."""
     special = tokenizer.special_tokens
     for text in ("<s>", "</s>", "<pad>"):
         if text in special:
             return special[text]
     raise UnsupportedError(
         f"{tokenizer.name!r} has none of the special tokens <s>, </s> and <pad>, and a language model needs one to "
-        "begin a text with. Take a tokenizer that has one: tokframe components",
+        "begin a text with. Choose a tokenizer that has one: tokframe components",
         capability="special_tokens",
     )
 

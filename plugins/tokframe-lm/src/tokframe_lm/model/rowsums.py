@@ -1,4 +1,4 @@
-"""Rows that are sums of shared rows, fast both ways: the gradient is a sum over the members of each shared row."""
+"""RowSums: rows that are sums of shared rows, with a fast gradient and a least-squares solver."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["RowSums"]
+__all__ = ["RowSums", "least_squares"]
+
+_ITERATIONS = 40  # of conjugate gradients; more would fit rows of few members to noise
 
 
 class RowSums(nn.Module):
-    """For each of `len(parts)` rows the numbers of the shared rows that it is the sum of.
+    """`parts` holds, for each row, the numbers of the `shared` rows that it is the sum of.
 
     PyTorch's own gradient of `embedding_bag` adds row by row; with the members of each shared row listed ahead it is
     another `embedding_bag`.
@@ -27,6 +29,7 @@ class RowSums(nn.Module):
 
     def __init__(self, parts: Sequence[Sequence[int]], shared: int) -> None:
         super().__init__()
+        self.shared = shared
         lengths = np.asarray([len(row) for row in parts])
         flat = np.asarray([number for row in parts for number in row], np.int64)
         owners = np.repeat(np.arange(len(parts)), lengths)
@@ -43,22 +46,55 @@ class RowSums(nn.Module):
 
     def forward(self, shared: Tensor) -> Tensor:
         """Return the sums: (shared, d_model) -> (rows, d_model)."""
-        found: Tensor = _Sums.apply(  # type: ignore[no-untyped-call]  # torch has no types there
-            shared, self.parts, self.starts, self.members, self.member_starts
-        )
+        found: Tensor = _Sums.apply(shared, self)  # type: ignore[no-untyped-call]  # torch has no types there
         return found
+
+    def transposed(self, values: Tensor) -> Tensor:
+        """Return, for each shared row, the sum over its members: (rows, d_model) -> (shared, d_model)."""
+        return functional.embedding_bag(self.members, values.contiguous(), self.member_starts, mode="sum")
 
 
 class _Sums(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, shared: Tensor, parts: Tensor, starts: Tensor, members: Tensor, member_starts: Tensor
-    ) -> Tensor:
-        ctx.save_for_backward(members, member_starts)
-        return functional.embedding_bag(parts, shared, starts, mode="sum")
+    def forward(ctx: Any, shared: Tensor, sums: RowSums) -> Tensor:
+        ctx.sums = sums
+        return functional.embedding_bag(sums.parts, shared, sums.starts, mode="sum")
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        members, member_starts = ctx.saved_tensors
-        summed = functional.embedding_bag(members, gradient.contiguous(), member_starts, mode="sum")
-        return summed, None, None, None, None
+        return ctx.sums.transposed(gradient), None
+
+
+@torch.no_grad()
+def least_squares(sums: Sequence[RowSums], table: Tensor) -> tuple[Tensor, ...]:
+    """Return the shared rows (shared, d_model) of each of `sums` whose sums added up are nearest to `table`.
+
+    Conjugate gradients on the normal equations, scaled by the members of each shared row; every column is a problem of
+    its own (Hestenes and Stiefel, 1952). Computed in float64: single precision stops far from the solution.
+    """
+    sizes = [one.shared for one in sums]
+
+    def added(shared: Tensor) -> Tensor:
+        return torch.stack([one(part) for one, part in zip(sums, torch.split(shared, sizes), strict=True)]).sum(0)
+
+    def transposed(values: Tensor) -> Tensor:
+        return torch.cat([one.transposed(values) for one in sums])
+
+    missing = table.double()
+    members = transposed(torch.ones_like(missing)).clamp(min=1.0)
+    slope = transposed(missing)
+    step = slope / members
+    found, size = torch.zeros_like(slope), (slope * step).sum(0)
+    enough = 1e-14 * size
+    for _ in range(_ITERATIONS):
+        if bool((size <= enough).all()):
+            break
+        change = added(step)
+        length = size / (change * change).sum(0).clamp(min=1e-30)
+        found += length * step
+        missing = missing - length * change
+        slope = transposed(missing)
+        scaled = slope / members
+        before, size = size, (slope * scaled).sum(0)
+        step = scaled + (size / before.clamp(min=1e-30)) * step
+    return torch.split(found, sizes)

@@ -1,0 +1,79 @@
+"""What several `tokframe lm` commands share: training options, and config keys listed in the help."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pkgutil import resolve_name
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from tokframe.cli.options import Command, json_option
+
+__all__ = ["ConfigCommand", "device_option", "max_bytes_option", "read_settings", "training_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ConfigCommand(Command):
+    """A command whose help lists the keys of its config class, named as `module:Class` and imported only then."""
+
+    def __init__(self, *args: Any, config: str, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.config = config
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the config keys, then the examples."""
+        with formatter.section("Config keys with their defaults"):
+            formatter.write_dl(list(_documented_keys(resolve_name(self.config))))
+        super().format_epilog(ctx, formatter)
+
+
+def _documented_keys(config: type[Any]) -> Iterator[tuple[str, str]]:
+    """Yield `(key and default, meaning)` of each key; the meaning is the `#:` comment behind or above it."""
+    comment = ""
+    for line in inspect.getsource(config).splitlines():
+        code, _, text = line.partition("#: ")
+        comment = text or comment
+        if key := re.match(r"    (\w+): ", code):
+            yield f"{key[1]} {getattr(attrs.fields(config), key[1]).default}", comment
+            comment = ""
+
+
+def max_bytes_option() -> Callable[[F], F]:
+    """Return the option `--max-bytes`."""
+    return click.option("--max-bytes", type=click.IntRange(1), help="Read at most N bytes of the corpus.")
+
+
+def device_option() -> Callable[[F], F]:
+    """Return the option `--device`."""
+    text = "Device to train on, e.g. cpu, cuda; by default the best available."
+    return click.option("--device", metavar="DEVICE", help=text)
+
+
+def training_options(command: F) -> F:
+    """Add the options of a training run to a command."""
+    options = [
+        click.option("--out", required=True, metavar="DIR", help="Output folder; checkpoints go to DIR.training."),
+        click.option("--config", metavar="FILE", help="JSON config; keys left out have defaults."),
+        max_bytes_option(),
+        click.option("--resume", is_flag=True, help="Resume from the last checkpoint."),
+        click.option("--overwrite", is_flag=True, help="Replace the model at DIR once training is done."),
+        click.option("--seed", type=click.IntRange(0), help="Random seed."),
+        device_option(),
+        json_option(),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def read_settings(config: str | None, **options: Any) -> dict[str, Any]:
+    """Return the config of a file with the options given beside it. Raises: ConfigError."""
+    from tokframe.storage.strictjson import read_json
+
+    settings = read_json(config) if config else {}
+    return settings | {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,82 @@
+"""`tokframe lm train`: train a language model on text; imports what is heavy when it runs."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from tokframe.cli.options import corpus_option, open_corpus
+from tokframe_lm.cli.options import ConfigCommand, read_settings, training_options
+
+__all__ = ["train_command"]
+
+
+@click.command(
+    "train",
+    cls=ConfigCommand,
+    config="tokframe_lm.model.config:LMConfig",
+    epilog="\b\nExample:\n"
+    "  tokframe lm train --tokenizer bpe --corpus stdlib:train --out runs/lm --steps 200\n"
+    "  tokframe lm train --tokenizer bpe --corpus stdlib:train --out runs/lm --steps 200 --resume",
+)
+@click.option("--tokenizer", required=True, metavar="NAME", help="A registered tokenizer or a path with a separator.")
+@corpus_option(required=True)
+@click.option("--from", "start", metavar="MODEL", help="Start from this model's weights (see lm migrate).")
+@click.option("--steps", type=click.IntRange(1), help="Number of steps; by default one pass over the corpus.")
+@training_options
+@click.pass_context
+def train_command(
+    ctx: click.Context,
+    /,
+    tokenizer: str,
+    corpus: tuple[str, ...],
+    out: str,
+    config: str | None,
+    start: str | None,
+    steps: int | None,
+    max_bytes: int | None,
+    seed: int | None,
+    resume: bool,
+    overwrite: bool,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Train a language model on your text, the tokenizer frozen, and save both at DIR.
+
+    Ctrl-C once saves a checkpoint and prints how to resume; twice stops at once.
+
+    JSON: {"out", "tokenizer", "steps", "tokens", "bytes", "seconds", "flops", "parameters", "loss": [[step, nats]]}.
+    """
+    from tokframe.cli.console import show_json
+    from tokframe.cli.interruption import resumable
+    from tokframe.training.torchrun import is_first
+    from tokframe_lm.training import train
+
+    settings = read_settings(config, steps=steps, max_bytes=max_bytes, seed=seed)
+    text = open_corpus(corpus)
+    with resumable(ctx) as control:
+        done = train(
+            tokenizer,
+            corpus=text,
+            out=out,
+            config=settings,
+            start=start,
+            resume=resume,
+            overwrite=overwrite,
+            device=device,
+            **control,
+        )
+    if not is_first():
+        return
+    record = {"out": out, "tokenizer": done.tokenizer.name, **done.training}
+    if as_json:
+        show_json(record)
+        return
+    sizes = record["parameters"]
+    click.echo(
+        f"{done.tokenizer.name}: {record['steps']:,} steps, {record['bytes'] / 1e6:,.2f} MB as {record['tokens']:,} "
+        f"tokens in {record['seconds']:,.0f} s; loss {record['loss'][-1][1]:.3f} nats per token"
+    )
+    click.echo(f"{sizes['body']:,} parameters and {sizes['embedding']:,} of the embedding, saved at {out}")
+    click.echo(f"Try it:\n  tokframe lm generate {shlex.quote(out)} --prompt 'It was'")
