@@ -200,16 +200,16 @@ def test_differences_are_the_passages_with_the_most_unequal_counts(tokenizers, t
 
 def test_charts_are_sound_svg_without_ids_links_or_fixed_colors():
     drawings = [
-        dots("d", [("a", [1.0, None]), ("b" * 99, [2.5, 7.0]), ("c", [None, None])]),
-        bars("b", ["a", "b", "c"], [3.0, 0.0, 5.0], ["3", "0", "5"]),
-        bars("b", ["a"], [0.25], ["25%"], top=1.0),
-        curves("c", [[(1, 5), (2, 10)], []], "x", "y"),
-        curves("l", [[(1, 1e6), (30_000, 1)]], "x", "y", log=True),
-        dots("none", []),
-        bars("none", [], [], []),
-        curves("none", [], "x", "y"),
+        dots("d", "", [("a", [1.0, None]), ("b" * 99, [2.5, 7.0]), ("c", [None, None])]),
+        bars("b", "", ["a", "b", "c"], [3.0, 0.0, 5.0], ["3", "0", "5"]),
+        bars("b", "", ["a"], [0.25], ["25%"], top=1.0),
+        curves("c", "", [[(1, 5), (2, 10)], []], "x", "y"),
+        curves("l", "", [[(1, 1e6), (30_000, 1)]], "x", "y", log=True),
+        dots("none", "", []),
+        bars("none", "", [], [], []),
+        curves("none", "", [], "x", "y"),
     ]
-    for drawing in drawings:
+    for drawing in (chart.svg for chart in drawings):
         root = ElementTree.fromstring(drawing)
         width, height = map(float, root.get("viewBox").split()[2:])
         assert width == 360 and root.find("title").text == root.get("aria-label")
@@ -217,11 +217,11 @@ def test_charts_are_sound_svg_without_ids_links_or_fixed_colors():
         for part in root.iter():
             assert not {"id", "href", "clip-path"} & set(part.attrib)
             assert -0.1 <= float(part.get("x", 0)) <= width + 0.1 and -0.1 <= float(part.get("y", 0)) <= height + 0.1
-    assert "\u2026bbb" in drawings[0], "a long label keeps its end"
+    assert "\u2026bbb" in drawings[0].svg, "a long label keeps its end"
 
 
 def test_each_marker_says_whose_figure_it_is_and_labels_are_text():
-    drawing = dots("d", [("<b>$x$ 世", [1.0, 2.25]), ("b\x00\udcff", [None, 7.0])])
+    drawing = dots("d", "", [("<b>$x$ 世", [1.0, 2.25]), ("b\x00\udcff", [None, 7.0])]).svg
     titles = [title.text for title in ElementTree.fromstring(drawing).iter("title")]
     assert titles == ["d", "<b>$x$ 世: 1.00", "<b>$x$ 世: 2.25", "b\\x00\\udcff: 7.00"]
     assert ">&lt;b&gt;$x$ 世<" in drawing and "var(--c1)" in drawing and "var(--c2)" not in drawing

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 if TYPE_CHECKING:
     from tokframe.evaluate.footprint import Footprint
@@ -57,6 +57,10 @@ class Column:
     def title(self) -> str:
         """The label with its unit."""
         return f"{self.label} {self.unit}".rstrip()
+
+    def of_source(self, name: str) -> Column:
+        """Return this figure for one source of the corpus, labelled with its name."""
+        return evolve(self, label=name, note="", of_row=True, figure=lambda row: self.figure(row.sources[name]))
 
     def value(self, row: Row) -> float | None:
         """Return the figure of a tokenizer over the whole corpus; None where it could not be measured."""

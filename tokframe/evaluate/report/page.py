@@ -13,7 +13,7 @@ from tokframe.evaluate.report.charts import charts
 from tokframe.evaluate.report.drawing import printable, require
 from tokframe.evaluate.report.passages import Difference, differences, passages
 from tokframe.evaluate.report.segments import segments
-from tokframe.evaluate.report.table import figures, heading, sections, short_labels
+from tokframe.evaluate.report.table import figures, heading, mixes_lossless, sections, short_labels
 
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
@@ -61,8 +61,8 @@ def comparison_page(
             (title, [(column, figures(comparison, column, baseline)) for column in columns])
             for title, columns in sections(comparison).items()
         ],
-        mixed={row.total.lossless for row in comparison.rows.values()} == {True, False},
-        charts=charts(comparison, tokenizers, labels),
+        mixed=mixes_lossless(comparison),
+        charts=charts(comparison, tokenizers, list(labels.values())),
         files=_files(comparison),
         max_files=_MAX_FILES,
         passages=[(each.source, _cuts(each.text, tokenizers)) for each in passages(corpus)],

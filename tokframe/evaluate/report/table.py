@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import frozen
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tokframe.evaluate.columns import COLUMNS, Column, Row
+from tokframe.evaluate.columns import COLUMNS, Column
 
 if TYPE_CHECKING:
     from tokframe.evaluate.comparison import Comparison
 
-__all__ = ["Figure", "comparison_table", "figures", "heading", "sections", "short_labels"]
+__all__ = ["Figure", "comparison_table", "figures", "heading", "mixes_lossless", "sections", "short_labels"]
 
 _LABEL_WIDTH = 26
 _MAX_SOURCES = 12  # with a line of their own; the rest are in the JSON
@@ -41,10 +41,12 @@ def comparison_table(comparison: Comparison, baseline: str = "", width: int = 10
     labels = short_labels(names)
     column = max(16, *(len(label) + 2 for label in labels.values()))
     beside = max(1, (width - _LABEL_WIDTH - 2) // (column + 1))
-    parts: list[RenderableType] = [_heading(comparison), Text()]
+    title = Text(heading(comparison))
+    title.stylize("bold", 0, len("Comparison "))
+    parts: list[RenderableType] = [title, Text()]
     for start in range(0, len(names), beside):
         parts += [_table(comparison, names[start : start + beside], labels, baseline, column), Text()]
-    parts.append(_footer(comparison, labels[baseline] if len(names) > 1 else ""))
+    parts.append(_footer(comparison, labels[baseline]))
     return Group(*parts)
 
 
@@ -57,18 +59,14 @@ def heading(comparison: Comparison) -> str:
     return f"Comparison on {what}: {files}, {_size(corpus['bytes'])}"
 
 
-def _heading(comparison: Comparison) -> Text:
-    text = Text(heading(comparison))
-    text.stylize("bold", 0, len("Comparison "))
-    return text
+def mixes_lossless(comparison: Comparison) -> bool:
+    """Return whether some but not all tokenizers are lossless, so that not all can be best at compression."""
+    return {row.total.lossless for row in comparison.rows.values()} == {True, False}
 
 
 def _footer(comparison: Comparison, baseline: str) -> Text:
-    ratios = ""
-    if baseline:
-        ratios = f"* best   x: ratio to {baseline}   "
-        if {row.total.lossless for row in comparison.rows.values()} == {True, False}:
-            ratios = f"* best (for compression: among lossless ones)   x: ratio to {baseline}\n"
+    best = "* best (for compression: among lossless ones)" if mixes_lossless(comparison) else "* best"
+    ratios = f"{best}   x: ratio to {baseline}\n" if len(comparison.rows) > 1 else ""
     versions = ", ".join(f"{name} {version}" for name, version in comparison.versions.items() if name != "system")
     return Text(f"{ratios}speed: one thread, 1 MB = 10^6 bytes of text\n{versions}", style="dim")
 
@@ -93,22 +91,20 @@ def _table(
 
 def figures(comparison: Comparison, column: Column, baseline: str) -> dict[str, Figure | None]:
     """Return a column's figure of each tokenizer as it is shown; None where it could not be measured."""
-    values = {name: column.value(row) for name, row in comparison.rows.items()}
-    fair = {name for name, row in comparison.rows.items() if row.total.lossless or not column.only_lossless}
-    known = [value for name, value in values.items() if value is not None and name in fair]
-    best = (max(known) if column.better > 0 else min(known)) if known and column.better and len(values) > 1 else None
-    if best is not None and len({column.text(value) for value in known}) == 1:
-        best = None  # where all are equal none is best
-    base = values[baseline]
+    rows = comparison.rows
+    fair = {name for name, row in rows.items() if row.total.lossless or not column.only_lossless}
+    known = [value for name in fair if (value := column.value(rows[name])) is not None]
+    differ = column.better and len({column.text(value) for value in known}) > 1  # where all are equal none is best
+    best = column.text(max(known, key=lambda value: column.better * value)) if differ else None
+    base = column.value(rows[baseline])
     found: dict[str, Figure | None] = {}
-    for name, value in values.items():
+    for name, row in rows.items():
+        value = column.value(row)
         if value is None:
             found[name] = None
             continue
-        text = column.text(value)
-        wins = best is not None and name in fair and text == column.text(best)
-        has_ratio = len(values) > 1 and column.ratio and name != baseline and value
-        found[name] = Figure(text, wins, _ratio(value / base) if has_ratio and base else "")
+        ratio = _ratio(value / base) if column.ratio and name != baseline and value and base else ""
+        found[name] = Figure(column.text(value), name in fair and column.text(value) == best, ratio)
     return found
 
 
@@ -133,14 +129,8 @@ def sections(comparison: Comparison) -> dict[str, list[Column]]:
     sizes = comparison.corpus["sources"]
     if len(sizes) > 1:
         largest = sorted(sizes, key=lambda name: -sizes[name])[:_MAX_SOURCES]
-        found["bytes/token by source"] = [
-            evolve(COLUMNS[0], label=name, of_row=True, note="", figure=_of_source(name)) for name in largest
-        ]
+        found["bytes/token by source"] = [COLUMNS[0].of_source(name) for name in largest]
     return found
-
-
-def _of_source(name: str) -> Callable[[Row], float | None]:
-    return lambda row: row.sources[name].bytes_per_token
 
 
 def short_labels(names: Sequence[str]) -> dict[str, str]:
