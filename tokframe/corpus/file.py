@@ -193,13 +193,8 @@ def decoded(file: CorpusFile, data: bytes, offset: int = 0, final: bool = True) 
 
 def after_line(stream: BinaryIO, at: int, limit: int) -> int:
     """Return where the first line after byte `at - 1` begins, 0 if none does before `limit`."""
-    position = at - 1
-    stream.seek(position)
-    while position < limit:
-        block = stream.read(min(_SEARCH_BYTES, limit - position))
-        if not block:
-            return 0
-        if (found := block.find(b"\n")) >= 0:
-            return position + found + 1
-        position += len(block)
+    stream.seek(at - 1)
+    while (left := limit - stream.tell()) > 0 and (line := stream.readline(min(_SEARCH_BYTES, left))):
+        if line.endswith(b"\n"):
+            return stream.tell()
     return 0

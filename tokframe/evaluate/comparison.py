@@ -70,20 +70,26 @@ def compare(
     for name, footprint in cost.items():
         if footprint.reason:
             reporter.note(f"{name}: load time and memory not measured: {footprint.reason}")
+    sources = {source: [file.name for file in group] for source, group in corpus.sources().items()}
     rows = {
         name: Row(
-            total=total(list(files[name].values())),
-            sources={
-                source: total([files[name][file.name] for file in group]) for source, group in corpus.sources().items()
-            },
-            files=files[name],
+            total=total(list(parts.values())),
+            sources={source: total([parts[file] for file in group]) for source, group in sources.items()},
+            files=parts,
             speed=speed[name],
             footprint=cost[name],
             vocab_size=tokenizers[name].vocab_size,
         )
-        for name in names
+        for name, parts in files.items()
     }
-    return Comparison(rows=rows, corpus=_text(corpus, rows), versions=_versions(tokenizers))
+    any_row = rows[names[0]]
+    text = {
+        "bytes": any_row.total.bytes,
+        "chars": any_row.total.chars,
+        "files": len(corpus.files),
+        "sources": {name: part.bytes for name, part in any_row.sources.items()},
+    }
+    return Comparison(rows=rows, corpus=text, versions=_versions(tokenizers))
 
 
 def _files(name: str, tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter) -> dict[str, Measures]:
@@ -103,16 +109,6 @@ def _files(name: str, tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter)
             error.add_note(f"(tokenizer {name}, file {file.name})")
             raise
     return found
-
-
-def _text(corpus: Corpus, rows: Mapping[str, Row]) -> dict[str, Any]:
-    any_row = next(iter(rows.values()))
-    return {
-        "bytes": any_row.total.bytes,
-        "chars": any_row.total.chars,
-        "files": len(corpus.files),
-        "sources": {name: part.bytes for name, part in any_row.sources.items()},
-    }
 
 
 def _versions(tokenizers: Mapping[str, ITokenizer]) -> dict[str, str]:

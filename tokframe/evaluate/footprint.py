@@ -42,18 +42,13 @@ def footprints(
             if not any(run.reason for run in runs[name]):  # a failure is not repeated
                 runs[name].append(_run(name, timeout))
             reporter.advance(turn * len(names) + number + 1)
-    return {name: _median(found) for name, found in runs.items()}
+    return {name: next((run for run in found if run.reason), None) or _median(found) for name, found in runs.items()}
 
 
 def _median(runs: list[Footprint]) -> Footprint:
-    failed = next((run for run in runs if run.reason), None)
-    if failed:
-        return failed
+    times = [run.load_ms for run in runs if run.load_ms is not None]
     memory = [run.memory_mb for run in runs if run.memory_mb is not None]
-    return Footprint(
-        load_ms=statistics.median(run.load_ms for run in runs if run.load_ms is not None),
-        memory_mb=statistics.median(memory) if memory else None,
-    )
+    return Footprint(load_ms=statistics.median(times), memory_mb=statistics.median(memory) if memory else None)
 
 
 def _run(name: str, timeout: float) -> Footprint:
@@ -87,10 +82,10 @@ def _main(name: str) -> None:
     from tokframe.loading.loading import load
 
     load(name).encode(_TEXT)
-    seconds = time.perf_counter() - start
+    load_ms = (time.perf_counter() - start) * 1e3
     after = _resident()
-    memory = None if before is None or after is None else (after - before) / 1e6
-    sys.stdout.write(json.dumps({"load_ms": seconds * 1e3, "memory_mb": memory}) + "\n")
+    memory_mb = None if before is None or after is None else (after - before) / 1e6
+    sys.stdout.write(json.dumps({"load_ms": load_ms, "memory_mb": memory_mb}) + "\n")
 
 
 if __name__ == "__main__":

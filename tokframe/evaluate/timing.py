@@ -1,12 +1,14 @@
-"""How fast tokenizers are: one thread, the same text for all, rounds in turn so that a busy machine hits all alike."""
+"""Timing: speed of tokenizers in one thread on the same text, in interleaved rounds so that other load affects all."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import accumulate
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
@@ -15,14 +17,15 @@ from tokframe.training.progress import Reporter, SilentReporter
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus, CorpusFile
     from tokframe.tokenizer.base import ITokenizer
-    from tokframe.tokenizer.results import IntArray
 
 __all__ = ["Speed", "sample", "speeds"]
 
-_SLICE = 20_000  # characters of a file taken at a time
-_FILES = 64  # files a sample is drawn from: each stays open meanwhile
-_ROUND_SECONDS = 1.0  # what a round may take the slowest tokenizer
-_LEAST = 100_000  # bytes of text in a round, however slow
+T = TypeVar("T")
+
+_SLICE_CHARS = 20_000  # read from a file at a time
+_MAX_FILES = 64  # that a sample is drawn from: each stays open meanwhile
+_ROUND_S = 1.0  # of the slowest tokenizer
+_MIN_ROUND_BYTES = 100_000  # however slow
 
 
 @frozen(kw_only=True)
@@ -34,11 +37,11 @@ class Speed:
 
 
 def sample(corpus: Corpus, size: int = 2_000_000) -> list[str]:
-    """Return about `size` bytes of text, evenly from all over the corpus and always the same.
+    """Return about `size` bytes of text, drawn evenly from the corpus and always the same.
 
     Raises: CorpusError.
     """
-    step = -(-len(corpus.files) // _FILES)
+    step = -(-len(corpus.files) // _MAX_FILES)
     queue = deque(_slices(file) for file in corpus.files[::step])
     texts: list[str] = []
     missing = size
@@ -71,23 +74,22 @@ def speeds(
     decode: dict[str, list[float]] = {name: [] for name in tokenizers}
     for turn in range(rounds):
         for number, (name, tokenizer) in enumerate(tokenizers.items()):
-            encode[name].append(_seconds(_encoding(tokenizer, texts)))
-            decode[name].append(_seconds(_decoding(tokenizer, ids[name])))
+            encode[name].append(_seconds(partial(tokenizer.encode_array, add_special=False), texts))
+            decode[name].append(_seconds(tokenizer.decode, ids[name]))
             reporter.advance(turn * len(tokenizers) + number + 1)
+    median = statistics.median
     return {
-        name: Speed(
-            encode_mb_s=size / statistics.median(encode[name]), decode_mb_s=size / statistics.median(decode[name])
-        )
+        name: Speed(encode_mb_s=size / median(encode[name]), decode_mb_s=size / median(decode[name]))
         for name in tokenizers
     }
 
 
 def _slices(file: CorpusFile) -> Iterator[str]:
-    """Yield a file in slices of about `_SLICE` characters, cut after line ends where there are any."""
+    """Yield a file in slices of about `_SLICE_CHARS` characters, cut after line ends where there are any."""
     for document in file.documents():
         start = 0
         while start < len(document):
-            end = start + _SLICE
+            end = start + _SLICE_CHARS
             if end < len(document):
                 end = document.rfind("\n", start, end) + 1 or end
             yield document[start:end]
@@ -95,43 +97,24 @@ def _slices(file: CorpusFile) -> Iterator[str]:
 
 
 def _affordable(tokenizers: Mapping[str, ITokenizer], texts: list[str]) -> list[str]:
-    """Return the texts that the slowest tokenizer gets through in a round; warms every tokenizer up."""
-    probe = _until(texts, _LEAST)
+    """Return as many texts as the slowest tokenizer encodes in a round; warms every tokenizer up."""
+    probe = _until(texts, _MIN_ROUND_BYTES)
     size = sum(len(text.encode()) for text in probe)
     slowest = 0.0
     for tokenizer in tokenizers.values():
         tokenizer.decode(tokenizer.encode_array(probe[0], False))
-        slowest = max(slowest, _seconds(_encoding(tokenizer, probe)))
-    return _until(texts, max(_LEAST, int(size * _ROUND_SECONDS / max(slowest, 1e-9))))
+        slowest = max(slowest, _seconds(partial(tokenizer.encode_array, add_special=False), probe))
+    return _until(texts, max(_MIN_ROUND_BYTES, int(size * _ROUND_S / slowest)))
 
 
 def _until(texts: list[str], size: int) -> list[str]:
-    kept: list[str] = []
-    for text in texts:
-        if size <= 0:
-            break
-        kept.append(text)
-        size -= len(text.encode())
-    return kept
+    """Return the first texts that have `size` bytes together."""
+    ends = accumulate(len(text.encode()) for text in texts)
+    return texts[: 1 + sum(end < size for end in ends)]
 
 
-def _encoding(tokenizer: ITokenizer, texts: list[str]) -> Callable[[], None]:
-    def run() -> None:
-        for text in texts:
-            tokenizer.encode_array(text, False)
-
-    return run
-
-
-def _decoding(tokenizer: ITokenizer, rows: list[IntArray]) -> Callable[[], None]:
-    def run() -> None:
-        for ids in rows:
-            tokenizer.decode(ids)
-
-    return run
-
-
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds(function: Callable[[T], object], items: Iterable[T]) -> float:
     start = time.perf_counter()
-    work()
+    for item in items:
+        function(item)
     return max(time.perf_counter() - start, 1e-9)

@@ -1,4 +1,4 @@
-"""Passages of a corpus worth a look: one from the middle of each source, and those two tokenizers differ on most."""
+"""Passages: excerpts of a corpus to show, from the middle of each source and where two tokenizers differ most."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Difference", "Passage", "differences", "passages"]
 
-_LEAST, _MOST = 160, 320  # characters of a passage that two tokenizers are compared on
-_FILES = 64  # files that such passages are drawn from
-_WORDS = 0.6  # share of letters and digits in a passage: rulers and tables of dots are no reading
+_MIN_CHARS, _MAX_CHARS = 160, 320  # of a passage that two tokenizers are compared on
+_MAX_FILES = 64  # that such passages are drawn from
+_MIN_ALNUM_SHARE = 0.6  # of a passage: rulers and tables of dots are not worth reading
 
 
 @frozen(kw_only=True)
@@ -31,11 +31,16 @@ class Passage:
 
 @frozen(kw_only=True)
 class Difference:
-    """A passage with the number of tokens that the first and the second of two tokenizers make of it."""
+    """A passage with its number of tokens by the first and by the second of two tokenizers."""
 
     passage: Passage
     first: int
     second: int
+
+    @property
+    def score(self) -> float:
+        """Logarithm of the ratio of tokens: negative where the first needs fewer."""
+        return math.log(self.first / self.second)
 
 
 def passages(corpus: Corpus, count: int = 6, size: int = 360) -> list[Passage]:
@@ -43,51 +48,44 @@ def passages(corpus: Corpus, count: int = 6, size: int = 360) -> list[Passage]:
 
     Raises: CorpusError.
     """
-    sources = corpus.sources()
-    names = list(sources)
-    chosen = [names[i * len(names) // min(count, len(names))] for i in range(min(count, len(names)))]
-    found = []
+    sources = list(corpus.sources().items())
+    chosen = [sources[i * len(sources) // min(count, len(sources))] for i in range(min(count, len(sources)))]
     per_source = max(1, count // max(1, len(chosen)))
-    for name in chosen:
-        files = sources[name]
-        step = max(1, len(files) // per_source)
-        for file in files[::step][:per_source]:
-            text = _excerpt(file, size)
-            if text:
-                found.append(Passage(source=file.name if per_source > 1 else name, text=text))
-    return found
+    return [
+        Passage(source=file.name if per_source > 1 else name, text=text)
+        for name, files in chosen
+        for file in files[:: max(1, len(files) // per_source)][:per_source]
+        if (text := _excerpt(file, size))
+    ]
 
 
 def differences(
     first: ITokenizer, second: ITokenizer, corpus: Corpus, count: int = 3, size: int = 300_000
 ) -> tuple[list[Difference], list[Difference]]:
-    """Return the passages in which the first needs the fewest tokens beside the second, and the other way round.
+    """Return the passages in which the first needs the fewest tokens relative to the second, and the opposite.
 
     They are found among about `size` characters from all over the corpus. Raises: CorpusError; EncodingError.
     """
-    scored = []
-    for passage in _candidates(corpus, size):
-        one, two = first.count(passage.text), second.count(passage.text)
-        if one and two and one != two:
-            scored.append((math.log(one / two), Difference(passage=passage, first=one, second=two)))
-    scored.sort(key=lambda pair: pair[0])
-    most = -(-count // max(1, len({each.passage.source for _, each in scored})))
-    better = [each for score, each in scored if score < 0]
-    worse = [each for score, each in reversed(scored) if score > 0]
-    return _varied(better, count, most), _varied(worse, count, most)
+    counted = [
+        Difference(passage=each, first=first.count(each.text), second=second.count(each.text))
+        for each in _candidates(corpus, size)
+    ]
+    scored = sorted((each for each in counted if each.first and each.second), key=lambda each: each.score)
+    per_source = -(-count // max(1, len({each.passage.source for each in scored if each.score})))
+    better = [each for each in scored if each.score < 0]
+    worse = [each for each in reversed(scored) if each.score > 0]
+    return _varied(better, count, per_source), _varied(worse, count, per_source)
 
 
-def _varied(ordered: list[Difference], count: int, most: int) -> list[Difference]:
-    """Return the first `count`, at most `most` of them from one source while there are others."""
-    taken: Counter[str] = Counter()
-    kept, rest = [], []
+def _varied(ordered: list[Difference], count: int, per_source: int) -> list[Difference]:
+    """Return the first `count`, at most `per_source` of them from one source while there are others."""
+    seen: Counter[str] = Counter()
+    early: list[Difference] = []
+    late: list[Difference] = []
     for each in ordered:
-        if taken[each.passage.source] < most:
-            taken[each.passage.source] += 1
-            kept.append(each)
-        else:
-            rest.append(each)
-    return (kept + rest)[:count]
+        seen[each.passage.source] += 1
+        (early if seen[each.passage.source] <= per_source else late).append(each)
+    return (early + late)[:count]
 
 
 def _excerpt(file: CorpusFile, size: int) -> str:
@@ -110,24 +108,28 @@ def _cut(text: str, size: int) -> str:
 
 
 def _candidates(corpus: Corpus, size: int) -> Iterator[Passage]:
-    files = corpus.files[:: -(-len(corpus.files) // _FILES)]
-    share = max(_MOST, size // len(files))
+    files = corpus.files[:: -(-len(corpus.files) // _MAX_FILES)]
+    share = max(_MAX_CHARS, size // len(files))
     seen: set[str] = set()
     for file in files:
         for text in _windows(file, share):
-            if text not in seen and sum(c.isalnum() for c in text) >= _WORDS * len(text):
+            if text not in seen and sum(c.isalnum() for c in text) >= _MIN_ALNUM_SHARE * len(text):
                 seen.add(text)
                 yield Passage(source=file.source, text=text)
 
 
 def _windows(file: CorpusFile, size: int) -> Iterator[str]:
-    """Yield the first `size` characters or so of a file in runs of lines of `_LEAST` to `_MOST` characters."""
+    """Yield the first `size` characters or so of a file in runs of lines of `_MIN_CHARS` to `_MAX_CHARS` characters."""
     held = ""
     for document in islice(file.documents(), 1000):
         for line in document[:size].splitlines(keepends=True):
             held += line
-            while len(held) >= _LEAST:
-                text = held if len(held) <= _MOST else held[: held.rfind(" ", _LEAST, _MOST) + 1 or _MOST]
+            while len(held) >= _MIN_CHARS:
+                text = (
+                    held
+                    if len(held) <= _MAX_CHARS
+                    else held[: held.rfind(" ", _MIN_CHARS, _MAX_CHARS) + 1 or _MAX_CHARS]
+                )
                 held = held[len(text) :]
                 size -= len(text)
                 yield text.rstrip("\n")
