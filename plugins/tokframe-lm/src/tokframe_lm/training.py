@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,20 @@ def train(
         if start is None and settings.bias == "frequencies":
             model.embedding.set_unigram_bias(counts)
         model.embedding.train_own_rows(counts >= settings.min_count)
-        identity = _identity(settings, sha256, start, tokens)
-        run = _Run(model, settings, tokens, workdir=work, identity=identity, reporter=reporter, processes=processes)
+        model.to(processes.device)
+        windows = Windows(tokens, settings)
+        run = StepRun(
+            model,
+            _optimizer(model, settings, processes),
+            partial(_losses, model, windows, processes),
+            steps=windows.steps,
+            warmup=settings.warmup,
+            checkpoint_every=settings.checkpoint_every,
+            tokens=windows.seen,
+            workdir=work,
+            identity=_identity(settings, sha256, start, tokens),
+            reporter=reporter,
+        )
         run.begin(resume=resume or restarted(), required=resume)
         reporter.stage("train", run.steps, "steps")
         run.run(should_stop)
@@ -84,7 +97,7 @@ def train(
         tokenizer=loaded,
         sha256=sha256,
         unknown_surfaces=tokens.unknown_surfaces,
-        training=run.summary(),
+        training=_summary(run, model, tokens, windows),
     )
     if processes.main:
         saved.save(result, target, overwrite=overwrite)
@@ -113,75 +126,30 @@ def _begin(
     return settings, model
 
 
-class _Run(StepRun):
-    """One training run of a language model on windows of tokens."""
+def _optimizer(model: LanguageModel, config: LMConfig, processes: Processes) -> Optimizer:
+    rows = [p for p in model.embedding.parameters() if p.ndim > 1]
+    theirs = {id(p) for p in rows}
+    rest = [p for p in model.parameters() if id(p) not in theirs]
+    return Optimizer(
+        {
+            "learning_rate": (rest, config.learning_rate),
+            "embedding_rate": (rows, config.embedding_rate or config.learning_rate),
+        },
+        weight_decay=config.weight_decay,
+        clip=config.clip,
+        processes=processes,
+    )
 
-    def __init__(
-        self,
-        model: LanguageModel,
-        config: LMConfig,
-        tokens: TokenFile,
-        *,
-        workdir: Path,
-        identity: str,
-        reporter: Reporter,
-        processes: Processes,
-    ) -> None:
-        self.model, self.config, self.tokens = model, config, tokens
-        self.windows = Windows(tokens, config)
-        rows = [p for p in model.embedding.parameters() if p.ndim > 1]
-        theirs = {id(p) for p in rows}
-        rest = [p for p in model.parameters() if id(p) not in theirs]
-        super().__init__(
-            model,
-            Optimizer(
-                [(rows, config.embedding_rate or config.learning_rate), (rest, config.learning_rate)],
-                weight_decay=config.weight_decay,
-                beta2=0.95,
-                clip=config.clip,
-                processes=processes,
-            ),
-            steps=self.windows.steps,
-            warmup=config.warmup,
-            checkpoint_every=config.checkpoint_every,
-            rates={"learning_rate": config.learning_rate},
-            workdir=workdir,
-            identity=identity,
-            reporter=reporter,
-            processes=processes,
-        )
 
-    def losses(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the part of the batch's mean loss, in nats per token, that is this process's."""
-        chosen = self.windows.of(self.step)
-        rows, weight = _share(self.processes, len(chosen))
-        both = torch.from_numpy(self.windows.read(chosen[rows])).to(self.processes.device)
-        loss = self.model.loss(both[:, :-1], both[:, 1:]) * weight
-        return loss, {"loss": loss}
-
-    def figures(self) -> dict[str, float]:
-        """Return the speed of training."""
-        return {"tokens_per_s": self._tokens / self.seconds if self.seconds else 0.0}
-
-    def summary(self) -> dict[str, Any]:
-        """Return the record of the training for model.json."""
-        sizes = self.model.sizes
-        # 6 per parameter used and token, forward and backward (Kaplan et al., 2020); the output counts, looking up not
-        used = sizes.body + self.model.embedding.vocab_size * self.config.d_model
-        return {
-            "steps": self.step,
-            "tokens": self._tokens,
-            "bytes": round(self.tokens.bytes * self.step / self.windows.per_pass),
-            "documents": self.tokens.documents,
-            "seconds": round(self.seconds, 2),
-            "flops": 6 * used * self._tokens,
-            "parameters": {"embedding": sizes.embedding, "body": sizes.body},
-            "loss": self.curve,
-        }
-
-    @property
-    def _tokens(self) -> int:
-        return self.windows.seen(self.step)
+def _losses(
+    model: LanguageModel, windows: Windows, processes: Processes, step: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the part of the mean loss of a step's windows, in nats per token, that is this process's."""
+    chosen = windows.of(step)
+    rows, weight = _share(processes, len(chosen))
+    both = torch.from_numpy(windows.read(chosen[rows])).to(processes.device)
+    loss = model.loss(both[:, :-1], both[:, 1:]) * weight
+    return loss, {"loss": loss}
 
 
 def _share(processes: Processes, batch: int) -> tuple[slice, float]:
@@ -192,6 +160,23 @@ def _share(processes: Processes, batch: int) -> tuple[slice, float]:
     rows = processes.share(batch)
     size = rows.stop - rows.start
     return (rows if size else slice(0, 1)), size / batch
+
+
+def _summary(run: StepRun, model: LanguageModel, tokens: TokenFile, windows: Windows) -> dict[str, Any]:
+    """Return the record of the training for model.json."""
+    sizes, seen = model.sizes, windows.seen(run.step)
+    # 6 per parameter used and token, forward and backward (Kaplan et al., 2020), the output included, not the look-up
+    used = sizes.body + model.embedding.vocab_size * model.config.d_model
+    return {
+        "steps": run.step,
+        "tokens": seen,
+        "bytes": round(tokens.bytes * run.step / windows.per_pass),
+        "documents": tokens.documents,
+        "seconds": round(run.seconds, 2),
+        "flops": 6 * used * seen,
+        "parameters": {"embedding": sizes.embedding, "body": sizes.body},
+        "loss": run.curve,
+    }
 
 
 def _save_tokenizer(tokenizer: ITokenizer, work: Path, main: bool) -> str:

@@ -15,23 +15,24 @@ __all__ = ["Optimizer"]
 
 
 class Optimizer:
-    """AdamW over `(parameters, peak learning rate)` groups; matrices decay by `weight_decay`, biases and gains do not.
+    """AdamW over groups `{name of the rate: (parameters, peak rate)}`; only matrices decay.
 
-    Gradients are summed over processes, then clipped to the norm `clip`.
+    Gradients are summed over processes, then clipped to the norm `clip`. `peaks` are the peak rates by name.
     """
 
     def __init__(
         self,
-        groups: Iterable[tuple[Iterable[nn.Parameter], float]],
+        groups: Mapping[str, tuple[Iterable[nn.Parameter], float]],
         *,
         weight_decay: float,
-        beta2: float,
         clip: float,
         processes: Processes,
+        beta2: float = 0.95,
     ) -> None:
         self.clip, self.processes = clip, processes
+        self.peaks = {name: peak for name, (_, peak) in groups.items()}
         settings: list[dict[str, Any]] = []
-        for parameters, peak in groups:
+        for parameters, peak in groups.values():
             trained = [p for p in parameters if p.requires_grad]
             matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
             settings.append({"params": matrices, "weight_decay": weight_decay, "peak": peak})

@@ -37,7 +37,7 @@ class Processes:
     def __init__(
         self, device: torch.device | str | None = None, *, waiting: distributed.ProcessGroup | None = None
     ) -> None:
-        self.device = _usable(device)
+        self.device = _usable(device or _default())
         self.world_size = 1 if waiting is None else distributed.get_world_size()
         self.rank = 0 if waiting is None else distributed.get_rank()
         self._waiting = waiting  # on the CPU, and patient while the main process mines, tokenizes or measures
@@ -103,7 +103,7 @@ def process_group(device: str | None, workdir: Path) -> Iterator[Processes]:
     if count == 1:
         yield Processes(device)
         return
-    place = _own_device(device, count)
+    place = _own_device(device or _default(), count)
     own = not distributed.is_initialized()
     try:
         if own:
@@ -146,34 +146,30 @@ def _sentence(error: Exception) -> str:
     return next(iter(str(error).splitlines()), repr(error)).split(". ")[0]
 
 
-def _device(name: torch.device | str | None) -> torch.device:
-    """Return the device of a name; CUDA's, where there is one, for None. Raises: TrainingError for an unknown name."""
-    try:
-        return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except RuntimeError as error:
-        raise TrainingError(f"{name!r} is not a device: {_sentence(error)}. Try --device cpu, or cuda") from error
+def _default() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _usable(name: torch.device | str | None) -> torch.device:
+def _usable(name: torch.device | str) -> torch.device:
     """Return a device on which a tensor can be made. Raises: TrainingError."""
-    device = _device(name)
     try:
+        device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
         raise TrainingError(f"device {str(name)!r} cannot be used: {_sentence(error)}. Try --device cpu") from error
     return device
 
 
-def _own_device(name: str | None, count: int) -> torch.device:
+def _own_device(name: str, count: int) -> torch.device:
     """Return the device of this process, by its rank on this machine. Raises: TrainingError."""
-    device = _device(name)
-    if device.index is not None:
+    kind, _, index = name.partition(":")
+    if index:
         raise TrainingError(
-            f"--device {name} is one device, and {count} processes need one each. Use --device {device.type}, and each "
+            f"--device {name} is one device, and {count} processes need one each. Use --device {kind}, and each "
             "process uses its own"
         )
-    if device.type != "cuda":
-        return device
+    if kind != "cuda":
+        return _usable(kind)
     here, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if here >= there:
         raise TrainingError(
@@ -181,4 +177,4 @@ def _own_device(name: str | None, count: int) -> torch.device:
             f"(--nproc-per-node {there}), or use --device cpu"
         )
     torch.cuda.set_device(here)
-    return torch.device("cuda", here)
+    return _usable(f"cuda:{here}")

@@ -18,15 +18,8 @@ from torch import Tensor, nn
 
 from tokframe.errors import TrainingError, TrainingInterrupted
 from tokframe.training.progress import Reporter
-from tokframe_torch.checkpoint import (
-    Checkpoint,
-    pack,
-    read_checkpoint,
-    unpack,
-    unreadable,
-    with_prefix,
-    write_checkpoint,
-)
+from tokframe_torch import checkpoint as checkpoints
+from tokframe_torch.checkpoint import Checkpoint, with_prefix
 from tokframe_torch.optimizer import Optimizer
 from tokframe_torch.processes import Processes
 from tokframe_torch.schedule import warmup_cosine
@@ -58,12 +51,19 @@ class Run(ABC):
         """Whether no step is left."""
 
     @abstractmethod
-    def update(self) -> None:
-        """Make one step, in every process. Raises: TrainingError if training diverged."""
+    def update(self) -> bool:
+        """Make one step, in every process; return whether an evaluation and a checkpoint follow.
+
+        Raises: TrainingError if training diverged.
+        """
 
     @abstractmethod
-    def due(self) -> bool:
-        """Return whether the step just made is followed by an evaluation and a checkpoint."""
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what else the next step depends on, besides module and optimizer: JSON data and tensors."""
+
+    @abstractmethod
+    def load(self, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned; the module is restored before, the optimizer after."""
 
     def start(self) -> None:  # noqa: B027 - optional
         """Prepare a run that is not resumed, in the main process."""
@@ -71,25 +71,13 @@ class Run(ABC):
     def evaluate(self) -> None:  # noqa: B027 - optional
         """Measure where the run stands, in every process, before a checkpoint."""
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors that the next step depends on, besides those of module and optimizer."""
-        return {}
-
-    @abstractmethod
-    def record(self) -> dict[str, Any]:
-        """Return everything else that the next step depends on, as JSON data."""
-
-    @abstractmethod
-    def load(self, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Restore what `record` and `tensors` returned; the module is restored before, the optimizer after."""
-
     def begin(self, *, resume: bool, required: bool = False) -> None:
         """Start, or resume from the checkpoint in `workdir`; without one start, unless it is `required`.
 
         Raises: TrainingError if the checkpoint is missing, damaged or another run's.
         """
         if self.processes.main:
-            checkpoint = read_checkpoint(self.workdir) if resume else None
+            checkpoint = checkpoints.read_checkpoint(self.workdir) if resume else None
             if checkpoint is not None:
                 self._load(checkpoint)
             elif required:
@@ -108,34 +96,33 @@ class Run(ABC):
         while not self.finished:
             if self.processes.any(should_stop()):
                 self.save_checkpoint()
-                raise TrainingInterrupted(
-                    f"training was stopped at step {self.step}; the checkpoint is in {self.workdir}",
-                    checkpoint=self.workdir,
-                )
-            self.update()
+                text = f"training was stopped at step {self.step}; the checkpoint is in {self.workdir}"
+                raise TrainingInterrupted(text, checkpoint=self.workdir)
+            due = self.update()
             self.step += 1
             self.seconds = time.monotonic() - started
-            if self.due():
+            if due:
                 self.evaluate()
                 self.save_checkpoint()
 
     def save_checkpoint(self) -> None:
         """Write a checkpoint, in the main process. Raises: TrainingError."""
         if self.processes.main:
-            write_checkpoint(self.workdir, self._checkpoint())
+            checkpoints.write_checkpoint(self.workdir, self._checkpoint())
 
     def sync_from_main(self) -> None:
         """Bring every process to the state of the main one."""
         if self.processes.world_size > 1:
-            data = self.processes.broadcast(pack(self._checkpoint()) if self.processes.main else b"")
+            data = self.processes.broadcast(checkpoints.pack(self._checkpoint()) if self.processes.main else b"")
             if not self.processes.main:
-                self._load(unpack(data))
+                self._load(checkpoints.unpack(data))
 
     def _checkpoint(self) -> Checkpoint:
-        tensors = {f"module.{name}": value for name, value in self.module.state_dict().items()}
+        record, tensors = self.state()
+        record |= {"identity": self.identity, "step": self.step, "seconds": self.seconds}
+        tensors |= {f"module.{name}": value for name, value in self.module.state_dict().items()}
         tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
-        record = {"identity": self.identity, "step": self.step, "seconds": self.seconds}
-        return Checkpoint(tensors=tensors | self.tensors(), record=record | self.record())
+        return Checkpoint(tensors=tensors, record=record)
 
     def _load(self, checkpoint: Checkpoint) -> None:
         """Restore a checkpoint. Raises: TrainingError if it is another run's."""
@@ -151,74 +138,65 @@ class Run(ABC):
             self.optimizer.load(with_prefix("optimizer.", tensors))
             self.step, self.seconds = int(record["step"]), float(record["seconds"])
         except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
-            raise unreadable(self.workdir, error) from error
+            raise checkpoints.unreadable(self.workdir, error) from error
 
 
 class StepRun(Run):
     """A run of `steps` steps, its rates warmed up over the share `warmup` of them and decayed to a tenth.
 
-    `curve` is the mean of each loss at about 200 points: [step, loss, ...]. `rates` names the learning rates of the
-    config, for the error when training diverges.
+    `losses(step)` returns this process's part of the loss, and of the losses to report, by name; `tokens(steps)` how
+    many tokens so many steps take. `curve` is the mean of each loss at about 200 points: [step, loss, ...].
     """
 
     def __init__(
         self,
         module: nn.Module,
         optimizer: Optimizer,
+        losses: Callable[[int], tuple[Tensor, dict[str, Tensor]]],
         *,
         steps: int,
         warmup: float,
         checkpoint_every: int,
-        rates: Mapping[str, float],
+        tokens: Callable[[int], int],
         workdir: Path,
         identity: str,
         reporter: Reporter,
-        processes: Processes,
     ) -> None:
+        processes = optimizer.processes
         super().__init__(module, workdir=workdir, identity=identity, reporter=reporter, processes=processes)
-        self.optimizer, self.steps, self.warmup = optimizer, steps, warmup
-        self.checkpoint_every, self.rates = checkpoint_every, rates
+        self.optimizer, self.losses, self.tokens = optimizer, losses, tokens
+        self.steps, self.warmup, self.checkpoint_every = steps, warmup, checkpoint_every
         self.curve: list[list[float]] = []
         self._pending: list[list[float]] = []  # losses of the steps since the last point
 
-    @abstractmethod
-    def losses(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return this process's part of the loss of step `step`, and of the losses to report, by name."""
-
-    def figures(self) -> dict[str, float]:
-        """Return what else to report after a step."""
-        return {}
-
     @property
     def finished(self) -> bool:
-        """Whether no step is left."""
+        """Whether all steps are made."""
         return self.step >= self.steps
 
-    def due(self) -> bool:
-        """Return whether a checkpoint follows: every `checkpoint_every` steps and at the end."""
-        return self.step % self.checkpoint_every == 0 or self.finished
-
-    def update(self) -> None:
-        """Make one step and report it. Raises: TrainingError if a loss is not finite."""
-        loss, parts = self.losses()
+    def update(self) -> bool:
+        """Make one step and report it; a checkpoint follows every `checkpoint_every` steps and at the end."""
+        loss, parts = self.losses(self.step)
         sums = torch.stack([part.detach().float() for part in parts.values()])
         self.optimizer.update(loss, warmup_cosine(self.step, self.steps, self.warmup), sums)
-        values = sums.tolist()
-        step = self.step + 1
+        step, values = self.step + 1, sums.tolist()
+        found = dict(zip(parts, values, strict=True))
         if not all(map(math.isfinite, values)):
-            lower = " or ".join(f'"{name}" (now {rate})' for name, rate in self.rates.items())
-            found = ", ".join(f"{name} {value}" for name, value in zip(parts, values, strict=True))
-            raise TrainingError(f"training diverged at step {step}: {found}. Set a lower {lower} in the config")
+            shown = ", ".join(f"{name} {value}" for name, value in found.items())
+            lower = " or ".join(f'"{name}" (now {peak})' for name, peak in self.optimizer.peaks.items())
+            raise TrainingError(f"training diverged at step {step}: {shown}. Set a lower {lower} in the config")
         self._pending.append(values)
         if step % max(1, self.steps // _CURVE_POINTS) == 0 or step == self.steps:
             means = [sum(column) / len(column) for column in zip(*self._pending, strict=True)]
             self.curve.append([step, *(round(mean, 6) for mean in means)])
             self._pending = []
-        self.reporter.advance(step, **dict(zip(parts, values, strict=True)), **self.figures())
+        speed = self.tokens(self.step) / self.seconds if self.seconds else 0.0
+        self.reporter.advance(step, **found, tokens_per_s=speed)
+        return step % self.checkpoint_every == 0 or step == self.steps
 
-    def record(self) -> dict[str, Any]:
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return the loss curve."""
-        return {"curve": self.curve, "pending": self._pending}
+        return {"curve": self.curve, "pending": self._pending}, {}
 
     def load(self, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Restore the loss curve."""

@@ -24,7 +24,7 @@ class Learner:
         self.stage, self.config, self.processes = stage, config, processes
         self.sampler = HardSampler(stage.allowed, config.hard_floor, seed)
         self.optimizer = Optimizer(
-            [(stage.parameters(), config.learning_rate)],
+            {"learning_rate": (stage.parameters(), config.learning_rate)},
             weight_decay=config.weight_decay,
             beta2=config.beta2,
             clip=config.clip,

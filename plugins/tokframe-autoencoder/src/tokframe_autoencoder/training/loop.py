@@ -143,20 +143,18 @@ class _Run(Run):
         """Begin the first stage."""
         self._enter(0)
 
-    def update(self) -> None:
-        """Make one step of the stage."""
+    def update(self) -> bool:
+        """Make one step of the stage; the schedule decides whether an evaluation follows."""
         phase = self.schedule.phase(self.step)
         if phase != self.phase:
             self.phase = phase
             self.reporter.stage(f"training: {self.learner.stage.name}{phase.name}", phase.length, "steps")
         self.mark = self.mark or (self.step, time.monotonic())
         self.loss = self.learner.step(self.schedule.rate(self.step), self.bfloat and not self.schedule.finishing)
-        if (self.step + 1) % _REPORT_EVERY == 0:
-            self.reporter.advance(self.step + 1 - phase.start, loss=float(self.loss))
-
-    def due(self) -> bool:
-        """Return whether an evaluation follows."""
-        return self.schedule.due(self.step)
+        step = self.step + 1
+        if step % _REPORT_EVERY == 0:
+            self.reporter.advance(step - phase.start, loss=float(self.loss))
+        return self.schedule.due(step)
 
     def evaluate(self) -> None:
         """Measure in the main process, let the schedule decide what follows, and load that in the others."""
@@ -197,21 +195,13 @@ class _Run(Run):
             codes, _ = self.network.encode_table(self.table)
         return DecodeStage(self.network, self.table, codes.to(self.processes.device), self.weights, self.config)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the state of sampler and stage."""
-        return self.learner.tensors()
-
-    def record(self) -> dict[str, Any]:
-        """Return which stage this is, where its schedule stands, and what was measured."""
-        return {
-            "stage": self.number,
-            "schedule": self.schedule.state(),
-            "outcome": self.outcome,
-            "history": self.history,
-        }
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return which stage this is, where it stands, and what was measured."""
+        record = {"stage": self.number, "schedule": self.schedule.state(), "outcome": self.outcome}
+        return record | {"history": self.history}, self.learner.tensors()
 
     def load(self, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Restore what `record` and `tensors` returned."""
+        """Restore what `state` returned."""
         if self.number != int(record["stage"]):
             self._enter(int(record["stage"]), tensors.get("stage.codes"))
         self.learner.load(tensors)

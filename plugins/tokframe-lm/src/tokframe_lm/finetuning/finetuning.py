@@ -30,7 +30,7 @@ from tokframe_lm import storage as saved
 from tokframe_lm.data.tokens import TokenFile, tokenize
 from tokframe_lm.finetuning.config import FinetuneConfig
 from tokframe_lm.finetuning.joint import JointModel, network_of
-from tokframe_lm.finetuning.run import JointRun
+from tokframe_lm.finetuning.run import joint_run, joint_summary
 from tokframe_lm.model.model import LanguageModel, build
 
 __all__ = ["FineTuned", "FinetuneConfig", "finetune"]
@@ -98,14 +98,9 @@ def finetune(
             should_stop=should_stop,
         )
         joint = JointModel(before.model, network, before.tokenizer)
-        run = JointRun(
-            joint,
-            settings,
-            tokens,
-            workdir=work,
-            identity=_identity(settings, Path(model), tokens),
-            reporter=reporter,
-            processes=processes,
+        identity = _identity(settings, Path(model), tokens)
+        run = joint_run(
+            joint, settings, tokens, workdir=work, identity=identity, reporter=reporter, processes=processes
         )
         run.begin(resume=resume, required=resume)
         if not resume:
@@ -124,7 +119,7 @@ def finetune(
         should_stop=should_stop,
         device=str(processes.device),
     )
-    summary = run.summary() | {
+    summary = joint_summary(run, settings) | {
         "ids": {
             "before": before.tokenizer.vocab_size,
             "kept": len(found.kept),

@@ -1,4 +1,4 @@
-"""JointRun: the steps in which a language model and its tokenizer's network are trained together."""
+"""Joint steps: a language model and its tokenizer's network trained together, for a sum of both losses."""
 
 from __future__ import annotations
 
@@ -20,70 +20,59 @@ from tokframe_lm.data.windows import Windows
 from tokframe_lm.finetuning.config import FinetuneConfig
 from tokframe_lm.finetuning.joint import JointModel
 
-__all__ = ["JointRun"]
+__all__ = ["joint_run", "joint_summary"]
 
 
-class JointRun(StepRun):
-    """One run of joint steps. Raises: CorpusError where the text is shorter than a window."""
+def joint_run(
+    joint: JointModel,
+    config: FinetuneConfig,
+    tokens: TokenFile,
+    *,
+    workdir: Path,
+    identity: str,
+    reporter: Reporter,
+    processes: Processes,
+) -> StepRun:
+    """Return the run of the joint steps. Raises: CorpusError where the text is shorter than a window."""
+    joint.to(processes.device)
+    shape = evolve(joint.model.config, batch=config.batch, batch_bytes=0, steps=config.steps, seed=config.seed)
+    windows = Windows(tokens, shape)
+    coded = joint.coded.cpu().nonzero()[:, 0].numpy()
 
-    def __init__(
-        self,
-        joint: JointModel,
-        config: FinetuneConfig,
-        tokens: TokenFile,
-        *,
-        workdir: Path,
-        identity: str,
-        reporter: Reporter,
-        processes: Processes,
-    ) -> None:
-        network = list(joint.network.parameters())
-        theirs = {id(p) for p in network}
-        model = [p for p in joint.parameters() if id(p) not in theirs]
-        super().__init__(
-            joint,
-            Optimizer(
-                [(model, config.learning_rate), (network, config.network_rate)],
-                weight_decay=config.weight_decay,
-                beta2=0.95,
-                clip=config.clip,
-                processes=processes,
-            ),
-            steps=config.steps,
-            warmup=config.warmup,
-            checkpoint_every=config.checkpoint_every,
-            rates={"learning_rate": config.learning_rate, "network_rate": config.network_rate},
-            workdir=workdir,
-            identity=identity,
-            reporter=reporter,
-            processes=processes,
-        )
-        self.joint, self.config = joint, config
-        shape = evolve(joint.model.config, batch=config.batch, batch_bytes=0, steps=config.steps, seed=config.seed)
-        self.windows = Windows(tokens, shape)
-        self.coded = joint.coded.cpu().nonzero()[:, 0].numpy()
+    def losses(step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        if step and step % config.refresh == 0:
+            joint.refresh()
+        both = torch.from_numpy(windows.read(windows.of(step))).to(processes.device)
+        draw = np.random.default_rng([config.seed, 1, step])  # ids to reconstruct: seed and step alone decide
+        drawn = torch.from_numpy(draw.choice(coded, config.segments)).to(processes.device)
+        lm, reconstruction = joint.losses(both[:, :-1], both[:, 1:], drawn)
+        return lm + config.reconstruction * reconstruction, {"lm": lm, "reconstruction": reconstruction}
 
-    def losses(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum of both losses, and each."""
-        if self.step and self.step % self.config.refresh == 0:
-            self.joint.refresh()
-        lm, reconstruction = self.joint.losses(*self._batch())
-        return lm + self.config.reconstruction * reconstruction, {"lm": lm, "reconstruction": reconstruction}
+    network = list(joint.network.parameters())
+    theirs = {id(p) for p in network}
+    model = [p for p in joint.parameters() if id(p) not in theirs]
+    groups = {"learning_rate": (model, config.learning_rate), "network_rate": (network, config.network_rate)}
+    return StepRun(
+        joint,
+        Optimizer(groups, weight_decay=config.weight_decay, clip=config.clip, processes=processes),
+        losses,
+        steps=config.steps,
+        warmup=config.warmup,
+        checkpoint_every=config.checkpoint_every,
+        tokens=windows.seen,
+        workdir=workdir,
+        identity=identity,
+        reporter=reporter,
+    )
 
-    def summary(self) -> dict[str, Any]:
-        """Return the record of the joint steps for model.json."""
-        return {
-            "steps": self.step,
-            "tokens": self.windows.seen(self.step),
-            "seconds": round(self.seconds, 2),
-            "lambda": self.config.reconstruction,
-            "config": unstructure(self.config),
-            "loss": self.curve,
-        }
 
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return windows of text and ids drawn for reconstruction; seed and step alone decide which."""
-        both = torch.from_numpy(self.windows.read(self.windows.of(self.step))).to(self.processes.device)
-        draw = np.random.default_rng([self.config.seed, 1, self.step])
-        drawn = torch.from_numpy(draw.choice(self.coded, self.config.segments)).to(self.processes.device)
-        return both[:, :-1], both[:, 1:], drawn
+def joint_summary(run: StepRun, config: FinetuneConfig) -> dict[str, Any]:
+    """Return the record of the joint steps for model.json."""
+    return {
+        "steps": run.step,
+        "tokens": run.tokens(run.step),
+        "seconds": round(run.seconds, 2),
+        "lambda": config.reconstruction,
+        "config": unstructure(config),
+        "loss": run.curve,
+    }

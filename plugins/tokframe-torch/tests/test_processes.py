@@ -36,7 +36,7 @@ JOINED = """
 import json
 from pathlib import Path
 import torch
-from together import together
+from support.together import together
 from tokframe_torch.processes import process_group
 
 def work(rank):
@@ -77,7 +77,7 @@ def test_joined_processes_sum_broadcast_and_share(in_processes):
 #: The main process dies while the others wait for it.
 LOST = """
 from pathlib import Path
-from together import die, together
+from support.together import die, together
 from tokframe_torch.processes import process_group
 
 def work(rank):

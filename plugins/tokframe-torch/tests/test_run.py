@@ -21,8 +21,8 @@ from tokframe.training.progress import SilentReporter  # noqa: E402
 
 
 def optimizer(module: Any, **options: Any) -> Optimizer:
-    settings = {"weight_decay": 0.1, "beta2": 0.95, "clip": 1.0, "processes": Processes("cpu")} | options
-    return Optimizer([(module.parameters(), 0.1)], **settings)
+    settings = {"weight_decay": 0.1, "clip": 1.0, "processes": Processes("cpu")} | options
+    return Optimizer({"learning_rate": (module.parameters(), 0.1)}, **settings)
 
 
 class Line(StepRun):
@@ -35,19 +35,19 @@ class Line(StepRun):
         super().__init__(
             module,
             optimizer(module),
+            self.error,
             steps=steps,
             warmup=0.25,
             checkpoint_every=5,
-            rates={"learning_rate": 0.1},
+            tokens=lambda steps: 8 * steps,
             workdir=folder,
             identity=identity,
             reporter=reporter or SilentReporter(),
-            processes=Processes("cpu"),
         )
         self.scale = 1.0
 
-    def losses(self) -> tuple[Any, dict[str, Any]]:
-        points = torch.randn(8, 3, generator=torch.Generator().manual_seed(self.step))
+    def error(self, step: int) -> tuple[Any, dict[str, Any]]:
+        points = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
         error = (self.module(points)[:, 0] - points.sum(1)).square().mean() * self.scale
         return error, {"error": error, "bias": self.module.bias.abs().sum()}
 
@@ -84,7 +84,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path, after):
 
 def test_a_run_learns_and_reports_each_step(tmp_path, listener):
     run = finished(tmp_path, steps=300, reporter=listener)
-    assert listener.done == list(range(1, 301)) and set(listener.figures[0]) == {"error", "bias"}
+    assert listener.done == list(range(1, 301)) and set(listener.figures[0]) == {"error", "bias", "tokens_per_s"}
     assert run.curve[-1][1] < 0.01 < run.curve[0][1]
 
 
@@ -166,7 +166,7 @@ def test_what_is_frozen_is_left_alone():
 def test_the_rate_is_a_share_of_each_groups_peak():
     first, second = torch.nn.Parameter(torch.zeros(1)), torch.nn.Parameter(torch.zeros(1))
     made = Optimizer(
-        [([first], 0.1), ([second], 0.01)], weight_decay=0.0, beta2=0.95, clip=10.0, processes=Processes("cpu")
+        {"a": ([first], 0.1), "b": ([second], 0.01)}, weight_decay=0.0, clip=10.0, processes=Processes("cpu")
     )
     made.update((first + second).sum(), 0.5)  # Adam's first step is the rate itself
     assert (first.item(), second.item()) == (pytest.approx(-0.05, rel=1e-4), pytest.approx(-0.005, rel=1e-4))
