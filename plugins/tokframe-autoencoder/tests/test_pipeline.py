@@ -64,7 +64,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(tmp_path: Path, corpus: Path, s
         return calls > 300
 
     out = tmp_path / "small"
-    with pytest.raises(TrainingInterrupted, match="--resume"):
+    with pytest.raises(TrainingInterrupted, match="stopped at step"):
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, should_stop=stop)
     assert not out.exists()
     with pytest.raises(TrainingError, match="earlier run"):
