@@ -6,7 +6,6 @@ The formats themselves are in `formats`; finding files is left to `files`.
 from __future__ import annotations
 
 import codecs
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,10 +42,9 @@ class Format(ABC):
     def records(self, file: CorpusFile, start: int = 0, end: int | None = None) -> Iterator[str]:
         """Yield the texts between two places as `spans` gives them, empty ones too. Raises: CorpusError."""
 
-    def content(self, file: CorpusFile) -> Iterator[bytes]:
-        """Yield the text as UTF-8 bytes: here the records joined by newlines. Raises: CorpusError."""
-        for number, record in enumerate(self.records(file)):
-            yield (b"\n" if number else b"") + record.encode()
+    def read(self, file: CorpusFile) -> bytes:
+        """Return the text as UTF-8 bytes: here the records joined by newlines. Raises: CorpusError."""
+        return "\n".join(self.records(file)).encode()
 
     def begins_with_text(self, file: CorpusFile, allow_nul: bool) -> bool:
         """Return whether there is any text, after a look at the first of it. Raises: CorpusError, NoTextError."""
@@ -102,22 +100,12 @@ class CorpusFile:
         return bool(self.compression) or self.format.packed
 
     def read(self) -> bytes:
-        """Return the text as UTF-8 bytes; the records of .jsonl and .parquet joined by newlines.
-
-        Raises: CorpusError.
-        """
-        return b"".join(self.format.content(self))
+        """Return the text as UTF-8 bytes; records are joined by newlines. Raises: CorpusError."""
+        return self.format.read(self)
 
     def text(self) -> str:
         """Return the text. Raises: CorpusError naming the first byte that is not UTF-8."""
         return decoded(self, self.read())
-
-    def sha256(self) -> str:
-        """Return the SHA-256 (hex) of what `read` returns. Raises: CorpusError."""
-        digest = hashlib.sha256()
-        for chunk in self.format.content(self):
-            digest.update(chunk)
-        return digest.hexdigest()
 
     def documents(self, start: int = 0, end: int | None = None) -> Iterator[str]:
         """Yield the text in order, never empty: a record each, or pieces of about 1 MB cut after line ends.
@@ -126,6 +114,17 @@ class CorpusFile:
         Raises: CorpusError.
         """
         yield from filter(None, [self.text()] if self.whole else self.format.records(self, start, end))
+
+    def slices(self, chars: int) -> Iterator[str]:
+        """Yield the documents in slices of about `chars` characters, cut after line ends where there are any."""
+        for document in self.documents():
+            start = 0
+            while start < len(document):
+                end = start + chars
+                if end < len(document):
+                    end = document.rfind("\n", start, end) + 1 or end
+                yield document[start:end]
+                start = end
 
     def checked(self, allow_nul: bool = True) -> CorpusFile:
         """Return the file if it begins with text. Raises: CorpusError if it is empty, unreadable or not text."""

@@ -13,6 +13,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ __all__ = ["STDLIB_NAMES", "Corpus", "CorpusFile"]
 #: Names of the running Python's own source: all of it, nine tenths to train on, one tenth held out.
 STDLIB_NAMES = ("stdlib", "stdlib:train", "stdlib:heldout")
 
+_MAX_SLICED_FILES = 64  # each stays open meanwhile
 _ARCHIVES = frozenset({".tar", ".tgz", ".zip", ".7z"})
 _SPLITS = frozenset({".train", ".dev", ".test", ".valid", ".validation", ".val", ".eval", ".heldout"})
 
@@ -76,6 +78,20 @@ class Corpus:
         for file in self.files:
             groups.setdefault(file.source, []).append(file)
         return groups
+
+    def slices(self, size: int, slice_chars: int) -> Iterator[tuple[CorpusFile, str]]:
+        """Yield about `size` bytes of text, in turn a slice of each of up to 64 files from all over; always the same.
+
+        Raises: CorpusError.
+        """
+        files = self.files[:: -(-len(self.files) // _MAX_SLICED_FILES)]
+        queue = deque((file, file.slices(slice_chars)) for file in files)
+        while queue and size > 0:
+            file, slices = queue.popleft()
+            if text := next(slices, None):
+                yield file, text
+                size -= len(text.encode())
+                queue.append((file, slices))
 
 
 # -- finding files ------------------------------------------------------------------------------------------

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +14,7 @@ from attrs import frozen
 from tokframe.training.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:
-    from tokframe.corpus.files import Corpus, CorpusFile
+    from tokframe.corpus.files import Corpus
     from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["Speed", "sample", "speeds"]
@@ -23,7 +22,6 @@ __all__ = ["Speed", "sample", "speeds"]
 T = TypeVar("T")
 
 _SLICE_CHARS = 20_000  # read from a file at a time
-_MAX_FILES = 64  # that a sample is drawn from: each stays open meanwhile
 _ROUND_S = 1.0  # of the slowest tokenizer
 _MIN_ROUND_BYTES = 100_000  # however slow
 
@@ -41,18 +39,7 @@ def sample(corpus: Corpus, size: int = 2_000_000) -> list[str]:
 
     Raises: CorpusError.
     """
-    step = -(-len(corpus.files) // _MAX_FILES)
-    queue = deque(_slices(file) for file in corpus.files[::step])
-    texts: list[str] = []
-    missing = size
-    while queue and missing > 0:
-        slices = queue.popleft()
-        text = next(slices, None)
-        if text is not None:
-            texts.append(text)
-            missing -= len(text.encode())
-            queue.append(slices)
-    return texts
+    return [text for _, text in corpus.slices(size, _SLICE_CHARS)]
 
 
 def speeds(
@@ -82,18 +69,6 @@ def speeds(
         name: Speed(encode_mb_s=size / median(encode[name]), decode_mb_s=size / median(decode[name]))
         for name in tokenizers
     }
-
-
-def _slices(file: CorpusFile) -> Iterator[str]:
-    """Yield a file in slices of about `_SLICE_CHARS` characters, cut after line ends where there are any."""
-    for document in file.documents():
-        start = 0
-        while start < len(document):
-            end = start + _SLICE_CHARS
-            if end < len(document):
-                end = document.rfind("\n", start, end) + 1 or end
-            yield document[start:end]
-            start = end
 
 
 def _affordable(tokenizers: Mapping[str, ITokenizer], texts: list[str]) -> list[str]:

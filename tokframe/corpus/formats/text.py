@@ -28,9 +28,9 @@ class Text(Format):
             yield decoded(file, piece, start)
             start += len(piece)
 
-    def content(self, file: CorpusFile) -> Iterator[bytes]:
-        """Yield the bytes as they are."""
-        return file.chunks()
+    def read(self, file: CorpusFile) -> bytes:
+        """Return the bytes as they are."""
+        return b"".join(file.chunks())
 
     def begins_with_text(self, file: CorpusFile, allow_nul: bool) -> bool:
         """Return whether the file has any bytes; a NUL among the first means a picture or a program."""

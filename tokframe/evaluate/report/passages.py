@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Difference", "Passage", "differences", "passages"]
 
 _MIN_CHARS, _MAX_CHARS = 160, 320  # of a passage that two tokenizers are compared on
-_MAX_FILES = 64  # that such passages are drawn from
 _MIN_ALNUM_SHARE = 0.6  # of a passage: rulers and tables of dots are not worth reading
 
 
@@ -108,32 +106,22 @@ def _cut(text: str, size: int) -> str:
 
 
 def _candidates(corpus: Corpus, size: int) -> Iterator[Passage]:
-    files = corpus.files[:: -(-len(corpus.files) // _MAX_FILES)]
-    share = max(_MAX_CHARS, size // len(files))
     seen: set[str] = set()
-    for file in files:
-        for text in _windows(file, share):
+    for file, part in corpus.slices(size, 16 * _MAX_CHARS):
+        for text in _windows(part):
             if text not in seen and sum(c.isalnum() for c in text) >= _MIN_ALNUM_SHARE * len(text):
                 seen.add(text)
                 yield Passage(source=file.source, text=text)
 
 
-def _windows(file: CorpusFile, size: int) -> Iterator[str]:
-    """Yield the first `size` characters or so of a file in runs of lines of `_MIN_CHARS` to `_MAX_CHARS` characters."""
+def _windows(text: str) -> Iterator[str]:
+    """Yield a text in runs of lines of `_MIN_CHARS` to `_MAX_CHARS` characters."""
     held = ""
-    for document in islice(file.documents(), 1000):
-        for line in document[:size].splitlines(keepends=True):
-            held += line
-            while len(held) >= _MIN_CHARS:
-                text = (
-                    held
-                    if len(held) <= _MAX_CHARS
-                    else held[: held.rfind(" ", _MIN_CHARS, _MAX_CHARS) + 1 or _MAX_CHARS]
-                )
-                held = held[len(text) :]
-                size -= len(text)
-                yield text.rstrip("\n")
-        if size <= 0:
-            return
+    for line in text.splitlines(keepends=True):
+        held += line
+        while len(held) >= _MIN_CHARS:
+            end = len(held) if len(held) <= _MAX_CHARS else held.rfind(" ", _MIN_CHARS, _MAX_CHARS) + 1 or _MAX_CHARS
+            yield held[:end].rstrip("\n")
+            held = held[end:]
     if held.strip():
         yield held.rstrip("\n")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_installed", "save_plots"]
 
+_Titles = tuple[str, str, str, str]  # title, what it shows, label of the x axis, label of the y axis
+_Draw = Callable[["Analysis", Any], _Titles]
+
 
 def check_installed() -> None:
     """Check that plots can be drawn. Raises: UnsupportedError with the command that installs matplotlib."""
@@ -30,7 +33,7 @@ def save_plots(analysis: Analysis, folder: str | Path) -> list[Path]:
     check_installed()
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    drawings: dict[str, Callable[[Analysis, Any], None]] = {
+    drawings: dict[str, _Draw] = {
         "frequencies": _frequencies,
         "lengths": _lengths,
         "utilisation": _utilization,
@@ -39,22 +42,20 @@ def save_plots(analysis: Analysis, folder: str | Path) -> list[Path]:
     if analysis.own.get("level_use"):
         drawings["levels"] = _levels
     for name, draw in drawings.items():
-        save_png(target / f"{name}.png", partial(draw, analysis))
+        save_png(target / f"{name}.png", partial(_titled, analysis, draw))
     return [target / f"{name}.png" for name in drawings]
 
 
-def _title(axes: Any, title: str, below: str, x: str, y: str) -> None:
-    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=26)
+def _titled(analysis: Analysis, draw: _Draw, axes: Any) -> None:
+    title, below, x, y = draw(analysis, axes)
+    below = f"{analysis.name} on {analysis.text_bytes / 1e6:,.1f} MB of text; {below}"
+    axes.set_title(title, fontsize=13, fontweight="bold", pad=26)
     axes.text(0, 1.03, below, transform=axes.transAxes, fontsize=9.5, color=FAINT)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
 
 
-def _text(analysis: Analysis) -> str:
-    return f"{analysis.name} on {analysis.text_bytes / 1e6:,.1f} MB of text"
-
-
-def _frequencies(analysis: Analysis, axes: Any) -> None:
+def _frequencies(analysis: Analysis, axes: Any) -> _Titles:
     ordered = np.sort(analysis.counts[analysis.counts > 0])[::-1]
     ranks = np.arange(1, len(ordered) + 1)
     logarithmic(axes)
@@ -65,36 +66,34 @@ def _frequencies(analysis: Analysis, axes: Any) -> None:
         label = f"all {analysis.vocab_size:,} ids "
         axes.text(analysis.vocab_size, ordered[0], label, ha="right", va="top", fontsize=9, color=FAINT)
         axes.set_ylim(bottom=0.8)
-    below = f"{_text(analysis)}; {analysis.used:,} ids occur, perplexity {analysis.perplexity:,.0f}"
-    _title(axes, "How often each id is used", below, "rank of the id", "times used")
+    below = f"{analysis.used:,} ids occur, perplexity {analysis.perplexity:,.0f}"
+    return "How often each id is used", below, "rank of the id", "times used"
 
 
-def _lengths(analysis: Analysis, axes: Any) -> None:
+def _lengths(analysis: Analysis, axes: Any) -> _Titles:
     rows = analysis.length_distribution()
-    sizes = np.array([row[0] for row in rows])
-    ids = np.array([row[1] for row in rows], float)
-    tokens = np.array([row[2] for row in rows], float)
+    sizes, ids, tokens = np.array(rows, float).reshape(-1, 3).T
     axes.bar(sizes - 0.2, 100 * ids / max(1.0, ids.sum()), 0.4, color=SERIES[1], label="of the vocabulary")
     axes.bar(sizes + 0.2, 100 * tokens / max(1.0, tokens.sum()), 0.4, color=SERIES[0], label="of the text's tokens")
     axes.set_xlim(left=sizes.min(initial=1) - 0.8, right=min(int(sizes.max(initial=1)), 32) + 0.8)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
     mean = analysis.text_bytes / analysis.tokens if analysis.tokens else 0.0
-    _title(axes, "Length of tokens", f"{_text(analysis)}; {mean:.2f} bytes a token", "bytes", "percent")
     axes.grid(visible=False, axis="x")
+    return "Length of tokens", f"{mean:.2f} bytes a token", "bytes", "percent"
 
 
-def _utilization(analysis: Analysis, axes: Any) -> None:
+def _utilization(analysis: Analysis, axes: Any) -> _Titles:
     seen = np.sort(analysis.first_seen[analysis.first_seen >= 0])
     share = 100 * np.arange(1, len(seen) + 1) / analysis.vocab_size
     axes.plot(np.append(seen, analysis.text_bytes) / 1e6, np.append(share, share[-1:]))
     axes.set_xlim(left=0)
     axes.set_ylim(0, 102)
-    below = f"{_text(analysis)}; {analysis.used:,} of {analysis.vocab_size:,} ids ({analysis.utilization:.1%}) occur"
-    _title(axes, "Share of ids seen as the text grows", below, "MB of text", "percent of ids")
+    below = f"{analysis.used:,} of {analysis.vocab_size:,} ids ({analysis.utilization:.1%}) occur"
+    return "Share of ids seen as the text grows", below, "MB of text", "percent of ids"
 
 
-def _pruning(analysis: Analysis, axes: Any) -> None:
+def _pruning(analysis: Analysis, axes: Any) -> _Titles:
     kept = [point.kept for point in analysis.pruning]
     per_token = [analysis.text_bytes / max(1, point.tokens) for point in analysis.pruning]
     axes.plot(kept, per_token, marker="o", markersize=5)
@@ -104,11 +103,11 @@ def _pruning(analysis: Analysis, axes: Any) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(kept, [f"{size:,}" for size in kept])
     axes.minorticks_off()
-    below = f"{_text(analysis)}; dropped ids are respelled by kept ones, an estimate"
-    _title(axes, "If only the most used ids were kept", below, "ids kept", "bytes per token")
+    below = "dropped ids are respelled by kept ones, an estimate"
+    return "If only the most used ids were kept", below, "ids kept", "bytes per token"
 
 
-def _levels(analysis: Analysis, axes: Any) -> None:
+def _levels(analysis: Analysis, axes: Any) -> _Titles:
     use = [np.asarray(levels, float) for levels in analysis.own["level_use"]]
     widest = max(len(levels) for levels in use)
     shares = np.full((len(use), widest), np.nan)
@@ -117,11 +116,11 @@ def _levels(analysis: Analysis, axes: Any) -> None:
     picture = axes.imshow(shares, cmap="Blues", vmin=0, aspect="auto")
     middle = np.nanmax(shares) / 2
     for (dimension, level), share in np.ndenumerate(shares):
-        if not np.isnan(share):
-            color = "white" if share > middle else INK
-            axes.text(level, dimension, f"{share:.0f}%", ha="center", va="center", fontsize=9, color=color)
+        color = "white" if share > middle else INK
+        text = "" if np.isnan(share) else f"{share:.0f}%"
+        axes.text(level, dimension, text, ha="center", va="center", fontsize=9, color=color)
     axes.set_xticks(range(widest))
     axes.set_yticks(range(len(use)))
     axes.grid(visible=False)
     axes.figure.colorbar(picture, ax=axes, label="percent of the dimension", shrink=0.85).outline.set_visible(False)
-    _title(axes, "Use of code levels", f"ids of {analysis.name} per dimension of the code", "level", "dimension")
+    return "Use of code levels", "ids per dimension of the code", "level", "dimension"
