@@ -112,7 +112,7 @@ def test_allowing_special_tokens_that_are_not_there_changes_nothing(text):
 
 
 def test_allowing_what_is_no_special_token_is_an_error_that_names_it():
-    with pytest.raises(EncodingError, match=r"'<eos>' is no special token of .*it has <pad>, <unk>, <s>, </s>"):
+    with pytest.raises(EncodingError, match=r"'<eos>' is not a special token of .*it has <pad>, <unk>, <s>, </s>"):
         toy.encode("x", allowed_special=["<s>", "<eos>"])
 
 
@@ -188,7 +188,7 @@ def test_an_id_outside_the_vocabulary_is_named_with_its_position(ids, token, pos
 )
 def test_what_is_no_id_is_an_error_with_its_position(ids, position):
     for call in (toy.decode, toy.decode_bytes):
-        with pytest.raises(EncodingError, match="is no id, which is an integer") as caught:
+        with pytest.raises(EncodingError, match="is not an id; ids are integers") as caught:
             call(ids)
         assert caught.value.position == position
         assert f"at position {position}" in str(caught.value)
@@ -238,7 +238,7 @@ def test_every_id_has_bytes_and_others_are_named():
             toy.token_bytes(token)
         assert caught.value.token == token
     for token in (1.0, "1", None, True):
-        with pytest.raises(EncodingError, match="is no id"):
+        with pytest.raises(EncodingError, match="is not an id"):
             toy.token_bytes(token)
 
 

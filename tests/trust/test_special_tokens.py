@@ -230,7 +230,7 @@ def test_allowing_one_allows_no_other_and_only_where_asked(tokenizer):
     ids = tokenizer.encode(text, False, allowed_special={first})
     assert is_special(tokenizer, ids) == {tokenizer.special_tokens[first]}
     assert not is_special(tokenizer, tokenizer.encode(text, False))
-    with pytest.raises(TokframeError, match="no special token"):
+    with pytest.raises(TokframeError, match="not a special token"):
         tokenizer.encode("x", allowed_special={"<never>"})
 
 
@@ -240,7 +240,7 @@ def test_true_and_false_are_no_ids(tokenizer):
     for position, ids in ((1, [5, True]), (0, (False, 5)), (2, [5, 0, yes, 1]), (0, [True]), (1, deque([1, False, 2]))):
         stream = tokenizer.stream_decoder(skip_special=False)
         for call in (tokenizer.decode, tokenizer.decode_bytes, stream.feed, lambda ids: tokenizer.decode_batch([ids])):
-            with pytest.raises(InvalidTokenError, match=f"at position {position} is no id") as caught:
+            with pytest.raises(InvalidTokenError, match=f"at position {position} is not an id") as caught:
                 call(ids)
             assert caught.value.position == position
     for call in (tokenizer.token_bytes, tokenizer.check_token, tokenizer.stream_decoder().feed):

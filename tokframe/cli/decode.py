@@ -92,7 +92,7 @@ def _numbers(words: list[bytes], done: int) -> list[int]:
         position = done + len(numbers)
         bad = words[len(numbers)][:40].decode("utf-8", "replace")
         raise EncodingError(
-            f"{bad!r} at position {position} is no id; expected numbers, as `tokframe encode` writes them",
+            f"{bad!r} at position {position} is not an id; expected numbers, as `tokframe encode` writes them",
             position=position,
         ) from None
     return numbers

@@ -1,4 +1,4 @@
-"""Entry points to status records to a registry of names: how plugins are found and what they declare."""
+"""Plugins: discovery of entry points, the registry of names, and the protocols that components follow."""
 
 from __future__ import annotations
 

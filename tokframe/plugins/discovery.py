@@ -128,7 +128,7 @@ class Host:
         found = installed() if self._entry_points is None else list(self._entry_points)
         for entry_point, distribution in sorted(found, key=lambda pair: (normal_name(pair[1].name), pair[0].name)):
             loaded.append(self._load(manager, entry_point, distribution))
-        self._warn_of_strangers([pair[0].distribution for pair in loaded])
+        self._warn_of_unknown_names([pair[0].distribution for pair in loaded])
         registry, records = _register(loaded)
         if self._strict:
             for record in records:
@@ -158,13 +158,13 @@ class Host:
             return evolve(record, status="disabled", reason="not in TOKFRAME_PLUGINS"), []
         try:
             problem = incompatible(distribution)
-        except Exception as error:  # metadata written by hand or by a tool of its own
+        except Exception as error:  # metadata may be anything
             return evolve(record, status="broken", reason=f"its metadata cannot be read: {error}"), []
         if problem:
             return evolve(record, status="incompatible", reason=problem), []
         heavy_before = {module for module in _HEAVY if module in sys.modules}
         started = time.perf_counter()
-        # Never the entry point's own name: a second plugin of that name would be dropped without a word.
+        # Never the entry point's own name: pluggy silently drops a second plugin of that name.
         key = f"{distribution.name}:{entry_point.name}"
         try:
             module = importlib.import_module(entry_point.module)
@@ -172,7 +172,7 @@ class Host:
             for attribute in filter(None, (entry_point.attr or "").split(".")):
                 plugin = getattr(plugin, attribute)
             manager.register(plugin, name=key)
-            manager.check_pending()  # a misspelt hook would be ignored without a word
+            manager.check_pending()  # a misspelled hook would be ignored silently
             specs = _specs_of(manager, key, distribution)
         except Exception as error:  # a third party's module may raise anything while it is imported
             if manager.has_plugin(key):
@@ -195,11 +195,13 @@ class Host:
             heavy=heavy,
         ), specs
 
-    def _warn_of_strangers(self, found: Sequence[str]) -> None:
+    def _warn_of_unknown_names(self, found: Sequence[str]) -> None:
         known = {normal_name(name) for name in found}
         for variable, names in (("TOKFRAME_PLUGINS", self._allow), ("TOKFRAME_DISABLE_PLUGINS", self._deny)):
             for name in sorted((names or set()) - known):
-                warnings.warn(f"{variable} names {name!r}, which is no installed plugin", PluginWarning, stacklevel=2)
+                warnings.warn(
+                    f"{variable} names {name!r}, which is not an installed plugin", PluginWarning, stacklevel=2
+                )
 
 
 _host: Host | None = None

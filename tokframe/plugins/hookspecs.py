@@ -1,4 +1,4 @@
-"""The whole extension surface: what a plugin may implement. See docs/plugins.md."""
+"""Hooks: the functions a plugin may implement. See docs/plugins.md."""
 
 from __future__ import annotations
 

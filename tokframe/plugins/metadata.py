@@ -1,4 +1,4 @@
-"""What the metadata of installed distributions says of plugins, read without parsing more than is asked for."""
+"""Metadata of installed distributions: entry points of plugins, their requirement on tokframe, editable installs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NUMBERS = re.compile(r"\d+(?:\.\d+)*")
 
 
 class PluginWarning(UserWarning):
-    """Something about an installed plugin the user should know."""
+    """A problem of an installed plugin that the user should know of."""
 
 
 def installed() -> list[tuple[metadata.EntryPoint, metadata.Distribution]]:
@@ -37,7 +37,7 @@ def installed() -> list[tuple[metadata.EntryPoint, metadata.Distribution]]:
             # Parsing what every installed distribution says would take longer than all the rest of a start.
             if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
                 found += [(point, distribution) for point in distribution.entry_points if point.group == GROUP]
-        except Exception as error:  # a stranger's damaged metadata is no reason to know no plugin at all
+        except Exception as error:  # another distribution's damaged metadata must not hide all plugins
             where = getattr(distribution, "_path", "an installed distribution")
             warnings.warn(f"the metadata of {where} cannot be read: {error}", PluginWarning, stacklevel=2)
     return found

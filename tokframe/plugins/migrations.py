@@ -1,4 +1,4 @@
-"""Steps that bring an older artifact's state to what its tokenizer reads today."""
+"""Migration: a step that converts an older artifact's state to the next version. Running it is left to `loading`."""
 
 from __future__ import annotations
 

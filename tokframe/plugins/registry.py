@@ -1,6 +1,6 @@
-"""What a plugin declares (strings only) and the registry that resolves names to declarations.
+"""Registry: the specs that plugins declare (strings only), by kind and name. Finding plugins is left to `discovery`.
 
-Knows nothing of how plugins are found; imports a component's code only when it is asked to.
+A component's code is imported only by `load_target`.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Registry:
             choices = " or ".join(f"'{c.distribution}/{plain}'" for c in claims)
             raise NameConflictError(
                 f"{kind} {plain!r} is claimed by more than one plugin: {', '.join(who)}. "
-                f"Say {choices}, or disable one: TOKFRAME_DISABLE_PLUGINS=<distribution>",
+                f"Use {choices}, or disable one: TOKFRAME_DISABLE_PLUGINS=<distribution>",
                 kind=kind,
                 name=plain,
                 candidates=[c.distribution for c in claims],
@@ -209,7 +209,7 @@ class Registry:
 
 
 class TokframeDeprecationWarning(FutureWarning):
-    """A registered name is on its way out; shown to users by default, unlike DeprecationWarning."""
+    """A registered name is deprecated; shown to users by default, unlike DeprecationWarning."""
 
 
 _warned: set[tuple[str, str, str]] = set()
@@ -240,7 +240,7 @@ def warn_if_deprecated(spec: Spec, used_by: str = "") -> None:
 
 
 def _outside() -> int:
-    """Return the stack level, for `warn_if_deprecated`, of the first caller that is no part of the core."""
+    """Return the stack level, for `warn_if_deprecated`, of the first caller outside the core."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tokframe":
         level, frame = level + 1, frame.f_back

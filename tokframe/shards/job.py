@@ -157,7 +157,7 @@ def _special(tokenizer: ITokenizer, text: str) -> tuple[int, ...]:
         return ()
     known = tokenizer.special_tokens
     if text not in known:
-        raise EncodingError(f"{text!r} is no special token of {tokenizer.name}; it has {', '.join(known) or 'none'}")
+        raise EncodingError(f"{text!r} is not a special token of {tokenizer.name}; it has {', '.join(known) or 'none'}")
     return (known[text],)
 
 

@@ -86,14 +86,14 @@ class ITokenizer(ABC):
         raise UnsupportedError(f"{cls.__name__} has no training", capability="train")
 
     def encode_raw_list(self, data: bytes) -> list[int]:
-        """Return `encode_raw` as a list; for a tokenizer that makes lists without an array in between."""
+        """Return `encode_raw` as a list; overridden where lists can be made without an array."""
         ids: list[int] = self.encode_raw(data).tolist()
         return ids
 
     def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return `encode` of each text without special tokens; for a tokenizer that takes many at once cheaply.
+        """Return `encode` of each text without special tokens; overridden where many texts at once are cheaper.
 
-        `encode_batch` gives each of its threads some kB of texts at a time. Raises: EncodingError.
+        `encode_batch` calls it on each of its threads with some kB of texts at a time. Raises: EncodingError.
         """
         return [self.encode(text, False) for text in texts]
 
@@ -147,7 +147,7 @@ class ITokenizer(ABC):
     # -- bytes ----------------------------------------------------------------------------------------------
 
     def encode_bytes(self, data: bytes, add_special: bool = True) -> list[int]:
-        """Return the ids of any bytes. Raises: UnsupportedError where the tokenizer takes only text."""
+        """Return the ids of any bytes. Raises: UnsupportedError where the tokenizer encodes only text."""
         return self._listed(bytes(data), add_special)
 
     def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
@@ -217,7 +217,7 @@ class ITokenizer(ABC):
         rows = list(batch)
         return batching.map_shares(lambda part: [self.decode(rows[i], skip_special) for i in part], rows, threads or 1)
 
-    # -- looking closer -------------------------------------------------------------------------------------
+    # -- counts and spans -------------------------------------------------------------------------------------
 
     def count(self, text: str) -> int:
         """Return how many ids `text` has, special tokens not counted."""
@@ -235,13 +235,13 @@ class ITokenizer(ABC):
         return streams.spans(data, ids, [len(self.token_bytes(t)) for t in ids.tolist()])
 
     def stream_encoder(self) -> streams.StreamEncoder:
-        """Return an incremental encoder: the ids of the parts fed are those of the whole."""
+        """Return an incremental encoder: the ids of the parts are those of the whole text."""
         if not self.capabilities.streaming:
             raise UnsupportedError(f"{self.name} cannot encode a stream", capability="streaming")
         return streams.StreamEncoder(self)
 
     def stream_decoder(self, skip_special: bool = True) -> streams.StreamDecoder:
-        """Return an incremental decoder that never gives half a character."""
+        """Return an incremental decoder that never returns half a character."""
         return streams.StreamDecoder(lambda ids: self.decode_bytes(ids, skip_special))
 
     # -- storage --------------------------------------------------------------------------------------------
@@ -264,11 +264,11 @@ class ITokenizer(ABC):
     # -- shared parts ---------------------------------------------------------------------------------------
 
     def as_ids(self, tokens: Sequence[int] | IntArray) -> IntArray:
-        """Return ids as an int32 array. Raises: InvalidTokenError naming the first that is no id; EncodingError."""
+        """Return ids as an int32 array. Raises: InvalidTokenError naming the first that is not an id; EncodingError."""
         return id_array(tokens, self.vocab_size)
 
     def check_token(self, token: int) -> int:
-        """Return the id as an int. Raises: InvalidTokenError if it is none of the vocabulary."""
+        """Return the id as an int. Raises: InvalidTokenError if it is not an id of the vocabulary."""
         return one_id(token, self.vocab_size)
 
     def _frame(
@@ -315,7 +315,7 @@ class ITokenizer(ABC):
         known = self.special_tokens
         unknown = sorted(set(allowed) - set(known))
         if unknown:
-            raise EncodingError(f"{unknown[0]!r} is no special token of {self.name}; it has {', '.join(known)}")
+            raise EncodingError(f"{unknown[0]!r} is not a special token of {self.name}; it has {', '.join(known)}")
         parts: list[IntArray] = []
         for piece, special in streams.split_special(text, allowed):
             parts.append(np.asarray([known[piece]], np.int32) if special else self.encode_raw(utf8(piece)))

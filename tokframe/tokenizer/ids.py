@@ -1,4 +1,4 @@
-"""Numbers that users give as ids: checked, and made an array of. What ids stand for is the tokenizer's."""
+"""Ids: check what users pass as ids. What ids stand for is left to tokenizers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["id_array", "one_id"]
 def id_array(tokens: Sequence[int] | IntArray, size: int) -> IntArray:
     """Return ids of a vocabulary of `size` as an int32 array.
 
-    Raises: InvalidTokenError naming the first that is no id; EncodingError where `tokens` is no sequence.
+    Raises: InvalidTokenError naming the first that is not an id; EncodingError where `tokens` is not a sequence.
     """
     if isinstance(tokens, np.ndarray) and tokens.dtype == np.int32 and tokens.ndim == 1:
         wide: Any = tokens
@@ -39,7 +39,7 @@ def one_id(token: int, size: int) -> int:
 
 
 def _integers(tokens: Any, size: int) -> Any:
-    """Return ids as an integer array. Raises: InvalidTokenError naming the first that is none; EncodingError."""
+    """Return ids as an integer array. Raises: InvalidTokenError naming the first that is not an id; EncodingError."""
     try:
         known = isinstance(tokens, (list, tuple)) or (isinstance(tokens, np.ndarray) and tokens.ndim)
         values = tokens if known else list(tokens)
@@ -52,11 +52,11 @@ def _integers(tokens: Any, size: int) -> Any:
     if wide is not None and wide.ndim == 1 and (wide.size == 0 or wide.dtype.kind in "iu"):
         if not wide.size:
             return wide.astype(np.int32)
-        if wide is not values:  # numpy takes True and False among ints for 1 and 0, so look where those stand
+        if wide is not values:  # numpy takes True and False among ints for 1 and 0, so check those positions
             for position in np.flatnonzero((wide == 0) | (wide == 1)).tolist():
                 _index(values[position], position)
         return wide
-    # Something in it is no id, or too large for an array of numpy's: find it, so that it can be named.
+    # Something in it is not an id, or too large for a numpy array: find it, so that it can be named.
     found = [_index(token, position) for position, token in enumerate(values)]
     for position, token in enumerate(found):
         if not 0 <= token < size:
@@ -65,7 +65,7 @@ def _integers(tokens: Any, size: int) -> Any:
 
 
 def _index(token: Any, position: int) -> int:
-    """Return one id as an int; a bool or a float is none, whatever its value."""
+    """Return one id as an int; a bool or a float is not an id, whatever its value."""
     if not isinstance(token, (bool, np.bool_)):
         try:
             return operator.index(token)
@@ -73,7 +73,7 @@ def _index(token: Any, position: int) -> int:
             pass
     hint = "; for several sequences there is decode_batch" if isinstance(token, (list, tuple, np.ndarray)) else ""
     raise InvalidTokenError(
-        f"{token!r:.60} at position {position} is no id, which is an integer{hint}", position=position
+        f"{token!r:.60} at position {position} is not an id; ids are integers{hint}", position=position
     )
 
 

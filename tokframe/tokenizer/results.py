@@ -25,9 +25,9 @@ class Capabilities:
     """What a tokenizer promises; a promise is tested, and what is not promised raises UnsupportedError."""
 
     lossless: bool  #: decode(encode(text)) == text for every text
-    bytes_input: bool  #: encode_bytes takes any bytes and decode_bytes gives them back
-    offsets: bool = True  #: offsets() gives byte and character spans
-    streaming: bool = True  #: stream_encoder() gives the ids of the whole in bounded memory
+    bytes_input: bool  #: encode_bytes accepts any bytes and decode_bytes returns them
+    offsets: bool = True  #: offsets() returns byte and character spans
+    streaming: bool = True  #: stream_encoder() returns the ids of the whole in bounded memory
 
 
 @frozen(kw_only=True, eq=False)
@@ -48,7 +48,7 @@ class Encoding:
 
 @frozen(kw_only=True, eq=False)
 class PaddedBatch:
-    """A rectangle of ids: `ids` and `mask` (batch, width), mask 1 where a token is real, 0 where it pads."""
+    """Padded sequences: `ids` and `mask` (batch, width) int32; mask is 1 for a token and 0 for padding."""
 
     ids: IntArray
     mask: IntArray
@@ -72,7 +72,7 @@ class PaddedBatch:
         return cls(ids=ids, mask=mask)
 
     def to_torch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return `(ids, mask)` as int64 torch tensors sharing nothing with this object."""
+        """Return `(ids, mask)` as int64 torch tensors that share no memory with this object."""
         import torch
 
         return torch.from_numpy(self.ids.astype(np.int64)), torch.from_numpy(self.mask.astype(np.int64))

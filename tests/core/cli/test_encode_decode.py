@@ -60,8 +60,8 @@ def test_decode_as_json_keeps_bytes_that_are_no_text(shipped, run):
     [
         (b"100 100 999", "id 999 at position 2 is outside the vocabulary of shipped; ids are 0 to 260"),
         (b"100 -1", "id -1 at position 1"),
-        (b"100 x1", "'x1' at position 1 is no id"),
-        (b"100 1.5", "'1.5' at position 1 is no id"),
+        (b"100 x1", "'x1' at position 1 is not an id"),
+        (b"100 1.5", "'1.5' at position 1 is not an id"),
         (b'{"ids": [1, "2"]}', 'expected {"ids": [numbers]}'),
         (b'{"ids": [1,', "not valid JSON"),
         (b"99999999999999999999999999", "id 99999999999999999999999999 at position 0"),

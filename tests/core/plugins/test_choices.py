@@ -45,7 +45,7 @@ def test_the_lists_come_from_the_environment(plugin, monkeypatch):
 @pytest.mark.parametrize(("option", "variable"), [("allow", "TOKFRAME_PLUGINS"), ("deny", "TOKFRAME_DISABLE_PLUGINS")])
 def test_a_listed_name_that_is_no_plugin_is_warned_of(plugin, option, variable):
     found = host(plugin("acme-a"), **{option: ["acme-a", "acme-typo"]})
-    with pytest.warns(PluginWarning, match=f"{variable} names 'acme-typo', which is no installed plugin") as warned:
+    with pytest.warns(PluginWarning, match=f"{variable} names 'acme-typo', which is not an installed plugin") as warned:
         _ = found.records
     assert len(warned) == 1
 

@@ -59,7 +59,7 @@ def test_the_ids_around_documents_are_as_asked(toy, write, tmp_path):
     assert first("a") == tokenizer.encode("the")
     assert first("b", add_special=False) == tokenizer.encode("the", add_special=False)
     assert first("c", add_special=False, begin="<s>", end="</s>") == [2, *tokenizer.encode("the", False), 3]
-    with pytest.raises(EncodingError, match=r"'<eot>' is no special token of toy; it has <pad>, <unk>, <s>, </s>"):
+    with pytest.raises(EncodingError, match=r"'<eot>' is not a special token of toy; it has <pad>, <unk>, <s>, </s>"):
         first("d", end="<eot>")
     assert not (tmp_path / "d").exists()
 
