@@ -87,6 +87,8 @@ def test_an_unknown_name_where_nothing_is_installed():
     with pytest.raises(UnknownNameError, match="No decoder is installed") as caught:
         Registry().component("decoder", "deconv")
     assert "Not loaded" not in str(caught.value)
+    with pytest.raises(UnknownNameError, match="Try: pip install tokframe-huggingface"):
+        Registry().component("exporter", "huggingface")
 
 
 def test_one_distribution_cannot_claim_a_name_twice(registry):

@@ -1,4 +1,4 @@
-"""`tokframe export`: a tokenizer in another library's format. The formats are exporters that plugins add."""
+"""`tokframe export`: write a tokenizer in another library's format. The formats are left to exporters of plugins."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _MARK = ".tokframe-export"  # says that a folder is an export, which --overwrite
 def command(name: str, kind: str, out: Path, overwrite: bool, as_json: bool) -> None:
     """Write a tokenizer in another library's format, and compare what was written with it.
 
-    JSON: {"tokenizer", "format", "out", "same", "files", "checks": [{"name", "ok", "detail"}]}. A difference is
-    told and no error: whether it matters is yours to say.
+    JSON: {"tokenizer", "format", "out", "same", "files", "checks": [{"name", "ok", "detail"}]}. Differences are
+    reported, not treated as errors.
     """
     from rich.table import Table
     from rich.text import Text

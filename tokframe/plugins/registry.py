@@ -29,6 +29,14 @@ KINDS = ("encoder", "quantizer", "decoder", "embedding", "exporter", "engine")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
+#: The distribution of this project that a name comes with, for those who have not installed it.
+_HOMES = {
+    ("engine", "ray"): "tokframe-ray",
+    ("exporter", "huggingface"): "tokframe-huggingface",
+    ("quantizer", "lfq"): "tokframe-vector-quantize",
+    ("quantizer", "rfsq"): "tokframe-vector-quantize",
+}
+
 
 @frozen(kw_only=True)
 class ComponentSpec:
@@ -198,7 +206,10 @@ class Registry:
         plain = name.rpartition("/")[2]
         near = difflib.get_close_matches(plain, [*names, *others], n=3, cutoff=0.5)
         text = f"no {kind} named {name!r}."
-        if near:
+        home = _HOMES.get((kind, plain))
+        if home and plain not in names:
+            text += f" It comes with {home}, which is not installed or not loaded. Try: pip install {home}."
+        elif near:
             text += f" Did you mean {near[0]!r}?"
         text += f" Available: {', '.join(names)}." if names else f" No {kind} is installed."
         if others:

@@ -66,10 +66,8 @@ def engine(name: str) -> Engine:
     try:
         spec = registry.component("engine", name)
     except UnknownNameError as error:
-        known = {"ray": "pip install tokframe-ray"}
-        hint = f" For {name!r}: {known[name]}." if name in known and name not in registry.names("engine") else ""
         raise UnknownNameError(
-            f"{error} Built in: {LOCAL}.{hint}",
+            f"{error} Built in: {LOCAL}.",
             kind="engine",
             name=name,
             suggestions=error.suggestions,

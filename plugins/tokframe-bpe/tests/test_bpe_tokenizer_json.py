@@ -23,8 +23,8 @@ def rename(data, old, new):
     ("change", "problem"),
     [
         (lambda d: d.pop("model"), "has no 'model'"),
-        (lambda d: d["model"].update(type="WordLevel"), "is no byte-level BPE"),
-        (lambda d: d["pre_tokenizer"].update(add_prefix_space=True), "is no byte-level BPE"),
+        (lambda d: d["model"].update(type="WordLevel"), "is not byte-level BPE"),
+        (lambda d: d["pre_tokenizer"].update(add_prefix_space=True), "is not byte-level BPE"),
         (lambda d: d.update(normalizer={"type": "NFC"}), "has a 'normalizer'"),
         (lambda d: d["model"].update(dropout=0.1), "a model option"),
         (
@@ -37,7 +37,7 @@ def rename(data, old, new):
             "has a 'added_tokens'",
         ),
         (lambda d: rename(d, "<pad>", "[PAD]"), "does not begin with <pad>"),
-        (lambda d: d["model"]["vocab"].update({"zz": 9999}), "is not what Hugging Face|has no"),
+        (lambda d: d["model"]["vocab"].update({"zz": 9999}), "cannot be read by Hugging Face|has no"),
     ],
 )
 def test_a_file_that_would_change_ids_is_refused(bpe, change, problem):

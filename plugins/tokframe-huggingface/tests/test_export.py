@@ -35,7 +35,7 @@ LINES = st.lists(st.sampled_from(PARTS), max_size=60)
 @pytest.fixture
 def quick(monkeypatch):
     """The exporter compares less: what it finds is not what the test is about."""
-    monkeypatch.setattr(sys.modules[export.__module__], "_SAMPLE", 2000)
+    monkeypatch.setattr(sys.modules[export.__module__], "SAMPLE_CHARS", 2000)
 
 
 def check_same(original, hugging_face, text):

@@ -173,7 +173,7 @@ class TestTiktoken:
         assert tiktoken_one.decode([299, 97, 300]) == "a"
         assert 299 not in tiktoken_one.encode("<unused 299>")
         assert main(["verify", str(tiktoken_one.save(tmp_path / "saved"))]) == 0
-        with pytest.raises(ArtifactCorruptError, match="no vocabulary"):
+        with pytest.raises(ArtifactCorruptError, match="too sparse for a vocabulary"):
             read(ranks, pattern="gpt2", special={"<|end|>": 2_000_000_000})
 
     @pytest.mark.parametrize("name", PATTERNS)
@@ -213,8 +213,8 @@ class TestTiktoken:
         ("change", "problem"),
         [
             (lambda lines: lines[:200], "no token for the byte 0xc8"),
-            (lambda lines: [*lines, b"!!! 3"], "in line 268 no base64"),
-            (lambda lines: [*lines, b"eHl6 5"], "one rank to two tokens"),
+            (lambda lines: [*lines, b"!!! 3"], "base64 and a rank in line 268"),
+            (lambda lines: [*lines, b"eHl6 5"], "duplicate or negative ranks"),
         ],
     )
     def test_a_damaged_file_is_refused(self, ranks, tmp_path, change, problem):
@@ -276,8 +276,8 @@ class TestSentencePiece:
         (b'{"tokenizer_class": "X"}', "tokenizer_config.json"),
         (b'{"a": 0, "b": 1}', "bare vocabulary"),
         (b"[1]", "without the 'model'"),
-        (b"{", "begins like JSON"),
-        (b"hello\nworld\n", "no tokenizer file"),
+        (b"{", "looks like JSON"),
+        (b"hello\nworld\n", "not a tokenizer file"),
     ],
 )
 def test_a_file_of_another_kind_is_named(tmp_path, content, what):
@@ -291,7 +291,7 @@ def test_a_file_of_another_kind_is_named(tmp_path, content, what):
 def test_a_tokenizer_json_that_hugging_face_cannot_read_is_refused(tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text('{"model": {"type": "Nonsense"}}')
-    with pytest.raises(ArtifactCorruptError, match="not what Hugging Face tokenizers reads"):
+    with pytest.raises(ArtifactCorruptError, match="cannot be read by Hugging Face tokenizers"):
         read(path)
 
 
@@ -299,7 +299,7 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path):
     with pytest.raises(ArtifactNotFoundError, match="there is no file"):
         read(tmp_path / "nothing")
     saved(byte_level(), tmp_path)
-    with pytest.raises(ArtifactError, match=r"Name the file: .*tokenizer\.json"):
+    with pytest.raises(ArtifactError, match=r"Use the file: .*tokenizer\.json"):
         read(tmp_path)
 
 
@@ -314,6 +314,6 @@ def test_the_command_makes_a_tokenizer_that_compares(tmp_path, capsys):
     assert main(["import", str(path), "--out", str(out)]) == 1
     assert "already exists" in capsys.readouterr().err
     assert main(["import", str(path), "--out", str(tmp_path / "x"), "--pattern", "gpt2"]) == 1
-    assert "no tiktoken file" in capsys.readouterr().err
+    assert "not a tiktoken file" in capsys.readouterr().err
     assert main(["import", str(path), "--out", str(tmp_path / "x"), "--special", "nonsense"]) == 2
     assert "TEXT=ID" in capsys.readouterr().err

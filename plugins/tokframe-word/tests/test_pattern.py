@@ -60,7 +60,7 @@ def test_pieces_joined_are_the_text(text):
 def test_cutting_in_windows_makes_no_difference(text, window):
     whole = cut(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pattern, "_WINDOW", window)
+        patch.setattr(pattern, "WINDOW_CHARS", window)
         assert cut(text) == whole
 
 

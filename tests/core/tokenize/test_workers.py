@@ -43,7 +43,7 @@ def test_workers_that_always_die_are_told_and_not_tried_for_ever():
 def test_an_unknown_engine_is_told_with_what_there_is(toy, write, tmp_path):
     with pytest.raises(UnknownNameError, match=r"no engine named 'rya'.* Built in: local"):
         tokenize(toy, corpus=[write("a.txt", "x")], out=tmp_path / "out", engine="rya")
-    with pytest.raises(UnknownNameError, match=r"For 'ray': pip install tokframe-ray"):
+    with pytest.raises(UnknownNameError, match=r"Try: pip install tokframe-ray"):
         tokenize(toy, corpus=[write("a.txt", "x")], out=tmp_path / "out", engine="ray")
 
 

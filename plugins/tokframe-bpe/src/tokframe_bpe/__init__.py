@@ -1,4 +1,4 @@
-"""The plugin tokframe-bpe: says that there is a tokenizer "bpe"; its code is imported when it is used."""
+"""The plugin tokframe-bpe: declares the tokenizer "bpe". Its code is imported when it is used."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def tokframe_tokenizers() -> list[TokenizerSpec]:
             target="tokframe_bpe.tokenizer:BPETokenizer",
             artifact="tokframe_bpe:artifact",
             config="tokframe_bpe.config:BPEConfig",
-            summary="byte-level BPE on Hugging Face tokenizers: exact for any bytes, the yardstick",
+            summary="byte-level BPE on Hugging Face tokenizers: lossless for any bytes, the baseline",
         )
     ]

@@ -1,4 +1,4 @@
-"""Which tokens never follow which: the merges would have joined their ends before either was whole.
+"""Impossible bigrams: tokens that never follow each other, as merges would have joined their ends first.
 
 A token is built up by merges, so its right end was, one after the other, the tokens along one side of that tree, each
 until the merge that took it in; the left end of the token behind likewise. Where a merge of two such ends comes before
@@ -34,7 +34,7 @@ def impossible_pairs(merges: Mapping[Pair, tuple[int, int]], table: Sequence[byt
     after: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # token: ranks, and what it is joined with
     born = {made: rank for rank, made in sorted(merges.values(), reverse=True)}
     for (left, right), (rank, _) in merges.items():
-        # a merge ahead of those that make its parts, as an edited file could have it, tells nothing
+        # a merge ahead of those that make its parts, as an edited file could have it, rules nothing out
         if rank > max(born.get(left, -1), born.get(right, -1)) and not _may_be_split(table[left], table[right]):
             after[left].append((rank, right))
     begun: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # token: who begins with it, and until when
@@ -63,7 +63,7 @@ def impossible_pairs(merges: Mapping[Pair, tuple[int, int]], table: Sequence[byt
             (first, first + bisect_left(ranks, taken))
             for end, taken in ends
             for first, ranks in [joined.get(end, (0, []))]
-            if ranks and b"'" not in table[token]  # after a contraction, letters begin anew
+            if ranks and b"'" not in table[token]  # after a contraction, a new run of letters begins
         ]
         for token, ends in enumerate(rights)
     ]

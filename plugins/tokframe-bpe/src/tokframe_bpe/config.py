@@ -1,4 +1,4 @@
-"""What a BPE tokenizer is trained with."""
+"""BPEConfig: the training settings of the tokenizer "bpe"."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["BPEConfig"]
 
 @frozen(kw_only=True)
 class BPEConfig:
-    """`vocab_size` counts special tokens and single bytes too; a small corpus may give fewer ids.
+    """`vocab_size` includes special tokens and single bytes; a small corpus may give fewer ids.
 
-    A pair seen less than `min_frequency` times is not merged.
+    A pair that occurs fewer than `min_frequency` times is not merged.
     """
 
     vocab_size: int = setting(32768, at_least=len(SPECIAL_TOKENS) + 256, at_most=2**31 - 1)  # every byte; ids are int32

@@ -1,7 +1,7 @@
-"""The tokenizer "bpe": Hugging Face `tokenizers` for UTF-8 text, byte ids for the rest, a table to decode.
+"""BPETokenizer: byte-level BPE. Hugging Face `tokenizers` encodes UTF-8 text; other bytes get byte ids.
 
-Hugging Face only ever sees plain text: it knows no special tokens, and its decoder, which replaces bytes that
-are not UTF-8, is not used.
+Hugging Face is given plain text only: it knows no special tokens, and its decoder, which replaces bytes that are not
+UTF-8, is not used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from tokframe.storage.state import State
 from tokframe.tokenizer.results import Capabilities, IntArray, TokenizerModel
 from tokframe.tokenizer.table import GPT2_PATTERN, SPECIAL_TOKENS, TableTokenizer, encode_mixed
-from tokframe_bpe.cuts import chunks, stable_bytes
+from tokframe_bpe.safe_cuts import chunks, stable_bytes
 from tokframe_bpe.tokenizer_json import FILE, corrupt, merges, read
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["BPETokenizer"]
 
-_GROUP = 64  # chunks handed over at a time: their tokens, which Hugging Face keeps in full, stay few
+CHUNKS_PER_CALL = 64  # bounds the memory of the encodings that Hugging Face keeps in full
 
 
 class BPETokenizer(TableTokenizer):
-    """Byte-level BPE: exact for any bytes; `<unk>` is never needed. Safe to use from many threads."""
+    """Byte-level BPE: lossless for any bytes; `<unk>` is never used. Thread-safe."""
 
     capabilities: ClassVar[Capabilities] = Capabilities(lossless=True, bytes_input=True)
 
     def __init__(self, content: bytes, config: Mapping[str, Any]) -> None:
-        """Take the content of `tokenizer.json`. Raises: ArtifactCorruptError."""
+        """Build from the content of `tokenizer.json`. Raises: ArtifactCorruptError."""
         self._content = content
         self._config = dict(config)
         self._tokenizer, table = read(content)
@@ -47,7 +47,7 @@ class BPETokenizer(TableTokenizer):
         """Return the ids of any bytes."""
         found: list[IntArray] = []
         parts = chunks(data)
-        while group := list(islice(parts, _GROUP)):
+        while group := list(islice(parts, CHUNKS_PER_CALL)):
             try:
                 found += self._encode(part.decode() for part in group)
             except UnicodeDecodeError:
@@ -59,7 +59,7 @@ class BPETokenizer(TableTokenizer):
         return stable_bytes(data)
 
     def impossible_pairs(self) -> ImpossiblePairs:
-        """Return the pairs of ids that merging never leaves side by side; made at each call, in about a second."""
+        """Return the pairs of ids that merging never leaves side by side; computed at each call, in about a second."""
         from tokframe_bpe.bigrams import impossible_pairs
 
         return impossible_pairs(merges(self._content), self._table, len(SPECIAL_TOKENS))
@@ -87,15 +87,15 @@ class BPETokenizer(TableTokenizer):
 
     @classmethod
     def train(cls, job: TrainJob) -> Self:
-        """Learn merges from a corpus. Raises: as `training.learn`."""
+        """Learn merges from a corpus. Raises: as `training.learn_merges`."""
         from tokframe.storage.config import structure, unstructure
         from tokframe_bpe.config import BPEConfig
-        from tokframe_bpe.training import learn
+        from tokframe_bpe.training import learn_merges
 
         config = structure(BPEConfig, job.config)
-        return cls(learn(job, config), unstructure(config))
+        return cls(learn_merges(job, config), unstructure(config))
 
     def _encode(self, texts: Iterable[str]) -> Iterator[IntArray]:
-        # "fast" leaves out the offsets, which `offsets` works out from the bytes of the tokens
+        # "fast" omits offsets, which `ITokenizer.offsets` computes from the bytes of the tokens
         for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
             yield np.array(encoding.ids, np.int32)

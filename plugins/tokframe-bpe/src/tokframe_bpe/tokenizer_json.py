@@ -46,7 +46,7 @@ def read(content: bytes) -> tuple[Any, list[bytes]]:
         vocab: dict[str, int] = data["model"]["vocab"]
         expected = json.loads(pre_tokenizer().__getstate__())
         if data["model"]["type"] != "BPE" or data["pre_tokenizer"] != expected:
-            raise corrupt("is no byte-level BPE with the split of GPT-2")
+            raise corrupt("is not byte-level BPE with the split of GPT-2")
         for part in ("added_tokens", "normalizer", "post_processor", "truncation", "padding"):
             if data.get(part):
                 raise corrupt(f"has a {part!r}, which would change the ids of plain text")
@@ -60,7 +60,7 @@ def read(content: bytes) -> tuple[Any, list[bytes]]:
     except KeyError as cause:
         raise corrupt(f"has no {cause}") from cause
     except Exception as cause:  # the binding raises plain Exception for a file it cannot read
-        raise corrupt(f"is not what Hugging Face tokenizers reads ({cause})") from cause
+        raise corrupt(f"cannot be read by Hugging Face tokenizers ({cause})") from cause
     if ordered[: len(SPECIAL_TOKENS)] != list(SPECIAL_TOKENS):
         raise corrupt(f"does not begin with {', '.join(SPECIAL_TOKENS)}")
     return tokenizer, [text.encode() for text in SPECIAL_TOKENS] + _token_bytes(ordered[len(SPECIAL_TOKENS) :])
@@ -78,7 +78,7 @@ def merges(content: bytes) -> dict[tuple[int, int], tuple[int, int]]:
 def corrupt(what: str) -> ArtifactCorruptError:
     """Return the error that says what is wrong with `tokenizer.json`."""
     return ArtifactCorruptError(
-        f"{FILE} {what}: it was altered or not made by tokframe. Train it anew: "
+        f"{FILE} {what}: it was altered or not made by tokframe. Train it again: "
         "tokframe train bpe --corpus FILE --out DIR",
         file=FILE,
     )

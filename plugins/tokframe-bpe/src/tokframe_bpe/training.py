@@ -1,4 +1,4 @@
-"""Learns the merges from a corpus. Only the reading can be stopped: merging is one call into Hugging Face."""
+"""Training: learn the merges of a corpus. Only reading can be stopped: merging is one call into Hugging Face."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from tokframe.training.job import TrainJob
     from tokframe_bpe.config import BPEConfig
 
-__all__ = ["learn"]
+__all__ = ["learn_merges"]
 
 
-def learn(job: TrainJob, config: BPEConfig) -> bytes:
+def learn_merges(job: TrainJob, config: BPEConfig) -> bytes:
     """Return the content of `tokenizer.json`.
 
     Raises: TrainingInterrupted on request; TrainingError if there is no text; CorpusError.
@@ -52,5 +52,5 @@ def _documents(job: TrainJob) -> Iterator[str]:
         yield document
         empty = empty and not document
     if empty:
-        raise TrainingError("the corpus holds no text, so there is nothing to merge. Name another: --corpus FILE")
+        raise TrainingError("the corpus holds no text, so there is nothing to merge. Choose another: --corpus FILE")
     job.reporter.stage("merge pairs")

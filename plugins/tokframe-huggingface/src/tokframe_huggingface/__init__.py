@@ -1,4 +1,4 @@
-"""The plugin tokframe-huggingface: export to Hugging Face, and tokenizers imported from it, tiktoken, sentencepiece."""
+"""The plugin tokframe-huggingface: export to Hugging Face; tokenizers imported from it, tiktoken and sentencepiece."""
 
 from __future__ import annotations
 

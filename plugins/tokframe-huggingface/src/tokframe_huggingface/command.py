@@ -1,4 +1,4 @@
-"""`tokframe import`: a tokenizer made elsewhere becomes one of tokframe's, to compare and to migrate from."""
+"""`tokframe import`: convert a tokenizer of another library, to compare and to migrate from."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Examples:
 """
 
 
-@click.command("import", epilog=_EPILOG, short_help="Make a tokenizer of a tokenizer.json, tiktoken or sentencepiece.")
+@click.command("import", epilog=_EPILOG, short_help="Convert a tokenizer.json, tiktoken or sentencepiece file.")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where to save it.")
 @click.option(
     "--pattern",
     default="",
     metavar="NAME|REGEX",
-    help="Of a tiktoken file: how it cuts text, as gpt2, cl100k_base, o200k_base or a regular expression.",
+    help="For a tiktoken file: its split pattern: gpt2, cl100k_base, o200k_base or a regular expression.",
 )
-@click.option("--special", multiple=True, metavar="TEXT=ID", help="Of a tiktoken file: a special token; repeatable.")
+@click.option("--special", multiple=True, metavar="TEXT=ID", help="For a tiktoken file: a special token; repeatable.")
 @click.option("--overwrite", is_flag=True, help="Replace the tokenizer at DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, and nothing else.")
 def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
-    """Make a tokenizer of a tokenizer.json, a tiktoken file or a sentencepiece model.
+    """Convert a tokenizer.json, a tiktoken file or a sentencepiece model to a tokenizer of tokframe.
 
     JSON: {"tokenizer", "out", "vocab_size", "special_tokens", "capabilities"}.
     """
@@ -54,9 +54,9 @@ def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overw
             }
         )
         return
-    promises = ", ".join(name.replace("_", " ") for name, has in able.items() if has) or "nothing"
+    capabilities = ", ".join(name.replace("_", " ") for name, has in able.items() if has) or "no capabilities"
     place = out if out.is_absolute() or out.parts[:1] == ("..",) else f"./{out}"
-    note(f"wrote {out}: {tokenizer.name}, {tokenizer.vocab_size:,} ids; promises {promises}")
+    note(f"wrote {out}: {tokenizer.name}, {tokenizer.vocab_size:,} ids; {capabilities}")
     note(f"try: tokframe compare autoencoder-fsq {place} --corpus stdlib:heldout")
 
 

@@ -1,6 +1,6 @@
-"""The exporter "huggingface": writes what `transformers.AutoTokenizer` reads, and checks it against the original.
+"""The exporter "huggingface": write what `transformers.AutoTokenizer` reads, and compare it with the original.
 
-What a tokenizer looks like in `tokenizer.json` is in `tokenizer_json`; only the library `tokenizers` is needed here.
+The content of `tokenizer.json` is left to `tokenizer_json`. Of Hugging Face only the library `tokenizers` is needed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _ROLES = {
 }
 #: Borders of lines and of the blocks that overlong lines are cut into.
 _LONG_LINES = "x" * 5000 + "\n" + "é" * 3000 + "\n" * 5000 + "中" * 1400 + " " * 4095 + "\n\nend"
-_SAMPLE = 100_000  # characters of the standard library's source that an export is checked on
+SAMPLE_CHARS = 100_000  # of the standard library's source, on which an export is checked
 
 
 def export(tokenizer: ITokenizer, folder: Path) -> list[Check]:
-    """Write `tokenizer.json` and `tokenizer_config.json` into `folder`; return how they compare with the original.
+    """Write `tokenizer.json` and `tokenizer_config.json` into `folder`; return the comparison with the original.
 
-    Raises: UnsupportedError for a tokenizer that has no such form; OSError.
+    Raises: UnsupportedError for a tokenizer that cannot be exported; OSError.
     """
     data = to_json(tokenizer)
     (folder / FILE).write_text(_json(data), encoding="utf-8")
@@ -43,11 +43,11 @@ def export(tokenizer: ITokenizer, folder: Path) -> list[Check]:
 
 
 def samples() -> Iterator[str]:
-    """Yield the texts an export is checked on: hard ones, then lines of the standard library's source."""
+    """Yield the texts an export is checked on: hard texts, then lines of the standard library's source."""
     from tokframe.corpus.files import Corpus
 
     yield from (*HARD_TEXTS, _LONG_LINES)
-    left = _SAMPLE
+    left = SAMPLE_CHARS
     try:
         for document in Corpus.open(["stdlib:heldout"]).documents():
             for line in document.splitlines(keepends=True):
@@ -55,16 +55,16 @@ def samples() -> Iterator[str]:
                 if left < 0:
                     return
                 yield line
-    except (TokframeError, OSError):  # a Python without its source: the hard ones must do
+    except (TokframeError, OSError):  # a Python without its source
         return
 
 
 def compare(tokenizer: ITokenizer, folder: Path, texts: Iterator[str]) -> list[Check]:
-    """Return whether ids, number of ids, spans and text of an exported tokenizer are the original's."""
+    """Return whether an exported tokenizer has the original's ids, number of ids, offsets and text."""
     from tokenizers import Tokenizer
 
     written = Tokenizer.from_file(str(folder / FILE))
-    written.encode_special_tokens = True  # as `split_special_tokens` in the config says to transformers
+    written.encode_special_tokens = True  # as `split_special_tokens` in the config does for transformers
     special = {*tokenizer.special_tokens.values()}
     names = ("ids", "number of ids", "offsets", "text")
     wrong: dict[str, list[str]] = {name: [] for name in names}

@@ -1,4 +1,4 @@
-"""Which kind of tokenizer a file is, and the tokenizer made of it. No file is unpickled, nothing is fetched."""
+"""Reading: detect the format of a tokenizer file and build the tokenizer. No file is unpickled, nothing is fetched."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tokframe.tokenizer.table import GPT2_PATTERN
 
 __all__ = ["PATTERNS", "read"]
 
-#: Patterns that cut text before merging, by the names tiktoken gives to what they belong to.
+#: Patterns that cut text before merging, by tiktoken's names of the encodings.
 PATTERNS = {
     "gpt2": GPT2_PATTERN,
     "cl100k_base": (
@@ -29,15 +29,15 @@ PATTERNS = {
         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     ),
 }
-_LARGEST = 1 << 30
-_WANTED = "tokframe import reads a tokenizer.json, a tiktoken file or a sentencepiece model"
+MAX_FILE_BYTES = 1 << 30
+_SUPPORTED = "tokframe import reads a tokenizer.json, a tiktoken file or a sentencepiece model"
 
 
 def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | None = None) -> ITokenizer:
     """Return the tokenizer of a `tokenizer.json`, a tiktoken file or a sentencepiece model.
 
-    `pattern` (one of `PATTERNS` or a regular expression) and `special` belong to a tiktoken file, which holds neither.
-    Raises: ArtifactNotFoundError; ArtifactError naming what the file is instead; ArtifactCorruptError;
+    `pattern` (one of `PATTERNS` or a regular expression) and `special` are for a tiktoken file, which contains neither.
+    Raises: ArtifactNotFoundError; ArtifactError naming the actual format; ArtifactCorruptError;
     ComponentImportError where the library that runs it is missing.
     """
     path = Path(path)
@@ -47,13 +47,13 @@ def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | No
     if kind == "tiktoken":
         if not pattern:
             raise ArtifactError(
-                f"{path} is a tiktoken file, which does not hold the pattern that cuts text. Name it: --pattern "
-                f"{' or '.join(PATTERNS)}, or give a regular expression",
+                f"{path} is a tiktoken file, which does not contain the pattern that cuts text. Use --pattern "
+                f"{' or '.join(PATTERNS)}, or a regular expression",
                 path=path,
             )
         config = {"pattern": PATTERNS.get(pattern, pattern), "special": dict(special or {})}
     elif pattern or special:
-        raise ArtifactError(f"{path} is no tiktoken file and brings its own pattern and special tokens", path=path)
+        raise ArtifactError(f"{path} is not a tiktoken file: its pattern and special tokens are in the file", path=path)
     file = {"huggingface": "tokenizer.json", "tiktoken": "ranks.tiktoken", "sentencepiece": "sentencepiece.model"}[kind]
     registry = host().registry
     spec = registry.tokenizer(f"tokframe-huggingface/imported-{kind}")
@@ -65,21 +65,21 @@ def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | No
 def _content(path: Path) -> bytes:
     if path.is_dir():
         if (path / "tokenizer.json").is_file():
-            hint = f". Name the file: {path / 'tokenizer.json'}"
+            hint = f". Use the file: {path / 'tokenizer.json'}"
         else:
-            hint = f" without a tokenizer.json. {_WANTED}"
+            hint = f" without a tokenizer.json. {_SUPPORTED}"
         raise ArtifactError(f"{path} is a folder{hint}", path=path)
     if not path.is_file():
-        raise ArtifactNotFoundError(f"there is no file {path}. {_WANTED}", path=path)
-    if path.stat().st_size > _LARGEST:
-        raise ArtifactError(f"{path} is larger than 1 GiB: that is no tokenizer. {_WANTED}", path=path)
+        raise ArtifactNotFoundError(f"there is no file {path}. {_SUPPORTED}", path=path)
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ArtifactError(f"{path} is larger than 1 GiB, too large for a tokenizer. {_SUPPORTED}", path=path)
     return path.read_bytes()
 
 
 def _kind(path: Path, content: bytes) -> str:
-    """Return huggingface, tiktoken or sentencepiece. Raises: ArtifactError naming what the file is instead."""
+    """Return huggingface, tiktoken or sentencepiece. Raises: ArtifactError naming the actual format."""
     if not content.strip():
-        raise ArtifactError(f"{path} is empty. {_WANTED}", path=path)
+        raise ArtifactError(f"{path} is empty. {_SUPPORTED}", path=path)
     if content.lstrip()[:1] in (b"{", b"["):
         return _json_kind(path, content)
     first = content.split(b"\n", 1)[0].split()
@@ -87,23 +87,23 @@ def _kind(path: Path, content: bytes) -> str:
         return "tiktoken"
     if content[:1] == b"\n" and b"\x00" not in content[:2]:  # field 1 of a protocol buffer: the first piece
         return "sentencepiece"
-    raise ArtifactError(f"{path} {_looks_like(content)}. {_WANTED}", path=path)
+    raise ArtifactError(f"{path} {_looks_like(content)}. {_SUPPORTED}", path=path)
 
 
 def _json_kind(path: Path, content: bytes) -> str:
     try:
         data = json.loads(content)
     except ValueError as cause:
-        raise ArtifactError(f"{path} begins like JSON and is none ({cause}). {_WANTED}", path=path) from None
+        raise ArtifactError(f"{path} looks like JSON but cannot be parsed ({cause}). {_SUPPORTED}", path=path) from None
     if isinstance(data, dict) and isinstance(data.get("model"), dict):
         return "huggingface"
     if isinstance(data, dict) and "tokenizer_class" in data:
-        what = "is a tokenizer_config.json; the tokenizer.json lies beside it"
+        what = "is a tokenizer_config.json; use the tokenizer.json beside it"
     elif isinstance(data, dict) and data and all(isinstance(value, int) for value in data.values()):
         what = "is a bare vocabulary (vocab.json) without the merges"
     else:
         what = "is JSON without the 'model' of a tokenizer.json"
-    raise ArtifactError(f"{path} {what}. {_WANTED}", path=path)
+    raise ArtifactError(f"{path} {what}. {_SUPPORTED}", path=path)
 
 
 def _is_base64(word: bytes) -> bool:
@@ -122,7 +122,7 @@ def _looks_like(content: bytes) -> str:
     if content[:4] == b"GGUF":
         return "is a GGUF model"
     if content[8:9] == b"{":
-        return "is a safetensors file: weights, no tokenizer"
+        return "is a safetensors file: weights, not a tokenizer"
     if content.startswith(b"#version"):
         return "is a list of merges (merges.txt) without the vocabulary"
-    return "is no tokenizer file of a known kind"
+    return "is not a tokenizer file of a known format"

@@ -1,4 +1,4 @@
-"""The plugin tokframe-ray: the engine "ray"; its code, and Ray, are imported when it is used."""
+"""The plugin tokframe-ray: declares the engine "ray". Its code, and Ray, are imported when it is used."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def tokframe_components() -> list[ComponentSpec]:
             kind="engine",
             name="ray",
             target="tokframe_ray.engine:run",
-            summary="work spread over a Ray cluster, by Ray Data",
+            summary="worker processes on a Ray cluster, by Ray Data",
         )
     ]

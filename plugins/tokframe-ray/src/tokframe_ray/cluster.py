@@ -1,4 +1,4 @@
-"""Being connected to a Ray cluster: the one there is, the one that `RAY_ADDRESS` names, or one of our own."""
+"""Connection to a Ray cluster: an existing one, the one at `RAY_ADDRESS`, or one started here."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tokframe.shards.engines import available_cores
 
 __all__ = ["connected"]
 
-_STORE = 200_000_000  # bytes of object store of a cluster of our own: only the work and small results go through it
-_CONNECT = 10.0  # seconds to wait for a cluster to answer
-_ATTEMPTS = 3  # starts of a cluster of our own: Ray gives a start 30 seconds, which a busy machine may exceed
-#: No usage report sent anywhere, no warnings of Ray's core on stderr, patience with a busy machine.
+OBJECT_STORE_BYTES = 200_000_000  # of a cluster started here: only the work and small results go through it
+CONNECT_TIMEOUT_S = 10.0
+MAX_STARTS = 3  # Ray allows a start 30 seconds, which a busy machine may exceed
+#: No usage reports, no warnings of Ray's core on stderr, long timeouts for a busy machine.
 _VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -33,7 +33,7 @@ _VARIABLES = {
 
 @contextmanager
 def connected(workers: int | None) -> Iterator[None]:
-    """Be connected to a cluster, and leave again one that was started or joined here. Raises: EngineError."""
+    """Connect to a cluster; on exit leave one that was started or joined here. Raises: EngineError."""
     if ray.is_initialized():
         yield
         return
@@ -59,16 +59,16 @@ def _join(address: str) -> None:
 
 
 def _start(cores: int) -> None:
-    for attempt in range(1, _ATTEMPTS + 1):
+    for attempt in range(1, MAX_STARTS + 1):
         try:
-            _init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=_STORE)
+            _init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES)
             return
         except Exception as error:
             ray.shutdown()
-            if attempt == _ATTEMPTS:
+            if attempt == MAX_STARTS:
                 raise EngineError(
-                    f"cannot start a Ray cluster on this machine, tried {_ATTEMPTS} times: {error}. "
-                    "--engine local does without one"
+                    f"cannot start a Ray cluster on this machine, tried {MAX_STARTS} times: {error}. "
+                    "Use --engine local instead"
                 ) from error
 
 
@@ -77,15 +77,15 @@ def _init(**options: Any) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Raises: OSError where nobody listens at `host:port`; Ray itself would go on trying for minutes."""
+    """Raises: OSError where nothing listens at `host:port`; Ray itself would retry for minutes."""
     found = re.fullmatch(r"(?:ray://)?([\w.-]+):(\d+)", address)
     if found:
-        socket.create_connection((found[1], int(found[2])), timeout=_CONNECT).close()
+        socket.create_connection((found[1], int(found[2])), timeout=CONNECT_TIMEOUT_S).close()
 
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """Set, for Ray's start, those of `_VARIABLES` that the user has not."""
+    """Set those of `_VARIABLES` that the user has not set, while Ray starts."""
     added = {key: value for key, value in _VARIABLES.items() if key not in os.environ}
     os.environ.update(added)
     try:
@@ -97,7 +97,7 @@ def _environment() -> Iterator[None]:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Undo what Ray does to signals: Ctrl-C and SIGTERM are the command line's."""
+    """Restore the signal handlers that Ray replaces: the command line handles Ctrl-C and SIGTERM."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,7 +1,7 @@
-"""The engine `ray`: items mapped over a pool of Ray Data actors, each of which holds the work once.
+"""The engine `ray`: maps items over a pool of Ray Data actors, each of which unpickles the work once.
 
-Items go to actors, not blocks of text to tasks: what a shard holds is decided by the plan before Ray sees it, so that
-it never depends on Ray's blocks, on the number of workers or on when they are done.
+The plan decides what a shard holds before Ray sees it, so shards depend neither on Ray's blocks nor on the number or
+speed of workers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["run"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: No bars and notes on the screen, which is tokframe's progress's; and one item may take as long as it takes.
+#: No output on the screen, where tokframe shows progress; no time limit for an item.
 _CONTEXT = {
     "enable_progress_bars": False,
     "enable_operator_progress_bars": False,
@@ -38,7 +38,7 @@ def run(
     """Run `work(item)` for every item on the Ray cluster that this process is connected to, that `RAY_ADDRESS` names,
     or that is started here; see `tokframe.shards.engines.Engine`.
 
-    Ray restarts a worker that is lost and runs its item again. Raises: EngineError where Ray cannot do it.
+    Ray restarts a lost worker and runs its item again. Raises: EngineError where Ray fails.
     """
     if not items or should_stop():
         return
@@ -52,7 +52,7 @@ def run(
             batch_size=1,
             batch_format="numpy",
             num_cpus=1,
-            # One item waits at an actor while another is done there: more would keep the last ones from idle workers.
+            # One item queued per actor: more would keep the last ones from idle workers.
             compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=2),
         )
         try:
@@ -65,13 +65,13 @@ def run(
                     return
         except ray.exceptions.RayError as error:
             raise EngineError(
-                f"Ray gave up: {error}. Where workers run out of memory take fewer --workers; `ray status` shows the "
+                f"Ray failed: {error}. If workers run out of memory, use fewer --workers; `ray status` shows the "
                 "cluster"
             ) from error
 
 
 class _Worker:
-    """One actor: unpickles the work once, then does it item by item."""
+    """Actor: unpickles the work once, then runs it item by item."""
 
     def __init__(self, pickled: bytes) -> None:
         self._work: Callable[[Any], Any] = pickle.loads(pickled)
@@ -79,7 +79,7 @@ class _Worker:
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
         """Return the pickled outcome of each item: whether it succeeded, and the result or the error.
 
-        Errors are results, so that they arrive as they are: Ray would wrap them, and might try again.
+        Errors are returned as results: Ray would wrap them, and might retry.
         """
         return {"outcome": [self._outcome(item) for item in batch["item"]]}
 
@@ -92,7 +92,7 @@ class _Worker:
 
 @contextmanager
 def _context() -> Iterator[None]:
-    """Set Ray Data up as `_CONTEXT` says, and back again."""
+    """Configure Ray Data by `_CONTEXT`, and restore it on exit."""
     context = ray.data.DataContext.get_current()
     before = {name: getattr(context, name) for name in _CONTEXT if hasattr(context, name)}
     logger = logging.getLogger("ray.data")

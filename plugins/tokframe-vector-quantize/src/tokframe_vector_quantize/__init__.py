@@ -1,4 +1,4 @@
-"""The plugin: quantizers "rfsq" and "lfq" of vector-quantize-pytorch; its code is imported when it is used."""
+"""The plugin tokframe-vector-quantize: declares the quantizers "rfsq" and "lfq" of vector-quantize-pytorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a config may say about the quantizers "rfsq" and "lfq"."""
+"""Config classes of the quantizers "rfsq" and "lfq"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lookup-free quantization as a quantizer of tokframe."""
+"""LookupFreeQuantizer: lookup-free quantization by vector-quantize-pytorch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LookupFreeQuantizer(nn.Module):
         self.codebook_size = int(self.signs.codebook_size)
 
     def forward(self, latents: Tensor) -> Quantized:
-        """(batch, d_latent) -> Quantized; the loss (entropy and commitment) is nought outside training."""
+        """(batch, d_latent) -> Quantized; the loss (entropy and commitment) is zero outside training."""
         with torch.autocast(latents.device.type, enabled=False):
             points = self.project_in(latents.float())
             values, codes, loss = self.signs(points[:, None])

@@ -1,4 +1,4 @@
-"""Residual FSQ as a quantizer of tokframe: the codes of all rounds are the digits of one number."""
+"""ResidualFSQuantizer: residual FSQ by vector-quantize-pytorch; the codes of all rounds are digits of one number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ResidualFSQuantizer(nn.Module):
     def __init__(self, config: ResidualFSQConfig, *, d_latent: int, max_length: int) -> None:
         super().__init__()
         del max_length  # part of every component's constructor; a code has no length
-        # The projections are ours: the library leaves its own out where the widths happen to agree.
+        # Projections of our own: the library omits its own where the widths are equal.
         dims = len(config.levels)
         self.project_in = nn.Linear(d_latent, dims)
         self.project_out = nn.Linear(dims, d_latent)

@@ -1,4 +1,4 @@
-"""The plugin tokframe-word: says that there is a tokenizer "word"; its code is imported when it is used."""
+"""The plugin tokframe-word: declares the tokenizer "word". Its code is imported when it is used."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def tokframe_tokenizers() -> list[TokenizerSpec]:
             target="tokframe_word.tokenizer:WordTokenizer",
             artifact="tokframe_word:artifact",
             config="tokframe_word.config:WordConfig",
-            summary="the most frequent words, all others <unk>: lossy, the legacy to migrate from",
+            summary="the most frequent words, all others <unk>: lossy, for migrating from",
         )
     ]

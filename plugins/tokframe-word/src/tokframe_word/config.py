@@ -1,4 +1,4 @@
-"""What a word-level tokenizer is trained with."""
+"""WordConfig: the training settings of the tokenizer "word"."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ __all__ = ["WordConfig"]
 
 @frozen(kw_only=True)
 class WordConfig:
-    """`vocab_size` is the number of ids, the special tokens among them; a small corpus may give fewer."""
+    """`vocab_size` includes the special tokens; a small corpus may give fewer ids."""
 
     vocab_size: int = setting(32768, at_least=len(SPECIAL_TOKENS) + 1, at_most=2**31 - 1)  # a word; ids are int32

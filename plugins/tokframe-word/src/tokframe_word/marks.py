@@ -1,6 +1,6 @@
-"""The combining marks of Unicode 17 (general categories Mn, Mc, Me), which Python's `re` has no class for.
+"""Combining marks of Unicode 17 (general categories Mn, Mc, Me), for which Python's `re` has no class.
 
-A table and not `unicodedata`, so that words are cut alike under every Python and no start-up time is spent.
+A table and not `unicodedata`, so that every Python version cuts words alike and start-up stays fast.
 """
 
 from __future__ import annotations

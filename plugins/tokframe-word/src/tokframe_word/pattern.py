@@ -1,6 +1,6 @@
-"""How text is cut into words, numbers, punctuation and white space; every character is in exactly one piece.
+"""Pattern: cuts text into words, numbers, punctuation and white space; every character is in exactly one piece.
 
-Where a piece ends is decided by at most the two characters after it: that is what makes streaming exact.
+At most the two characters after a piece decide where it ends, which makes streaming exact.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _PIECE = re.compile(
     r"|.",  # punctuation, symbols, controls, and marks with no letter before them
     re.DOTALL,
 )
-_WINDOW = 1 << 16  # characters cut at a time: the pieces of a long text do not all lie in memory
+WINDOW_CHARS = 1 << 16  # characters cut at a time, which bounds memory
 
 
 def pieces(text: str) -> Iterator[list[str]]:
     """Yield the pieces of a text, in lists of bounded length; joined they are the text."""
-    start, window = 0, _WINDOW
+    start, window = 0, WINDOW_CHARS
     while start < len(text):
         part = _PIECE.findall(text, start, start + window)
         if start + window < len(text):
             # the last two may look different once more of the text is seen
             size = window - len(part.pop()) - (len(part.pop()) if part else 0)
-            window = _WINDOW if size else 2 * window
+            window = WINDOW_CHARS if size else 2 * window
             start += size
         else:
             start = len(text)

@@ -1,4 +1,4 @@
-"""The tokenizer "word": a piece of text that is in the vocabulary has an id, every other is `<unk>`."""
+"""WordTokenizer: a piece of text that is in the vocabulary has an id, every other is `<unk>`."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _UNKNOWN = SPECIAL_TOKENS["<unk>"]
 
 
 class WordTokenizer(TableTokenizer):
-    """Word-level: lossy, as what is not in the vocabulary cannot be decoded.
+    """Word-level: lossy, as pieces outside the vocabulary cannot be decoded.
 
-    An unknown piece decodes to the text `<unk>`, with `skip_special` too: a word that was lost is never left
-    out silently. `offsets` gives the true span of every piece, unknown ones included.
+    An unknown piece decodes to the text `<unk>`, with `skip_special` too: a lost word is never omitted silently.
+    `offsets` gives the true span of every piece, unknown ones included.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(lossless=False, bytes_input=False)
 
     def __init__(self, words: Sequence[str], config: Mapping[str, Any]) -> None:
-        """Take the words in order of their ids, special tokens left out."""
+        """Build from the words in order of their ids, without special tokens."""
         super().__init__((text.encode() for text in (*SPECIAL_TOKENS, *words)), SPECIAL_TOKENS)
         self._config = dict(config)
         self._ids = {word: number for number, word in enumerate(words, len(SPECIAL_TOKENS))}
@@ -66,7 +66,7 @@ class WordTokenizer(TableTokenizer):
         return len(text[: stable_chars(text)].encode())
 
     def model(self) -> TokenizerModel:
-        """Return the pieces and the pattern that cuts text; made at each call, in about a second."""
+        """Return the pieces and the pattern that cuts text; computed at each call, in about a second."""
         return TokenizerModel(
             algorithm="wordlevel",
             pieces=self._table,
@@ -116,7 +116,7 @@ class WordTokenizer(TableTokenizer):
 
 def _corrupt(what: str) -> ArtifactCorruptError:
     return ArtifactCorruptError(
-        f"{_FILE} {what}: it was altered or not made by tokframe. Train it anew: "
+        f"{_FILE} {what}: it was altered or not made by tokframe. Train it again: "
         "tokframe train word --corpus FILE --out DIR",
         file=_FILE,
     )

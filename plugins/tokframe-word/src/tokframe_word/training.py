@@ -1,4 +1,4 @@
-"""Counts the pieces of a corpus. Counts, then the texts decide on the vocabulary: never the order read."""
+"""Training: count the pieces of a corpus. The vocabulary does not depend on the order of reading."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["most_frequent"]
 
 
 def most_frequent(job: TrainJob, size: int) -> list[str]:
-    """Return up to `size` pieces of the corpus, the most frequent first, of equals the one that sorts first.
+    """Return up to `size` pieces of the corpus, most frequent first, ties in order of text.
 
     Raises: TrainingInterrupted on request; TrainingError if there is no text; CorpusError.
     """
@@ -23,7 +23,7 @@ def most_frequent(job: TrainJob, size: int) -> list[str]:
         job.reporter.note("counting words takes seconds and keeps no checkpoint: it starts from the beginning")
     counts = _count(job)
     if not counts:
-        raise TrainingError("the corpus holds no text, so there are no words to count. Name another: --corpus FILE")
+        raise TrainingError("the corpus holds no text, so there are no words to count. Choose another: --corpus FILE")
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     total, kept = counts.total(), ordered[:size]
     covered = sum(count for _, count in kept)

@@ -1,3 +1,3 @@
-"""Tokenizers made elsewhere, each run by the library it was made for."""
+"""Imported tokenizers, each run by the library it was made for."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What imported tokenizers share: text or an error, spans from characters, bytes that are not UTF-8, promises kept."""
+"""Helpers of imported tokenizers: their tables of bytes, offsets, and the check that one is lossless."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tokframe.tokenizer.results import Encoding, IntArray
 
 __all__ = ["content_of", "corrupt", "is_lossless", "spans", "table_of"]
 
-_MOST_UNUSED = 1_000_000
+MAX_UNUSED_IDS = 1_000_000
 
 
 def content_of(state: State, file: str) -> bytes:
@@ -24,18 +24,18 @@ def content_of(state: State, file: str) -> bytes:
 
 
 def corrupt(file: str, what: str) -> ArtifactCorruptError:
-    """Return the error that says what is wrong with an imported file."""
-    return ArtifactCorruptError(f"{file} {what}. Import the original anew: tokframe import FILE --out DIR", file=file)
+    """Return the error for a damaged imported file."""
+    return ArtifactCorruptError(f"{file} {what}. Import the original again: tokframe import FILE --out DIR", file=file)
 
 
 def table_of(known: Mapping[int, bytes], special: dict[str, int], file: str) -> list[bytes]:
-    """Return the bytes of every id up to the largest; an id that stands for nothing becomes a special token of its own.
+    """Return the bytes of every id up to the largest; unused ids become special tokens `<unused N>`.
 
-    Raises: ArtifactCorruptError where there would be a million of those.
+    Raises: ArtifactCorruptError for more than a million of those.
     """
     size = max(known, default=-1) + 1
-    if size - len(known) > _MOST_UNUSED:
-        raise corrupt(file, f"has {len(known):,} tokens and ids up to {size - 1:,}: that is no vocabulary")
+    if size - len(known) > MAX_UNUSED_IDS:
+        raise corrupt(file, f"has {len(known):,} tokens and ids up to {size - 1:,}: too sparse for a vocabulary")
     for number in range(size):
         if not known.get(number):
             special[f"<unused {number}>"] = number

@@ -1,6 +1,6 @@
-"""The tokenizer "imported-huggingface": a `tokenizer.json`, run by Hugging Face `tokenizers`.
+"""HuggingFaceTokenizer: a `tokenizer.json`, run by Hugging Face `tokenizers`.
 
-Special tokens are never searched in text, as everywhere in tokframe: `<s>` in a text is three characters.
+Special tokens are never searched for in text, as everywhere in tokframe: `<s>` in a text is three characters.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 class HuggingFaceTokenizer(TableTokenizer):
-    """Any `tokenizer.json`. `capabilities` are those of this one: lossless only if nothing in it changes text.
+    """Any `tokenizer.json`. `capabilities` are those of the file: lossless only if nothing in it changes text.
 
-    Ids the file leaves out are special tokens `<unused N>`. What an id stands for is, where the tokenizer is lossy, as
-    near as can be said.
+    Ids missing from the file are special tokens `<unused N>`. Where the tokenizer is lossy, `token_bytes` is an
+    approximation.
     """
 
     capabilities = Capabilities(lossless=False, bytes_input=False, streaming=False)
 
     def __init__(self, content: bytes) -> None:
-        """Take the content of a `tokenizer.json`. Raises: ArtifactCorruptError."""
+        """Build from the content of a `tokenizer.json`. Raises: ArtifactCorruptError."""
         self._content = content
         try:
             data = json.loads(content)
             if data["model"].get("dropout"):
-                data["model"]["dropout"] = None  # for training; the ids of a text would be drawn by lot
+                data["model"]["dropout"] = None  # for training only: it makes ids random
             self._tokenizer = Tokenizer.from_str(json.dumps(data))
         except KeyError as cause:
             raise corrupt(FILE, f"has no {cause}") from cause
         except Exception as cause:  # the binding raises plain Exception for a file it cannot read
-            raise corrupt(FILE, f"is not what Hugging Face tokenizers reads ({cause})") from cause
+            raise corrupt(FILE, f"cannot be read by Hugging Face tokenizers ({cause})") from cause
         self._algorithm = str(data["model"].get("type")).lower()
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -73,14 +73,14 @@ class HuggingFaceTokenizer(TableTokenizer):
         return np.asarray(self._ids(decode_text(data, self.name or "this tokenizer")), np.int32)
 
     def decode_raw(self, ids: IntArray) -> bytes:
-        """Return the bytes of ids; where the file's decoder works on text, what it gives. Raises: InvalidTokenError."""
+        """Return the bytes of ids; where the file's decoder works on text, of its output. Raises: InvalidTokenError."""
         if self._byte_level:
             return super().decode_raw(ids)
         text: str = self._tokenizer.decode(self.as_ids(ids).tolist(), skip_special_tokens=False)
         return text.encode()
 
     def template(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the ids the file puts before and after a text."""
+        """Return the ids that the file adds before and after a text."""
         plain = self._encoding("a").ids
         whole = self._encoding("a", special=True).ids
         for start in range(len(whole) - len(plain) + 1):
@@ -97,7 +97,7 @@ class HuggingFaceTokenizer(TableTokenizer):
         return spans(text, found.ids, found.offsets)
 
     def model(self) -> TokenizerModel:
-        """Return the ids' bytes, and the file, which alone says how text is normalized and cut."""
+        """Return the bytes of ids, and the file, which alone defines how text is normalized and cut."""
         return TokenizerModel(
             algorithm=self._algorithm,
             pieces=self._table,
@@ -119,7 +119,7 @@ class HuggingFaceTokenizer(TableTokenizer):
         return ids
 
     def _encoding(self, text: str, special: bool = False) -> Any:
-        """Return what Hugging Face makes of a text. Raises: EncodingError where the file has no token for it."""
+        """Return Hugging Face's encoding of a text. Raises: EncodingError where the file has no token for it."""
         try:
             return self._tokenizer.encode(text, add_special_tokens=special)
         except Exception as cause:  # the binding raises plain Exception, e.g. where there is no token for the unknown
@@ -149,7 +149,7 @@ def _types(part: Any) -> Iterator[str]:
 
 
 def _keeps_text(data: Mapping[str, Any]) -> bool:
-    """Say whether nothing in the file takes from a text, adds to it or changes it."""
+    """Return whether nothing in the file removes, adds or changes text."""
     steps = data.get("pre_tokenizer") or {}
     steps = steps.get("pretokenizers", [steps])
     return (

@@ -1,4 +1,4 @@
-"""The tokenizer "imported-sentencepiece": a sentencepiece model, run by sentencepiece. It normalises text: lossy."""
+"""SentencePieceTokenizer: a sentencepiece model, run by sentencepiece. Lossy, as it normalizes text."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ FILE = "sentencepiece.model"
 
 
 class SentencePieceTokenizer(TableTokenizer):
-    """A sentencepiece model. A space and U+2581 are one to it, so no such model gives back every text.
+    """A sentencepiece model. It does not distinguish a space from U+2581, so none is lossless.
 
-    Special tokens are its control pieces and the one for what it does not know; U+2581 stands for a space elsewhere.
+    Special tokens are its control pieces and its unknown piece; U+2581 in other pieces is a space.
     """
 
     capabilities = Capabilities(lossless=False, bytes_input=False, streaming=False)
 
     def __init__(self, content: bytes) -> None:
-        """Take the content of the model file. Raises: ArtifactCorruptError."""
+        """Build from the content of the model file. Raises: ArtifactCorruptError."""
         self._content = content
         try:
             self._model: Any = sentencepiece.SentencePieceProcessor(model_proto=content)
             size = self._model.get_piece_size()
         except Exception as cause:  # the binding raises RuntimeError and others
-            raise corrupt(FILE, f"is not what sentencepiece reads ({cause})") from cause
+            raise corrupt(FILE, f"cannot be read by sentencepiece ({cause})") from cause
         if not size:
-            raise corrupt(FILE, "holds no piece")
+            raise corrupt(FILE, "has no pieces")
         names = [self._model.id_to_piece(number) for number in range(size)]
         special = {name: n for n, name in enumerate(names) if self._model.is_control(n) or self._model.is_unknown(n)}
         table = [
@@ -52,7 +52,7 @@ class SentencePieceTokenizer(TableTokenizer):
         return np.asarray(self._model.encode(decode_text(data, self.name or "this tokenizer")), np.int32)
 
     def decode_raw(self, ids: IntArray) -> bytes:
-        """Return what sentencepiece makes of ids, special ones as their text. Raises: InvalidTokenError."""
+        """Return the text that sentencepiece decodes, special tokens as their own text. Raises: InvalidTokenError."""
         control = {*self._special.values()}
         parts = []
         for special, run in itertools.groupby(self.as_ids(ids).tolist(), control.__contains__):

@@ -1,4 +1,4 @@
-"""The tokenizer "imported-tiktoken": a tiktoken file (base64 of tokens, ranks) with its pattern, run by tiktoken."""
+"""TiktokenTokenizer: a tiktoken file (base64 of tokens, ranks) with its pattern, run by tiktoken."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ FILE = "ranks.tiktoken"
 
 
 class TiktokenTokenizer(TableTokenizer):
-    """Byte-level BPE by ranks: lossless unless its pattern leaves characters out.
+    """Byte-level BPE by ranks: lossless unless its pattern omits characters.
 
-    Special tokens are those given when it was imported and `<unused N>` for ids between that are not used.
+    Special tokens are those given when it was imported, and `<unused N>` for unused ids.
     """
 
     capabilities = Capabilities(lossless=True, bytes_input=True, streaming=False)
 
     def __init__(self, content: bytes, pattern: str, special: Mapping[str, int]) -> None:
-        """Take the content of the file, the pattern that cuts text, and special tokens, which the file has not.
+        """Build from the content of the file, the pattern that cuts text, and special tokens, which the file lacks.
 
         Raises: ArtifactCorruptError.
         """
@@ -82,10 +82,10 @@ def read_ranks(content: bytes) -> dict[bytes, int]:
             token, rank = line.split()
             ranks[base64.b64decode(token, validate=True)] = int(rank)
         except (ValueError, binascii.Error):
-            raise corrupt(FILE, f"has in line {number} no base64 and rank: {line!r:.60}") from None
+            raise corrupt(FILE, f"needs base64 and a rank in line {number}, found {line!r:.60}") from None
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing:
         raise corrupt(FILE, f"has no token for the byte 0x{missing[0]:02x}")
     if len(set(ranks.values())) != len(ranks) or min(ranks.values()) < 0:
-        raise corrupt(FILE, "gives one rank to two tokens, or one below 0")
+        raise corrupt(FILE, "has duplicate or negative ranks")
     return ranks

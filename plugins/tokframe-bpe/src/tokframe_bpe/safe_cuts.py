@@ -1,8 +1,8 @@
-"""Where bytes may be cut so that the parts have the ids of the whole.
+"""Safe cuts: positions where bytes may be split without changing their ids.
 
-GPT-2's split never looks back, so a cut is safe where one of its pieces is sure to end: between ASCII
-characters of two kinds. After white space none is (the last space of a run belongs to the next word), nor
-after an apostrophe (`'s` is a piece of its own).
+GPT-2's split never looks back, so a cut is safe where one of its pieces must end: between ASCII characters of two
+kinds. No cut is safe after white space (the last space of a run belongs to the next word) or after an apostrophe
+(`'s` is a piece of its own).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 
 __all__ = ["chunks", "stable_bytes"]
 
-#: The last byte of a character outside ASCII that is no white space.
+#: The last byte of a character outside ASCII that is not white space.
 _OTHER = (
     rb"[\x80-\xff](?<!\xc2[\x85\xa0])(?<!\xe1\x9a\x80)(?<!\xe2\x80[\x80-\x8a\xa8\xa9\xaf])(?<!\xe2\x81\x9f)"
     rb"(?<!\xe3\x80\x80)"
 )
-#: As long a beginning as is safe to cut off; what follows a cut is ASCII, so no character is cut.
+#: The longest prefix that is safe to cut off; what follows a cut is ASCII, so no character is cut.
 _HEAD = re.compile(
     rb".*(?:[A-Za-z](?=[\x00-@\[-`{-\x7f])"  # a letter before anything else
     rb"|[0-9](?=[\x00-/:-\x7f])"  # a digit before anything else
@@ -25,7 +25,7 @@ _HEAD = re.compile(
     rb"|" + _OTHER + rb"(?=[ \t\r\n]))",
     re.DOTALL,
 )
-_SIZE = 4096  # bytes: Hugging Face is fastest on texts of a few kB
+CHUNK_BYTES = 4096  # Hugging Face is fastest on texts of a few kB
 
 
 def stable_bytes(data: bytes) -> int:
@@ -35,14 +35,14 @@ def stable_bytes(data: bytes) -> int:
 
 
 def chunks(data: bytes) -> Iterator[bytes]:
-    """Yield parts of a few kB, as far as there are safe cuts; joined they are the data."""
-    start, size = 0, _SIZE
+    """Yield consecutive parts of a few kB, longer where there is no safe cut."""
+    start, size = 0, CHUNK_BYTES
     while len(data) - start > size:
         head = _HEAD.match(data, start, start + size)
         if head is None:  # a long stretch without a safe cut
             size *= 2
             continue
         yield data[start : head.end()]
-        start, size = head.end(), _SIZE
+        start, size = head.end(), CHUNK_BYTES
     if start < len(data):
         yield data[start:]
