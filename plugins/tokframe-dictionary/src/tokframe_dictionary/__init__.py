@@ -1,4 +1,4 @@
-"""The plugin tokframe-dictionary: byte segments mined from text, searched for the fewest tokens; no network."""
+"""Plugin tokframe-dictionary: the tokenizer "dictionary", mined segments searched for the fewest tokens."""
 
 from __future__ import annotations
 
@@ -11,5 +11,12 @@ __version__ = "0.1.0"
 
 @hookimpl
 def tokframe_tokenizers() -> list[TokenizerSpec]:
-    """Add nothing yet."""
-    return []
+    """Add `dictionary`, which ships no trained artifact."""
+    return [
+        TokenizerSpec(
+            name="dictionary",
+            target="tokframe_dictionary.tokenizer:DictionaryTokenizer",
+            config="tokframe_dictionary.config:DictionaryConfig",
+            summary="mined byte segments, searched for the fewest tokens: lossless, trained in a minute, no torch",
+        )
+    ]

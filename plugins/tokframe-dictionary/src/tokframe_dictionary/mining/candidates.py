@@ -19,41 +19,40 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from tokframe.training.progress import SilentReporter
-from tokframe_dictionary.mining.counts import LONGEST, Counts, count_part, first_of_each, recount_part, unpacked
+from tokframe_dictionary.mining.counts import Counts, count_part, recount_part, sum_by_key
 from tokframe_dictionary.mining.parts import cut
 from tokframe_dictionary.mining.workers import Workers
+from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
 
 if TYPE_CHECKING:
     from tokframe.training.progress import Reporter
+    from tokframe_dictionary.mining.config import MiningConfig
     from tokframe_dictionary.mining.sources import Source
 
-__all__ = ["LONGEST", "Candidates", "mine", "threshold"]
+__all__ = ["Candidates", "mine", "threshold"]
 
 #: Bytes under which a part is not worth a second round.
-_SMALLEST = 16 << 20
+MIN_PART_BYTES = 16 << 20
 #: Occurrences asked for in a part below which nearly every substring of it would be a candidate.
-_FEWEST = 8
+MIN_PART_COUNT = 8
 
 
 @frozen(kw_only=True, eq=False)
 class Candidates:
-    """`pieces` of 2 to 16 bytes, most promising first; `counts` (pieces,) are weighted occurrences."""
+    """`segments` of 2 to 16 bytes, most promising first; `counts` (segments,) are weighted occurrences."""
 
-    pieces: tuple[bytes, ...] = field(repr=False)
+    segments: tuple[bytes, ...] = field(repr=False)
     counts: npt.NDArray[np.float64] = field(repr=False)
 
     def __len__(self) -> int:
-        return len(self.pieces)
+        return len(self.segments)
 
 
 def mine(
     sources: Sequence[Source],
+    config: MiningConfig,
     *,
-    longest: int = LONGEST,
-    frequency: float = 1.5e-6,
-    least: int = 4,
-    limit: int = 500_000,
-    words: bool = False,
+    longest: int = MAX_SEGMENT_BYTES,
     workers: Workers | None = None,
     part: int | None = None,
     reporter: Reporter | None = None,
@@ -61,31 +60,31 @@ def mine(
     """Find the substrings that occur at least `least` times and `frequency` times per byte in some source.
 
     With `words`, those that keep words whole. The `limit` best by weighted count times bytes saved are kept. `workers`
-    and `part`, the bytes of a source that are counted as one (None lets the number of workers decide), change how long
-    it takes and nothing else. Needs, per worker, about five bytes of memory per byte of the largest part and
-    256 MB; and 100 bytes per candidate of a source.
+    (by default as many threads as the config says) and `part`, the bytes of a source that are counted as one (None lets
+    the number of workers decide), change how long it takes and nothing else. Needs, per worker, about five bytes of
+    memory per byte of the largest part and 256 MB; and 100 bytes per candidate of a source.
     Raises: TrainingError if a worker is lost.
     """
-    report, workers = reporter or SilentReporter(), workers or Workers(count=1)
+    report, workers = reporter or SilentReporter(), workers or Workers(count=config.workers)
     total = sum(len(source.data) for source in sources)
-    enough = [max(least, int(len(source.data) * frequency)) for source in sources]
+    enough = [max(config.least, int(len(source.data) * config.frequency)) for source in sources]
     parts = [
         cut(source.data, part or _part_size(len(source.data), enough[number], total, workers.number))
         for number, source in enumerate(sources)
     ]
     report.stage("mining segments", total / 1e6, "MB")
-    counted = _count(sources, parts, enough, longest, words, workers, report)
-    # Sums of floats depend on their order: that of the sources, whoever was done first.
-    keys = np.concatenate([np.zeros((0, 3), np.uint64), *(counts.keys for counts in counted)])
-    weights = np.concatenate(
-        [np.zeros(0), *(counts.counts * source.weight for counts, source in zip(counted, sources, strict=True))]
+    counted = _count(sources, parts, enough, longest, config.words, workers, report)
+    # Sums of floats depend on their order: that of the sources, whichever was done first.
+    keys, count = sum_by_key(
+        (counts.keys for counts in counted),
+        (counts.counts * source.weight for counts, source in zip(counted, sources, strict=True)),
+        np.float64,
     )
-    key, count = _merge(keys, weights)
-    best = np.argsort(-count * (key[:, 2].astype(np.float64) - 1), kind="stable")[:limit]
-    pieces = unpacked(key[best])
-    valid = [i for i, piece in enumerate(pieces) if _whole(piece)]
+    best = np.argsort(-count * (keys[:, 2].astype(np.float64) - 1), kind="stable")[: config.limit]
+    segments = Counts(keys=keys[best], counts=count[best]).segments()
+    valid = [i for i, segment in enumerate(segments) if _is_utf8(segment)]
     report.note(f"{len(valid):,} candidate segments of 2 to {longest} bytes")
-    return Candidates(pieces=tuple(pieces[i] for i in valid), counts=count[best][valid])
+    return Candidates(segments=tuple(segments[i] for i in valid), counts=count[best][valid])
 
 
 def threshold(enough: int, part: int, whole: int) -> int:
@@ -99,9 +98,9 @@ def threshold(enough: int, part: int, whole: int) -> int:
 
 def _part_size(size: int, enough: int, total: int, workers: int) -> int:
     """Bytes of a part: a whole source where workers can share out whole sources, else a fair share of all text."""
-    if workers == 1 or enough <= _FEWEST:
+    if workers == 1 or enough <= MIN_PART_COUNT:
         return size
-    return max(_SMALLEST, -(-size * _FEWEST // enough), total * 5 // (4 * workers))
+    return max(MIN_PART_BYTES, -(-size * MIN_PART_COUNT // enough), total * 5 // (4 * workers))
 
 
 def _count(
@@ -118,18 +117,18 @@ def _count(
     work = sum(len(part) * (1 if len(of) == 1 else 2) for of in parts for part in of)
     total, done = sum(len(part) for of in parts for part in of), 0
 
-    def tell(number: int, size: int) -> None:
+    def advance(number: int, size: int) -> None:
         nonlocal done
         done += size
         report.advance(done / max(1, work) * total / 1e6, source=sources[number].name, found=len(found[number]))
 
     for (number, size), counts in workers.run(_first_round, _first_tasks(parts, enough, longest, words)):
         found[number] = Counts.merge([found[number], counts])
-        tell(number, size)
+        advance(number, size)
     exact: dict[int, Counts] = {}
     for (number, size), counts in workers.run(_second_round, _second_tasks(parts, found, words)):
         exact[number] = Counts.merge([exact[number], counts]) if number in exact else counts
-        tell(number, size)
+        advance(number, size)
     return [
         exact[number].at_least(enough[number]) if number in exact else counts for number, counts in enumerate(found)
     ]
@@ -161,19 +160,9 @@ def _second_round(part: memoryview | bytes, given: Counts, words: bool) -> Count
     return recount_part(part, given, words=words)
 
 
-def _whole(piece: bytes) -> bool:
+def _is_utf8(segment: bytes) -> bool:
     try:
-        piece.decode()
+        segment.decode()
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _merge(keys: Any, counts: npt.NDArray[np.float64]) -> tuple[Any, npt.NDArray[np.float64]]:
-    """Add up the counts of equal keys; sorted by key, so that the order of sources does not matter."""
-    if not len(keys):
-        return keys, counts
-    order = np.lexsort(keys.T)
-    keys, counts = keys[order], counts[order]
-    starts = np.flatnonzero(first_of_each(keys))
-    return keys[starts], np.add.reduceat(counts, starts)

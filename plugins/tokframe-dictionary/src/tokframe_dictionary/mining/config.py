@@ -13,7 +13,7 @@ __all__ = ["MiningConfig", "SelectionConfig"]
 
 @frozen(kw_only=True)
 class MiningConfig:
-    """Section `mining`: where candidates come from; the arguments of `balance` and `mine`."""
+    """Section `mining`: how sources are weighed, and which of their substrings are candidates."""
 
     #: occurrences per byte of a source that make a substring a candidate
     frequency: float = setting(1.5e-6, above=0)
@@ -41,9 +41,6 @@ class MiningConfig:
 class SelectionConfig:
     """Section `selection`: how the vocabulary is pruned and searched."""
 
-    vocab_size: int = 32768  #: ids to compile, where the quantizer's section does not say
-    #: segments trained beyond those needed, in case the network does not learn them all
-    spare: float = setting(0.06, at_least=0, at_most=4)
     #: share of segments that survives a round of pruning
     keep: float = setting(0.8, above=0, below=1)
     breadth: float = setting(0.8, above=0, at_most=1)  #: below 1 favors segments that several sources use

@@ -1,4 +1,4 @@
-"""Stretches: a text cut into parts between which no segment can lie, so that what is counted in them adds up.
+"""Parts: a text cut where no segment can lie across the cut, so that what is counted in the parts adds up.
 
 A segment has newlines only at its end. So none crosses a border with a newline before it and, behind it, the first
 byte of a character that is no newline; a unit of the segmenter begins there too. Text without such a place is one part.

@@ -2,7 +2,7 @@
 
 A segment's value is what the text would cost more if its uses were forbidden one by one: segments that another path
 of the same length replaces are worth nothing, however often they are used. The segmenter searches every line by
-itself, so the figures of a source are sums of whole numbers over its parts, whoever measured them.
+itself, so the figures of a source are sums of whole numbers over its parts, wherever they were measured.
 """
 
 from __future__ import annotations
@@ -17,33 +17,36 @@ from attrs import field, frozen
 from tokframe.training.progress import SilentReporter
 from tokframe_dictionary.mining.parts import cut
 from tokframe_dictionary.mining.workers import Workers
-from tokframe_dictionary.segmenter import Segmenter
+from tokframe_dictionary.segmenter.segmenter import Segmenter
+from tokframe_dictionary.vocabulary.table import SINGLE_BYTES
 
 if TYPE_CHECKING:
     from tokframe.training.progress import Reporter
+    from tokframe_dictionary.mining.config import SelectionConfig
     from tokframe_dictionary.mining.sources import Source
 
 __all__ = ["Measures", "Pool", "measure_part", "prune"]
 
 FloatArray = npt.NDArray[np.float64]
-_BYTES = tuple(bytes([value]) for value in range(256))
 #: Share of a plain estimate (uses times bytes saved) that decides between segments of equal value.
-_TIE = 0.01
+_USE_WEIGHT = 0.01
 #: Above this multiple of the size wanted, plain use decides: value costs three times as long and agrees that far out.
-_COARSE = 8
+COARSE_RATIO = 8
+#: Share of segments that survives a round by plain use.
+COARSE_KEEP = 0.4
 #: Bytes of a source that are measured as one, unless the caller says.
-_PART = 8 << 20
+PART_BYTES = 8 << 20
 
 
 @frozen(kw_only=True, eq=False)
 class Pool:
     """Learned segments, most valuable first, and how the sources use them.
 
-    `value` and `use` (pieces,) are weighted tokens; `counts` (pieces,) and `byte_counts` (256,) plain uses in all
+    `value` and `use` (segments,) are weighted tokens; `counts` (segments,) and `byte_counts` (256,) plain uses in all
     sources; `tokens` is by source.
     """
 
-    pieces: tuple[bytes, ...] = field(repr=False)
+    segments: tuple[bytes, ...] = field(repr=False)
     value: FloatArray = field(repr=False)
     use: FloatArray = field(repr=False)
     counts: npt.NDArray[np.int64] = field(repr=False)
@@ -51,13 +54,13 @@ class Pool:
     tokens: Mapping[str, int]
 
     def __len__(self) -> int:
-        return len(self.pieces)
+        return len(self.segments)
 
     def by_use(self) -> Pool:
         """The same segments, most used first: the order of ids."""
         order = np.argsort(-self.counts, kind="stable")
         return Pool(
-            pieces=tuple(self.pieces[i] for i in order),
+            segments=tuple(self.segments[i] for i in order),
             value=self.value[order],
             use=self.use[order],
             counts=self.counts[order],
@@ -68,7 +71,7 @@ class Pool:
 
 @frozen(kw_only=True, eq=False)
 class Measures:
-    """What a part of a text says about segments: `use` and `loss` (256 + pieces,) int64, single bytes first.
+    """What a part of a text says about segments: `use` and `loss` (256 + segments,) int64, single bytes first.
 
     `loss` is what the part would cost more if each use by itself were forbidden; empty where it was not asked for.
     """
@@ -82,7 +85,7 @@ class Measures:
 
 
 def measure_part(data: bytes | memoryview, segmenter: Segmenter, coarse: bool) -> Measures:
-    """Segment a part of a text, which ends as `stretches` cuts it; `coarse` leaves out the loss, which costs most."""
+    """Segment a part of a text, which ends where `parts.cut` cuts it; `coarse` leaves out the loss, which costs most."""
     if coarse:
         return Measures(use=segmenter.usage(data), loss=np.zeros(0, np.int64))
     use, loss = segmenter.savings(data)
@@ -90,67 +93,63 @@ def measure_part(data: bytes | memoryview, segmenter: Segmenter, coarse: bool) -
 
 
 def prune(
-    pieces: Sequence[bytes],
+    segments: Sequence[bytes],
     sources: Sequence[Source],
     size: int,
+    config: SelectionConfig,
     *,
-    keep: float = 0.8,
-    first: float = 0.4,
-    breadth: float = 0.8,
-    block: int = 4096,
     workers: Workers | None = None,
-    part: int = _PART,
+    part: int = PART_BYTES,
     reporter: Reporter | None = None,
 ) -> Pool:
     """Keep the `size` best segments (fewer if fewer are given); deterministic.
 
-    Each round segments all sources with what is left and keeps the fraction `keep`; above 8 times `size` rounds go
-    by plain use instead of value, keep `first` and end at 8 times `size`. `breadth` below 1 favours segments that
+    Each round segments all sources with what is left and keeps the fraction `config.keep`; above 8 times `size` rounds
+    go by plain use instead of value, keep 40% and end at 8 times `size`. `breadth` below 1 favours segments that
     several sources use: values are joined as `(sum of v ** breadth) ** (1 / breadth)`. `workers` measure parts of
     about `part` bytes side by side, which changes no result. Raises: TrainingError if a worker is lost.
     """
     report, workers = reporter or SilentReporter(), workers or Workers(count=1)
-    left = [piece for piece in dict.fromkeys(pieces) if len(piece) > 1]
+    left = [segment for segment in dict.fromkeys(segments) if len(segment) > 1]
     total = sum(len(source.data) for source in sources)
     while True:
-        coarse = len(left) > _COARSE * size
+        coarse = len(left) > COARSE_RATIO * size
         report.stage(f"pruning {len(left):,} segments", total / 1e6, "MB")
-        pool = _weigh(left, sources, breadth, coarse, block, part, workers, report)
+        pool = _weigh(left, sources, config, coarse, part, workers, report)
         if len(left) <= size:
             report.note(f"{len(left):,} segments, {total / max(1, sum(pool.tokens.values())):.3f} bytes per token")
             return pool
-        kept = max(_COARSE * size, int(len(left) * first)) if coarse else max(size, int(len(left) * keep))
-        left = list(pool.pieces[:kept])
+        kept = max(COARSE_RATIO * size, int(len(left) * COARSE_KEEP)) if coarse else max(size, int(len(left) * config.keep))
+        left = list(pool.segments[:kept])
 
 
 def _weigh(
-    pieces: Sequence[bytes],
+    segments: Sequence[bytes],
     sources: Sequence[Source],
-    breadth: float,
+    config: SelectionConfig,
     coarse: bool,
-    block: int,
     part: int,
     workers: Workers,
     report: Reporter,
 ) -> Pool:
     """Segment all sources once; the segments come back ordered by value."""
-    segmenter = Segmenter([*_BYTES, *pieces], range(len(pieces) + 256), block=block)
-    spared = np.fromiter(map(len, pieces), np.float64, len(pieces)) - 1
-    value, use = np.zeros((2, len(pieces)))
-    counts = np.zeros(len(pieces) + 256, np.int64)
+    segmenter = Segmenter([*SINGLE_BYTES, *segments], range(len(segments) + 256), block=config.block)
+    spared = np.fromiter(map(len, segments), np.float64, len(segments)) - 1
+    value, use = np.zeros((2, len(segments)))
+    counts = np.zeros(len(segments) + 256, np.int64)
     tokens: dict[str, int] = {}
     # Sums of floats depend on their order: that of the sources, each once all of its parts are summed.
     for source, measures in zip(sources, _measure(sources, segmenter, coarse, part, workers, report), strict=True):
         uses = measures.use
-        saved = uses[256:] * spared if coarse else measures.loss[256:] + _TIE * uses[256:] * spared
-        value += (source.weight * saved) ** breadth
+        saved = uses[256:] * spared if coarse else measures.loss[256:] + _USE_WEIGHT * uses[256:] * spared
+        value += (source.weight * saved) ** config.breadth
         use += source.weight * uses[256:]
         counts += uses
         tokens[source.name] = tokens.get(source.name, 0) + int(uses.sum())
-    value **= 1 / breadth
+    value **= 1 / config.breadth
     order = np.argsort(-value, kind="stable")
     return Pool(
-        pieces=tuple(pieces[i] for i in order),
+        segments=tuple(segments[i] for i in order),
         value=value[order],
         use=use[order],
         counts=counts[256:][order],

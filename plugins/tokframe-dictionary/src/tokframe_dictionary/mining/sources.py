@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from attrs import field, frozen
 
+from tokframe_dictionary.mining.config import MiningConfig
+
 __all__ = ["Gathered", "Source", "balance"]
 
 #: Bytes of text that are cut as one where a source is over its budget.
-_STRETCH = 1 << 20
+STRETCH_BYTES = 1 << 20
 
 
 @frozen(kw_only=True, eq=False)
@@ -57,11 +59,7 @@ class Gathered:
 
 def balance(
     texts: Mapping[str, bytes | Iterable[bytes] | Gathered],
-    *,
-    weights: Mapping[str, float] | None = None,
-    flatness: float = 0.1,
-    script: float = 0.5,
-    budget: int = 100_000_000,
+    config: MiningConfig,
 ) -> tuple[Source, ...]:
     """Give each source its weight: `factor * megabytes ** -flatness * (bytes per character) ** script`.
 
@@ -77,11 +75,11 @@ def balance(
             continue
         size = text.size if isinstance(text, Gathered) else len(data)
         characters = text.characters if isinstance(text, Gathered) else _characters(data)
-        weight = _factor(name, weights or {})
-        weight *= (size / 1e6) ** -flatness * (size / max(1, characters)) ** script
-        if len(data) > budget and not isinstance(text, Gathered):
-            data = b"".join(_thin(_pieces(data), size, budget))
-        made.append(Source(name=name, data=data, weight=weight * max(1.0, size / budget)))
+        weight = float(_factor(name, config.weights))
+        weight *= (size / 1e6) ** -config.flatness * (size / max(1, characters)) ** config.script
+        if len(data) > config.budget and not isinstance(text, Gathered):
+            data = b"".join(_thin(_stretches(data), size, config.budget))
+        made.append(Source(name=name, data=data, weight=weight * max(1.0, size / config.budget)))
     return tuple(made)
 
 
@@ -108,15 +106,15 @@ def _factor(name: str, weights: Mapping[str, float]) -> float:
     return weights[max(stems, key=len)] if stems else 1.0
 
 
-def _pieces(data: bytes) -> Iterator[bytes]:
-    return (data[start : start + _STRETCH] for start in range(0, len(data), _STRETCH))
+def _stretches(data: bytes) -> Iterator[bytes]:
+    return (data[start : start + STRETCH_BYTES] for start in range(0, len(data), STRETCH_BYTES))
 
 
-def _thin(pieces: Iterable[bytes], total: int, budget: int) -> Iterator[bytes]:
+def _thin(stretches: Iterable[bytes], total: int, budget: int) -> Iterator[bytes]:
     """Yield evenly spaced stretches of whole lines, about `budget` bytes in all, of a text of `total` bytes."""
-    count = max(1, budget // _STRETCH)
+    count = max(1, budget // STRETCH_BYTES)
     size = budget // count
-    window = _Window(pieces)
+    window = _Window(stretches)
     for number in range(count):
         window.drop(total * number // count)
         start = window.after_newline(window.start) if number else 0
@@ -126,15 +124,15 @@ def _thin(pieces: Iterable[bytes], total: int, budget: int) -> Iterator[bytes]:
 class _Window:
     """The part of a text that is looked at, which only moves on; offsets are those of the text."""
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
+    def __init__(self, stretches: Iterable[bytes]) -> None:
         self.start = 0
         self._held = bytearray()
-        self._pieces = iter(pieces)
+        self._stretches = iter(stretches)
 
     def _more(self) -> bool:
-        piece = next(self._pieces, None)
-        self._held += piece or b""
-        return piece is not None
+        stretch = next(self._stretches, None)
+        self._held += stretch or b""
+        return stretch is not None
 
     def drop(self, to: int) -> None:
         """Let go of what is before an offset."""

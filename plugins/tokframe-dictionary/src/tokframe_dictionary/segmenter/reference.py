@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LONGEST", "Index", "decode", "units"]
+__all__ = ["MAX_SEGMENT_BYTES", "Index", "decode", "units"]
 
 #: Longest segment in bytes.
-LONGEST = 16
+MAX_SEGMENT_BYTES = 16
 _NEWLINE = 10
 
 
@@ -48,31 +48,31 @@ class Index:
     """Segments with ids and costs, ready to be searched for."""
 
     def __init__(self, blob: Any, offsets: Any, ids: Any, costs: Any = None, block: int = 4096) -> None:
-        if block < LONGEST:
-            raise ValueError(f"block must be at least {LONGEST} bytes, got {block}")
+        if block < MAX_SEGMENT_BYTES:
+            raise ValueError(f"block must be at least {MAX_SEGMENT_BYTES} bytes, got {block}")
         text, at = bytes(blob), [int(offset) for offset in offsets]
-        self._pieces = [text[a:b] for a, b in itertools.pairwise(at)]
+        self._segments = [text[a:b] for a, b in itertools.pairwise(at)]
         self._ids = [int(number) for number in ids]
-        self._costs = [1] * len(self._pieces) if costs is None else [int(cost) for cost in costs]
+        self._costs = [1] * len(self._segments) if costs is None else [int(cost) for cost in costs]
         self._block = block
         self._numbers: dict[bytes, int] = {}
-        for number, piece in enumerate(self._pieces):
-            if not 1 <= len(piece) <= LONGEST:
-                raise ValueError(f"segment {number} is not 1 to {LONGEST} bytes long")
-            if b"\n" in piece.rstrip(b"\n"):
+        for number, segment in enumerate(self._segments):
+            if not 1 <= len(segment) <= MAX_SEGMENT_BYTES:
+                raise ValueError(f"segment {number} is not 1 to {MAX_SEGMENT_BYTES} bytes long")
+            if b"\n" in segment.rstrip(b"\n"):
                 raise ValueError(f"segment {number} has a byte after a newline")
-            if piece in self._numbers:
+            if segment in self._numbers:
                 raise ValueError(f"segment {number} occurs twice")
             if not 1 <= self._costs[number] <= 1 << 16:
                 raise ValueError(f"cost {self._costs[number]} of segment {number} is not within 1..65536")
-            self._numbers[piece] = number
+            self._numbers[segment] = number
         if any(bytes([value]) not in self._numbers for value in range(256)):
             raise ValueError("the 256 single bytes must all be among the segments")
 
     def _edges(self, unit: bytes, start: int) -> list[tuple[int, int]]:
         """Segments that start at a byte, as (end, number), shortest first."""
         found = []
-        for end in range(start + 1, min(len(unit), start + LONGEST) + 1):
+        for end in range(start + 1, min(len(unit), start + MAX_SEGMENT_BYTES) + 1):
             number = self._numbers.get(unit[start:end])
             if number is not None:
                 found.append((end, number))
@@ -127,15 +127,15 @@ class Index:
             at = 0
             for number in path:
                 use[number] += 1
-                if loss is not None and len(self._pieces[number]) > 1:
+                if loss is not None and len(self._segments[number]) > 1:
                     others = (
                         ahead[start] + self._costs[other] + back[end]
-                        for start in range(max(0, at - LONGEST + 1), at + 1)
+                        for start in range(max(0, at - MAX_SEGMENT_BYTES + 1), at + 1)
                         for end, other in edges[start]
                         if end > at and (start, other) != (at, number)
                     )
                     loss[number] += min(others) - ahead[-1]
-                at += len(self._pieces[number])
+                at += len(self._segments[number])
         return total
 
     def settled(self, data: Any) -> int:
@@ -150,7 +150,7 @@ class Index:
 
     def memory(self) -> int:
         """Bytes held by the tables, roughly."""
-        return sum(len(piece) + 120 for piece in self._pieces)
+        return sum(len(segment) + 120 for segment in self._segments)
 
 
 def decode(blob: Any, offsets: Any, ids: Sequence[int]) -> bytes:

@@ -7,7 +7,6 @@ one whose last segment is longest, at each position from the right: the rule of 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -16,41 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tokframe.errors import InvalidTokenError
+from tokframe_dictionary.extensions import extension
 from tokframe_dictionary.segmenter import reference
 
-__all__ = ["Segmenter", "SlowSearchWarning"]
+__all__ = ["Segmenter"]
 
 IntArray = npt.NDArray[np.int32]
 
-_SLOW = (
-    "the compiled search of tokframe-autoencoder is missing, so plain Python is used: the same ids, a thousand times "
-    "slower. Install a C compiler (Debian: apt install gcc python3-dev; macOS: xcode-select --install), then run: "
-    "pip install --force-reinstall --no-deps tokframe-autoencoder"
-)
-_warned = False
-
-
-class SlowSearchWarning(RuntimeWarning):
-    """The compiled search is not there and plain Python does its work."""
-
-
-def _engine() -> ModuleType:
-    """The compiled search if it can be imported, else the reference, with one warning per process."""
-    global _warned
-    try:
-        from tokframe_dictionary.segmenter import _search
-    except ImportError:
-        if not _warned:
-            _warned = True
-            warnings.warn(_SLOW, SlowSearchWarning, stacklevel=4)
-        return reference
-    return _search
-
-
-def _packed(pieces: Sequence[bytes]) -> tuple[bytes, npt.NDArray[np.int64]]:
-    offsets = np.zeros(len(pieces) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, pieces), np.int64, len(pieces)), out=offsets[1:])
-    return b"".join(pieces), offsets
+def _packed(segments: Sequence[bytes]) -> tuple[bytes, npt.NDArray[np.int64]]:
+    offsets = np.zeros(len(segments) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, segments), np.int64, len(segments)), out=offsets[1:])
+    return b"".join(segments), offsets
 
 
 class Segmenter:
@@ -58,16 +33,16 @@ class Segmenter:
 
     def __init__(
         self,
-        pieces: Sequence[bytes],
+        segments: Sequence[bytes],
         ids: Sequence[int] | IntArray,
         costs: Sequence[int] | IntArray | None = None,
         block: int = 4096,
     ) -> None:
-        """Compile `pieces`, which include the 256 single bytes; `costs` are 1..65536, all 1 by default.
+        """Compile `segments`, which include the 256 single bytes; `costs` are 1..65536, all 1 by default.
 
         Raises: ValueError for a segment that is repeated, longer than 16 bytes or holds a byte after a newline.
         """
-        self._open(*_packed(pieces), np.asarray(ids, np.int32), costs, block)
+        self._open(*_packed(segments), np.asarray(ids, np.int32), costs, block)
 
     @classmethod
     def from_packed(
@@ -78,7 +53,7 @@ class Segmenter:
         costs: Sequence[int] | IntArray | None = None,
         block: int = 4096,
     ) -> Segmenter:
-        """Compile segments laid end to end, `offsets` (pieces + 1,): no Python object per segment."""
+        """Compile segments laid end to end, `offsets` (segments + 1,): no Python object per segment."""
         made = cls.__new__(cls)
         made._open(bytes(blob), np.ascontiguousarray(offsets, np.int64), np.asarray(ids, np.int32), costs, block)
         return made
@@ -89,7 +64,7 @@ class Segmenter:
         self._costs = None if costs is None else np.ascontiguousarray(costs, np.int32)
         self._block = block
         self._packed = (blob, offsets, np.ascontiguousarray(ids))
-        self._use(_engine())
+        self._use(extension("segmenter._search", reference))
 
     def _use(self, engine: ModuleType) -> None:
         blob, offsets, ids = self._packed
@@ -133,7 +108,7 @@ class Segmenter:
         return int(self._index.count(data))
 
     def usage(self, data: bytes | memoryview) -> npt.NDArray[np.int64]:
-        """Uses of each segment, in the order the segments were given, `(pieces,)`."""
+        """Uses of each segment, in the order the segments were given, `(segments,)`."""
         use = np.zeros(len(self._packed[2]), np.int64)
         self._index.measure(data, use)
         return use
@@ -147,7 +122,7 @@ class Segmenter:
     def stable_prefix(self, data: bytes) -> int:
         """How many leading bytes are whole units, which encode the same whatever follows; the rest is under a block.
 
-        A stream encodes `data[:stable_prefix(data)]` and adds what comes next to the rest; at the end it encodes all.
+        A stream encodes `data[:stable_prefix(data)]`, keeps the rest, appends what comes next; at the end it encodes all.
         """
         return int(self._index.settled(data))
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections import defaultdict
 
 from tokframe.tokenizer.bigrams import ImpossiblePairs
-from tokframe_dictionary.vocabulary.table import FIRST_BYTE, Codebook
+from tokframe_dictionary.vocabulary.table import FIRST_BYTE, Vocabulary
 
 __all__ = ["impossible_pairs"]
 
 
-def impossible_pairs(codebook: Codebook) -> ImpossiblePairs:
+def impossible_pairs(vocabulary: Vocabulary) -> ImpossiblePairs:
     """Return the pairs of segments that the search never gives within a unit (a line, or a block of a longer one).
 
     All pairs that their own bytes rule out; a few more are ruled out by what stands before them.
     """
-    texts = [b"" if token < FIRST_BYTE else codebook.token_bytes(token) for token in range(codebook.vocab_size)]
+    texts = [b"" if token < FIRST_BYTE else vocabulary.token_bytes(token) for token in range(vocabulary.vocab_size)]
     ids = {text: token for token, text in enumerate(texts) if text}
     longer: defaultdict[bytes, list[int]] = defaultdict(list)  # by what stands before: ids that it makes a segment with
     for text in ids:

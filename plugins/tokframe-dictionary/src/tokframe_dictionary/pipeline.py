@@ -1,0 +1,159 @@
+"""From a training job to a vocabulary: read and weigh the sources, mine candidates, prune them, compile.
+
+`Miner` offers the steps one by one, to tokenizers that put something between them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from tokframe.errors import CorpusError, TrainingError, TrainingInterrupted
+from tokframe_dictionary.mining.candidates import Candidates, mine
+from tokframe_dictionary.mining.pruning import Pool, prune
+from tokframe_dictionary.mining.sources import Gathered, Source, balance
+from tokframe_dictionary.mining.workers import Workers
+from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
+from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, SINGLE_BYTES, Vocabulary
+
+if TYPE_CHECKING:
+    from tokframe.training.job import TrainJob
+    from tokframe_dictionary.config import DictionaryConfig
+    from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
+
+__all__ = ["Miner", "TrainedVocabulary", "train", "use_counts", "versions", "vocabulary_record"]
+
+
+@frozen(kw_only=True, eq=False)
+class TrainedVocabulary:
+    """A compiled vocabulary and the `record` of the run that made it, JSON data."""
+
+    vocabulary: Vocabulary
+    record: dict[str, Any]
+
+
+def train(job: TrainJob, config: DictionaryConfig, config_json: dict[str, Any]) -> TrainedVocabulary:
+    """Train a vocabulary on a job's corpus. Keeps no checkpoint.
+
+    Raises: CorpusError; TrainingError if no segment is frequent enough; TrainingInterrupted on request.
+    """
+    if job.resume:
+        job.reporter.note("training a dictionary keeps no checkpoint: it starts from the beginning")
+    miner = Miner(job, config.mining, config.selection, stopped="nothing is kept: run the same command again")
+    sources, corpus = miner.read()
+    pool = miner.select(miner.mine(sources).segments, sources, config.vocab_size - FIRST_LEARNED).by_use()
+    ids = FIRST_LEARNED + len(pool)
+    if ids < config.vocab_size:
+        job.reporter.note(
+            f"the corpus is too small to fill the vocabulary: there are {ids:,} ids and not {config.vocab_size:,}"
+        )
+    record = {
+        "tokenizer": job.name,
+        "config": config_json,
+        "corpus": corpus,
+        "vocabulary": vocabulary_record(pool, sources),
+        "versions": versions("tokframe-dictionary", "numpy"),
+    }
+    return TrainedVocabulary(vocabulary=Vocabulary.build(pool.segments, use_counts(pool)), record=record)
+
+
+@frozen(eq=False)
+class Miner:
+    """The steps from a job's corpus to a pool of segments. Each reports its progress and stops when the job says so.
+
+    `longest` bounds a segment in bytes; `stopped` tells the user what an interrupted run has kept.
+    Every step raises TrainingInterrupted on request.
+    """
+
+    job: TrainJob
+    mining: MiningConfig
+    selection: SelectionConfig
+    longest: int = field(default=MAX_SEGMENT_BYTES, kw_only=True)
+    stopped: str = field(kw_only=True)
+
+    def read(self) -> tuple[tuple[Source, ...], list[dict[str, Any]]]:
+        """Read the corpus once: the weighed sources, and a record of each one's size and SHA-256.
+
+        Raises: CorpusError, also where there is no text at all.
+        """
+        job = self.job
+        job.reporter.stage("reading", len(job.corpus.files), "files")
+        texts: dict[str, Gathered] = {}
+        digests: dict[str, Any] = {}
+        records: dict[str, dict[str, Any]] = {}
+        for number, file in enumerate(job.corpus.files):
+            digest = digests.setdefault(file.source, hashlib.sha256())
+            record = records.setdefault(file.source, {"source": file.source, "bytes": 0, "files": 0})
+            record["files"] += 1
+            for document in file.documents():
+                data = document.encode()
+                record["bytes"] += len(data)
+                digest.update(data)
+                if file.source not in texts:
+                    texts[file.source] = Gathered(self.mining.budget, partial(self._again, file.source))
+                texts[file.source].add(data)
+            job.reporter.advance(number + 1, source=file.source)
+            self.check_stop()
+        sources = balance(texts, self.mining)
+        if not sources:
+            raise CorpusError("the corpus holds no text; give files with something in them")
+        return sources, [records[name] | {"sha256": digests[name].hexdigest()} for name in texts]
+
+    def mine(self, sources: Sequence[Source]) -> Candidates:
+        """Return the candidate segments. Raises: TrainingError if no segment is frequent enough."""
+        found = mine(
+            sources, self.mining, longest=self.longest, workers=self._workers(), reporter=self.job.reporter
+        )
+        self.check_stop()
+        if not len(found):
+            raise TrainingError("no segment occurs often enough to be learned; give more text, or lower mining.least")
+        return found
+
+    def select(self, segments: Sequence[bytes], sources: Sequence[Source], size: int) -> Pool:
+        """Return the `size` best segments."""
+        return prune(
+            segments, sources, size, self.selection, workers=self._workers(), reporter=self.job.reporter
+        )
+
+    def check_stop(self) -> None:
+        """Raise TrainingInterrupted if the job is to stop."""
+        if self.job.should_stop():
+            raise TrainingInterrupted(
+                f"stopped before training was over; {self.stopped}", checkpoint=self.job.workdir
+            )
+
+    def _workers(self) -> Workers:
+        return Workers(count=self.mining.workers, check=self.check_stop)
+
+    def _again(self, source: str) -> Iterator[bytes]:
+        """Read the documents of a source over its budget once more, to take its part of each stretch."""
+        for file in self.job.corpus.files:
+            if file.source == source:
+                for document in file.documents():
+                    yield document.encode()
+                self.check_stop()
+
+
+def use_counts(pool: Pool) -> dict[bytes, int]:
+    """Return how often the sources use each segment and single byte."""
+    counts = dict(zip(pool.segments, pool.counts.tolist(), strict=True))
+    return counts | dict(zip(SINGLE_BYTES, pool.byte_counts.tolist(), strict=True))
+
+
+def vocabulary_record(pool: Pool, sources: Sequence[Source]) -> dict[str, Any]:
+    """Return the part of a training record that says what the vocabulary does with each source."""
+    return {
+        "ids": FIRST_LEARNED + len(pool),
+        "sources": [{"source": s.name, "weight": round(s.weight, 6), "tokens": pool.tokens[s.name]} for s in sources],
+    }
+
+
+def versions(*distributions: str) -> dict[str, str]:
+    """Return the versions of Python, tokframe and `distributions`, for a training record."""
+    return {"python": platform.python_version()} | {n: metadata.version(n) for n in ("tokframe", *distributions)}

@@ -1,0 +1,149 @@
+"""DictionaryTokenizer: text to ids by the search over a vocabulary. Training is in `pipeline`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from tokframe.errors import ArtifactCorruptError
+from tokframe.storage.state import State
+from tokframe.storage.strictjson import canonical_json
+from tokframe.tokenizer.base import ITokenizer, utf8
+from tokframe.tokenizer.results import Capabilities, IntArray
+from tokframe_dictionary.segmenter.segmenter import Segmenter
+from tokframe_dictionary.vocabulary.table import FIRST_BYTE, SPECIAL_TOKENS, Vocabulary
+
+if TYPE_CHECKING:
+    from tokframe.tokenizer.bigrams import ImpossiblePairs
+    from tokframe.training.job import TrainJob
+
+__all__ = ["DictionaryTokenizer"]
+
+_SPECIAL = {text: token for token, text in enumerate(SPECIAL_TOKENS)}
+
+
+class DictionaryTokenizer(ITokenizer):
+    """A vocabulary of mined byte segments, searched for the fewest tokens; lossless for any bytes."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(lossless=True, bytes_input=True)
+    state_version: ClassVar[int] = 1
+    #: The group of tensors, and so the file, that holds the vocabulary in an artifact.
+    group: ClassVar[str] = "vocabulary"
+
+    def __init__(
+        self, vocabulary: Vocabulary, *, config: Mapping[str, Any], files: Mapping[str, bytes] | None = None
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.config = config
+        self._files = dict(files or {})
+        try:
+            self._segmenter = Segmenter.from_packed(
+                vocabulary.blob,
+                vocabulary.offsets,
+                np.arange(FIRST_BYTE, vocabulary.vocab_size, dtype=np.int32),
+                block=_block(config),
+            )
+        except ValueError as error:  # a segment twice, too long, or with a newline inside
+            file = f"{self.group}.safetensors"
+            raise ArtifactCorruptError(f"{file} holds segments that cannot be searched: {error}", file=file) from error
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+        return self.vocabulary.vocab_size
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """`<pad> <unk> <s> </s>`; `<unk>` is never needed and there so that ids agree with other tokenizers."""
+        return _SPECIAL
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes an id stands for. Raises: InvalidTokenError."""
+        return self.vocabulary.token_bytes(self.check_token(token))
+
+    def encode_raw(self, data: bytes) -> IntArray:
+        """Return the ids of any bytes: the path of fewest tokens."""
+        return self._segmenter.encode(data)
+
+    def encode_raw_list(self, data: bytes) -> list[int]:
+        """Return `encode_raw` as a list, made without an array between."""
+        return self._segmenter.encode_list(data)
+
+    def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text without special tokens, as lists. Raises: EncodingError."""
+        try:
+            return self._segmenter.encode_lists(texts)
+        except (UnicodeEncodeError, TypeError, AttributeError):  # one by one, for the error that says what is wrong
+            return super().encode_lists(texts)
+
+    def decode_raw(self, ids: IntArray) -> bytes:
+        """Return the exact bytes of ids."""
+        if len(ids) and int(ids.min()) < FIRST_BYTE:
+            return b"".join(self.vocabulary.token_bytes(token) for token in ids.tolist())
+        return self._segmenter.decode(ids)
+
+    def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
+        """Return the exact bytes of ids. Raises: InvalidTokenError."""
+        plain = type(tokens) is list or (
+            type(tokens) is np.ndarray and tokens.dtype == np.int32 and tokens.ndim == 1 and tokens.flags.c_contiguous
+        )
+        found = self._segmenter.decode_known(tokens) if plain else None  # type: ignore[arg-type]  # as just checked
+        return super().decode_bytes(tokens, skip_special) if found is None else found
+
+    def count(self, text: str) -> int:
+        """Return how many ids `text` has."""
+        return self._segmenter.count(utf8(text))
+
+    def settled(self, data: bytes) -> int:
+        """Return how many leading bytes are whole lines or blocks, which encode the same whatever follows."""
+        return self._segmenter.stable_prefix(data)
+
+    def impossible_pairs(self) -> ImpossiblePairs:
+        """Return the pairs of ids that the search never gives; made at each call, in about half a second."""
+        from tokframe_dictionary.vocabulary.bigrams import impossible_pairs
+
+        return impossible_pairs(self.vocabulary)
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """Further files of the artifact, such as the record of its training."""
+        return dict(self._files)
+
+    def state(self) -> State:
+        """Return vocabulary, config and training record."""
+        return State(config=self.config, tensors={self.group: self.vocabulary.tensors()}, files=self._files)
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Build a tokenizer from its state. Raises: ArtifactCorruptError."""
+        return cls(Vocabulary.from_tensors(cls.tables(state)), config=state.config, files=state.files)
+
+    @classmethod
+    def tables(cls, state: State) -> Mapping[str, Any]:
+        """Return the tensors that hold the vocabulary. Raises: ArtifactCorruptError where there are none."""
+        if cls.group not in state.tensors:
+            file = f"{cls.group}.safetensors"
+            raise ArtifactCorruptError(f"the artifact has no {file}", file=file)
+        return state.tensors[cls.group]
+
+    @classmethod
+    def train(cls, job: TrainJob) -> Self:
+        """Mine, prune and compile. Raises: ConfigError; CorpusError; TrainingError; TrainingInterrupted."""
+        from tokframe.storage.config import structure, unstructure
+        from tokframe_dictionary.config import DictionaryConfig
+        from tokframe_dictionary.pipeline import train
+
+        config = structure(DictionaryConfig, job.config)
+        config_json = unstructure(config)
+        trained = train(job, config, config_json)
+        return cls(trained.vocabulary, config=config_json, files={"training.json": canonical_json(trained.record)})
+
+
+def _block(config: Mapping[str, Any]) -> int:
+    section = config.get("selection", {})
+    block = section.get("block", 4096) if isinstance(section, Mapping) else section
+    if isinstance(block, bool) or not isinstance(block, int) or not 64 <= block <= 1 << 20:
+        raise ArtifactCorruptError(f"config.json has selection.block {block!r}; 64 to 1048576", file="config.json")
+    return block
