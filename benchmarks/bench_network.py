@@ -98,9 +98,9 @@ def bench_int8(benchmark, flagship, network, run):
     from tokframe_autoencoder.inference import int8
 
     path = flagship.neural_path(cache=0)
-    tokens = [token for token in range(4, flagship.vocab_size) if flagship.codebook.codes[token] >= 0]
+    tokens = [token for token in range(4, flagship.vocab_size) if flagship.vocabulary.codes[token] >= 0]
     pieces = [flagship.token_bytes(token) for token in tokens]
-    codes = flagship.codebook.codes[tokens]
+    codes = flagship.vocabulary.codes[tokens]
     model = int8.export_encoder(network)
     plain = int8.OnnxEncoder(model, network)
     small = int8.OnnxEncoder(int8.quantize_encoder(model, network, pieces[:: max(1, len(pieces) // 512)]), network)

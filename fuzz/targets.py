@@ -119,10 +119,10 @@ def seeds(target: str) -> list[bytes]:
     """Return sound inputs to start from."""
     if target == "codebook":
         from safetensors.numpy import save
-        from tokframe_dictionary.vocabulary.table import Codebook
+        from tokframe_autoencoder.codebook import Codebook
 
         # Small, so that a change is likely to matter: what is checked is the same for any size.
-        small = Codebook.build([b"the ", b"ing", b"\n\n"], {b"the ": 7, b"a": 8}, {b"ing": 3})
+        small = Codebook.build([b"the ", b"ing", b"\n\n"], {b"ing": 3}, {b"the ": 7, b"a": 8})
         return [bytes(save(small.tensors()))]
     if target == "text":
         return [b"", b"plain text, 123\n", "é🙂\u4f60\r\n".encode(), b"<s></s><pad>\x00\xff" * 9]

@@ -10,9 +10,8 @@ import os
 import pickle
 import signal
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
@@ -21,16 +20,17 @@ from tokframe.errors import EngineError, UnknownNameError
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target
 
-__all__ = ["LOCAL", "Engine", "available_cores", "engine", "local"]
+__all__ = ["LOCAL", "Engine", "available_cores", "engine", "local", "run_bounded"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+K = TypeVar("K")
 
 #: The name of the engine that is always there.
 LOCAL = "local"
 
 _PATIENCE = 3  # times in a row that workers may be lost with nothing done in between
-_LOOK = 0.2  # seconds between two looks at whether to stop
+POLL_S = 0.2  # seconds between two checks of whether to stop
 
 
 class Engine(Protocol):
@@ -117,26 +117,43 @@ def local(
 def _pooled(
     work: Callable[[T], R], items: dict[int, T], workers: int, should_stop: Callable[[], bool]
 ) -> Iterator[tuple[int, R]]:
-    """Yield `(position, result)`; as many items are handed out as there are workers, so that stopping is quick."""
-    waiting = deque(items.items())
+    """Yield `(position, result)`; as many items are submitted as there are workers, so that stopping is quick."""
     # Spawned, not forked: a forked copy of a process with threads (torch, Arrow) may hang.
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(pickle.dumps(work),)
     )
-    running: dict[Future[Any], int] = {}
+    tasks = [(position, (item,)) for position, item in items.items()]
     try:
-        while (waiting and not should_stop()) or running:
-            while waiting and len(running) < workers and not should_stop():
-                position, item = waiting.popleft()
-                running[pool.submit(_run, item)] = position
-            done, _ = wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield running.pop(future), future.result()
+        yield from run_bounded(pool, _run, tasks, workers, should_stop)
     except BaseException:
         _kill(pool)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_bounded(
+    executor: Executor,
+    function: Callable[..., R],
+    tasks: Iterable[tuple[K, tuple[Any, ...]]],
+    limit: int,
+    should_stop: Callable[[], bool],
+) -> Iterator[tuple[K, R]]:
+    """Yield `(key, function(*arguments))` of each task `(key, arguments)`, in the order they are done.
+
+    At most `limit` tasks are submitted at a time, and none once `should_stop`, called a few times a second, is true.
+    Raises: whatever `function` or `should_stop` raise; BrokenExecutor if a worker is lost.
+    """
+    waiting = iter(tasks)
+    running: dict[Future[R], K] = {}
+    while True:
+        while not should_stop() and len(running) < limit and (task := next(waiting, None)) is not None:
+            running[executor.submit(function, *task[1])] = task[0]
+        if not running:
+            return
+        done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield running.pop(future), future.result()
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:

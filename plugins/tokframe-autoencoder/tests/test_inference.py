@@ -88,10 +88,10 @@ def test_segments_are_those_the_network_decodes(network: Autoencoder) -> None:
 def test_a_trained_tokenizer_has_a_path_that_knows_every_id(small: tokframe.ITokenizer) -> None:
     assert isinstance(small, AutoencoderTokenizer)
     path = small.neural_path()
-    tokens = np.flatnonzero(small.codebook.codes >= 0)
+    tokens = np.flatnonzero(small.vocabulary.codes >= 0)
     pieces = [small.token_bytes(int(token)) for token in tokens]
-    assert path.codes(pieces).tolist() == small.codebook.codes[tokens].tolist()
-    assert path.segments(small.codebook.codes[tokens]) == pieces
+    assert path.codes(pieces).tolist() == small.vocabulary.codes[tokens].tolist()
+    assert path.segments(small.vocabulary.codes[tokens]) == pieces
 
 
 def test_wrong_input_is_named(network: Autoencoder) -> None:

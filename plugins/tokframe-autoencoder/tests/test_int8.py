@@ -31,9 +31,9 @@ def test_codes_of_both_forms_agree_with_the_network(trained: AutoencoderTokenize
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     network = trained.network()
-    tokens = np.flatnonzero(trained.codebook.codes >= 0)
+    tokens = np.flatnonzero(trained.vocabulary.codes >= 0)
     pieces = [trained.token_bytes(int(token)) for token in tokens]
-    codes = trained.codebook.codes[tokens]
+    codes = trained.vocabulary.codes[tokens]
     model = int8.export_encoder(network)
     assert int8.OnnxEncoder(model, network).codes(pieces).tolist() == codes.tolist()
     small = int8.OnnxEncoder(int8.quantize_encoder(model, network, pieces), network)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from tokframe_autoencoder.pipeline.pool import TrainingPool
-from tokframe_dictionary.mining import Source, mine
+from tokframe_dictionary.mining.candidates import mine
+from tokframe_dictionary.mining.config import MiningConfig
+from tokframe_dictionary.mining.sources import Source
 
 import tokframe
 from tokframe.errors import (
@@ -108,7 +110,7 @@ def test_a_run_is_gone_on_with_when_only_time_and_threads_differ(tmp_path: Path,
 def test_segments_keep_words_whole_unless_the_config_says_otherwise(tmp_path: Path, corpus: Path, config: dict):
     text = corpus.read_bytes()
     source = [Source(name="small", data=text)]
-    cut = set(mine(source).pieces) - set(mine(source, words=True).pieces)
+    cut = set(mine(source, MiningConfig(words=False)).segments) - set(mine(source, MiningConfig()).segments)
     taught = {}
     for words in (True, False):
         out = tmp_path / str(words)

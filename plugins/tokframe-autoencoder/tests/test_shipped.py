@@ -144,10 +144,10 @@ def test_verify_rederives_the_tables_from_the_network(shipped):
 
 
 def test_verify_notices_a_network_that_does_not_fit_the_tables(shipped):
+    from tokframe_autoencoder.codebook import Codebook
     from tokframe_autoencoder.pipeline.verify import check_against_network
-    from tokframe_dictionary.vocabulary.table import Codebook
 
-    tables = shipped.codebook.tensors()
+    tables = shipped.vocabulary.tensors()
     codes = tables["codes"].copy()
     codes[[400, 401]] = codes[[401, 400]]
     swapped = Codebook.from_tensors({**tables, "codes": codes})

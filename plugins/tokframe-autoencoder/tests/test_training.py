@@ -96,7 +96,7 @@ def stop_after(steps: int) -> Any:
 def test_two_hundred_segments_become_exact_each_on_a_safe_code_of_its_own(tmp_path: Path) -> None:
     result = train(tmp_path, QUICK)
     assert result.finished == "learnt"
-    assert result.usable.all() and result.roundtrip.exact_rate == 1.0 and result.roundtrip.collisions == 0
+    assert result.eligible.all() and result.roundtrip.exact_rate == 1.0 and result.roundtrip.collisions == 0
     assert float(result.roundtrip.margins.min()) >= QUICK.margin
     assert result.roundtrip.perplexity_weighted < 1.05
     segments = words(200)
@@ -137,8 +137,8 @@ def test_any_quantizer_learns_end_to_end(tmp_path: Path, quantizer: str) -> None
     result = train(tmp_path, config, quantizer, count=60)
     assert result.history[0]["stage"] == "joint"
     assert result.history[-1]["character_accuracy"] > max(0.5, result.history[0]["character_accuracy"])
-    shared = np.unique(result.roundtrip.codes[result.usable])
-    assert len(shared) == result.usable.sum() > 0
+    shared = np.unique(result.roundtrip.codes[result.eligible])
+    assert len(shared) == result.eligible.sum() > 0
 
 
 def test_a_finished_run_resumes_to_the_same_network_without_training(tmp_path: Path) -> None:

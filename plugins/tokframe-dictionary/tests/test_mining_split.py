@@ -17,25 +17,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokframe_dictionary.mining import (
-    Counts,
-    Source,
-    Workers,
-    count_part,
-    counts,
-    mine,
-    prune,
-    recount_part,
-    sources,
-)
-from tokframe_dictionary.mining.candidates import Candidates, threshold
+from tokframe_dictionary.mining import reference, sources
+from tokframe_dictionary.mining.candidates import Candidates, mine, threshold
+from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
+from tokframe_dictionary.mining.counts import Counts, count_part, recount_part
 from tokframe_dictionary.mining.parts import cut
-from tokframe_dictionary.mining.pruning import Pool, measure_part
-from tokframe_dictionary.segmenter import Segmenter
+from tokframe_dictionary.mining.pruning import Pool, measure_part, prune
+from tokframe_dictionary.mining.sources import Source
+from tokframe_dictionary.mining.workers import Workers
+from tokframe_dictionary.segmenter.segmenter import Segmenter
 
 import tokframe
 from tokframe.errors import TrainingError, TrainingInterrupted
 
+PLAIN = MiningConfig(words=False)
+SELECTION = SelectionConfig()
 BYTES = [bytes([value]) for value in range(256)]
 LINES = st.lists(st.sampled_from(["a", "b", "ab ", "\n", "\n\n", " ", "é", "中", "🙂", "\0"]), max_size=200).map(
     "".join
@@ -63,38 +59,42 @@ SOURCES = (
 
 
 def same_candidates(one: Candidates, other: Candidates) -> bool:
-    return one.pieces == other.pieces and one.counts.tolist() == other.counts.tolist()
+    return one.segments == other.segments and one.counts.tolist() == other.counts.tolist()
 
 
 def same_pool(one: Pool, other: Pool) -> bool:
     arrays = ("value", "use", "counts", "byte_counts")
     return (
-        one.pieces == other.pieces
+        one.segments == other.segments
         and dict(one.tokens) == dict(other.tokens)
         and all(getattr(one, name).tolist() == getattr(other, name).tolist() for name in arrays)
     )
 
 
 def as_dict(found: Counts) -> dict[bytes, int]:
-    return dict(zip(found.pieces(), found.counts.tolist(), strict=True))
+    return dict(zip(found.segments(), found.counts.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 7])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_vocabulary_counts_and_order_do_not_depend_on_parts_or_workers(number: int, workers: int) -> None:
-    whole = mine(SOURCES)
+    whole = mine(SOURCES, PLAIN)
     part = len(SOURCES[0].data) // number + 1
     crew = Workers(count=workers)
-    found = mine(SOURCES, workers=crew, part=part)
+    found = mine(SOURCES, PLAIN, workers=crew, part=part)
     assert same_candidates(found, whole)
-    assert same_pool(prune(found.pieces, SOURCES, 400, workers=crew, part=part), prune(whole.pieces, SOURCES, 400))
+    assert same_pool(
+        prune(found.segments, SOURCES, 400, SELECTION, workers=crew, part=part),
+        prune(whole.segments, SOURCES, 400, SELECTION),
+    )
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(LINES, min_size=1, max_size=3), st.integers(1, 80), st.integers(1, 6))
 def test_any_text_cut_anywhere_gives_the_same_candidates(texts: list[str], part: int, least: int) -> None:
     sources = [Source(name=str(i), data=text.encode(), weight=0.1 + i) for i, text in enumerate(texts)]
-    assert same_candidates(mine(sources, least=least, part=part), mine(sources, least=least))
+    config = MiningConfig(least=least, words=False)
+    assert same_candidates(mine(sources, config, part=part), mine(sources, config))
 
 
 @settings(deadline=None, max_examples=100)
@@ -131,7 +131,7 @@ def test_the_compiled_recount_equals_the_plain_one(text: str, other: str, words:
     from tokframe_dictionary.mining._mine import count_given
 
     data = other.encode()
-    assert bytes(count_given(data, raw, lengths, words)) == counts.recount_plainly(data, raw, lengths, words)
+    assert bytes(count_given(data, raw, lengths, words)) == reference.count_given(data, raw, lengths, words)
 
 
 @compiled
@@ -170,34 +170,13 @@ def test_what_is_frequent_in_the_whole_reaches_its_share_in_some_part(enough: in
     assert sum(threshold(enough, size, sum(sizes)) - 1 for size in sizes) < enough
 
 
-def test_counts_travel_as_bytes_and_nothing_else_is_taken_for_them(tmp_path: Path) -> None:
-    found = count_part(prose(3_000))
-    data = found.to_bytes()
-    assert data == count_part(prose(3_000)).to_bytes()
-    assert as_dict(Counts.from_bytes(data)) == as_dict(found)
-    assert len(Counts.from_bytes(Counts.merge([]).to_bytes())) == 0
-    np.savez(
-        tmp_path / "x.npz", keys=np.zeros((1, 16), np.uint8), lengths=np.zeros(1, np.uint8), counts=np.ones(1, int)
-    )
-    np.savez(tmp_path / "y.npz", keys=np.array([{}], object))
-    for other in (
-        b"",
-        b"text",
-        data[: len(data) // 2],
-        (tmp_path / "x.npz").read_bytes(),
-        (tmp_path / "y.npz").read_bytes(),
-    ):
-        with pytest.raises(TrainingError, match="count that part again"):
-            Counts.from_bytes(other)
-
-
 def test_other_processes_give_the_same() -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
         crew = Workers(count=2, executor=executor)
-        found = mine(SOURCES, workers=crew, part=8_000)
-        pool = prune(found.pieces, SOURCES, 400, workers=crew, part=8_000)
-    assert same_candidates(found, mine(SOURCES))
-    assert same_pool(pool, prune(found.pieces, SOURCES, 400))
+        found = mine(SOURCES, PLAIN, workers=crew, part=8_000)
+        pool = prune(found.segments, SOURCES, 400, SELECTION, workers=crew, part=8_000)
+    assert same_candidates(found, mine(SOURCES, PLAIN))
+    assert same_pool(pool, prune(found.segments, SOURCES, 400, SELECTION))
 
 
 def die(*_: object) -> None:
@@ -235,9 +214,12 @@ def test_results_may_come_back_in_any_order() -> None:
     crew = Workers(count=2, executor=Deranged())
     sources = [*SOURCES[:2], Source(name="d", data=prose(20_000, 5), weight=2)]
     # Three parts at a time, of three sources in parts of three.
-    found = mine(sources, workers=crew, part=10**6)
-    assert same_candidates(found, mine(sources))
-    assert same_pool(prune(found.pieces, sources, 4000, workers=crew, part=10**6), prune(found.pieces, sources, 4000))
+    found = mine(sources, PLAIN, workers=crew, part=10**6)
+    assert same_candidates(found, mine(sources, PLAIN))
+    assert same_pool(
+        prune(found.segments, sources, 4000, SELECTION, workers=crew, part=10**6),
+        prune(found.segments, sources, 4000, SELECTION),
+    )
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -314,11 +296,11 @@ def test_a_source_read_in_two_passes_is_thinned_as_one_held_in_memory(
 ) -> None:
     texts = [document.encode() for document in documents]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "_STRETCH", stretch)
+        patch.setattr(sources, "STRETCH_BYTES", stretch)
         gathered = sources.Gathered(budget, lambda: iter(texts))
         for text in texts:
             gathered.add(text)
-        streamed, held = sources.balance({"x": gathered}, budget=budget), sources.balance({"x": texts}, budget=budget)
+        streamed, held = (sources.balance({"x": x}, MiningConfig(budget=budget)) for x in (gathered, texts))
     assert [(source.data, source.weight) for source in streamed] == [(source.data, source.weight) for source in held]
     whole = b"".join(text if text.endswith(b"\n") else text + b"\n" for text in texts)
     assert set(streamed[0].data.splitlines()) <= set(whole.splitlines())
@@ -333,7 +315,7 @@ def test_what_is_over_the_budget_is_not_held_in_memory() -> None:
     try:
         for _ in range(1_000):
             gathered.add(bytes(bytearray(page)))
-        (source,) = sources.balance({"x": gathered}, budget=100_000)
+        (source,) = sources.balance({"x": gathered}, MiningConfig(budget=100_000))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import itertools
 import pickle
 import random
@@ -14,7 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokframe_dictionary.segmenter import Segmenter, SlowSearchWarning, reference, segmenter
+from tokframe_dictionary import extensions
+from tokframe_dictionary.extensions import SlowSearchWarning
+from tokframe_dictionary.segmenter import reference
+from tokframe_dictionary.segmenter.segmenter import Segmenter
 
 from tokframe.errors import InvalidTokenError
 
@@ -118,7 +120,8 @@ def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     if request.param == "compiled":
         request.getfixturevalue("compiled")
     else:
-        monkeypatch.setattr(segmenter, "_engine", lambda: reference)
+        monkeypatch.setitem(sys.modules, "tokframe_dictionary.segmenter._search", None)
+        monkeypatch.setattr(extensions, "_warned", {"segmenter._search"})
     yield Segmenter
 
 
@@ -295,18 +298,8 @@ def test_threads_share_one_segmenter() -> None:
 
 
 def test_without_the_extension_plain_python_takes_over_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def refuse(
-        name: str, globals: object = None, locals: object = None, fromlist: tuple[str, ...] = (), level: int = 0
-    ) -> object:
-        if "_search" in (fromlist or ()):
-            raise ImportError(name)
-        return real(name, globals, locals, fromlist, level)
-
-    monkeypatch.setattr(segmenter, "_warned", False)
-    monkeypatch.delitem(sys.modules, "tokframe_dictionary.segmenter._search", raising=False)
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setattr(extensions, "_warned", set())
+    monkeypatch.setitem(sys.modules, "tokframe_dictionary.segmenter._search", None)
     with pytest.warns(SlowSearchWarning, match="C compiler") as caught:
         made = Segmenter([*BYTES, b"ab"], range(257))
         Segmenter(BYTES, range(256))

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import builtins
 import importlib.util
 import random
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokframe_dictionary.mining import Source, balance, counts, mine, prune
-from tokframe_dictionary.segmenter import Segmenter, SlowSearchWarning
+from tokframe_dictionary import extensions
+from tokframe_dictionary.extensions import SlowSearchWarning
+from tokframe_dictionary.mining import reference
+from tokframe_dictionary.mining.candidates import mine
+from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
+from tokframe_dictionary.mining.pruning import prune
+from tokframe_dictionary.mining.sources import Source, balance
+from tokframe_dictionary.segmenter.segmenter import Segmenter
 
+PLAIN = MiningConfig(words=False)
+SELECTION = SelectionConfig()
 BYTES = [bytes([value]) for value in range(256)]
 compiled = pytest.mark.skipif(
     importlib.util.find_spec("tokframe_dictionary.mining._mine") is None, reason="the extension was not compiled"
@@ -39,7 +47,7 @@ def test_compiled_counts_equal_plain_ones(text: str, least: int, longest: int, w
     from tokframe_dictionary.mining._mine import count_substrings
 
     given = (text.encode(), longest, least, words)
-    assert as_counts(count_substrings(*given)) == as_counts(counts.count_plainly(*given))
+    assert as_counts(count_substrings(*given)) == as_counts(reference.count_substrings(*given))
 
 
 @compiled
@@ -48,12 +56,12 @@ def test_compiled_counts_equal_plain_ones(text: str, least: int, longest: int, w
 def test_odd_bytes_are_counted_alike(data: bytes, words: bool) -> None:
     from tokframe_dictionary.mining._mine import count_substrings
 
-    assert as_counts(count_substrings(data, 16, 2, words)) == as_counts(counts.count_plainly(data, 16, 2, words))
+    assert as_counts(count_substrings(data, 16, 2, words)) == as_counts(reference.count_substrings(data, 16, 2, words))
 
 
 def test_candidates_are_whole_characters_with_newlines_only_at_the_end() -> None:
     data = ("été 中文🙂\n\nab" * 30).encode() + b"\xff\xfe" * 30
-    pieces = mine([Source(name="x", data=data)]).pieces
+    pieces = mine([Source(name="x", data=data)], PLAIN).segments
     assert "é".encode() in pieces
     assert "🙂\n\n".encode() in pieces
     for piece in pieces:
@@ -64,19 +72,19 @@ def test_candidates_are_whole_characters_with_newlines_only_at_the_end() -> None
 
 def test_a_candidate_counts_in_every_source_with_its_weight() -> None:
     sources = [Source(name="a", data=b"xy " * 10), Source(name="b", data=b"xy." * 20, weight=0.5)]
-    found = mine(sources)
-    assert found.counts[found.pieces.index(b"xy")] == 20
-    assert found.pieces == mine(sources[::-1]).pieces
-    assert len(mine(sources, limit=3)) == 3
+    found = mine(sources, PLAIN)
+    assert found.counts[found.segments.index(b"xy")] == 20
+    assert found.segments == mine(sources[::-1], PLAIN).segments
+    assert len(mine(sources, MiningConfig(words=False, limit=3))) == 3
 
 
 def test_pruning_saves_more_than_keeping_the_most_promising_candidates() -> None:
     source = Source(name="x", data=words("tokenizer", "segment", "of", "the", "learned", count=3_000))
-    candidates = mine([source]).pieces
-    pool = prune(candidates, [source], 40)
+    candidates = mine([source], PLAIN).segments
+    pool = prune(candidates, [source], 40, SELECTION)
     tokens = {
         kind: Segmenter([*BYTES, *pieces], range(256 + len(pieces))).count(source.data)
-        for kind, pieces in (("pruned", pool.pieces), ("frequent", candidates[:40]))
+        for kind, pieces in (("pruned", pool.segments), ("frequent", candidates[:40]))
     }
     assert pool.tokens == {"x": tokens["pruned"]}
     assert tokens["pruned"] < 0.7 * tokens["frequent"]
@@ -84,41 +92,41 @@ def test_pruning_saves_more_than_keeping_the_most_promising_candidates() -> None
 
 def test_a_segment_that_others_replace_at_no_cost_is_dropped_first() -> None:
     source = Source(name="x", data=b"abcd" * 100 + b"\n" + b"ab\ncd\n" * 50)
-    pool = prune([b"ab", b"cd", b"bc", b"abc", b"bcd", b"abcd"], [source], 3)
-    assert set(pool.pieces) == {b"ab", b"cd", b"abcd"}
+    pool = prune([b"ab", b"cd", b"bc", b"abc", b"bcd", b"abcd"], [source], 3, SELECTION)
+    assert set(pool.segments) == {b"ab", b"cd", b"abcd"}
 
 
 def test_pruning_is_deterministic_and_ignores_repeats_and_single_bytes() -> None:
     source = Source(name="x", data=words("alpha", "beta", "gamma", count=500))
-    pieces = mine([source]).pieces
-    first, again = prune(pieces, [source], 20), prune([*pieces, *pieces, b"a"], [source], 20)
-    assert first.pieces == again.pieces
+    pieces = mine([source], PLAIN).segments
+    first, again = prune(pieces, [source], 20, SELECTION), prune([*pieces, *pieces, b"a"], [source], 20, SELECTION)
+    assert first.segments == again.segments
     assert first.value.tolist() == again.value.tolist()
 
 
 def test_fewer_candidates_than_ids_are_all_kept() -> None:
     source = Source(name="x", data=b"abab ab")
-    pool = prune([b"ab", b"zz"], [source], 10)
-    assert sorted(pool.pieces) == [b"ab", b"zz"]
-    assert len(prune([], [source], 10)) == 0
+    pool = prune([b"ab", b"zz"], [source], 10, SELECTION)
+    assert sorted(pool.segments) == [b"ab", b"zz"]
+    assert len(prune([], [source], 10, SELECTION)) == 0
 
 
 def test_use_counts_add_up_to_the_tokens() -> None:
     sources = [Source(name="a", data=words("one", "two", count=300)), Source(name="b", data=words("drei", count=200))]
-    pool = prune(mine(sources).pieces, sources, 12)
+    pool = prune(mine(sources, PLAIN).segments, sources, 12, SELECTION)
     assert pool.counts.sum() + pool.byte_counts.sum() == sum(pool.tokens.values())
     ordered = pool.by_use()
-    assert sorted(ordered.pieces) == sorted(pool.pieces)
+    assert sorted(ordered.segments) == sorted(pool.segments)
     assert ordered.counts.tolist() == sorted(pool.counts.tolist(), reverse=True)
-    assert dict(zip(ordered.pieces, ordered.use, strict=True)) == dict(zip(pool.pieces, pool.use, strict=True))
+    assert dict(zip(ordered.segments, ordered.use, strict=True)) == dict(zip(pool.segments, pool.use, strict=True))
 
 
 def test_a_heavier_source_gets_more_of_the_ids() -> None:
     texts = {"en": words("river", "mountain", "valley", count=800), "fi": words("joki", "vuori", "laakso", count=800)}
 
     def tokens(weight: float) -> int:
-        sources = balance(texts, weights={"fi": weight})
-        return prune(mine(sources).pieces, sources, 8).tokens["fi"]
+        sources = balance(texts, MiningConfig(weights={"fi": weight}))
+        return prune(mine(sources, PLAIN).segments, sources, 8, SELECTION).tokens["fi"]
 
     assert tokens(10.0) < tokens(0.1)
 
@@ -128,29 +136,31 @@ def test_segments_of_several_sources_come_before_those_of_one() -> None:
         Source(name="a", data=b"shared\nonly-a\n" * 100),
         Source(name="b", data=b"shared\nonly-b\n" * 100),
     ]
-    pool = prune([b"shared\n", b"only-a\n", b"only-b\n"], sources, 3, breadth=0.5)
-    assert pool.pieces[0] == b"shared\n"
+    pool = prune([b"shared\n", b"only-a\n", b"only-b\n"], sources, 3, SelectionConfig(breadth=0.5))
+    assert pool.segments[0] == b"shared\n"
     assert pool.value[0] > 2 * pool.value[1]
 
 
 def test_balance_weighs_size_script_and_names() -> None:
     texts = {"big": b"a" * 1_000_000, "small": b"a" * 10_000, "zh": "中".encode() * 1_000, "lang-de": b"a", "none": b""}
-    even = {s.name: s.weight for s in balance(texts, flatness=0, script=0, weights={"lang-*": 3, "big": 2})}
+    even = {
+        s.name: s.weight for s in balance(texts, MiningConfig(flatness=0, script=0, weights={"lang-*": 3, "big": 2}))
+    }
     assert even == {"big": 2, "small": 1, "zh": 1, "lang-de": 3}
-    flat = {s.name: s.weight * len(s.data) for s in balance(texts, flatness=1, script=0)}
+    flat = {s.name: s.weight * len(s.data) for s in balance(texts, MiningConfig(flatness=1, script=0))}
     assert flat["big"] == pytest.approx(flat["small"])
-    wide = {s.name: s.weight for s in balance(texts, flatness=0, script=1)}
+    wide = {s.name: s.weight for s in balance(texts, MiningConfig(flatness=0, script=1))}
     assert wide["zh"] == pytest.approx(3)
 
 
 def test_documents_never_run_into_each_other() -> None:
-    (source,) = balance({"x": [b"one", b"two\n"]})
+    (source,) = balance({"x": [b"one", b"two\n"]}, PLAIN)
     assert source.data == b"one\ntwo\n"
 
 
 def test_a_source_over_its_budget_is_thinned_to_whole_lines_and_keeps_its_say() -> None:
     lines = [b"%07d\n" % number for number in range(1_000_000)]
-    whole, thin = balance({"x": b"".join(lines)}), balance({"x": b"".join(lines)}, budget=2_000_000)
+    whole, thin = (balance({"x": b"".join(lines)}, config) for config in (PLAIN, MiningConfig(budget=2_000_000)))
     assert 1_900_000 < len(thin[0].data) < 2_100_000
     assert set(thin[0].data.splitlines(keepends=True)) <= set(lines)
     assert thin[0].weight == pytest.approx(4 * whole[0].weight)
@@ -159,16 +169,10 @@ def test_a_source_over_its_budget_is_thinned_to_whole_lines_and_keeps_its_say() 
 
 def test_without_the_extension_mining_says_so_and_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Source(name="x", data=words("alpha", "beta", count=100))
-    expected = mine([source])
-    real = builtins.__import__
-
-    def refuse(name: str, *rest: object) -> object:
-        if name.endswith("_mine"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    expected = mine([source], PLAIN)
+    monkeypatch.setattr(extensions, "_warned", set())
+    monkeypatch.setitem(sys.modules, "tokframe_dictionary.mining._mine", None)
     with pytest.warns(SlowSearchWarning, match="C compiler"):
-        found = mine([source])
-    assert found.pieces == expected.pieces
+        found = mine([source], PLAIN)
+    assert found.segments == expected.segments
     assert found.counts.tolist() == expected.counts.tolist()

@@ -7,7 +7,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokframe_dictionary.mining import Source, mine
+from tokframe_dictionary.mining.candidates import mine
+from tokframe_dictionary.mining.config import MiningConfig
+from tokframe_dictionary.mining.sources import Source
 from tokframe_dictionary.mining.words import borders, keeps_words
 
 
@@ -55,16 +57,18 @@ def test_what_keeps_words_whole() -> None:
 @given(st.lists(st.sampled_from(["the ", "moth", "s, ", "he ", "x1 ", "é ", "\n"]), min_size=20, max_size=200))
 def test_mined_segments_occur_as_words_or_within_one(parts: list[str]) -> None:
     text = "".join(parts).encode()
-    found, every = borders(text), mine([Source(name="x", data=text)], least=2).pieces
-    kept = mine([Source(name="x", data=text)], least=2, words=True)
-    assert set(kept.pieces) <= set(every)
-    for piece, count in zip(kept.pieces, kept.counts, strict=True):
+    found, every = borders(text), mine([Source(name="x", data=text)], MiningConfig(least=2, words=False)).segments
+    kept = mine([Source(name="x", data=text)], MiningConfig(least=2))
+    assert set(kept.segments) <= set(every)
+    for piece, count in zip(kept.segments, kept.counts, strict=True):
         places = [i for i in range(len(text)) if text.startswith(piece, i)]
         assert sum(keeps_words(found, i, i + len(piece)) for i in places) == count >= 2
 
 
 def test_segments_that_cut_words_are_not_mined() -> None:
     text = b"the cat sat on the mat and the dog sat on the rug\n" * 20
-    kept, every = (set(mine([Source(name="x", data=text)], words=words).pieces) for words in (True, False))
+    kept, every = (
+        set(mine([Source(name="x", data=text)], MiningConfig(words=words)).segments) for words in (True, False)
+    )
     assert {b" on the", b" sat on the", b"at", b"the"} <= kept
     assert {b"t sat", b"e mat", b"on the r"} <= every - kept

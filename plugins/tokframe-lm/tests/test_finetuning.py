@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from tokframe_autoencoder.pipeline.recompile import recompile
 from tokframe_lm import storage
 from tokframe_lm.evaluation.bits_per_byte import evaluate
 from tokframe_lm.finetuning.finetuning import finetune
@@ -157,10 +156,12 @@ def test_the_model_scores_the_ids_it_keeps_as_the_joint_model_did(model, learned
     torch.nn.init.normal_(joint.project.weight)
     kept = np.array([token for token in range(300) if token not in (265, 280)])
     # the tokenizer without these two
-    codebook = loaded.tokenizer.codebook
+    codebook = loaded.tokenizer.vocabulary
     pieces = [codebook.token_bytes(token) for token in kept[260:].tolist()]
     fewer = type(loaded.tokenizer)(
-        type(codebook).build(pieces, {codebook.token_bytes(t): int(codebook.codes[t]) for t in kept[4:].tolist()}),
+        type(codebook).build(
+            pieces, codes={codebook.token_bytes(t): int(codebook.codes[t]) for t in kept[4:].tolist()}
+        ),
         config=loaded.tokenizer.config,
         components=loaded.tokenizer.state().components,
         weights=loaded.tokenizer.state().tensors,
@@ -177,7 +178,7 @@ def test_the_model_scores_the_ids_it_keeps_as_the_joint_model_did(model, learned
 
 def test_a_network_that_did_not_change_keeps_every_code(learned, tmp_path):
     tokenizer = tokframe.load(learned)
-    found = recompile(tokenizer, tokenizer.network(), workdir=tmp_path)
+    found = tokenizer.recompile(tokenizer.network(), workdir=tmp_path)
     assert (found.moved, found.dropped, found.steps) == (0, (), 0)
     assert np.array_equal(found.kept, np.arange(tokenizer.vocab_size))
     assert all(check.ok for check in found.checks)
@@ -189,7 +190,7 @@ def test_a_network_that_forgot_everything_is_an_error_that_says_what_to_do(learn
     for parameter in network.decoder.parameters():
         torch.nn.init.zeros_(parameter)
     with pytest.raises(TrainingError, match="smaller learning rate"):
-        recompile(tokenizer, network, workdir=tmp_path, steps=1, learning_rate=1e-6)
+        tokenizer.recompile(network, workdir=tmp_path, steps=1, learning_rate=1e-6)
 
 
 @pytest.mark.parametrize("polls", [4, 12], ids=["while training", "while settling"])

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
-from tokframe_dictionary.mining.candidates import LONGEST
-from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
+from tokframe_dictionary.mining.config import MiningConfig
+from tokframe_dictionary.mining.config import SelectionConfig as DictionarySelectionConfig
+from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
+from tokframe_dictionary.vocabulary.table import FIRST_LEARNED
 
+from tokframe import setting
 from tokframe.errors import ConfigError, UnknownNameError
 from tokframe.plugins.registry import ComponentSpec, Registry, load_target
 from tokframe.storage.config import problems_of, unstructure
@@ -24,7 +27,17 @@ from tokframe_autoencoder.training.config import TrainingConfig
 if TYPE_CHECKING:
     from tokframe_autoencoder.network.autoencoder import Autoencoder
 
-__all__ = ["Part", "Parts", "resolve"]
+__all__ = ["Part", "Parts", "SelectionConfig", "resolve"]
+
+
+@frozen(kw_only=True)
+class SelectionConfig(DictionarySelectionConfig):
+    """Section `selection`: how the vocabulary is pruned and searched, and how many segments are trained for it."""
+
+    vocab_size: int = 32768  #: ids to compile, where the quantizer's section does not say
+    #: segments trained beyond those needed, in case the network does not learn them all
+    spare: float = setting(0.06, at_least=0, at_most=4)
+
 
 _KINDS = ("encoder", "quantizer", "decoder")
 _OWN = {"training": TrainingConfig, "mining": MiningConfig, "selection": SelectionConfig}
@@ -78,14 +91,19 @@ class Parts:
 
     def network(self) -> Autoencoder:
         """Build the untrained network. Raises: ComponentImportError naming what to install."""
-        # The parts first: where torch is missing, their specs know what to install.
-        built = [
-            load_target(part.spec)(part.config, d_latent=self.d_latent, max_length=self.max_length)
-            for part in (self.encoder, self.quantizer, self.decoder)
-        ]
+        classes = self.classes()
         from tokframe_autoencoder.network.autoencoder import Autoencoder
 
+        parts = (self.encoder, self.quantizer, self.decoder)
+        built = [
+            make(part.config, d_latent=self.d_latent, max_length=self.max_length)
+            for make, part in zip(classes, parts, strict=True)
+        ]
         return Autoencoder(*built, max_length=self.max_length)
+
+    def classes(self) -> tuple[Any, ...]:
+        """Import encoder, quantizer and decoder. Raises: ComponentImportError naming what to install."""
+        return tuple(load_target(part.spec) for part in (self.encoder, self.quantizer, self.decoder))
 
     def to_json(self) -> dict[str, Any]:
         """Return the config with every default written out; `resolve` reads it back to the same parts."""
@@ -184,10 +202,10 @@ def _across(parts: Parts) -> list[Problem]:
                 f"is {d_decoder}, but the encoder's d_latent is {parts.d_latent}",
             )
         )
-    if not 2 <= parts.max_length <= LONGEST:
+    if not 2 <= parts.max_length <= MAX_SEGMENT_BYTES:
         where = f"$.{parts.encoder.section}.max_chunk_size"
-        problems.append((where, f"is {parts.max_length}; a segment has 2 to {LONGEST} bytes"))
-    if parts.vocab_size <= 260:
+        problems.append((where, f"is {parts.max_length}; a segment has 2 to {MAX_SEGMENT_BYTES} bytes"))
+    if parts.vocab_size <= FIRST_LEARNED:
         problems.append(
             (
                 f"$.{parts.quantizer.section}.vocab_size",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from attrs import field, frozen
 
+from tokframe import setting
 from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
 from tokframe_dictionary.vocabulary.table import FIRST_LEARNED
 
@@ -16,13 +15,6 @@ __all__ = ["DictionaryConfig"]
 class DictionaryConfig:
     """`vocab_size` counts special tokens and single bytes too; a small corpus may give fewer ids."""
 
-    vocab_size: int = 32768
+    vocab_size: int = setting(32768, at_least=FIRST_LEARNED, at_most=2**31 - 1)  # every byte; ids are int32
     mining: MiningConfig = field(factory=MiningConfig)
     selection: SelectionConfig = field(factory=SelectionConfig)
-
-    def issues(self) -> Iterator[tuple[str, str]]:
-        """Yield `(field, problem)`."""
-        if self.vocab_size < FIRST_LEARNED:
-            yield "vocab_size", f"is {self.vocab_size}; 4 special tokens and 256 single bytes need {FIRST_LEARNED}"
-        if self.vocab_size > 2**31 - 1:
-            yield "vocab_size", f"is {self.vocab_size}; ids are int32, use at most {2**31 - 1}"

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -45,7 +46,7 @@ def train(job: TrainJob, config: DictionaryConfig, config_json: dict[str, Any]) 
     """
     if job.resume:
         job.reporter.note("training a dictionary keeps no checkpoint: it starts from the beginning")
-    miner = Miner(job, config.mining, config.selection, stopped="nothing is kept: run the same command again")
+    miner = Miner(job, config.mining, config.selection)
     sources, corpus = miner.read()
     pool = miner.select(miner.mine(sources).segments, sources, config.vocab_size - FIRST_LEARNED).by_use()
     ids = FIRST_LEARNED + len(pool)
@@ -67,7 +68,7 @@ def train(job: TrainJob, config: DictionaryConfig, config_json: dict[str, Any]) 
 class Miner:
     """The steps from a job's corpus to a pool of segments. Each reports its progress and stops when the job says so.
 
-    `longest` bounds a segment in bytes; `stopped` tells the user what an interrupted run has kept.
+    `longest` bounds a segment in bytes; `checkpoint` is the folder where finished stages are kept, None without any.
     Every step raises TrainingInterrupted on request.
     """
 
@@ -75,7 +76,7 @@ class Miner:
     mining: MiningConfig
     selection: SelectionConfig
     longest: int = field(default=MAX_SEGMENT_BYTES, kw_only=True)
-    stopped: str = field(kw_only=True)
+    checkpoint: Path | None = field(default=None, kw_only=True)
 
     def read(self) -> tuple[tuple[Source, ...], list[dict[str, Any]]]:
         """Read the corpus once: the weighed sources, and a record of each one's size and SHA-256.
@@ -107,9 +108,7 @@ class Miner:
 
     def mine(self, sources: Sequence[Source]) -> Candidates:
         """Return the candidate segments. Raises: TrainingError if no segment is frequent enough."""
-        found = mine(
-            sources, self.mining, longest=self.longest, workers=self._workers(), reporter=self.job.reporter
-        )
+        found = mine(sources, self.mining, longest=self.longest, workers=self._workers(), reporter=self.job.reporter)
         self.check_stop()
         if not len(found):
             raise TrainingError("no segment occurs often enough to be learned; give more text, or lower mining.least")
@@ -117,16 +116,14 @@ class Miner:
 
     def select(self, segments: Sequence[bytes], sources: Sequence[Source], size: int) -> Pool:
         """Return the `size` best segments."""
-        return prune(
-            segments, sources, size, self.selection, workers=self._workers(), reporter=self.job.reporter
-        )
+        return prune(segments, sources, size, self.selection, workers=self._workers(), reporter=self.job.reporter)
 
     def check_stop(self) -> None:
         """Raise TrainingInterrupted if the job is to stop."""
         if self.job.should_stop():
-            raise TrainingInterrupted(
-                f"stopped before training was over; {self.stopped}", checkpoint=self.job.workdir
-            )
+            folder = self.checkpoint
+            kept = f"finished stages are kept in {folder}" if folder else "nothing is kept: run the same command again"
+            raise TrainingInterrupted(f"stopped before training was over; {kept}", checkpoint=folder)
 
     def _workers(self) -> Workers:
         return Workers(count=self.mining.workers, check=self.check_stop)

@@ -11,7 +11,7 @@ from tokframe.errors import ArtifactCorruptError
 from tokframe.storage.state import State
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer, utf8
-from tokframe.tokenizer.results import Capabilities, IntArray
+from tokframe.tokenizer.results import Capabilities, IntArray, TokenizerModel
 from tokframe_dictionary.segmenter.segmenter import Segmenter
 from tokframe_dictionary.vocabulary.table import FIRST_BYTE, SPECIAL_TOKENS, Vocabulary
 
@@ -96,7 +96,7 @@ class DictionaryTokenizer(ITokenizer):
         """Return how many ids `text` has."""
         return self._segmenter.count(utf8(text))
 
-    def settled(self, data: bytes) -> int:
+    def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes are whole lines or blocks, which encode the same whatever follows."""
         return self._segmenter.stable_prefix(data)
 
@@ -105,6 +105,17 @@ class DictionaryTokenizer(ITokenizer):
         from tokframe_dictionary.vocabulary.bigrams import impossible_pairs
 
         return impossible_pairs(self.vocabulary)
+
+    def model(self) -> TokenizerModel:
+        """Return the search as a unigram model of equally likely segments, whose best path has the fewest tokens."""
+        return TokenizerModel(
+            algorithm="unigram",
+            pieces=tuple(map(self.vocabulary.token_bytes, range(self.vocab_size))),
+            special=self.special_tokens,
+            unknown=_SPECIAL["<unk>"],
+            scores=(-1.0,) * self.vocab_size,
+            max_line_bytes=_block(self.config),
+        )
 
     @property
     def files(self) -> Mapping[str, bytes]:

@@ -1,4 +1,4 @@
-"""The pool of a training run: the segments the network is taught, kept on disk so that a resumed run has the same."""
+"""TrainingPool: the segments a network is trained on, stored so that a resumed run has the same."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class TrainingPool:
         from safetensors.numpy import save
 
         arrays: dict[str, npt.NDArray[Any]] = {"uses": self.uses}
-        for name, pieces in (("segments", self.segments), ("unseen", self.unseen)):
-            arrays[f"{name}.bytes"] = np.frombuffer(b"".join(pieces), np.uint8)
-            arrays[f"{name}.lengths"] = np.fromiter(map(len, pieces), np.int64, len(pieces))
+        for name, segments in (("segments", self.segments), ("unseen", self.unseen)):
+            arrays[f"{name}.bytes"] = np.frombuffer(b"".join(segments), np.uint8)
+            arrays[f"{name}.lengths"] = np.fromiter(map(len, segments), np.int64, len(segments))
         data: bytes = save(arrays)
         return data
 
@@ -60,7 +60,7 @@ class TrainingPool:
         try:
             return cls.from_bytes(path.read_bytes())
         except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise TrainingError(f"{path} is damaged ({error}); remove the folder and train anew") from error
+            raise TrainingError(f"{path} is damaged ({error}); remove the folder and train again") from error
 
 
 def _split(blob: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> tuple[bytes, ...]:

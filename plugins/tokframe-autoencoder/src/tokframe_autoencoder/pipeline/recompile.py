@@ -1,48 +1,49 @@
-"""A network that was trained on, made an exact tokenizer again: codes settled, segments re-selected, tables compiled.
+"""Recompilation: a network that was trained further, made a lossless tokenizer again.
 
-What changed the network is the caller's business, e.g. a language model's gradient. Ids keep their order; a segment
-that the network no longer brings back loses its id, and text that used it is spelt by others. Single bytes never do.
+Codes are assigned anew where they must be, segments re-selected, tables compiled. What changed the network is the
+caller's business, e.g. a language model's gradient. Ids keep their order; a segment that the network no longer
+reproduces loses its id, and text that used it is encoded by others. Single bytes never do.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from attrs import evolve, frozen
-from tokframe_dictionary.vocabulary.table import FIRST_BYTE, FIRST_LEARNED, Codebook
+from tokframe_dictionary.vocabulary.table import FIRST_BYTE, FIRST_LEARNED
 
 from tokframe.errors import TrainingError
 from tokframe.plugins.protocols import Check
-from tokframe.storage.strictjson import canonical_json
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.tokenizer.base import ITokenizer
+from tokframe.training.progress import Reporter, SilentReporter, never_stop
+from tokframe_autoencoder.codebook import Codebook
 from tokframe_autoencoder.pipeline.verify import check_against_network
+from tokframe_autoencoder.training.results import eligible
 
 if TYPE_CHECKING:
     from tokframe_autoencoder.network.autoencoder import Autoencoder
-    from tokframe_autoencoder.network.results import RoundTrip
-    from tokframe_autoencoder.tokenizer import AutoencoderTokenizer
     from tokframe_autoencoder.training.config import TrainingConfig
 
-__all__ = ["Recompiled", "recompile"]
+__all__ = ["RECORD_FILE", "Recompiled", "recompile"]
 
-_RECORD = "recompiled.json"
-#: Lead in nats over the best wrong symbol that a kept segment has at least, as in a first training.
-_LEAD = 0.1
+RECORD_FILE = "recompiled.json"
+#: A codebook, the network's weights and the record of the recompilation -> the tokenizer.
+Assemble = Callable[[Codebook, Mapping[str, npt.NDArray[Any]], Mapping[str, Any]], ITokenizer]
 
 
 @frozen(kw_only=True, eq=False)
 class Recompiled:
     """`kept` (new ids,) int64: the old id of each new id; `dropped` segments lost theirs; `moved` ids have a new code.
 
-    `steps` is how many it took to settle; `checks` are those of `tokframe verify`, all passed.
+    `steps` is how many training steps it took; `checks` are those of `tokframe verify`, all passed.
     """
 
-    tokenizer: AutoencoderTokenizer
+    tokenizer: ITokenizer
     kept: npt.NDArray[np.int64]
     dropped: tuple[bytes, ...]
     moved: int
@@ -51,31 +52,32 @@ class Recompiled:
 
 
 def recompile(
-    tokenizer: AutoencoderTokenizer,
+    old: Codebook,
     network: Autoencoder,
+    training: TrainingConfig,
+    assemble: Assemble,
     *,
     workdir: Path,
     steps: int = 2000,
     learning_rate: float = 1e-3,
     seed: int = 0,
     reporter: Reporter | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = never_stop,
     device: str | None = None,
 ) -> Recompiled:
-    """Settle the codes of a network's segments, keep what is exact, compile, and check against the network.
+    """Assign codes to a network's segments, keep what is exact, compile, and check against the network.
 
-    Where every segment comes back as it is, on a code of its own and with a margin, there is nothing to settle. Else
-    settling is the two stages of training with codes aimed at where the network puts them now (`guide` "own"): those
-    that share a code or lie on a border move a little, then the decoder learns what changed. It ends when all is
-    exact, after `steps` at most. Checkpoints go to `workdir`, from which the same call goes on bit for bit.
+    Where every segment is exact, on a code of its own and with its margins, no training is needed. Otherwise the two
+    stages of training run with codes planned where the network puts them now (`guide` "own"): those that share a code
+    or lie on a border move a little, then the decoder is trained on what changed. It ends when all is exact, after
+    `steps` at most. Checkpoints go to `workdir`, from which the same call resumes bit for bit.
 
-    Raises: TrainingError if nothing comes back; TrainingInterrupted with the checkpoint kept.
+    Raises: TrainingError if no segment is exact; TrainingInterrupted with the checkpoint kept.
     """
-    old = tokenizer.codebook
     reporter = reporter or SilentReporter()
     settings = evolve(
-        tokenizer.parts.training,
-        guide="own" if tokenizer.parts.training.guide != "none" else "none",
+        training,
+        guide="own" if training.guide != "none" else "none",
         max_steps=steps,
         code_steps=max(1, steps // 3),
         eval_interval=max(1, min(100, steps // 10)),
@@ -86,18 +88,18 @@ def recompile(
         max_minutes=None,
     )
     weights = np.maximum(old.counts[FIRST_BYTE:], 1).astype(np.float64)
-    reporter.stage("checking what comes back", None, "segments")
+    reporter.stage("checking the changed network", None, "segments")
     network = copy.deepcopy(network).cpu().eval()
-    trip = network.roundtrip(old.pieces, weights)
-    usable = _usable(trip, weights, settings)
-    taken, finished = 0, "nothing to settle"
-    if not usable[old.codes[FIRST_BYTE:] >= 0].all():
+    trip = network.roundtrip(old.segments, weights)
+    kept_segments = eligible(trip, weights, settings)
+    taken, finished = 0, "nothing to train"
+    if not kept_segments[old.codes[FIRST_BYTE:] >= 0].all():
         from tokframe_autoencoder.training.loop import train_network
 
         changed = network
         trained = train_network(
             lambda: copy.deepcopy(changed),
-            old.pieces,
+            old.segments,
             weights,
             settings,
             workdir=workdir,
@@ -106,20 +108,20 @@ def recompile(
             should_stop=should_stop,
             device=device,
             seed=seed,
-            identity=_RECORD,
+            identity=RECORD_FILE,
         )
         network, trip, taken, finished = trained.network, trained.roundtrip, trained.steps, trained.finished
-        usable = _usable(trip, weights, settings)
-    codes = {p: int(c) for p, c, good in zip(old.pieces, trip.codes, usable, strict=True) if good}
-    kept = np.concatenate([np.arange(FIRST_LEARNED), np.flatnonzero(usable[256:]) + FIRST_LEARNED])
+        kept_segments = eligible(trip, weights, settings)
+    codes = {s: int(c) for s, c, good in zip(old.segments, trip.codes, kept_segments, strict=True) if good}
+    kept = np.concatenate([np.arange(FIRST_LEARNED), np.flatnonzero(kept_segments[256:]) + FIRST_LEARNED])
     if old.vocab_size > FIRST_LEARNED and len(kept) == FIRST_LEARNED:
         raise TrainingError(
-            "no segment comes back exactly through the changed network, so nothing of the vocabulary would be left. "
-            "Say a smaller learning rate for the network, or more steps to settle"
+            "no segment is exact through the changed network, so nothing of the vocabulary would be left. "
+            "Use a smaller learning rate for the network, or more steps to assign codes"
         )
     learned = [old.token_bytes(token) for token in kept[FIRST_LEARNED:].tolist()]
     counts = {old.token_bytes(token): int(old.counts[token]) for token in kept[FIRST_BYTE:].tolist()}
-    codebook = Codebook.build(learned, codes, counts)
+    codebook = Codebook.build(learned, counts, codes)
     checks = check_against_network(codebook, network, reporter)
     wrong = [check for check in checks if not check.ok]
     if wrong:
@@ -132,32 +134,12 @@ def recompile(
         "finished": finished,
         "roundtrip": trip.figures(),
     }
-    made = type(tokenizer)(
-        codebook,
-        config=tokenizer.config,
-        components=tokenizer.state().components,
-        weights={"weights": network.arrays()},
-        files={**tokenizer.files, _RECORD: canonical_json(record)},
-    )
-    made.name = tokenizer.name
     gone = np.setdiff1d(np.arange(old.vocab_size), kept)
     return Recompiled(
-        tokenizer=made,
+        tokenizer=assemble(codebook, network.arrays(), record),
         kept=kept,
         dropped=tuple(old.token_bytes(int(token)) for token in gone),
         moved=moved,
         steps=taken,
         checks=tuple(checks),
     )
-
-
-def _usable(trip: RoundTrip, weights: npt.NDArray[np.float64], settings: TrainingConfig) -> npt.NDArray[np.bool_]:
-    """Return which segments may have an id, as a first training decides it: exact, alone on a code, with margins."""
-    import torch
-
-    from tokframe_autoencoder.training.stages import winners
-
-    own = winners(torch.from_numpy(trip.codes), weights).numpy()
-    safe = ~(trip.margins < settings.margin)  # NaN, no margin known, is not unsafe
-    result: npt.NDArray[np.bool_] = trip.exact & own & safe & (trip.scores >= min(settings.score_margin, _LEAD))
-    return result

@@ -1,13 +1,14 @@
-"""The check of a codebook against its network: what `tokframe verify` runs for a learned tokenizer."""
+"""Verification of a codebook against its network: what `tokframe verify` runs for a learned tokenizer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tokframe_dictionary.vocabulary.table import FIRST_BYTE, FIRST_LEARNED, Codebook
+from tokframe_dictionary.vocabulary.table import FIRST_BYTE, FIRST_LEARNED
 
 from tokframe.plugins.protocols import Check
+from tokframe_autoencoder.codebook import Codebook
 
 if TYPE_CHECKING:
     from tokframe.training.progress import Reporter
@@ -26,7 +27,7 @@ def check_against_network(codebook: Codebook, network: Autoencoder, reporter: Re
     """
     coded = np.flatnonzero(codebook.codes >= 0)
     codes = codebook.codes[coded]
-    pieces = [codebook.token_bytes(int(token)) for token in coded]
+    segments = [codebook.token_bytes(int(token)) for token in coded]
     missing = np.flatnonzero(codebook.codes[FIRST_LEARNED:] < 0)
     learned = codebook.vocab_size - FIRST_LEARNED
     bytes_coded = int((coded < FIRST_LEARNED).sum())
@@ -50,8 +51,8 @@ def check_against_network(codebook: Codebook, network: Autoencoder, reporter: Re
     for start in range(0, len(coded), _BATCH):
         part = slice(start, start + _BATCH)
         decoded = network.decode(codes[part])
-        encoded = network.encode(pieces[part]).codes
-        decoded_wrong += [int(t) for t, a, b in zip(coded[part], decoded, pieces[part], strict=True) if a != b]
+        encoded = network.encode(segments[part]).codes
+        decoded_wrong += [int(t) for t, a, b in zip(coded[part], decoded, segments[part], strict=True) if a != b]
         encoded_wrong += [int(t) for t, a, b in zip(coded[part], encoded, codes[part], strict=True) if a != b]
         reporter.advance(min(start + _BATCH, len(coded)))
     checks.append(_exact("decoder: code to bytes", decoded_wrong, len(coded), codebook))

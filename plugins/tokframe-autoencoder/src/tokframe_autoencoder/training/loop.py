@@ -28,7 +28,7 @@ from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable
 from tokframe_autoencoder.training.config import MAY_CHANGE, TrainingConfig
 from tokframe_autoencoder.training.learner import Learner
-from tokframe_autoencoder.training.results import TrainedNetwork
+from tokframe_autoencoder.training.results import TrainedNetwork, eligible
 from tokframe_autoencoder.training.schedule import Phase, Schedule
 from tokframe_autoencoder.training.stages import (
     CodeStage,
@@ -36,7 +36,6 @@ from tokframe_autoencoder.training.stages import (
     JointStage,
     Stage,
     separate_codes,
-    winners,
 )
 
 __all__ = ["train_network"]
@@ -213,12 +212,10 @@ class _Run(Run):
         network = self.network.cpu().eval()
         table = SegmentTable.of(self.segments, network.max_length)
         trip = network.roundtrip_table(table, self.weights)
-        own = winners(torch.from_numpy(trip.codes), self.weights).numpy()
-        safe = ~(trip.margins < self.config.margin)  # NaN, no margin known, is not unsafe
         return TrainedNetwork(
             network=network,
             roundtrip=trip,
-            usable=trip.exact & own & safe,
+            eligible=eligible(trip, self.weights, self.config),
             steps=self.step,
             minutes=self.seconds / 60,
             finished=self.outcome,

@@ -22,7 +22,7 @@ from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable, batches
 from tokframe_autoencoder.training.config import TrainingConfig
 from tokframe_autoencoder.training.plan import front_length_back, settle
-from tokframe_autoencoder.training.results import StageReport
+from tokframe_autoencoder.training.results import StageReport, code_owners
 
 __all__ = [
     "CodeStage",
@@ -30,7 +30,6 @@ __all__ = [
     "JointStage",
     "Stage",
     "separate_codes",
-    "winners",
 ]
 
 #: Share of segments on their planned code, or exact, with which a stage may begin to finish.
@@ -170,7 +169,7 @@ class DecodeStage:
         config: TrainingConfig,
     ) -> None:
         self.network, self.table, self.codes, self.weights, self.config = network, table, codes, weights, config
-        self.allowed = winners(codes, weights)
+        self.allowed = _owners(codes, weights)
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the decoder's parameters and what of the quantizer makes latents out of codes."""
@@ -200,7 +199,7 @@ class DecodeStage:
     def load(self, state: dict[str, Tensor]) -> None:
         """Take the codes of a state."""
         self.codes = state["codes"].to(self.table.lengths.device)
-        self.allowed = winners(self.codes, self.weights)
+        self.allowed = _owners(self.codes, self.weights)
 
 
 class JointStage:
@@ -267,14 +266,8 @@ def separate_codes(network: Autoencoder, table: SegmentTable) -> None:
         network.quantizer.separate(torch.cat(parts))
 
 
-def winners(codes: Tensor, weights: npt.NDArray[np.float64]) -> Tensor:
-    """Return which segments own their code: of several on one code the heaviest, (segments,) bool."""
-    numbers = codes.cpu().numpy()
-    order = np.lexsort((np.arange(len(numbers)), -np.asarray(weights)))
-    _, first = np.unique(numbers[order], return_index=True)
-    own = np.zeros(len(numbers), np.bool_)
-    own[order[first]] = True
-    return torch.from_numpy(own)
+def _owners(codes: Tensor, weights: npt.NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(code_owners(codes.cpu().numpy(), weights))
 
 
 def _output_side(quantizer: nn.Module) -> Iterator[nn.Parameter]:

@@ -85,7 +85,7 @@ class Measures:
 
 
 def measure_part(data: bytes | memoryview, segmenter: Segmenter, coarse: bool) -> Measures:
-    """Segment a part of a text, which ends where `parts.cut` cuts it; `coarse` leaves out the loss, which costs most."""
+    """Segment a part of a text that ends where `parts.cut` cuts; `coarse` leaves out the loss, which costs most."""
     if coarse:
         return Measures(use=segmenter.usage(data), loss=np.zeros(0, np.int64))
     use, loss = segmenter.savings(data)
@@ -119,8 +119,8 @@ def prune(
         if len(left) <= size:
             report.note(f"{len(left):,} segments, {total / max(1, sum(pool.tokens.values())):.3f} bytes per token")
             return pool
-        kept = max(COARSE_RATIO * size, int(len(left) * COARSE_KEEP)) if coarse else max(size, int(len(left) * config.keep))
-        left = list(pool.segments[:kept])
+        least, share = (COARSE_RATIO * size, COARSE_KEEP) if coarse else (size, config.keep)
+        left = list(pool.segments[: max(least, int(len(left) * share))])
 
 
 def _weigh(

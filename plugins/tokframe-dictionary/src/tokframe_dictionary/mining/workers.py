@@ -45,7 +45,7 @@ class Workers:
     ) -> Iterator[tuple[Any, Any]]:
         """Yield `(key, function(*arguments))` for each task `(key, arguments)`, in the order they are done.
 
-        Raises: TrainingError if a worker is lost; whatever `function` or `check` raise, once what runs has ended.
+        Raises: TrainingError if a worker is lost; whatever `function` or `check` raise, once the threads have ended.
         """
         if self.executor is None and self.number == 1:
             for key, arguments in tasks:

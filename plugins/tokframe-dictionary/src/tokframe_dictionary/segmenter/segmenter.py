@@ -22,6 +22,7 @@ __all__ = ["Segmenter"]
 
 IntArray = npt.NDArray[np.int32]
 
+
 def _packed(segments: Sequence[bytes]) -> tuple[bytes, npt.NDArray[np.int64]]:
     offsets = np.zeros(len(segments) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, segments), np.int64, len(segments)), out=offsets[1:])
@@ -122,7 +123,7 @@ class Segmenter:
     def stable_prefix(self, data: bytes) -> int:
         """How many leading bytes are whole units, which encode the same whatever follows; the rest is under a block.
 
-        A stream encodes `data[:stable_prefix(data)]`, keeps the rest, appends what comes next; at the end it encodes all.
+        A stream encodes `data[:stable_prefix(data)]` and appends what comes next to the rest; at the end, all.
         """
         return int(self._index.settled(data))
 

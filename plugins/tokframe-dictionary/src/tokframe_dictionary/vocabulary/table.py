@@ -53,7 +53,7 @@ class Vocabulary:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]], file: str = "vocabulary.safetensors") -> Self:
-        """Read what `tensors` returned. Raises: ArtifactCorruptError naming `file` where the tables are inconsistent."""
+        """Read what `tensors` returned. Raises: ArtifactCorruptError for inconsistent tables, naming `file`."""
         check_tables(tensors, {"segment_bytes": "u1", "segment_lengths": "u1", "counts": "i8"}, file)
         blob, lengths, counts = tensors["segment_bytes"], tensors["segment_lengths"], tensors["counts"]
         if len(lengths) < 256 or len(counts) != FIRST_BYTE + len(lengths):

@@ -1,0 +1,77 @@
+"""Codebook: a vocabulary whose segments have codes in a network; `pipeline.verify` checks it against that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from tokframe_dictionary.vocabulary.table import FIRST_BYTE, Vocabulary, check_tables, corrupt
+
+__all__ = ["NO_CODE", "Codebook"]
+
+#: Marks an id without a code: a special token, or a single byte that the network does not reproduce.
+NO_CODE = -1
+
+
+class Codebook(Vocabulary):
+    """A vocabulary with `codes` (vocab_size,) int64, no two alike, `NO_CODE` where an id has none; immutable."""
+
+    def __init__(
+        self,
+        blob: npt.NDArray[np.uint8],
+        offsets: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+        codes: npt.NDArray[np.int64],
+    ) -> None:
+        super().__init__(blob, offsets, counts)
+        self.codes = codes
+        codes.setflags(write=False)
+
+    @classmethod
+    def build(
+        cls,
+        learned: Sequence[bytes],
+        counts: Mapping[bytes, int] | None = None,
+        codes: Mapping[bytes, int] | None = None,
+    ) -> Self:
+        """Compile learned segments, at least two bytes each, in id order, with the codes of segments and bytes."""
+        plain = Vocabulary.build(learned, counts)
+        known = codes or {}
+        of_ids = [NO_CODE] * FIRST_BYTE + [known.get(segment, NO_CODE) for segment in plain.segments]
+        return cls(plain.blob, plain.offsets, plain.counts, np.asarray(of_ids, np.int64))
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]], file: str = "codebook.safetensors") -> Self:
+        """Read what `tensors` returned. Raises: ArtifactCorruptError for inconsistent tables, naming `file`."""
+        plain = Vocabulary.from_tensors(tensors, file)
+        check_tables(tensors, {"codes": "i8"}, file)
+        codes = tensors["codes"]
+        if len(codes) != plain.vocab_size:
+            raise corrupt(f"holds {plain.vocab_size} ids and {len(codes)} codes", file)
+        if int(codes.min()) < NO_CODE or (codes[:FIRST_BYTE] != NO_CODE).any():
+            raise corrupt("holds a negative code", file)
+        used = codes[codes >= 0]
+        used.sort()  # a copy; np.unique would import parts of numpy that nothing else here needs
+        if (used[1:] == used[:-1]).any():
+            raise corrupt("gives one code to two ids", file)
+        return cls(plain.blob, plain.offsets, plain.counts, codes.copy())
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the tables as the arrays an artifact stores."""
+        return {**super().tensors(), "codes": self.codes}
+
+    def to_bytes(self) -> bytes:
+        """Return the tables as one safetensors file."""
+        from safetensors.numpy import save
+
+        data: bytes = save(self.tensors())
+        return data
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Return what `to_bytes` wrote."""
+        from safetensors.numpy import load
+
+        return cls.from_tensors(load(data))
