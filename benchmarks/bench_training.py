@@ -16,17 +16,23 @@ _LIMIT = 40_000
 
 def bench_mining_and_pruning(benchmark, run):
     """Candidates from a few MB, then rounds of pruning down to a vocabulary of 8,192."""
-    vocabulary = pytest.importorskip("tokframe_dictionary.mining")
+    pytest.importorskip("tokframe_dictionary")
+    from tokframe_dictionary.mining.candidates import mine
+    from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
+    from tokframe_dictionary.mining.pruning import prune
+    from tokframe_dictionary.mining.sources import balance
+
+    config = MiningConfig(words=False, limit=_LIMIT)
     size = int(4_000_000 * run.scale)
     data = one_text(mix(size, "train").texts, size).encode()
-    sources = vocabulary.balance({"mix": data})
+    sources = balance({"mix": data}, config)
     seconds: dict[str, float] = {}
 
     def work():
         start = time.perf_counter()
-        candidates = vocabulary.mine(sources, limit=_LIMIT)
+        candidates = mine(sources, config)
         mined = time.perf_counter()
-        pool = vocabulary.prune(candidates.pieces, sources, 8192)
+        pool = prune(candidates.segments, sources, 8192, SelectionConfig())
         seconds.update(mining=mined - start, pruning=time.perf_counter() - mined)
         keep(benchmark, candidates=len(candidates), kept=len(pool))
 

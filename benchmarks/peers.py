@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import tokframe
-from benchmarks import unigram
+from benchmarks.lab import unigram
 from benchmarks.systems import Builder, System, version_of
 
 __all__ = ["HF", "TIKTOKEN", "builders"]

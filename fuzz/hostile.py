@@ -29,8 +29,8 @@ _EXPECTED = (ValueError, TypeError, OverflowError, IndexError, BufferError, Memo
 def load(folder: Path) -> dict[str, ModuleType]:
     """Put the extensions of a folder in the place of the installed ones."""
     found = {}
-    for name, package in (("_search", "segmenter"), ("_mine", "vocabulary")):
-        full = f"tokframe_autoencoder.{package}.{name}"
+    for name, package in (("_search", "segmenter"), ("_mine", "mining")):
+        full = f"tokframe_dictionary.{package}.{name}"
         spec = importlib.util.spec_from_file_location(full, folder / f"{name}.so")
         if spec is None or spec.loader is None:
             raise SystemExit(f"there is no {name}.so in {folder}")

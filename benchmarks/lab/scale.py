@@ -1,7 +1,7 @@
-"""`python -m benchmarks.scale --sizes 10MB,100MB`: what each stage costs by the size of the text, and how it grows.
+"""`python -m benchmarks.lab.scale --sizes 10MB,100MB`: what each stage costs by the size of the text, and how it grows.
 
 Every measurement is a process of its own (see `scalestages`); those that are done are kept in FOLDER/scale.json and
-not made again, so a run that was stopped goes on where it was.
+not made again, so an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scalestages import STAGES, fresh, text
+from benchmarks.lab.scalestages import STAGES, fresh, text
 from tokframe.storage.atomic import write_atomically
 
 __all__ = ["exponent", "table"]
@@ -42,7 +42,7 @@ def main() -> int:
             text(folder, size)
             sys.stderr.write(f"{key} ...\n")
             made = subprocess.run(
-                [sys.executable, "-m", "benchmarks.scalestages", stage, str(size), str(folder)],
+                [sys.executable, "-m", "benchmarks.lab.scalestages", stage, str(size), str(folder)],
                 stdout=subprocess.PIPE,
                 check=False,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -83,11 +83,11 @@ def exponent(seconds: dict[int, float]) -> float:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lab.scale", description=__doc__)
     parser.add_argument("--sizes", type=_sizes, default=_sizes("10MB,100MB"), metavar="SIZES", help="such as 10MB,2GB")
     parser.add_argument("--stages", type=_stages, default=list(STAGES), help=f"some of {','.join(STAGES)}")
     parser.add_argument(
-        "--folder", type=Path, default=Path(__file__).parent / "results" / "scale", help="texts and results"
+        "--folder", type=Path, default=Path(__file__).parents[1] / "results" / "scale", help="texts and results"
     )
     parser.add_argument("--again", action="store_true", help="measure again what is there")
     parser.add_argument("--json", action="store_true", help="print the measurements as JSON")

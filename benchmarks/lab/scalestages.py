@@ -141,13 +141,15 @@ def _trained(folder: Path, size: int, clock: Clock, until: str) -> dict[str, Any
     return {"rounds": marks.rounds, "notes": marks.notes[1:]}
 
 
-def mine(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
+def mine_text(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     """Mining of the whole text as one source, without the budget that a training run has."""
-    from tokframe_dictionary import mining as vocabulary
+    from tokframe_dictionary.mining.candidates import mine
+    from tokframe_dictionary.mining.config import MiningConfig
+    from tokframe_dictionary.mining.sources import Source
 
-    source = vocabulary.Source(name="text", data=text(folder, size).read_bytes())
+    source = Source(name="text", data=text(folder, size).read_bytes())
     with clock.step("mining"):
-        found = vocabulary.mine([source])
+        found = mine([source], MiningConfig(words=False))
     return {"candidates": len(found)}
 
 
@@ -155,7 +157,7 @@ def measure(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     """One pass of pruning over the text with the shipped vocabulary: plain use, and use with loss."""
     from tokframe_dictionary.mining.parts import cut
     from tokframe_dictionary.mining.pruning import measure_part
-    from tokframe_dictionary.segmenter import Segmenter
+    from tokframe_dictionary.segmenter.segmenter import Segmenter
 
     tokenizer = tokframe.load(_NAME)
     pieces = [tokenizer.token_bytes(number) for number in range(_SPECIAL, tokenizer.vocab_size)]
@@ -170,7 +172,7 @@ def measure(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
 
 def heaps(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     """How many distinct segments occur at least four times in so much fresh text."""
-    from tokframe_dictionary.mining import count_part
+    from tokframe_dictionary.mining.counts import count_part
 
     with clock.step("counting"):
         found = count_part(text(folder, size).read_bytes(), least=4)
@@ -179,8 +181,8 @@ def heaps(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
 
 def split(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     """Mining in 1 to 8 parts: what a second round costs, how large the parts' counts are as messages."""
-    from tokframe_dictionary.mining import Counts, count_part, recount_part
     from tokframe_dictionary.mining.candidates import threshold
+    from tokframe_dictionary.mining.counts import Counts, count_part, recount_part
     from tokframe_dictionary.mining.parts import cut
 
     data = text(folder, size).read_bytes()
@@ -200,8 +202,8 @@ def split(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
         result[number] = {
             "found_in_a_part": max(map(len, found)),
             "found_in_any_part": len(union),
-            "message_bytes": len(found[0].to_bytes()),
-            "second_message_bytes": len(counts[0].to_bytes()),
+            "message_bytes": found[0].keys.nbytes + found[0].counts.nbytes,
+            "second_message_bytes": counts[0].counts.nbytes,
             "frequent": len(whole),
             "same": whole.keys.tolist() == expected.keys.tolist() and whole.counts.tolist() == expected.counts.tolist(),
         }
@@ -210,16 +212,21 @@ def split(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
 
 def sample(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     """The vocabulary mined and pruned from an even sample of the fresh text, on held-out text of each kind."""
-    from tokframe_dictionary import mining as vocabulary
-    from tokframe_dictionary.segmenter import Segmenter
+    from tokframe_dictionary.mining.candidates import mine
+    from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
+    from tokframe_dictionary.mining.pruning import prune
+    from tokframe_dictionary.mining.sources import balance
+    from tokframe_dictionary.segmenter.segmenter import Segmenter
+    from tokframe_dictionary.vocabulary.table import SINGLE_BYTES
 
-    sources = vocabulary.balance({"text": _sampled(fresh(folder).read_bytes(), size)}, flatness=0, script=0)
+    config = MiningConfig(words=False, flatness=0, script=0)
+    sources = balance({"text": _sampled(fresh(folder).read_bytes(), size)}, config)
     with clock.step("mining"):
-        found = vocabulary.mine(sources)
+        found = mine(sources, config)
     with clock.step("pruning"):
-        pool = vocabulary.prune(found.pieces, sources, _LEARNED)
-    pieces = [*(bytes([value]) for value in range(256)), *pool.pieces]
-    segmenter = Segmenter(pieces, range(len(pieces)))
+        pool = prune(found.segments, sources, _LEARNED, SelectionConfig())
+    segments = [*SINGLE_BYTES, *pool.segments]
+    segmenter = Segmenter(segments, range(len(segments)))
     given = corpus_folder()
     kinds = {"code": ["stdlib:heldout"]}
     for kind in ("books", "docs", "multilingual", "wikitext2") if given else ():
@@ -279,7 +286,7 @@ def verify(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
 STAGES: dict[str, tuple[Callable[[Path, int, Clock], dict[str, Any]], bool]] = {
     "read": (read, True),
     "front": (front, True),
-    "mine": (mine, True),
+    "mine": (mine_text, True),
     "measure": (measure, True),
     "encode": (encode, True),
     "tokenize": (tokenize, True),

@@ -1,6 +1,6 @@
 """Fewest tokens against the likeliest path: the same dictionary searched both ways, under small language models.
 
-`python -m benchmarks.likeliest --train FILE... --test FILE...` prints bits per byte under a trigram and, with
+`python -m benchmarks.lab.likeliest --train FILE... --test FILE...` prints bits per byte under a trigram and, with
 `--network STEPS`, under a small recurrent network that sees the same bytes either way.
 """
 
@@ -28,7 +28,7 @@ _DISCOUNT = 0.75
 
 def main() -> None:
     """Segment, train, measure, print a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.likeliest", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lab.likeliest", description=__doc__)
     parser.add_argument("--train", nargs="+", required=True)
     parser.add_argument("--test", nargs="+", required=True)
     parser.add_argument("--megabytes", type=float, default=20.0, help="of each training file")
@@ -96,7 +96,7 @@ def _read(name: str, megabytes: float) -> bytes:
 
 
 def _ways(train: bytes) -> Iterator[tuple[str, Callable[[bytes], Ids]]]:
-    from tokframe_dictionary.segmenter import Segmenter
+    from tokframe_dictionary.segmenter.segmenter import Segmenter
 
     tok: Any = tokframe.load("autoencoder-fsq")
     bpe = tokframe.load("bpe")

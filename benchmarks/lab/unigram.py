@@ -10,7 +10,7 @@ from benchmarks.texts import mix
 
 __all__ = ["model"]
 
-_KEPT = Path(__file__).parent / "results" / "unigram.model"
+_KEPT = Path(__file__).parents[1] / "results" / "unigram.model"
 _TEXT = 3_000_000  # bytes; more takes minutes and changes its speed little
 _SIZE = 32_768
 
