@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tokframe.cli.console import show, show_json
-from tokframe.cli.options import json_option
+from tokframe.cli.options import Command, json_option
 from tokframe.errors import ConfigError, TokframeError
 from tokframe.loading.aliases import Alias, all_aliases
 from tokframe.loading.reference import resolve
@@ -26,6 +26,7 @@ or in the environment: TOKFRAME_ALIASES=production=word"""
 
 @click.command(
     "aliases",
+    cls=Command,
     epilog="\b\nExample:\n  tokframe aliases\n  TOKFRAME_ALIASES=next=./mine tokframe aliases --json",
 )
 @click.option("--check", is_flag=True, help="Exit with 1 if any alias does not resolve.")

@@ -10,14 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from tokframe.cli.console import show, show_json
-from tokframe.cli.options import json_option
+from tokframe.cli.options import Command, json_option
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import KINDS, ComponentSpec, TokenizerSpec
 
 __all__ = ["command"]
 
 
-@click.command("components", epilog="\b\nExample:\n  tokframe components --kind quantizer")
+@click.command("components", cls=Command, epilog="\b\nExample:\n  tokframe components --kind quantizer")
 @click.option("--kind", type=click.Choice(["tokenizer", *KINDS]), help="Only one kind.")
 @json_option()
 def command(kind: str | None, as_json: bool) -> None:

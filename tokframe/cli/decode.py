@@ -11,7 +11,7 @@ from typing import BinaryIO
 import click
 
 from tokframe.cli.encode import open_input
-from tokframe.cli.options import json_option, name_argument
+from tokframe.cli.options import Command, json_option, name_argument
 from tokframe.errors import EncodingError, InvalidTokenError
 
 __all__ = ["command"]
@@ -21,6 +21,7 @@ _BLOCK = 1_000_000
 
 @click.command(
     "decode",
+    cls=Command,
     epilog="\b\nExample:\n  tokframe decode autoencoder-fsq notes.ids > notes.txt\n"
     "  echo 100 101 | tokframe decode bpe",
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from tokframe.cli.options import json_option, name_argument
+from tokframe.cli.options import Command, json_option, name_argument
 
 if TYPE_CHECKING:
     from tokframe.tokenizer.base import ITokenizer
@@ -23,6 +23,7 @@ _BLOCK = 1_000_000
 
 @click.command(
     "encode",
+    cls=Command,
     epilog="\b\nExample:\n  tokframe encode autoencoder-fsq notes.txt > notes.ids\n"
     "  echo hello | tokframe encode bpe | tokframe decode bpe",
 )

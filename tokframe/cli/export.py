@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tokframe.cli.options import json_option, name_argument
+from tokframe.cli.options import Command, json_option, name_argument
 
 __all__ = ["command"]
 
@@ -14,7 +14,9 @@ _MARK = ".tokframe-export"  # says that a folder is an export, which --overwrite
 
 
 @click.command(
-    "export", epilog="\b\nExample:\n  tokframe export autoencoder-fsq --format huggingface --out hf-tokenizer"
+    "export",
+    cls=Command,
+    epilog="\b\nExample:\n  tokframe export autoencoder-fsq --format huggingface --out hf-tokenizer",
 )
 @name_argument()
 @click.option("--format", "kind", required=True, metavar="FORMAT", help="The format; see components --kind exporter.")

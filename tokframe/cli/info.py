@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
-from tokframe.cli.options import json_option, name_argument
+from tokframe.cli.options import Command, json_option, name_argument
 
 __all__ = ["command"]
 
 _DEEPEST = 4
 
 
-@click.command("info", epilog="\b\nExample:\n  tokframe info autoencoder-fsq\n  tokframe info ./mine --json")
+@click.command(
+    "info", cls=Command, epilog="\b\nExample:\n  tokframe info autoencoder-fsq\n  tokframe info ./mine --json"
+)
 @name_argument()
 @json_option()
 def command(name: str, as_json: bool) -> None:

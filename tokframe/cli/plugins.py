@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tokframe.cli.console import show, show_json
-from tokframe.cli.options import json_option
+from tokframe.cli.options import Command, json_option
 from tokframe.plugins.discovery import PluginRecord, host
 
 __all__ = ["command"]
@@ -19,6 +19,7 @@ _COLOURS = {"ok": "green", "disabled": "dim", "incompatible": "yellow", "broken"
 
 @click.command(
     "plugins",
+    cls=Command,
     epilog="\b\nExample:\n  tokframe plugins\n  TOKFRAME_DISABLE_PLUGINS=tokframe-word tokframe plugins --json",
 )
 @click.option("--check", is_flag=True, help="Exit with 1 if any plugin is not ok.")

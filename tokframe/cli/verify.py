@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
-from tokframe.cli.options import json_option, name_argument
+from tokframe.cli.options import Command, json_option, name_argument
 
 __all__ = ["command"]
 
 
-@click.command("verify", epilog="\b\nExample:\n  tokframe verify autoencoder-fsq\n  tokframe verify ./mine")
+@click.command(
+    "verify", cls=Command, epilog="\b\nExample:\n  tokframe verify autoencoder-fsq\n  tokframe verify ./mine"
+)
 @name_argument()
 @json_option()
 @click.pass_context

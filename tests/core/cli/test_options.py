@@ -41,3 +41,10 @@ def test_corpus_takes_several_values_and_json_a_file_or_none(tmp_path, monkeypat
 def test_an_option_without_its_values_is_a_usage_error(shipped, run):
     assert run("compare", "shipped", "--corpus")[0] == 2
     assert run("train", "shipped", "--corpus", "--out", "x")[0] == 2
+
+
+def test_the_json_of_a_command_is_described_after_its_options(run):
+    code, out, _ = run("encode", "--help")
+    text = out.decode()
+    assert code == 0 and text.index("Options:") < text.index("\nJSON:\n") < text.index("Example:")
+    assert text.count('{"ids"') == 1
