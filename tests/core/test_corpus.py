@@ -15,9 +15,13 @@ import sysconfig
 import types
 from pathlib import Path
 
+import click
 import pytest
 
+from tokframe.cli.options import corpus_option
+from tokframe.corpus.compression import SUFFIXES
 from tokframe.corpus.files import Corpus
+from tokframe.corpus.formats import FORMATS, format_of
 from tokframe.corpus.formats import text as module
 from tokframe.errors import CorpusError
 
@@ -150,6 +154,15 @@ def test_a_bad_jsonl_record_is_named_by_its_line(write, line, told):
     with pytest.raises(CorpusError) as caught:
         joined([write("a.jsonl", '{"text": "fine"}\n' + line + "\n")])
     assert told in str(caught.value) and "a.jsonl" in str(caught.value)
+
+
+def test_each_format_has_suffixes_of_its_own_and_is_named_in_the_help():
+    suffixes = [suffix for each in FORMATS for suffix in each.suffixes]
+    assert len(set(suffixes)) == len(suffixes) and not set(suffixes) & set(SUFFIXES)
+    assert all(format_of(suffix).suffixes.count(suffix) == 1 for suffix in suffixes) and format_of(".rst") is FORMATS[0]
+    help_text = corpus_option(required=False)(click.command()(lambda corpus: None)).params[0].help
+    assert all(each.suffixes[0] in help_text for each in FORMATS if each.suffixes)
+    assert all(suffix in help_text for suffix in SUFFIXES)
 
 
 def test_parquet_without_pyarrow_says_what_to_install(write, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from html.parser import HTMLParser
@@ -9,17 +10,20 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from rich.console import Console
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.cli.main import main
 from tokframe.corpus.files import Corpus
 from tokframe.errors import EncodingError
 from tokframe.evaluate import compare
+from tokframe.evaluate.columns import COLUMNS
 from tokframe.evaluate.footprint import Footprint
 from tokframe.evaluate.report.charts import bars, curves, dots
 from tokframe.evaluate.report.page import comparison_page
 from tokframe.evaluate.report.passages import differences, passages
 from tokframe.evaluate.report.segments import segments
+from tokframe.evaluate.report.table import comparison_table
 from tokframe.tokenizer.results import Capabilities
 
 NASTY = "<script>alert('1')</script> & \"quoted\" \x00\x1b[31m \u202e \ufeff é 世界\r\n"
@@ -156,6 +160,19 @@ def test_what_a_tokenizer_refuses_is_said_where_it_would_stand(quick, tokenizers
     (tmp_path / "t.txt").write_text("zz\n" * 50)
     both["refusing"].count = lambda text: 1
     assert "not segmented: no <zz> here" in Page(comparison_page(comparison, both, corpus).decode()).text
+
+
+def test_every_column_is_in_the_json_the_table_the_page_and_the_help(quick, tokenizers, corpus, page, capsys):
+    comparison = compare(tokenizers, corpus, load=tokenizers.__getitem__, rounds=1)
+    row = comparison.to_json()["tokenizers"]["bytes"]
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(comparison_table(comparison))
+    assert main(["compare", "--help"]) == 0
+    help_text = capsys.readouterr().out
+    for column in COLUMNS:
+        assert column.key in row and f'"{column.key}"' in help_text
+        assert column.title in stream.getvalue() and column.title in Page(page).text
+        assert (column.key in row["files"]["a<i>.txt"]) is not column.of_row
 
 
 # -- pieces and passages ------------------------------------------------------------------------------------

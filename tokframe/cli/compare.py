@@ -1,4 +1,4 @@
-"""`tokframe compare`: tokenizers side by side on one text."""
+"""`tokframe compare`: tokenizers compared on one text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measuring tokenizers: figures of one text, speed and footprint, the side-by-side comparison, and the analysis.
+"""Evaluate: figures of a text, speed and footprint, the comparison of tokenizers, and the analysis of one.
 
 Nothing is imported until it is used: `footprint` runs in a fresh process whose memory is the measurement.
 """

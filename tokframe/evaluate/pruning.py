@@ -1,4 +1,4 @@
-"""What a smaller vocabulary would cost: an estimate from how often each id is used and how it could be respelt."""
+"""Pruning curve: an estimate of what a smaller vocabulary would cost, from the use of each id and its respelling."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FRACTIONS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
 
 @frozen(kw_only=True)
 class PruningPoint:
-    """The text's cost were only `kept` ids left: `tokens`, of which `unspellable` could not be spelt any more."""
+    """The tokens of the text with only `kept` ids left, of which `unspellable` could not be spelled any more."""
 
     kept: int
     tokens: int
@@ -28,10 +28,10 @@ def pruning_curve(spelling: Sequence[bytes], counts: Counts, always: npt.NDArray
     """Return the estimated cost of keeping only the most used ids, at shares of the vocabulary from 1/32 to all.
 
     `spelling` holds the bytes of each id; ids marked in `always` (special tokens, single bytes) are never dropped.
-    A dropped id is respelt by the fewest kept ids, wherever it occurs; the text is not segmented anew, so a
+    A dropped id is respelled by the fewest kept ids, wherever it occurs; the text is not segmented again, so a
     tokenizer that searches for the best path would do better.
     """
-    order = np.lexsort((np.arange(len(counts)), -counts, ~always))  # kept for good first, then by use
+    order = np.lexsort((np.arange(len(counts)), -counts, ~always))  # never dropped first, then by use
     sizes = sorted({max(int(len(counts) * share), int(always.sum())) for share in _FRACTIONS})
     return tuple(_point(spelling, counts, order, size) for size in sizes)
 
@@ -52,7 +52,7 @@ def _point(spelling: Sequence[bytes], counts: Counts, order: npt.NDArray[np.int6
 
 
 def _fewest(text: bytes, kept: set[bytes], longest: int) -> int:
-    """Return the least number of kept spellings that make up `text`; 0 where there is no way."""
+    """Return the smallest number of kept spellings that make up `text`; 0 if there is none."""
     if text in kept:
         return 1
     for cut in range(1, len(text)):  # most are the sum of two, which needs no search

@@ -21,7 +21,7 @@ _MIN_ALNUM_SHARE = 0.6  # of a passage: rulers and tables of dots are not worth 
 
 @frozen(kw_only=True)
 class Passage:
-    """A piece of text and the source of the corpus it is from."""
+    """An excerpt and the source of the corpus it is from."""
 
     source: str
     text: str

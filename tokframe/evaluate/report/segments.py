@@ -1,4 +1,4 @@
-"""A text cut up as a tokenizer cuts it, in pieces a person can read: never half a character."""
+"""Segments: a text as a tokenizer segments it, in pieces of whole characters that can be shown."""
 
 from __future__ import annotations
 
@@ -32,15 +32,17 @@ def segments(tokenizer: ITokenizer, text: str) -> list[Segment]:
     """Return a text in segments, in order. Raises: EncodingError where the tokenizer refuses the text."""
     data = utf8(text)
     ids = tokenizer.encode_raw(data).tolist()
-    spelt = [tokenizer.token_bytes(token) for token in ids]
-    if b"".join(spelt) != data:
-        return [Segment(text=shown(piece), ids=(token,), exact=False) for token, piece in zip(ids, spelt, strict=True)]
-    return list(_whole_characters(ids, spelt, data))
+    spelled = [tokenizer.token_bytes(token) for token in ids]
+    if b"".join(spelled) != data:
+        return [
+            Segment(text=shown(piece), ids=(token,), exact=False) for token, piece in zip(ids, spelled, strict=True)
+        ]
+    return list(_whole_characters(ids, spelled, data))
 
 
-def _whole_characters(ids: list[int], spelt: list[bytes], data: bytes) -> Iterator[Segment]:
+def _whole_characters(ids: list[int], spelled: list[bytes], data: bytes) -> Iterator[Segment]:
     start = end = first = 0
-    for number, piece in enumerate(spelt, 1):
+    for number, piece in enumerate(spelled, 1):
         end += len(piece)
         if end == len(data) or data[end] & 0xC0 != 0x80:  # the next byte begins a character
             yield Segment(text=data[start:end].decode(), ids=tuple(ids[first:number]))
