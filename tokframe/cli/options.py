@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,11 +21,14 @@ __all__ = [
     "Command",
     "FileOption",
     "SpreadOption",
+    "as_path",
     "corpus_option",
+    "device_option",
     "json_file_option",
     "json_option",
     "name_argument",
     "open_corpus",
+    "training_options",
 ]
 
 _JSON_PARAGRAPH = "\n\nJSON: "  # the last of a command's help
@@ -33,14 +37,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class SpreadOption(click.Option):
-    """An option that takes all values up to the next option, and may be given again: `--corpus a b --corpus c`."""
+    """An option with all values up to the next option, which may be given again: `--corpus a b --corpus c`."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **{**settings, "multiple": True})
 
 
 class FileOption(click.Option):
-    """An option whose file may be left out, for stdout: `--json`, `--json out.json`, `--json=out`."""
+    """An option whose file may be omitted, for stdout: `--json`, `--json out.json`, `--json=out`."""
 
 
 class Command(click.Command):
@@ -48,7 +52,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse arguments as click does, with spread options repeated before each value."""
-        return super().parse_args(ctx, list(self._written_out(args)))
+        return super().parse_args(ctx, list(self._expanded(args)))
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help up to its paragraph on JSON, which follows the options."""
@@ -64,7 +68,7 @@ class Command(click.Command):
                 formatter.write_text(schema)
         super().format_epilog(ctx, formatter)
 
-    def _written_out(self, args: list[str]) -> Iterator[str]:
+    def _expanded(self, args: list[str]) -> Iterator[str]:
         kinds = {name: param for param in self.params for name in param.opts}
         position = 0
         while position < len(args):
@@ -126,7 +130,7 @@ def open_corpus(paths: Sequence[str], **options: Any) -> Corpus:
 
 def json_option() -> Callable[[F], F]:
     """Return the flag `--json`, given to the command as `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, and nothing else.")
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout and nothing else.")
 
 
 def json_file_option() -> Callable[[F], F]:
@@ -136,8 +140,33 @@ def json_file_option() -> Callable[[F], F]:
         "json_to",
         cls=FileOption,
         metavar="[FILE.json]",
-        help="Write JSON: to FILE beside the text, or alone to stdout.",
+        help="Write JSON to FILE as well, or only JSON to stdout.",
     )
+
+
+def device_option() -> Callable[[F], F]:
+    """Return the option `--device`."""
+    text = "Where to train, e.g. cpu, cuda, cuda:1.  [default: the best available]"
+    return click.option("--device", metavar="DEVICE", help=text)
+
+
+def training_options(what: str) -> Callable[[F], F]:
+    """Return the options of every training command, which saves `what`."""
+    beside = "Folder to save to; checkpoints go to DIR.training beside it."
+    options: list[Callable[[F], F]] = [
+        click.option("--out", required=True, metavar="DIR", help=beside),
+        click.option("--config", metavar="FILE", help="JSON config; keys left out have defaults."),
+        click.option("--resume", is_flag=True, help="Resume from the last checkpoint."),
+        click.option("--overwrite", is_flag=True, help=f"Replace {what} at DIR once training is done."),
+        device_option(),
+        json_option(),
+    ]
+    return lambda command: reduce(lambda inner, option: option(inner), reversed(options), command)
+
+
+def as_path(folder: str) -> str:
+    """Return a folder with a separator in it, so that it is a path where a NAME is expected."""
+    return folder if os.sep in folder else f"./{folder}"
 
 
 def name_argument() -> Callable[[F], F]:

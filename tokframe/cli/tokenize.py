@@ -1,19 +1,18 @@
-"""`tokframe tokenize`: a corpus to token shards, on this machine's cores or on an engine that a plugin adds."""
+"""`tokframe tokenize`: turn a corpus into token shards, on local worker processes or on a plugin's engine."""
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from typing import Any
 
 import click
 
-from tokframe.cli.options import Command, corpus_option, json_option, name_argument, open_corpus
+from tokframe.cli.options import Command, as_path, corpus_option, json_option, name_argument, open_corpus
 
 __all__ = ["command"]
 
-_LEAST = 1_000
+MIN_SHARD_BYTES = 1_000
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 
@@ -29,8 +28,8 @@ class _Size(click.ParamType[int]):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?b?)", value.strip().lower())
         unit = "" if not match or match[2] == "b" else match[2].removesuffix("b") + ("b" if match[2] else "")
         size = int(float(match[1]) * _UNITS[unit]) if match else 0
-        if size < _LEAST:  # `64` is meant to be 64 MB, and would make a shard of every line
-            self.fail(f"{value!r} is no size; say it as 64MB or 1.5GB", param, ctx)
+        if size < MIN_SHARD_BYTES:  # `64` is meant to be 64 MB, and would make a shard of every line
+            self.fail(f"{value!r} is not a size; expected one such as 64MB or 1.5GB", param, ctx)
         return size
 
 
@@ -44,21 +43,21 @@ class _Size(click.ParamType[int]):
 )
 @name_argument()
 @corpus_option(required=True)
-@click.option("--out", required=True, metavar="DIR", help="Where to save; until all is done it is DIR.unfinished.")
+@click.option("--out", required=True, metavar="DIR", help="Folder to save to; until all is done, DIR.unfinished.")
 @click.option(
     "--engine",
     default="local",
     show_default=True,
     metavar="NAME",
-    help="Who does the work: local (processes here), or a component of kind engine, as ray of tokframe-ray.",
+    help="Execution engine: local (processes on this machine), or one that a plugin adds, as ray of tokframe-ray.",
 )
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="How many work at once.  [default: one per core]")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Number of workers.  [default: one per core]")
 @click.option(
     "--shard-size",
     type=_Size(),
     default=0,
     metavar="SIZE",
-    help="Text in a shard, e.g. 64MB; also the piece of work of one worker.  "
+    help="Bytes of text per shard, e.g. 64MB; a worker writes one shard at a time.  "
     "[default: a 64th of the corpus, 4MB to 256MB]",
 )
 @click.option(
@@ -66,29 +65,29 @@ class _Size(click.ParamType[int]):
     type=click.Choice(["file", "blank-line", "line"]),
     default="file",
     show_default=True,
-    help="What a document of a text file is; a file comes in pieces of about 1 MB, cut after line ends.",
+    help="How to split text files into documents; file: parts of about 1 MB, cut after line ends.",
 )
 @click.option(
-    "--column", default="text", show_default=True, help="The field of .jsonl, or column of .parquet, to read."
+    "--column", default="text", show_default=True, help="Field of .jsonl or column of .parquet that holds the text."
 )
 @click.option(
     "--add-special/--no-add-special",
     default=True,
     show_default=True,
-    help="Add the tokenizer's template, as encode does.",
+    help="Add the tokenizer's special tokens around each document.",
 )
-@click.option("--begin", default="", metavar="TOKEN", help="Special token to put before each document, e.g. '<s>'.")
-@click.option("--end", default="", metavar="TOKEN", help="Special token to put after each document, e.g. '</s>'.")
+@click.option("--begin", default="", metavar="TOKEN", help="Special token before each document, e.g. '<s>'.")
+@click.option("--end", default="", metavar="TOKEN", help="Special token after each document, e.g. '</s>'.")
 @click.option(
     "--format",
     "layout",
     type=click.Choice(["bin", "npy"]),
     default="bin",
     show_default=True,
-    help="Files as flat little-endian ids for numpy.memmap, or with numpy's header for numpy.load.",
+    help="bin: flat little-endian ids for numpy.memmap; npy: with a header for numpy.load.",
 )
-@click.option("--resume", is_flag=True, help="Go on with DIR.unfinished: finished shards are kept.")
-@click.option("--overwrite", is_flag=True, help="Replace shards at DIR once the new ones are done; begin again.")
+@click.option("--resume", is_flag=True, help="Resume from DIR.unfinished; finished shards are kept.")
+@click.option("--overwrite", is_flag=True, help="Replace the shards at DIR once the new ones are done; start over.")
 @json_option()
 @click.pass_context
 def command(
@@ -107,9 +106,9 @@ def command(
 ) -> None:
     """Turn a corpus into token shards: files of ids to train on, with an index.
 
-    Shards depend on the text, the tokenizer and the options, never on the engine or its workers: a worker that is
-    lost is replaced, a run that is killed goes on with --resume, and the files are the same. Ctrl-C once finishes
-    what is being written and says how to go on; twice stops at once, and can go on as well.
+    Shards depend on the text, the tokenizer and the options, never on the engine or its workers: a lost worker is
+    replaced, a killed run is resumed with --resume, and the files are the same. Ctrl-C once finishes the shards being
+    written and prints how to continue; twice stops at once, and can be resumed as well.
 
     JSON: {"tokenizer", "sha256", "out", "engine", "dtype", "shards", "documents", "tokens", "bytes", "seconds",
     "corpus": {"files", "skipped"}}. "bytes" is the size of the text, "sha256" names the tokenizer.
@@ -124,7 +123,7 @@ def command(
         text = open_corpus(corpus, column=column)
     except CorpusError as error:
         if f'"{column}"' in str(error):
-            error.add_note("Another field or column holds the text? Name it: --column NAME")
+            error.add_note("If another field or column holds the text, name it: --column NAME")
         raise
     with resumable(ctx, _STOPPING, "Stopped at once; finished shards are kept.") as control:
         shards = tokenize(
@@ -156,7 +155,7 @@ def command(
             }
         )
         return
-    path = out if os.sep in out else f"./{out}"
+    path = as_path(out)
     click.echo(
         f"{shards.tokens:,} ids ({shards.dtype}) of {len(shards):,} documents, {shards.bytes / 1e6:,.1f} MB of text: "
         f"{len(shards.shards)} shard{'' if len(shards.shards) == 1 else 's'} at {path}"

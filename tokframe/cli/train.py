@@ -1,8 +1,7 @@
-"""`tokframe train`: any trainable tokenizer on your text, with progress, checkpoints and a Ctrl-C that saves."""
+"""`tokframe train`: train a tokenizer on your text, with progress, checkpoints and resuming."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import click
 
-from tokframe.cli.options import Command, corpus_option, json_option, open_corpus
+from tokframe.cli.options import Command, as_path, corpus_option, open_corpus, training_options
 from tokframe.training.torchrun import is_first
 
 __all__ = ["command"]
@@ -25,20 +24,13 @@ __all__ = ["command"]
 )
 @click.argument("name", metavar="NAME")
 @corpus_option(required=True)
-@click.option("--out", required=True, metavar="DIR", help="Where to save; checkpoints go to DIR.training beside it.")
-@click.option("--config", metavar="FILE", help="JSON config; what it leaves out has defaults.")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
-@click.option("--overwrite", is_flag=True, help="Replace what is at DIR once training is done.")
-@click.option("--seed", type=int, help="Seed of everything random.")
-@click.option(
-    "--device", metavar="DEVICE", help="Where to train, e.g. cpu, cuda, cuda:1; by default the best there is."
-)
-@json_option()
+@training_options("the tokenizer")
+@click.option("--seed", type=int, help="Random seed.")
 @click.pass_context
 def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str, as_json: bool, **options: Any) -> None:
     """Train a tokenizer on your text and save it at DIR.
 
-    NAME is a registered name. Ctrl-C once saves a checkpoint and says how to go on; twice stops at once.
+    NAME is a registered name. Ctrl-C once saves a checkpoint and prints how to continue; twice stops at once.
 
     JSON: {"tokenizer", "out", "vocab_size", "seconds", "corpus": {"files", "skipped"}}.
     """
@@ -74,7 +66,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
             }
         )
         return
-    path = out if os.sep in out else f"./{out}"
+    path = as_path(out)
     size = sum(file.stat().st_size for file in Path(out).rglob("*") if file.is_file())
     click.echo(f"{tokenizer.name}: {tokenizer.vocab_size:,} ids, {size / 1e6:,.2f} MB, saved at {path}")
     beside = f" {name}" if resolve(name).registered("train").artifact else ""
