@@ -56,7 +56,7 @@ def test_the_command_writes_shards_and_its_json_says_what(toy, write, tmp_path, 
     }  # fmt: skip
     assert said["tokens"] == TokenShards.open("out").tokens
     assert main(["tokenize", toy, "--corpus", "text/a.jsonl", "--out", "other"]) == 1
-    assert "its fields are 'body'\nAnother field or column holds the text? Name it: --column NAME" in (
+    assert "its fields are 'body'\nIf another field or column holds the text, name it: --column NAME" in (
         capsys.readouterr().err
     )
     assert main([*words, "--overwrite"]) == 0
@@ -78,7 +78,7 @@ def test_sizes_are_understood(given, size):
 def test_what_is_no_size_is_told(toy, write, given, capsys):
     words = ["tokenize", toy, "--corpus", str(write("a.txt", "x")), "--out", "out"]
     assert main([*words, "--shard-size", given]) == 2
-    assert "is no size; say it as 64MB" in capsys.readouterr().err
+    assert "is not a size; expected one such as 64MB" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
