@@ -152,7 +152,7 @@ def device_option() -> Callable[[F], F]:
 
 def training_options(what: str) -> Callable[[F], F]:
     """Return the options of every training command, which saves `what`."""
-    beside = "Folder to save to; checkpoints go to DIR.training beside it."
+    beside = "Output folder; checkpoints go to DIR.training beside it."
     options: list[Callable[[F], F]] = [
         click.option("--out", required=True, metavar="DIR", help=beside),
         click.option("--config", metavar="FILE", help="JSON config; keys left out have defaults."),

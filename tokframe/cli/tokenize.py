@@ -43,7 +43,7 @@ class _Size(click.ParamType[int]):
 )
 @name_argument()
 @corpus_option(required=True)
-@click.option("--out", required=True, metavar="DIR", help="Folder to save to; until all is done, DIR.unfinished.")
+@click.option("--out", required=True, metavar="DIR", help="Output folder; until all is done, DIR.unfinished.")
 @click.option(
     "--engine",
     default="local",

@@ -160,7 +160,7 @@ def run_bounded(
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT here and in processes started meanwhile: a Ctrl-C that ends one at its start would hang its parent."""
+    """Block SIGINT here and in processes started inside: a Ctrl-C that ends one at its start would hang its parent."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

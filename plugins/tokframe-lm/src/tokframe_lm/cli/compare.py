@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from tokframe.cli.options import Command, SpreadOption, corpus_option, json_file_option, open_corpus
-from tokframe_lm.cli.options import device_option, read_settings
+from tokframe.cli.options import Command, SpreadOption, corpus_option, device_option, json_file_option, open_corpus
+from tokframe_lm.cli.options import read_settings
 from tokframe_lm.comparison.text_measures import MEASURES
 
 __all__ = ["compare_command"]

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from tokframe.cli.options import Command, json_option
+from tokframe.cli import options
+from tokframe.cli.options import Command
 
-__all__ = ["ConfigCommand", "device_option", "max_bytes_option", "read_settings", "training_options"]
+__all__ = ["ConfigCommand", "max_bytes_option", "read_settings", "training_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,32 +49,15 @@ def max_bytes_option() -> Callable[[F], F]:
     return click.option("--max-bytes", type=click.IntRange(1), help="Read at most N bytes of the corpus.")
 
 
-def device_option() -> Callable[[F], F]:
-    """Return the option `--device`."""
-    text = "Device to train on, e.g. cpu, cuda; by default the best available."
-    return click.option("--device", metavar="DEVICE", help=text)
-
-
 def training_options(command: F) -> F:
     """Add the options of a training run to a command."""
-    options = [
-        click.option("--out", required=True, metavar="DIR", help="Output folder; checkpoints go to DIR.training."),
-        click.option("--config", metavar="FILE", help="JSON config; keys left out have defaults."),
-        max_bytes_option(),
-        click.option("--resume", is_flag=True, help="Resume from the last checkpoint."),
-        click.option("--overwrite", is_flag=True, help="Replace the model at DIR once training is done."),
-        click.option("--seed", type=click.IntRange(0), help="Random seed."),
-        device_option(),
-        json_option(),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    seed: Callable[[F], F] = click.option("--seed", type=click.IntRange(0), help="Random seed.")
+    return max_bytes_option()(seed(options.training_options("the model")(command)))
 
 
-def read_settings(config: str | None, **options: Any) -> dict[str, Any]:
+def read_settings(config: str | None, **given: Any) -> dict[str, Any]:
     """Return the config of a file with the options given beside it. Raises: ConfigError."""
     from tokframe.storage.strictjson import read_json
 
     settings = read_json(config) if config else {}
-    return settings | {name: value for name, value in options.items() if value is not None}
+    return settings | {name: value for name, value in given.items() if value is not None}
