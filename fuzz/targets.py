@@ -16,7 +16,7 @@ import tokframe
 from tokframe.errors import TokframeError
 from tokframe.loading.building import build
 from tokframe.loading.reference import resolve
-from tokframe.storage.artifact import CONFIG, MANIFEST, read
+from tokframe.storage.artifact import CONFIG, FORMAT, read
 from tokframe.storage.strictjson import canonical_json, parse_json
 from tokframe.tokenizer.base import ITokenizer
 
@@ -32,10 +32,10 @@ def _folder() -> Path:
     source = resolve(_NAME).folder()
     folder = Path(shutil.copytree(source, Path(tempfile.mkdtemp(prefix="tokframe-fuzz-")) / "copy"))
     (folder / "weights.safetensors").unlink()
-    manifest = parse_json((folder / MANIFEST).read_bytes(), MANIFEST)
+    manifest = parse_json((folder / FORMAT.manifest).read_bytes(), FORMAT.manifest)
     manifest["files"].pop("weights.safetensors")
     manifest.pop("sha256", None)
-    (folder / MANIFEST).write_bytes(canonical_json(manifest))
+    (folder / FORMAT.manifest).write_bytes(canonical_json(manifest))
     return folder
 
 
@@ -52,13 +52,13 @@ def _tokenizer() -> ITokenizer:
 def _load_with(name: str, data: bytes) -> None:
     """Load the artifact with one file's contents replaced, its sum in the manifest made to agree; then use it."""
     folder = _folder()
-    manifest = _original(MANIFEST)
+    manifest = _original(FORMAT.manifest)
     try:
         (folder / name).write_bytes(data)
-        if name != MANIFEST:
-            listed = parse_json(manifest, MANIFEST)
+        if name != FORMAT.manifest:
+            listed = parse_json(manifest, FORMAT.manifest)
             listed["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-            (folder / MANIFEST).write_bytes(canonical_json(listed))
+            (folder / FORMAT.manifest).write_bytes(canonical_json(listed))
         tokenizer = build(read(folder))
         text = "some text 🙂\n"
         if tokenizer.decode(tokenizer.encode(text)) != text:
@@ -67,13 +67,13 @@ def _load_with(name: str, data: bytes) -> None:
         pass
     finally:
         (folder / name).write_bytes(_original(name))
-        (folder / MANIFEST).write_bytes(manifest)
+        (folder / FORMAT.manifest).write_bytes(manifest)
 
 
 def manifest(data: bytes) -> None:
     """Any bytes as a manifest."""
-    _original(MANIFEST)
-    _load_with(MANIFEST, data)
+    _original(FORMAT.manifest)
+    _load_with(FORMAT.manifest, data)
 
 
 def config(data: bytes) -> None:
@@ -126,4 +126,4 @@ def seeds(target: str) -> list[bytes]:
         return [bytes(save(small.tensors()))]
     if target == "text":
         return [b"", b"plain text, 123\n", "é🙂\u4f60\r\n".encode(), b"<s></s><pad>\x00\xff" * 9]
-    return [_original(MANIFEST if target == "manifest" else CONFIG)]
+    return [_original(FORMAT.manifest if target == "manifest" else CONFIG)]

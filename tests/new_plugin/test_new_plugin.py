@@ -129,14 +129,14 @@ def test_a_name_that_is_taken_is_refused(toy_host):
     assert render("tokframe-toy", "quantizer")
 
 
-def test_an_existing_folder_is_refused_and_left_alone(tmp_path):
-    (tmp_path / "there").mkdir()
+def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "there" / "src").mkdir(parents=True)
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     for place in ("there", "file"):
         done = CliRunner().invoke(command, ["made-up", "--kind", "encoder", "--out", str(tmp_path / place)])
         assert isinstance(done.exception, TokframeError)
-        assert "already exists, and nothing was written" in str(done.exception)
-    assert list((tmp_path / "there").iterdir()) == [] and (tmp_path / "file").read_text() == "mine"
+        assert "already exists; nothing was written" in str(done.exception)
+    assert os.listdir(tmp_path / "there") == ["src"] and (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_and_leaves_nothing(tmp_path):

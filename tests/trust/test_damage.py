@@ -12,8 +12,8 @@ import pytest
 
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError, ArtifactVersionError
 from tokframe.loading.reference import resolve
-from tokframe.storage import artifact
 from tokframe.storage.artifact import read, write
+from tokframe.storage.manifest import sum_of
 from tokframe.storage.state import State
 from tokframe.storage.strictjson import canonical_json
 
@@ -126,7 +126,7 @@ def test_a_manifest_with_a_key_nobody_knows_is_refused(copy, edit_manifest, key)
 def test_the_shipped_manifests_carry_their_own_sum(copy):
     manifest = read(copy).manifest
     rest = {key: value for key, value in manifest.items() if key != "sha256"}
-    assert manifest["sha256"] == hashlib.sha256(canonical_json(rest)).hexdigest() == artifact._manifest_sum(manifest)
+    assert manifest["sha256"] == hashlib.sha256(canonical_json(rest)).hexdigest() == sum_of(manifest)
 
 
 # -- files of another artifact ----------------------------------------------------------------------------------

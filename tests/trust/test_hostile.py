@@ -17,6 +17,7 @@ import tokframe
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ConfigError, TokframeError
 from tokframe.loading.reference import resolve
 from tokframe.storage import artifact
+from tokframe.storage.manifest import FolderFormat
 from tokframe.storage.strictjson import parse_json
 
 
@@ -84,7 +85,7 @@ def test_a_sparse_file_of_any_size_is_refused_unread(fsq, edit_manifest, monkeyp
         except OSError:
             pytest.skip("this file system has no files so large")
     edit_manifest(fsq, lambda manifest: manifest["files"].update({name: {"sha256": "0" * 64, "bytes": size}}))
-    monkeypatch.setattr(artifact, "_open_plain", lambda *_: pytest.fail("a file was opened"))
+    monkeypatch.setattr(FolderFormat, "_open", lambda *_: pytest.fail("a file was opened"))
     with pytest.raises(ArtifactCorruptError, match="is larger than") as caught:
         tokframe.load(fsq)
     assert caught.value.file == name
@@ -247,7 +248,7 @@ def test_vocabularies_that_are_no_json_are_refused(tmp_path, replace_file, name,
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", "..", "C:x", "\\\\host\\x", "a\0", "con/", "é"])
 def test_a_name_that_leads_elsewhere_is_refused_before_any_file_is_opened(copy, edit_manifest, monkeypatch, name):
     edit_manifest(copy, lambda m: m["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
-    monkeypatch.setattr(artifact, "_open_plain", lambda *_: pytest.fail("a file was opened"))
+    monkeypatch.setattr(FolderFormat, "_open", lambda *_: pytest.fail("a file was opened"))
     with pytest.raises(ArtifactCorruptError, match="not a plain name"):
         tokframe.load(copy)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tokframe.errors import ArtifactError, ArtifactExistsError
-from tokframe.storage import artifact
 from tokframe.storage import atomic as folders
 from tokframe.storage.artifact import read, write
+from tokframe.storage.manifest import FolderFormat, sum_of
 from tokframe.storage.state import State
 
 HEADER = {"tokenizer": {"name": "toy"}, "components": []}
@@ -305,15 +305,15 @@ def test_of_six_processes_overwriting_one_place_one_wins_and_the_others_are_told
 
 def test_a_load_that_an_overwriting_save_comes_across_begins_again(tmp_path, monkeypatch):
     target = write(tmp_path / "mine", HEADER, state(0))
-    real, calls = artifact._checked_bytes, []
+    real, calls = FolderFormat.read_file, []
 
-    def checked(*arguments):
-        calls.append(arguments[1])
+    def read_file(*arguments):
+        calls.append(arguments[2])
         if len(calls) == 1:
             write(target, HEADER, state(1), overwrite=True)
         return real(*arguments)
 
-    monkeypatch.setattr(artifact, "_checked_bytes", checked)
+    monkeypatch.setattr(FolderFormat, "read_file", read_file)
     assert value_of(target) == 1
     (target / "a.txt").write_bytes(b"x")
     with pytest.raises(ArtifactError):
@@ -341,4 +341,4 @@ def test_an_artifact_put_there_meanwhile_under_the_old_one_s_number_is_noticed(t
 
 def test_the_manifest_sum_is_of_all_the_rest(tmp_path):
     manifest = read(write(tmp_path / "mine", HEADER, state(1))).manifest
-    assert manifest["sha256"] == artifact._manifest_sum(manifest)
+    assert manifest["sha256"] == sum_of(manifest)

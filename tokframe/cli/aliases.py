@@ -14,7 +14,7 @@ from tokframe.cli.options import Command, json_option
 from tokframe.errors import ConfigError, TokframeError
 from tokframe.loading.aliases import Alias, all_aliases
 from tokframe.loading.reference import resolve
-from tokframe.storage.artifact import MANIFEST
+from tokframe.storage.artifact import FORMAT
 
 __all__ = ["command"]
 
@@ -60,7 +60,7 @@ def _entry(alias: Alias) -> dict[str, Any]:
     except TokframeError as error:
         # The text of a config error repeats where the alias is set, which is shown beside it.
         reason = "; ".join(text for _, text in error.problems) if isinstance(error, ConfigError) else str(error)
-    if path is not None and not (path / MANIFEST).is_file():
+    if path is not None and not FORMAT.is_ours(path):
         reason = f"{path} {'is not a saved tokenizer' if path.exists() else 'does not exist'}"
     entry = attrs.asdict(alias, filter=lambda attribute, _: attribute.name != "folder")
     return {**entry, "resolves": not reason, "path": path and str(path), "reason": reason}

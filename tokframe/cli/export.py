@@ -36,18 +36,16 @@ def command(name: str, kind: str, out: Path, overwrite: bool, as_json: bool) -> 
     from tokframe.loading.loading import load
     from tokframe.plugins.discovery import host
     from tokframe.plugins.registry import load_target
-    from tokframe.storage.atomic import identity, replace_folder, temporary_sibling
+    from tokframe.storage.places import check_place, writing_folder
 
     exporter = host().registry.component("exporter", kind)
-    before = identity(out)
-    _check_place(out, overwrite)
+    check_place(out, _is_export, overwrite=overwrite)
     tokenizer = load(name)
     export = load_target(exporter)
-    with temporary_sibling(out) as folder:
+    with writing_folder(out, _is_export, overwrite=overwrite) as folder:
         checks = export(tokenizer, folder)
         files = sorted(path.name for path in folder.iterdir())
         (folder / _MARK).touch()
-        replace_folder(folder, out, before)
     same = all(check.ok for check in checks)
     if as_json:
         found = [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks]
@@ -64,18 +62,5 @@ def command(name: str, kind: str, out: Path, overwrite: bool, as_json: bool) -> 
     note(f"wrote {out}: {', '.join(files)}")
 
 
-def _check_place(out: Path, overwrite: bool) -> None:
-    """Raises: ArtifactExistsError or ArtifactError if `out` may not be written; before any work."""
-    from tokframe.errors import ArtifactError, ArtifactExistsError
-
-    if not out.exists() and not out.is_symlink():
-        return
-    empty = out.is_dir() and not out.is_symlink() and not any(out.iterdir())
-    if empty:
-        return
-    if not overwrite:
-        raise ArtifactExistsError(
-            f"{out} already exists; nothing was written. Choose another, or --overwrite", path=out
-        )
-    if out.is_symlink() or not (out / _MARK).is_file():
-        raise ArtifactError(f"{out} is not an export of tokframe and will not be replaced", path=out)
+def _is_export(folder: Path) -> bool:
+    return (folder / _MARK).is_file()

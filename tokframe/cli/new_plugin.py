@@ -13,9 +13,9 @@ import click
 from attrs import frozen
 
 from tokframe._version import __version__
-from tokframe.errors import InvalidSpecError, TokframeError, UnknownNameError
+from tokframe.errors import InvalidSpecError, UnknownNameError
 from tokframe.plugins.discovery import host
-from tokframe.storage.atomic import temporary_sibling
+from tokframe.storage.places import writing_folder
 
 __all__ = ["command", "render"]
 
@@ -63,18 +63,11 @@ def command(name: str, kind: str, out: Path | None) -> None:
     """
     names = _names(name, kind)
     target = out or Path(name)
-    if target.exists() or target.is_symlink():
-        raise TokframeError(f"{str(target)!r} already exists, and nothing was written. Say another folder: --out DIR")
     files = render(name, kind)
-    try:
-        with temporary_sibling(target) as folder:
-            whole = folder / target.name  # made as the user's own folders are; the one around it is private
-            for path, text in files.items():
-                (whole / path).parent.mkdir(parents=True, exist_ok=True)
-                (whole / path).write_text(text, encoding="utf-8")
-            whole.rename(target)
-    except OSError as error:
-        raise TokframeError(f"cannot write {str(target)!r}: {error.strerror}. Say another folder: --out DIR") from error
+    with writing_folder(target) as folder:
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
     for path in files:
         click.echo(target / path)
     click.echo(f"\nThe {kind} {names.name!r}. Next:\n  cd {target}\n  pip install -e '.[test]'\n  pytest")

@@ -9,7 +9,6 @@ from typing import Any
 from attrs import evolve
 
 from tokframe.errors import (
-    ArtifactCorruptError,
     ArtifactVersionError,
     MissingPluginError,
     RegistryError,
@@ -30,18 +29,12 @@ def build(found: artifact.Artifact) -> ITokenizer:
     head = found.manifest.get("tokenizer")
     parts = found.manifest.get("components", [])
     if not isinstance(head, dict) or not isinstance(head.get("name"), str) or not isinstance(parts, list):
-        raise ArtifactCorruptError(
-            f"{found.path / artifact.MANIFEST} names no tokenizer", path=found.path, file=artifact.MANIFEST
-        )
+        raise artifact.FORMAT.corrupt(found.path, artifact.FORMAT.manifest, "names no tokenizer")
     spec = _resolve(found, registry, "tokenizer", head)
     uses = []
     for part in parts:
         if not isinstance(part, dict) or not all(isinstance(part.get(k), str) for k in ("section", "kind", "name")):
-            raise ArtifactCorruptError(
-                f"{found.path / artifact.MANIFEST} holds a malformed component {part!r}",
-                path=found.path,
-                file=artifact.MANIFEST,
-            )
+            raise artifact.FORMAT.corrupt(found.path, artifact.FORMAT.manifest, f"has a malformed component {part!r}")
         resolved = _resolve(found, registry, part["kind"], part)
         warn_if_deprecated(resolved, used_by=str(found.path))
         uses.append(ComponentUse(section=part["section"], kind=part["kind"], name=registry.reference(resolved)))

@@ -101,7 +101,7 @@ def train(
             capability="train",
         )
     target = Path(out)
-    artifact.check_place(target, overwrite=overwrite)
+    artifact.FORMAT.check_place(target, overwrite=overwrite)
     job = TrainJob(
         corpus=corpus if isinstance(corpus, Corpus) else Corpus.open(corpus),
         config=dict(config or {}),

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from tokframe.storage.manifest import file_sha256
+
 __all__ = ["ArrayWriter", "bytes_of", "mapped"]
 
 _HEADER = 128  # bytes of numpy's header for any flat array
@@ -37,8 +39,6 @@ class ArrayWriter:
 
     def keep(self) -> str:
         """Finish the file and return its SHA-256. Raises: OSError."""
-        from tokframe.shards.index import file_sha256
-
         if self._header:
             self._file.seek(0)
             np.lib.format.write_array_header_1_0(

@@ -1,24 +1,32 @@
-"""index.json of a folder of token shards: what is in it, what made it, and the hash of every file."""
+"""Index of a folder of token shards: index.json lists what made it, what is in it, and the hash of every file."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from attrs import asdict, fields, frozen
 
-from tokframe.errors import ConfigError, ShardsCorruptError, ShardsError
-from tokframe.storage.strictjson import parse_json
+from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError, ShardsCorruptError, ShardsError
+from tokframe.shards.arrays import bytes_of
+from tokframe.storage.manifest import FolderFormat, is_count, is_sha256
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "INDEX", "Shard", "Spot", "assembled", "file_sha256", "read_index", "shard"]
+__all__ = ["ENDS_DTYPE", "FORMAT", "Shard", "Spot", "assembled", "read_index", "shard", "shards_errors"]
 
-FORMAT, FORMAT_VERSION, INDEX = "tokframe-shards", 1, "index.json"
-
+FORMAT = FolderFormat(
+    name="tokframe-shards",
+    version=1,
+    manifest="index.json",
+    noun="folder of token shards",
+    hint="They are made by: tokframe tokenize",
+    remedy="copy the folder again, or make the shards again",
+    max_manifest_bytes=1 << 30,
+)
+ENDS_DTYPE = "int64"
 _NAME = re.compile(r"(?:tokens|ends)-[0-9]+-[0-9]+\.(?:bin|npy)")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @frozen(kw_only=True)
@@ -51,12 +59,19 @@ class Shard:
         """Return the entry of the index."""
         return {name.removesuffix("_"): value for name, value in asdict(self).items()}
 
+    def entries(self, dtype: str) -> dict[str, dict[str, Any]]:
+        """Return name -> size and SHA-256 of both files, for ids of `dtype`."""
+        return {
+            self.file: {"sha256": self.sha256, "bytes": bytes_of(self.file, dtype, self.tokens)},
+            self.ends: {"sha256": self.ends_sha256, "bytes": bytes_of(self.ends, ENDS_DTYPE, self.documents)},
+        }
+
 
 def assembled(made_of: Mapping[str, Any], shards: Sequence[Shard]) -> dict[str, Any]:
     """Return the index of all shards in order, under the facts that decided them."""
     return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format": FORMAT.name,
+        "format_version": FORMAT.version,
         **made_of,
         "documents": sum(shard.documents for shard in shards),
         "tokens": sum(shard.tokens for shard in shards),
@@ -65,41 +80,37 @@ def assembled(made_of: Mapping[str, Any], shards: Sequence[Shard]) -> dict[str, 
     }
 
 
+@contextmanager
+def shards_errors(folder: Path) -> Iterator[None]:
+    """Turn the errors of a `FolderFormat` into those of token shards."""
+    try:
+        yield
+    except ArtifactNotFoundError as error:
+        raise ShardsError(_no_index(folder), path=folder) from error
+    except ArtifactCorruptError as error:
+        raise ShardsCorruptError(str(error), path=folder, file=error.file) from error
+    except ArtifactError as error:
+        raise ShardsError(str(error), path=folder) from error
+
+
 def read_index(folder: Path) -> dict[str, Any]:
     """Read and check an index; `shards` in it are `Shard`s. Raises: ShardsError; ShardsCorruptError."""
-    path = folder / INDEX
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError as error:
-        raise ShardsError(_no_index(folder), path=folder) from error
-    except OSError as error:
-        raise ShardsError(f"cannot read {path}: {error.strerror}", path=folder) from error
-    try:
-        data = parse_json(raw, str(path))
-    except ConfigError as error:
-        raise ShardsCorruptError(str(error), path=folder, file=INDEX) from error
-    if data.get("format") != FORMAT:
-        raise ShardsCorruptError(f"{path} is not an index of token shards", path=folder, file=INDEX)
-    version = data.get("format_version")
-    if version != FORMAT_VERSION:
-        raise ShardsError(
-            f"{path} has format version {version!r}, and this tokframe reads {FORMAT_VERSION}. "
-            "Upgrade: pip install --upgrade tokframe",
-            path=folder,
-        )
-    problem = _problem(data)
-    if not problem:
-        try:
-            data["shards"] = [shard(entry) for entry in data["shards"]]
-        except (KeyError, TypeError, ValueError) as error:
-            problem = f"holds a malformed shard ({error})"
-    if not problem and any(
-        data[key] != sum(getattr(part, key) for part in data["shards"]) for key in ("documents", "tokens", "bytes")
-    ):
-        problem = "has totals that are not those of its shards"
-    if problem:
-        raise ShardsCorruptError(f"{path} {problem}. Make the shards again", path=folder, file=INDEX)
-    return data
+    with shards_errors(folder):
+        data = FORMAT.read(folder)
+        problem = _problem(data)
+        if not problem:
+            try:
+                data["shards"] = [shard(entry) for entry in data["shards"]]
+            except (KeyError, TypeError, ValueError) as error:
+                problem = f"has a malformed shard ({error})"
+        if not problem and any(
+            data.get(key) != sum(getattr(part, key) for part in data["shards"])
+            for key in ("documents", "tokens", "bytes")
+        ):
+            problem = "has totals that are not those of its shards"
+        if problem:
+            raise FORMAT.corrupt(folder, FORMAT.manifest, problem)
+        return data
 
 
 def shard(entry: Mapping[str, Any]) -> Shard:
@@ -110,20 +121,14 @@ def shard(entry: Mapping[str, Any]) -> Shard:
         values[name] = Spot(file=str(values[name]["file"]), at=values[name]["at"])
     for name in ("file", "ends"):
         if not isinstance(values[name], str) or not _NAME.fullmatch(values[name]):
-            raise ValueError(f"{name} {values[name]!r} is no name of a shard's file")
+            raise ValueError(f"{name} {values[name]!r} is not the name of a shard's file")
     for name in ("sha256", "ends_sha256"):
-        if not isinstance(values[name], str) or not _SHA256.fullmatch(values[name]):
-            raise ValueError(f"{name} {values[name]!r} is no SHA-256")
+        if not is_sha256(values[name]):
+            raise ValueError(f"{name} {values[name]!r} is not a SHA-256")
     for name in ("documents", "tokens", "bytes"):
-        if isinstance(values[name], bool) or not isinstance(values[name], int) or values[name] < 0:
-            raise ValueError(f"{name} {values[name]!r} is no count")
+        if not is_count(values[name]):
+            raise ValueError(f"{name} {values[name]!r} is not a count")
     return Shard(**values)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 (hex) of a file. Raises: OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _problem(data: Mapping[str, Any]) -> str:
@@ -140,9 +145,9 @@ def _problem(data: Mapping[str, Any]) -> str:
 def _no_index(folder: Path) -> str:
     unfinished = folder.with_name(folder.name + ".unfinished")
     if folder.name.endswith(".unfinished"):
-        return f"{folder} holds token shards that are not finished. Go on with: tokframe tokenize ... --resume"
+        return f"{folder} holds token shards that are not finished. Continue with: tokframe tokenize ... --resume"
     if folder.is_dir():
-        return f"{folder} has no {INDEX}, so it holds no token shards. They are made by: tokframe tokenize"
+        return f"{folder} has no {FORMAT.manifest}, so it is not a {FORMAT.noun}. {FORMAT.hint}"
     if unfinished.is_dir():
         return f"there is no folder {folder}, but {unfinished} holds an unfinished run: tokframe tokenize ... --resume"
     return f"there is no folder {folder}"

@@ -6,7 +6,6 @@ Work goes on in DIR.unfinished beside DIR; when the last shard is there the inde
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,23 +15,22 @@ from typing import Any
 from attrs import asdict, evolve
 
 from tokframe.corpus.files import Corpus
-from tokframe.errors import EncodingError, ShardsError, ShardsInterrupted
+from tokframe.errors import ArtifactError, EncodingError, ShardsError, ShardsInterrupted
 from tokframe.loading import loading
 from tokframe.shards import engines
-from tokframe.shards.arrays import bytes_of
-from tokframe.shards.index import INDEX, Shard, assembled, read_index
+from tokframe.shards.index import FORMAT, Shard, assembled, read_index
 from tokframe.shards.planning import Unit, automatic_size, plan
 from tokframe.shards.reading import TokenShards
 from tokframe.shards.settings import ShardSettings
-from tokframe.shards.writing import ENDS_DTYPE, UNITS, UnitWriter
-from tokframe.storage import artifact
+from tokframe.shards.writing import UNITS, UnitWriter
 from tokframe.storage.atomic import identity, replace_folder, write_atomically
+from tokframe.storage.places import check_place
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.progress import Reporter, SilentReporter, never_stop
 
-__all__ = ["tokenize", "tokenizer_sha256", "unfinished"]
+__all__ = ["tokenize", "unfinished"]
 
 _JOB, _LOCK = "job.json", "lock"
 _REPLACED = b"older shards that a run was about to remove when it was killed"
@@ -62,7 +60,10 @@ def tokenize(
     """
     target = _place(out)
     found = identity(target)
-    _check_place(target, overwrite)
+    try:
+        check_place(target, _is_ours, overwrite=overwrite)
+    except ArtifactError as error:
+        raise ShardsError(str(error), path=target) from error
     run = engines.engine(engine)
     loaded = tokenizer if isinstance(tokenizer, ITokenizer) else loading.load(tokenizer)
     text = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
@@ -85,9 +86,9 @@ def tokenize(
                 f"stopped with {len(done)} of {len(units)} parts of the corpus done; they are kept in {work}", path=work
             )
         shards = [shard for number in sorted(done) for shard in done[number]]
-        _check_files(work, shards, made_of["dtype"])
+        _check_files(work, [part.entries(made_of["dtype"]) for part in shards])
         try:
-            write_atomically(work / INDEX, canonical_json(assembled(made_of, shards)))
+            write_atomically(work / FORMAT.manifest, canonical_json(assembled(made_of, shards)))
             replace_folder(work, target, found)
             shutil.rmtree(target / UNITS, ignore_errors=True)
         except FileExistsError as error:
@@ -108,15 +109,6 @@ def unfinished(out: str | Path) -> Path:
     return target.parent.resolve() / f"{target.name}.unfinished"
 
 
-def tokenizer_sha256(tokenizer: ITokenizer) -> str:
-    """Return the SHA-256 that names a tokenizer: of its name, version and the sums of its files when saved.
-
-    Raises: as `save`.
-    """
-    with tempfile.TemporaryDirectory(prefix="tokframe-") as folder:
-        return artifact.tokenizer_sha256(tokenizer.save(Path(folder) / "tokenizer"))
-
-
 def _place(out: str | Path) -> Path:
     """Return a path that ends with a name, which `.` and `..` do not."""
     target = Path(out)
@@ -128,7 +120,7 @@ def _made_of(tokenizer: ITokenizer, corpus: Corpus, settings: ShardSettings) -> 
     return {
         "tokenizer": {
             "name": tokenizer.name,
-            "sha256": tokenizer_sha256(tokenizer),
+            "sha256": tokenizer.sha256(),
             "vocab_size": tokenizer.vocab_size,
             "special_tokens": dict(tokenizer.special_tokens),
         },
@@ -187,18 +179,6 @@ class _Progress:
 # -- the folder ---------------------------------------------------------------------------------------------
 
 
-def _check_place(target: Path, overwrite: bool) -> None:
-    """Raises: ShardsError if `target` may not be written; before any work."""
-    if not target.exists() and not target.is_symlink():
-        return
-    if target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
-        return
-    if target.is_symlink() or not target.is_dir() or not _is_ours(target):
-        raise ShardsError(f"{target} holds no token shards and will not be replaced. Choose another --out", path=target)
-    if not overwrite:
-        raise ShardsError(f"{target} already exists; nothing was written. Choose another, or --overwrite", path=target)
-
-
 def _is_ours(folder: Path) -> bool:
     try:
         read_index(folder)
@@ -218,17 +198,19 @@ def _workplace(
     try:
         known = _known_job(work)
         if known is None:
-            raise ShardsError(f"{work} is in the way and none of ours. Move it, or choose another --out", path=work)
+            raise ShardsError(
+                f"{work} exists and was not made by tokframe. Move it, or choose another --out", path=work
+            )
         if known and not resume and not overwrite:
             raise ShardsError(
-                f"{work} holds an unfinished run. Go on with --resume, or begin again with --overwrite", path=work
+                f"{work} holds an unfinished run. Use --resume to continue, or --overwrite to start again", path=work
             )
         (work / UNITS).mkdir(parents=True, exist_ok=True)
         with _locked(work):
             if known not in (b"", _REPLACED, job) and resume:
                 raise ShardsError(
-                    f"{work} holds an unfinished run of other text, another tokenizer or other settings. Give the same "
-                    "as before to go on, or begin again with --overwrite",
+                    f"{work} holds an unfinished run of other text, another tokenizer or other settings. Use the same "
+                    "to continue, or --overwrite to start again",
                     path=work,
                 )
             if known != job or not resume:
@@ -283,17 +265,14 @@ def _locked(work: Path) -> Iterator[None]:
         yield
 
 
-def _check_files(work: Path, shards: Sequence[Shard], dtype: str) -> None:
+def _check_files(work: Path, shards: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
     """Raises: ShardsError where a worker's file is not here: it wrote to a folder of its own machine."""
-    for shard in shards:
-        for name, kind, length in ((shard.file, dtype, shard.tokens), (shard.ends, ENDS_DTYPE, shard.documents)):
-            try:
-                size = (work / name).stat().st_size
-            except FileNotFoundError:
-                size = -1
-            if size != bytes_of(name, kind, length):
+    for entries in shards:
+        for name, entry in entries.items():
+            path = work / name
+            if not path.is_file() or path.stat().st_size != entry["bytes"]:
                 raise ShardsError(
-                    f"{work / name} was written by a worker and is not here. On several machines --out has to be in a "
+                    f"{path} was written by a worker and is not here. With several machines, --out must be in a "
                     "folder that all of them share",
                     path=work,
                 )

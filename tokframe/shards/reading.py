@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tokframe.errors import ShardsCorruptError
 from tokframe.shards.arrays import mapped
-from tokframe.shards.index import Shard, file_sha256, read_index
-from tokframe.shards.writing import ENDS_DTYPE
+from tokframe.shards.index import ENDS_DTYPE, FORMAT, Shard, read_index, shards_errors
 
 __all__ = ["TokenShards"]
 
@@ -44,14 +42,10 @@ class TokenShards:
 
     def verify(self) -> None:
         """Check every file against its SHA-256. Raises: ShardsCorruptError naming the first that is not as written."""
-        for shard in self.shards:
-            for name, digest in ((shard.file, shard.sha256), (shard.ends, shard.ends_sha256)):
-                try:
-                    found = file_sha256(self.folder / name)
-                except OSError as error:
-                    raise self._corrupt(name, f"cannot be read: {error.strerror}") from error
-                if found != digest:
-                    raise self._corrupt(name, "is not as it was written: its SHA-256 is another")
+        with shards_errors(self.folder):
+            for shard in self.shards:
+                for name, entry in shard.entries(self.dtype).items():
+                    FORMAT.check_file(self.folder, name, entry)
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -109,18 +103,14 @@ class TokenShards:
     def _map(self, name: str, dtype: str, length: int) -> Any:
         found = self._maps.get(name)
         if found is None:
-            try:
-                found = self._maps[name] = mapped(self.folder / name, dtype, length)
-            except OSError as error:
-                raise self._corrupt(name, f"cannot be read: {error.strerror}") from error
-            except ValueError as error:
-                raise self._corrupt(name, str(error)) from error
+            with shards_errors(self.folder):
+                try:
+                    found = self._maps[name] = mapped(self.folder / name, dtype, length)
+                except OSError as error:
+                    raise FORMAT.corrupt(self.folder, name, f"cannot be read: {error.strerror}") from error
+                except ValueError as error:
+                    raise FORMAT.corrupt(self.folder, name, str(error)) from error
         return found
-
-    def _corrupt(self, name: str, what: str) -> ShardsCorruptError:
-        return ShardsCorruptError(
-            f"{self.folder / name} {what}. Copy the folder again, or make the shards again", path=self.folder, file=name
-        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TokenShards.open, (self.folder,)

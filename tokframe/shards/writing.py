@@ -12,19 +12,18 @@ import numpy as np
 from attrs import frozen
 
 from tokframe.errors import ShardsError
-from tokframe.shards.arrays import ArrayWriter, bytes_of
+from tokframe.shards.arrays import ArrayWriter
 from tokframe.shards.documents import documents
-from tokframe.shards.index import Shard, Spot, file_sha256, shard
+from tokframe.shards.index import ENDS_DTYPE, FORMAT, Shard, Spot, shard
 from tokframe.shards.planning import Unit
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.strictjson import canonical_json, parse_json
 from tokframe.tokenizer.base import ITokenizer
 
-__all__ = ["ENDS_DTYPE", "UNITS", "UnitResult", "UnitWriter"]
+__all__ = ["UNITS", "UnitResult", "UnitWriter"]
 
 #: The folder, inside an unfinished one, of records and of files that are being written.
 UNITS = "units"
-ENDS_DTYPE = "int64"
 
 
 @frozen(kw_only=True)
@@ -119,13 +118,8 @@ class UnitWriter:
         try:
             shards = tuple(shard(entry) for entry in parse_json(path.read_bytes(), str(path))["shards"])
             for part in shards:
-                for name, digest, dtype, length in (
-                    (part.file, part.sha256, self.dtype, part.tokens),
-                    (part.ends, part.ends_sha256, ENDS_DTYPE, part.documents),
-                ):
-                    file = self.folder / name
-                    if file.stat().st_size != bytes_of(name, dtype, length) or file_sha256(file) != digest:
-                        return None
-        except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
+                for name, entry in part.entries(self.dtype).items():
+                    FORMAT.check_file(self.folder, name, entry)
+        except (OSError, ValueError, KeyError, TypeError):  # ConfigError and ArtifactCorruptError are ValueErrors
             return None
         return shards

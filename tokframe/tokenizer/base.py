@@ -251,9 +251,18 @@ class ITokenizer(ABC):
 
         Raises: ArtifactExistsError unless `overwrite`; ArtifactError; UnknownNameError if `name` is not registered.
         """
+        return artifact.write(path, *self._saved_form(), overwrite=overwrite)
+
+    def sha256(self) -> str:
+        """Return the SHA-256 that identifies this tokenizer: of its name, version and files as `save` writes them.
+
+        Raises: ArtifactError; UnknownNameError if `name` is not registered.
+        """
+        return artifact.state_sha256(*self._saved_form())
+
+    def _saved_form(self) -> tuple[dict[str, Any], State]:
         state = self.state()
-        header = host().registry.header(self.name, state.components, self.state_version)
-        return artifact.write(path, header, state, overwrite=overwrite)
+        return host().registry.header(self.name, state.components, self.state_version), state
 
     def __reduce__(self) -> tuple[Any, ...]:
         return rebuild, (self.name, self.state())

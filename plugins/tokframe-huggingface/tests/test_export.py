@@ -143,7 +143,7 @@ def test_the_command_writes_a_folder_and_says_what_is_the_same(tmp_path, capsys)
 def test_only_an_export_is_replaced(tmp_path, capsys):
     (tmp_path / "diary.txt").write_text("mine")
     assert main(["export", "bpe", "--format", "huggingface", "--out", str(tmp_path), "--overwrite"]) == 1
-    assert "will not be replaced" in capsys.readouterr().err
+    assert "was not made by tokframe" in capsys.readouterr().err
     assert Path(tmp_path / "diary.txt").read_text() == "mine"
 
 

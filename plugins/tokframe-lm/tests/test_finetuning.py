@@ -242,8 +242,8 @@ def test_settings_that_make_no_sense_are_named(small, model, tmp_path, bad):
 def test_a_wrong_place_is_refused_before_anything_is_read(small, model, tmp_path):
     with pytest.raises(ArtifactExistsError, match="already exists"):
         finetune(model, corpus=small.corpus, out=model, config=QUICK)
-    (tmp_path / "notes").mkdir()
-    with pytest.raises(ArtifactError, match="no saved language model"):
+    (tmp_path / "notes" / "mine").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match="was not made by tokframe"):
         finetune(model, corpus=small.corpus, out=tmp_path / "notes", config=QUICK, overwrite=True)
     with pytest.raises(ArtifactNotFoundError, match="tokframe lm train"):
         finetune(tmp_path / "nothing", corpus=small.corpus, out=tmp_path / "m", config=QUICK)

@@ -115,14 +115,14 @@ def test_a_folder_that_is_no_model_is_never_replaced(small, tmp_path):
     model = storage.load(small.model("bpe"))
     with pytest.raises(ArtifactExistsError):
         storage.save(model, tmp_path / "precious")
-    with pytest.raises(ArtifactError, match="will not be replaced"):
+    with pytest.raises(ArtifactError, match="was not made by tokframe"):
         storage.save(model, tmp_path / "precious", overwrite=True)
     assert (tmp_path / "precious" / "thesis.txt").exists()
 
 
 def test_a_missing_model_is_one_message_on_the_command_line(tmp_path, capsys):
     assert main(["lm", "generate", str(tmp_path / "none")]) == 1
-    assert "no saved language model" in capsys.readouterr().err
+    assert "not a saved language model" in capsys.readouterr().err
 
 
 def test_the_plugin_is_listed_with_its_embeddings():

@@ -39,7 +39,7 @@ class TestOneFile:
         for kept in (0, 1, len(data) // 2, len(data) - 1):
             (saved / name).write_bytes(data[:kept])
             error = corrupt(saved)
-            assert error.file == name and f"has {kept} bytes, the manifest says {len(data)}" in str(error)
+            assert error.file == name and f"has {kept} bytes, manifest.json says {len(data)}" in str(error)
 
     def test_grown(self, saved, name):
         with open(saved / name, "ab") as file:
@@ -86,7 +86,7 @@ def test_a_config_that_makes_no_sense(saved, raw, said):
 
 
 def test_a_config_that_is_too_large(saved, monkeypatch):
-    monkeypatch.setattr(artifact, "_MAX_CONFIG", 10)
+    monkeypatch.setattr(artifact, "MAX_CONFIG_BYTES", 10)
     assert "is larger than 10 bytes" in str(corrupt(saved))
 
 
@@ -105,7 +105,7 @@ def test_a_config_that_is_too_large(saved, monkeypatch):
 def test_tensors_that_are_none(saved, raw):
     replace_file(saved, "weights.safetensors", raw)
     found = read(saved)  # sums are right; the contents are looked at when they are used
-    with pytest.raises(ArtifactCorruptError, match="is no safetensors file") as caught:
+    with pytest.raises(ArtifactCorruptError, match="is not a safetensors file") as caught:
         _ = found.state.tensors["weights"]
     assert caught.value.file == "weights.safetensors"
 

@@ -12,8 +12,8 @@ from tokframe.errors import (
     ArtifactError,
     ArtifactVersionError,
 )
-from tokframe.storage import artifact
-from tokframe.storage.artifact import FORMAT_VERSION, read
+from tokframe.storage import manifest as manifests
+from tokframe.storage.artifact import FORMAT, read
 
 
 def test_any_byte_of_the_manifest_altered_is_noticed_or_harmless(saved):
@@ -50,7 +50,7 @@ def test_a_manifest_that_is_no_regular_file(saved, tmp_path):
         (b"{", "not valid JSON"),
         (b"\x80\x04K\x01.", "not valid JSON"),
         (b"[]", "expected an object"),
-        (b"{}", "does not say format"),
+        (b"{}", "does not name format"),
         (b'{"format": "tokframe-artifact", "format": "tokframe-artifact"}', "stands twice"),
         (b'{"format": "tokframe-artifact", "format_version": NaN}', "NaN"),
         (b'{"a":' * 50_000, "not valid JSON"),
@@ -70,16 +70,16 @@ def test_a_manifest_that_makes_no_sense(saved, raw, said):
 )
 def test_a_format_that_is_not_ours(saved, change):
     edit_manifest(saved, lambda manifest: manifest | change)
-    assert "does not say format" in str(corrupt(saved))
+    assert "does not name format" in str(corrupt(saved))
 
 
 def test_a_newer_format_is_refused_before_anything_else_is_read(saved):
-    edit_manifest(saved, lambda manifest: manifest | {"format_version": FORMAT_VERSION + 2, "files": "new idea"})
+    edit_manifest(saved, lambda manifest: manifest | {"format_version": FORMAT.version + 2, "files": "new idea"})
     for name in ("config.json", "weights.safetensors"):
         (saved / name).unlink()
     with pytest.raises(ArtifactVersionError, match="pip install --upgrade tokframe") as caught:
         read(saved)
-    assert (caught.value.found, caught.value.supported) == (FORMAT_VERSION + 2, FORMAT_VERSION)
+    assert (caught.value.found, caught.value.supported) == (FORMAT.version + 2, FORMAT.version)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_a_file_name_that_is_not_plain_is_refused_and_not_opened(saved, tmp_path
 
     edit_manifest(saved, rename)
     opened = []
-    real = artifact.os.lstat
-    monkeypatch.setattr(artifact.os, "lstat", lambda path: opened.append(str(path)) or real(path))
+    real = manifests.os.lstat
+    monkeypatch.setattr(manifests.os, "lstat", lambda path: opened.append(str(path)) or real(path))
     error = corrupt(saved)
     assert error.file == "manifest.json" and repr(name) in str(error) and "not a plain name" in str(error)
     assert opened == [str(saved / "manifest.json")]

@@ -15,7 +15,7 @@ from tokframe.errors import (
     ArtifactExistsError,
 )
 from tokframe.storage import artifact
-from tokframe.storage.artifact import FORMAT_VERSION, read, write
+from tokframe.storage.artifact import FORMAT, read, write
 from tokframe.storage.state import State
 
 
@@ -42,7 +42,7 @@ def test_manifest_lists_every_file_with_size_and_sum(saved):
     assert manifest["files"] == {
         name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()
     }
-    assert (manifest["format"], manifest["format_version"]) == ("tokframe-artifact", FORMAT_VERSION)
+    assert (manifest["format"], manifest["format_version"]) == ("tokframe-artifact", FORMAT.version)
     assert sorted(files) == ["codebook.safetensors", "config.json", "empty.bin", "vocab.txt", "weights.safetensors"]
 
 
@@ -90,11 +90,10 @@ def test_overwrite_replaces_the_whole_artifact(saved):
     assert os.listdir(saved.parent) == ["mine"]
 
 
-def test_an_empty_folder_may_be_filled_with_overwrite_only(tmp_path):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_empty_folder_is_filled(tmp_path, overwrite):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ArtifactExistsError):
-        write(tmp_path / "empty", HEADER, state())
-    write(tmp_path / "empty", HEADER, state(), overwrite=True)
+    write(tmp_path / "empty", HEADER, state(), overwrite=overwrite)
     assert read(tmp_path / "empty")
 
 
@@ -105,7 +104,9 @@ def test_what_is_no_artifact_is_never_replaced(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(b"text")
     for target in (folder, file):
-        with pytest.raises(ArtifactError, match="is not a tokframe artifact and will not be replaced"):
+        with pytest.raises(ArtifactExistsError, match="exists and was not made by tokframe; nothing was written"):
+            write(target, HEADER, state())
+        with pytest.raises(ArtifactError, match="exists and was not made by tokframe; nothing was written"):
             write(target, HEADER, state(), overwrite=True)
     assert contents(folder) == {"cat.jpg": b"cat"} and file.read_bytes() == b"text"
 
@@ -119,7 +120,7 @@ def test_a_link_is_never_replaced_nor_what_it_leads_to(saved, tmp_path):
     for target in (link, dangling):
         with pytest.raises(ArtifactExistsError):
             write(target, HEADER, state(1))
-        with pytest.raises(ArtifactError, match="will not be replaced"):
+        with pytest.raises(ArtifactError, match="was not made by tokframe"):
             write(target, HEADER, state(1), overwrite=True)
     assert link.is_symlink() and dangling.is_symlink() and contents(saved) == before
     assert read(link).state.config == read(saved).state.config
@@ -132,7 +133,7 @@ def test_a_state_cannot_write_outside_its_folder(tmp_path, name):
     for bad in (state(files={name: b""}), state(tensors={name: {"x": np.zeros(1)}})):
         if name == "manifest.json" and bad.tensors.get(name):
             continue  # as a tensor group it becomes manifest.json.safetensors, which is plain
-        with pytest.raises(ArtifactError, match="no plain name"):
+        with pytest.raises(ArtifactError, match="not a plain name"):
             write(tmp_path / "new", HEADER, bad)
     assert os.listdir(tmp_path) == []
 
@@ -146,12 +147,12 @@ def test_two_files_of_one_name_are_refused(tmp_path, files):
 
 @pytest.mark.parametrize("config", [{"x": float("nan")}, {"x": b"bytes"}, {"x": {1, 2}}, {"x": "\ud800"}])
 def test_a_config_that_is_no_json_is_refused_before_anything_is_written(tmp_path, config):
-    with pytest.raises(ArtifactError, match="config is no JSON data"):
+    with pytest.raises(ArtifactError, match="config is not JSON data"):
         write(tmp_path / "new", HEADER, state(config=config))
     assert os.listdir(tmp_path) == []
 
 
 def test_what_would_be_too_large_to_read_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifact, "_MAX_CONFIG", 50)
+    monkeypatch.setattr(artifact, "MAX_CONFIG_BYTES", 50)
     with pytest.raises(ArtifactError, match="more than 50 bytes"):
         write(tmp_path / "new", HEADER, state(config={"x": "y" * 60}))

@@ -55,7 +55,7 @@ def test_train_refuses_a_taken_place_before_any_work(saved, text, tmp_path, monk
     no_training(monkeypatch)
     with pytest.raises(ArtifactExistsError, match="already exists"):
         tokframe.train("toy", corpus=[text], out=saved)
-    with pytest.raises(ArtifactError, match="is not a tokframe artifact and will not be replaced"):
+    with pytest.raises(ArtifactError, match="was not made by tokframe"):
         tokframe.train("toy", corpus=[text], out=text, overwrite=True)
     assert tokframe.load(saved).wrap is True
 

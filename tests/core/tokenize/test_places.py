@@ -21,10 +21,10 @@ def test_nothing_of_anybody_elses_is_replaced(toy, write, tmp_path):
     mine.mkdir()
     (mine / "thesis.txt").touch()
     for overwrite in (False, True):
-        with pytest.raises(ShardsError, match="holds no token shards and will not be replaced"):
+        with pytest.raises(ShardsError, match="exists and was not made by tokframe"):
             tokenize(toy, corpus=[path], out=mine, overwrite=overwrite)
     mine.rename(tmp_path / "out.unfinished")
-    with pytest.raises(ShardsError, match="in the way and none of ours"):
+    with pytest.raises(ShardsError, match="exists and was not made by tokframe"):
         tokenize(toy, corpus=[path], out=tmp_path / "out", overwrite=True)
     assert (tmp_path / "out.unfinished" / "thesis.txt").exists()
 
@@ -32,7 +32,7 @@ def test_nothing_of_anybody_elses_is_replaced(toy, write, tmp_path):
 def test_older_shards_are_replaced_only_when_asked_to(toy, write, tmp_path):
     out = tmp_path / "out"
     tokenize(toy, corpus=[write("a.txt", "the cat\n")], out=out, workers=1)
-    with pytest.raises(ShardsError, match=r"already exists; nothing was written\. Choose another, or --overwrite"):
+    with pytest.raises(ShardsError, match=r"already exists; nothing was written\. Use --overwrite"):
         tokenize(toy, corpus=[write("a.txt", "x\n")], out=out, workers=1)
     new = tokenize(toy, corpus=[write("a.txt", "x\n")], out=out, workers=1, overwrite=True)
     assert new[0].tolist() == tokframe.load(toy).encode("x\n")
@@ -82,15 +82,15 @@ def test_a_damaged_file_is_named(toy, write, tmp_path, damage):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (lambda index: index.update(format="x"), "is not an index of token shards"),
+        (lambda index: index.update(format="x"), "does not name format 'tokframe-shards'"),
         (lambda index: index.update(format_version=2), "format version 2"),
         (lambda index: index.update(dtype="float64"), "has dtype 'float64'"),
         (lambda index: index.update(tokens=1), "totals"),
         (lambda index: index.pop("tokenizer"), "names no tokenizer"),
         (lambda index: index.update(shards=3), "no list of shards"),
-        (lambda index: index["shards"][0].update(file="../../etc/passwd"), "no name of a shard's file"),
-        (lambda index: index["shards"][0].update(sha256="0"), "no SHA-256"),
-        (lambda index: index["shards"][0].update(documents=-1), "no count"),
+        (lambda index: index["shards"][0].update(file="../../etc/passwd"), "not the name of a shard's file"),
+        (lambda index: index["shards"][0].update(sha256="0"), "not a SHA-256"),
+        (lambda index: index["shards"][0].update(documents=-1), "not a count"),
         (lambda index: index["shards"][0].pop("ends"), "malformed shard"),
     ],
 )

@@ -36,10 +36,10 @@ def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overw
     import attrs
 
     from tokframe.cli.console import note, show_json
-    from tokframe.storage.artifact import check_place
+    from tokframe.storage.artifact import FORMAT
     from tokframe_huggingface.reading import read
 
-    check_place(out, overwrite=overwrite)
+    FORMAT.check_place(out, overwrite=overwrite)
     tokenizer = read(file, pattern=pattern, special=_special(special))
     tokenizer.save(out, overwrite=overwrite)
     able = attrs.asdict(tokenizer.capabilities)

@@ -18,7 +18,6 @@ from torch import Tensor
 import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingError
-from tokframe.storage import artifact
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
@@ -53,14 +52,14 @@ def train(
     Raises: ConfigError; CorpusError; ArtifactError and its kinds; TrainingError; TrainingInterrupted.
     """
     target = Path(out)
-    saved.check_place(target, overwrite=overwrite)
+    saved.FORMAT.check_place(target, overwrite=overwrite)
     reporter = reporter or SilentReporter()
     work = target.with_name(target.name + ".training")
     settings = structure(LMConfig, config or {})
     loaded = tokframe.load(tokenizer)
     with process_group(device, work) as processes:
         with processes.main_process_first():
-            sha256 = _save_tokenizer(loaded, work, processes.main)
+            sha256 = loaded.sha256()
             settings, model = _begin(settings, loaded, sha256, start)
             tokens = tokenize(
                 corpus,
@@ -177,15 +176,6 @@ def _summary(run: StepRun, model: LanguageModel, tokens: TokenFile, windows: Win
         "parameters": {"embedding": sizes.embedding, "body": sizes.body},
         "loss": run.curve,
     }
-
-
-def _save_tokenizer(tokenizer: ITokenizer, work: Path, main: bool) -> str:
-    """Save the tokenizer beside the checkpoints, in the main process; return the hash of its saved form."""
-    place = work / "tokenizer"
-    if main:
-        work.mkdir(parents=True, exist_ok=True)
-        tokenizer.save(place, overwrite=place.exists())
-    return artifact.tokenizer_sha256(place)
 
 
 def _identity(config: LMConfig, sha256: str, start: str | Path | None, tokens: TokenFile) -> str:

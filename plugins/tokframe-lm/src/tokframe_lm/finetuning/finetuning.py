@@ -77,7 +77,7 @@ def finetune(
         raise TrainingError(f"fine-tuning is done in one process, not in {count()}. Start it without torchrun")
     target = Path(out)
     settings = structure(FinetuneConfig, config or {})
-    saved.check_place(target, overwrite=overwrite)
+    saved.FORMAT.check_place(target, overwrite=overwrite)
     before = saved.load(model)
     network = copy.deepcopy(network_of(before.tokenizer))
     recompile = getattr(before.tokenizer, "recompile", None)

@@ -19,7 +19,6 @@ from torch import Tensor
 import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ArtifactCorruptError, ArtifactError
-from tokframe.storage import artifact
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.progress import Reporter, SilentReporter
 from tokframe_lm import storage as saved
@@ -75,7 +74,7 @@ def migrate(
     ConfigError for a method that there is not; UnsupportedError where `new` does not suit the embedding;
     ArtifactCorruptError if a size does not come out right; CorpusError if the corpus holds no text.
     """
-    saved.check_place(out, overwrite=overwrite)
+    saved.FORMAT.check_place(out, overwrite=overwrite)
     before = saved.load(model)
     if old is not None:
         _check_old(before, old, model)
@@ -111,8 +110,7 @@ def migrate(
 def _check_old(before: saved.SavedModel, old: str | Path, model: str | Path) -> None:
     """Raises: ArtifactError where the model's tokenizer is another than the one named; equal names do not do."""
     named = tokframe.load(old)
-    with TemporaryDirectory(prefix="tokframe-") as folder:
-        found = artifact.tokenizer_sha256(named.save(Path(folder) / "tokenizer"))
+    found = named.sha256()
     if found != before.sha256:
         raise ArtifactError(
             f"{model} has tokenizer {before.tokenizer.name!r} of hash {before.sha256[:12]}..., and --from {old} is "

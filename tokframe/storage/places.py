@@ -1,0 +1,70 @@
+"""Output places: whether something may be written at a path, and folders written there whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tokframe.errors import ArtifactError, ArtifactExistsError
+from tokframe.storage import atomic
+
+__all__ = ["check_place", "is_empty_folder", "writing_folder"]
+
+
+def is_empty_folder(path: Path) -> bool:
+    """Return whether there is a folder without any entry, and not a link to one."""
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+
+
+def check_place(path: str | Path, is_ours: Callable[[Path], bool] | None = None, *, overwrite: bool = False) -> None:
+    """Check, ahead of long work, that a folder may be written at `path`: nothing is there, or it is empty, or ours.
+
+    What is replaced is removed in the end, so `is_ours` must recognize what the caller writes; without it nothing is
+    ever replaced, and a link never is. Raises: ArtifactExistsError where something is there and `overwrite` is false;
+    ArtifactError where it is not ours. Changes nothing.
+    """
+    target = Path(path)
+    if (not target.exists() and not target.is_symlink()) or is_empty_folder(target):
+        return
+    if is_ours is None:
+        raise ArtifactExistsError(f"{target} already exists; nothing was written. Choose another path", path=target)
+    if target.is_symlink() or not target.is_dir() or not is_ours(target):
+        kind = ArtifactError if overwrite else ArtifactExistsError
+        raise kind(
+            f"{target} exists and was not made by tokframe; nothing was written. Choose another path", path=target
+        )
+    if not overwrite:
+        raise ArtifactExistsError(
+            f"{target} already exists; nothing was written. Use --overwrite (overwrite=True) or choose another path",
+            path=target,
+        )
+
+
+@contextmanager
+def writing_folder(
+    path: str | Path, is_ours: Callable[[Path], bool] | None = None, *, overwrite: bool = False
+) -> Iterator[Path]:
+    """Yield an empty folder to fill; at the end it is flushed to disk and moved to `path` in one step.
+
+    A crash at any moment leaves what was there before. Raises: as `check_place`; ArtifactExistsError if another
+    process wrote there meanwhile, whose folder stays; ArtifactError if the disk refuses.
+    """
+    target = Path(path)
+    found = atomic.identity(target)
+    check_place(target, is_ours, overwrite=overwrite)
+    try:
+        with atomic.temporary_sibling(target) as folder:
+            yield folder
+            try:
+                atomic.replace_folder(folder, target, found)
+            except FileExistsError as error:
+                raise ArtifactExistsError(
+                    f"{target} was written by another process while this one was saving; theirs is whole and was "
+                    "kept, nothing of this one was. Save again with overwrite, or to another path",
+                    path=target,
+                ) from error
+    except ArtifactError:  # some are OSErrors too
+        raise
+    except OSError as error:
+        raise ArtifactError(f"cannot write {target}: {error.strerror or error}", path=target) from error
