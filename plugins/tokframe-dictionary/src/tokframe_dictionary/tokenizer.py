@@ -12,16 +12,15 @@ from tokframe.storage.state import State
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer, utf8
 from tokframe.tokenizer.results import Capabilities, IntArray, TokenizerModel
+from tokframe.tokenizer.table import SPECIAL_TOKENS
 from tokframe_dictionary.segmenter.segmenter import Segmenter
-from tokframe_dictionary.vocabulary.table import FIRST_BYTE, SPECIAL_TOKENS, Vocabulary
+from tokframe_dictionary.vocabulary.table import FIRST_BYTE, Vocabulary
 
 if TYPE_CHECKING:
     from tokframe.tokenizer.bigrams import ImpossiblePairs
     from tokframe.training.job import TrainJob
 
 __all__ = ["DictionaryTokenizer"]
-
-_SPECIAL = {text: token for token, text in enumerate(SPECIAL_TOKENS)}
 
 
 class DictionaryTokenizer(ITokenizer):
@@ -57,7 +56,7 @@ class DictionaryTokenizer(ITokenizer):
     @property
     def special_tokens(self) -> Mapping[str, int]:
         """`<pad> <unk> <s> </s>`; `<unk>` is never needed and there so that ids agree with other tokenizers."""
-        return _SPECIAL
+        return SPECIAL_TOKENS
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes an id stands for. Raises: InvalidTokenError."""
@@ -112,7 +111,7 @@ class DictionaryTokenizer(ITokenizer):
             algorithm="unigram",
             pieces=tuple(map(self.vocabulary.token_bytes, range(self.vocab_size))),
             special=self.special_tokens,
-            unknown=_SPECIAL["<unk>"],
+            unknown=SPECIAL_TOKENS["<unk>"],
             scores=(-1.0,) * self.vocab_size,
             max_line_bytes=_block(self.config),
         )

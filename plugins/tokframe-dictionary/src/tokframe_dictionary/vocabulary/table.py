@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tokframe.errors import ArtifactCorruptError
+from tokframe.tokenizer.table import SPECIAL_TOKENS
 
-__all__ = ["FIRST_BYTE", "FIRST_LEARNED", "SINGLE_BYTES", "SPECIAL_TOKENS", "Vocabulary", "check_tables", "corrupt"]
+__all__ = ["FIRST_BYTE", "FIRST_LEARNED", "SINGLE_BYTES", "Vocabulary", "check_tables", "corrupt"]
 
-#: The same four, with the same ids, as in tokframe's word and BPE tokenizers, so that models can move between them.
-SPECIAL_TOKENS: tuple[str, ...] = ("<pad>", "<unk>", "<s>", "</s>")
 SINGLE_BYTES = tuple(bytes([value]) for value in range(256))
 FIRST_BYTE = len(SPECIAL_TOKENS)
 FIRST_LEARNED = FIRST_BYTE + len(SINGLE_BYTES)
@@ -86,7 +85,7 @@ class Vocabulary:
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of a valid id; a special token's are its text."""
         if token < FIRST_BYTE:
-            return SPECIAL_TOKENS[token].encode()
+            return list(SPECIAL_TOKENS)[token].encode()
         start, end = self.offsets[token - FIRST_BYTE], self.offsets[token - FIRST_BYTE + 1]
         return self.blob[start:end].tobytes()
 
