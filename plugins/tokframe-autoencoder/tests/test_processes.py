@@ -166,18 +166,18 @@ COMMAND = """
 import os, signal, sys
 from tokframe.training import torchrun as processes
 from tokframe.cli.main import main
-from tokframe_autoencoder.training.learner import Learner
+from tokframe_autoencoder.training.loop import _Run
 
-steps, step = 0, Learner.step
+steps, update = 0, _Run.update
 
 def mortal(*arguments):
     global steps
     steps += 1
     if steps == 30 and processes.number() == 1 and not processes.restarted():
         os.kill(os.getpid(), signal.SIGKILL)
-    return step(*arguments)
+    return update(*arguments)
 
-Learner.step = mortal
+_Run.update = mortal
 sys.exit(main())
 """
 

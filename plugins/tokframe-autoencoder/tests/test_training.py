@@ -19,7 +19,7 @@ from tokframe_autoencoder.network.fsq import FSQ
 from tokframe_autoencoder.network.vq import VQ
 from tokframe_autoencoder.training.config import TrainingConfig
 from tokframe_autoencoder.training.loop import train_network
-from tokframe_autoencoder.training.plan import front_length_back, settle
+from tokframe_autoencoder.training.plan import assign_free_codes, front_length_back
 from tokframe_autoencoder.training.results import TrainedNetwork
 from torch import nn
 
@@ -225,7 +225,7 @@ def test_segments_that_cannot_be_trained_are_refused(tmp_path: Path, segments: l
         train_network(build, segments, np.ones(len(segments)), SHORT, workdir=tmp_path, device="cpu")
 
 
-def test_planned_codes_are_orderly_and_settled_ones_distinct() -> None:
+def test_planned_codes_are_orderly_and_assigned_ones_distinct() -> None:
     segments = sorted(words(300))
     digits = front_length_back(segments, LEVELS)
     assert ((digits >= 0) & (digits < np.array(LEVELS))).all()
@@ -235,10 +235,10 @@ def test_planned_codes_are_orderly_and_settled_ones_distinct() -> None:
     front = digits[:, [7, 6]]
     assert np.abs(np.diff(front, axis=0)).sum(1).max() <= 2
     crowded = np.repeat(digits[:30], 10, axis=0)
-    settled, moved = settle(crowded, crowded + 0.5, LEVELS)
+    assigned, moved = assign_free_codes(crowded, crowded + 0.5, LEVELS)
     basis = np.cumprod((1, *LEVELS[:-1]))
-    assert moved > 0 and len(np.unique(settled @ basis)) == len(settled)
-    assert ((settled >= 0) & (settled < np.array(LEVELS))).all()
+    assert moved > 0 and len(np.unique(assigned @ basis)) == len(assigned)
+    assert ((assigned >= 0) & (assigned < np.array(LEVELS))).all()
 
 
 def test_training_config_names_every_problem() -> None:

@@ -17,6 +17,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 import torch
+from tokframe_torch.checkpoint import with_prefix
+from tokframe_torch.optimizer import Optimizer
 from tokframe_torch.processes import Processes
 from tokframe_torch.run import Run
 from torch import Tensor
@@ -27,8 +29,8 @@ from tokframe.training.progress import Reporter, SilentReporter, never_stop
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable
 from tokframe_autoencoder.training.config import MAY_CHANGE, TrainingConfig
-from tokframe_autoencoder.training.learner import Learner
 from tokframe_autoencoder.training.results import TrainedNetwork, eligible
+from tokframe_autoencoder.training.sampler import HardSampler
 from tokframe_autoencoder.training.schedule import Phase, Schedule
 from tokframe_autoencoder.training.stages import (
     CodeStage,
@@ -147,13 +149,29 @@ class _Run(Run):
         phase = self.schedule.phase(self.step)
         if phase != self.phase:
             self.phase = phase
-            self.reporter.stage(f"training: {self.learner.stage.name}{phase.name}", phase.length, "steps")
+            self.reporter.stage(f"training: {self.stage.name}{phase.name}", phase.length, "steps")
         self.mark = self.mark or (self.step, time.monotonic())
-        self.loss = self.learner.step(self.schedule.rate(self.step), self.bfloat and not self.schedule.finishing)
+        self.loss = self._step(self.schedule.rate(self.step), self.bfloat and not self.schedule.finishing)
         step = self.step + 1
         if step % _REPORT_EVERY == 0:
             self.reporter.advance(step - phase.start, loss=float(self.loss))
         return self.schedule.due(step)
+
+    def _step(self, rate: float, bfloat: bool) -> Tensor:
+        """Make one optimizer step on this process's share of a batch; return the loss of the whole batch.
+
+        Every process draws the same batch. `rate` is a share of the learning rate; `bfloat` computes in bf16.
+        """
+        device = self.processes.device
+        drawn = self.sampler.draw(self.config.batch_size)
+        batch, rows = drawn.to(device), self.processes.share(len(drawn))
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat):
+            part, found = self.stage.loss(batch[rows], batch)
+        loss, difficulty = part.detach().clone(), torch.zeros(len(batch), device=device)
+        difficulty[rows] = found.float()
+        self.optimizer.update(part, rate, loss, difficulty)
+        self.sampler.update(drawn, difficulty)
+        return loss
 
     def evaluate(self) -> None:
         """Measure in the main process, let the schedule decide what follows, and load that in the others."""
@@ -165,10 +183,10 @@ class _Run(Run):
     def _measure(self) -> None:
         begun, since = self.mark or (self.step, 0.0)
         speed = (self.step - begun) * self.config.batch_size / max(1e-9, time.monotonic() - since)
-        report = self.learner.stage.evaluate(self.schedule.finishing)
+        report = self.stage.evaluate(self.schedule.finishing)
         self.schedule.update(report, self.step, self.seconds / 60)
         figures: dict[str, Any] = {"loss": float(self.loss)} | report.figures
-        self.history.append({"stage": self.learner.stage.name, "step": self.step, **figures})
+        self.history.append({"stage": self.stage.name, "step": self.step, **figures})
         self.reporter.advance(self.step - self.phase.start, **figures, segments_per_s=round(speed))
         while not self.outcome and self.schedule.over(self.step):
             if self.number + 1 < len(self.names):
@@ -177,12 +195,19 @@ class _Run(Run):
                 self.outcome = self.schedule.outcome
 
     def _enter(self, number: int, codes: Tensor | None = None) -> None:
-        """Begin a stage; on known codes when one is resumed."""
+        """Begin a stage, with a fresh optimizer and sampler; on known codes when one is resumed."""
         self.number = number
         last = number == len(self.names) - 1
         self.schedule = Schedule(self.config, begin=self.step, minutes=self.seconds / 60, last=last)
-        self.learner = Learner(self._make(self.names[number], codes), self.config, self.processes, self.seed + number)
-        self.optimizer = self.learner.optimizer
+        self.stage = self._make(self.names[number], codes)
+        self.sampler = HardSampler(self.stage.allowed, self.config.hard_floor, self.seed + number)
+        self.optimizer = Optimizer(
+            {"learning_rate": (self.stage.parameters(), self.config.learning_rate)},
+            weight_decay=self.config.weight_decay,
+            beta2=self.config.beta2,
+            clip=self.config.clip,
+            processes=self.processes,
+        )
 
     def _make(self, name: str, codes: Tensor | None) -> Stage:
         if name == "codes":
@@ -197,13 +222,16 @@ class _Run(Run):
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return which stage this is, where it stands, and what was measured."""
         record = {"stage": self.number, "schedule": self.schedule.state(), "outcome": self.outcome}
-        return record | {"history": self.history}, self.learner.tensors()
+        tensors = {f"sampler.{name}": value for name, value in self.sampler.state().items()}
+        tensors |= {f"stage.{name}": value for name, value in self.stage.state().items()}
+        return record | {"history": self.history}, tensors
 
     def load(self, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Restore what `state` returned."""
         if self.number != int(record["stage"]):
             self._enter(int(record["stage"]), tensors.get("stage.codes"))
-        self.learner.load(tensors)
+        self.stage.load(with_prefix("stage.", tensors))
+        self.sampler.load(with_prefix("sampler.", tensors))
         self.schedule.load(record["schedule"])
         self.outcome, self.history = str(record["outcome"]), list(record["history"])
 

@@ -1,7 +1,7 @@
-"""Where codes start from: a segment's place in the dictionary, and the settlement of segments that share a code.
+"""Plan: the codes that training starts from, by a segment's place in the dictionary, and free codes for collisions.
 
-Codes that are orderly in what the decoder has to say are learnt many times faster than arbitrary ones, and codes
-that are orderly in what the encoder sees are learnt by it too. "front-length-back" orders the segments three ways
+Codes that are orderly in what the decoder has to say are learned many times faster than arbitrary ones, and codes
+that are orderly in what the encoder sees are learned by it too. "front-length-back" orders the segments three ways
 and cuts each order into bins of equal size: by the bytes from the front, by length, by the bytes from the back.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["front_length_back", "settle"]
+__all__ = ["assign_free_codes", "front_length_back"]
 
 Digits = npt.NDArray[np.int64]
 
@@ -43,8 +43,8 @@ def front_length_back(segments: Sequence[bytes], levels: Sequence[int]) -> Digit
     return digits
 
 
-def settle(digits: Digits, bins: npt.NDArray[np.floating[Any]], levels: Sequence[int]) -> tuple[Digits, int]:
-    """Move segments that share a code to the nearest free one; return new digits and how many moved.
+def assign_free_codes(digits: Digits, bins: npt.NDArray[np.floating[Any]], levels: Sequence[int]) -> tuple[Digits, int]:
+    """Move segments that share a code to the nearest free one; return new digits and how many were moved.
 
     `digits` (segments, dims), `bins` the bin coordinates (segments, dims) from which distances are measured. Of
     those on one code the one nearest to its centre stays. Up to three digits change, by one or two steps; a segment
@@ -55,21 +55,21 @@ def settle(digits: Digits, bins: npt.NDArray[np.floating[Any]], levels: Sequence
     digits = digits.copy()
     distance = ((bins - digits - 0.5) ** 2).sum(1)
     codes = digits @ basis
-    taken: set[int] = set()
-    homeless = []
+    used: set[int] = set()
+    colliding = []
     for i in np.argsort(distance, kind="stable"):
-        if int(codes[i]) in taken:
-            homeless.append(int(i))
-        taken.add(int(codes[i]))
+        if int(codes[i]) in used:
+            colliding.append(int(i))
+        used.add(int(codes[i]))
     moved = 0
-    moves = _moves(len(levels)) if homeless else np.zeros((0, len(levels)), np.int64)
-    for i in homeless:
+    moves = _moves(len(levels)) if colliding else np.zeros((0, len(levels)), np.int64)
+    for i in colliding:
         near = digits[i] + moves
         near = near[((near >= 0) & (near < sizes)).all(1)]
         order = np.argsort(((bins[i] - near - 0.5) ** 2).sum(1), kind="stable")
         for k, code in zip(order, (near @ basis)[order], strict=True):
-            if int(code) not in taken:
-                taken.add(int(code))
+            if int(code) not in used:
+                used.add(int(code))
                 digits[i] = near[k]
                 moved += 1
                 break

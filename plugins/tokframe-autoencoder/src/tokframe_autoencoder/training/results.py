@@ -40,10 +40,10 @@ class TrainedNetwork:
 
 @frozen(kw_only=True, eq=False)
 class StageReport:
-    """An evaluation: is the stage's aim `reached`; is it `ripe`, so that the finish may begin; and the figures."""
+    """An evaluation: is the stage's aim `reached`; is it `ready_to_anneal`; and the figures."""
 
     reached: bool
-    ripe: bool
+    ready_to_anneal: bool
     figures: dict[str, float | int]
 
 

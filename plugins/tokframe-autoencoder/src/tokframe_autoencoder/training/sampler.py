@@ -1,4 +1,4 @@
-"""Which segments a step trains on: all evenly at first, then mostly those that are not yet learnt."""
+"""HardSampler: draws the segments of a step, all evenly at first, then mostly those that are not yet learned."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 __all__ = ["HardSampler"]
 
-_CAP = 2.0
+_MAX_DIFFICULTY = 2.0
 
 
 class HardSampler:
@@ -20,23 +20,23 @@ class HardSampler:
     def __init__(self, allowed: Tensor, floor: float, seed: int) -> None:
         self.floor = floor
         self.allowed = allowed.cpu()
-        self.difficulty = torch.full((len(self.allowed),), _CAP)
+        self.difficulty = torch.full((len(self.allowed),), _MAX_DIFFICULTY)
         self.generator = torch.Generator().manual_seed(seed)
 
     def draw(self, count: int) -> Tensor:
         """Return `count` segment numbers, with repetition: (count,) int64."""
-        chance = (self.floor + (1 - self.floor) * self.difficulty / _CAP) * self.allowed
+        chance = (self.floor + (1 - self.floor) * self.difficulty / _MAX_DIFFICULTY) * self.allowed
         return torch.multinomial(chance, count, replacement=True, generator=self.generator)
 
-    def learn(self, chosen: Tensor, difficulty: Tensor) -> None:
-        """Take the losses of a step, (batch,) each."""
-        self.difficulty[chosen] = difficulty.detach().float().cpu().clamp(0, _CAP)
+    def update(self, chosen: Tensor, difficulty: Tensor) -> None:
+        """Set the difficulty of the segments of a step, (batch,) each."""
+        self.difficulty[chosen] = difficulty.detach().float().cpu().clamp(0, _MAX_DIFFICULTY)
 
     def state(self) -> dict[str, Tensor]:
         """Return everything the next draw depends on."""
         return {"difficulty": self.difficulty, "allowed": self.allowed, "generator": self.generator.get_state()}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Go on from a state."""
+        """Restore what `state` returned."""
         self.difficulty, self.allowed = state["difficulty"].clone(), state["allowed"].clone()
         self.generator.set_state(state["generator"])

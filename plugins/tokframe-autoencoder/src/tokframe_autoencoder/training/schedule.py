@@ -1,7 +1,7 @@
 """Schedule: where a stage stands in its steps: its learning rate, when its finish begins, and when it is over.
 
-A stage runs at the full learning rate until it is ripe (or half its steps are gone), then finishes: the rate falls,
-and arithmetic is fp32. It ends early when its aim is reached at several evaluations in a row.
+A stage runs at the full learning rate until it is ready to anneal (or half its steps are gone), then finishes: the
+rate falls, and arithmetic is fp32. It ends early when its aim is reached at several evaluations in a row.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Schedule:
         """Apply an evaluation after a step: bring the end forward, begin the finish, count what was reached."""
         self._fit_to_time(step, minutes)
         half = step - self.begin >= (self.end - self.begin) // 2
-        if self.finish_from is None and (report.ripe or half):
+        if self.finish_from is None and (report.ready_to_anneal or half):
             self.finish_from = step
         self.converged_evaluations = self.converged_evaluations + 1 if report.reached else 0
 
@@ -97,7 +97,7 @@ class Schedule:
             setattr(self, name, state[name])
 
     def _finish_length(self, start: int) -> int:
-        # A full rate stalls near 90% exact, and the last tenth is learnt only as the rate falls: the finish takes
+        # A full rate stalls near 90% exact, and the last tenth is learned only as the rate falls: the finish takes
         # three times as long as it took to get there, at least four evaluations, at most what is left.
         length = max(4 * self.config.eval_interval, 3 * (start - self.begin))
         return max(1, min(length, self.end - start))

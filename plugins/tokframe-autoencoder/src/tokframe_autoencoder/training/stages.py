@@ -1,6 +1,6 @@
-"""The stages of training, each a loss on a batch and a measure of how far it is.
+"""Stages: the parts of training, each a loss on a batch and an evaluation. When one ends is left to the schedule.
 
-`CodeStage` settles which code each segment has: it trains encoder and quantizer towards planned digits, then lets
+`CodeStage` decides which code each segment has: it trains encoder and quantizer towards planned digits, then lets
 each segment keep the code it landed on, moving those that share one. `DecodeStage` trains the decoder and the
 quantizer's output side on codes that no longer move. `JointStage` trains everything end to end by the
 straight-through gradient: all there is for a quantizer without digits, and for `guide: "none"`.
@@ -21,7 +21,7 @@ from tokframe.plugins.protocols import HasInputSide, PositionwiseDecoder, Separa
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable, batches
 from tokframe_autoencoder.training.config import TrainingConfig
-from tokframe_autoencoder.training.plan import front_length_back, settle
+from tokframe_autoencoder.training.plan import assign_free_codes, front_length_back
 from tokframe_autoencoder.training.results import StageReport, code_owners
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 #: Share of segments on their planned code, or exact, with which a stage may begin to finish.
-_RIPE_CODES, _RIPE_TEXT = 0.5, 0.5
+_READY_CODES, _READY_TEXT = 0.5, 0.5
 
 
 class Stage(Protocol):
@@ -55,10 +55,10 @@ class Stage(Protocol):
         """Measure in fp32; `finishing` says that the finish, with a falling learning rate, has begun."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return what the stage itself remembers."""
+        """Return what the next step depends on, besides the network."""
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Go on from a state."""
+        """Restore what `state` returned."""
 
 
 class CodeStage:
@@ -82,9 +82,9 @@ class CodeStage:
             digits = quantizer.digits(codes.to(table.lengths.device)).cpu().numpy()
         elif config.guide == "own":
             codes, _ = network.encode_table(table)
-            digits, _ = self._settled(quantizer.digits(codes).cpu().numpy(), self._bins())
+            digits, _ = self._assigned(quantizer.digits(codes).cpu().numpy(), self._bins())
         else:
-            digits, _ = self._settled(front_length_back(segments, quantizer.shape), None)
+            digits, _ = self._assigned(front_length_back(segments, quantizer.shape), None)
         self._aim_at(digits)
 
     def parameters(self) -> list[nn.Parameter]:
@@ -107,23 +107,23 @@ class CodeStage:
     def evaluate(self, finishing: bool) -> StageReport:
         """Measure; once finishing, let segments keep the codes they have and move those that share one."""
         codes, margins = self.network.encode_table(self.table)
-        ripe = bool((codes == self.codes).float().mean() >= _RIPE_CODES)
-        moved = 0
-        if finishing or ripe:
+        ready = bool((codes == self.codes).float().mean() >= _READY_CODES)
+        reassigned = 0
+        if finishing or ready:
             quantizer = self.network.quantizer
-            digits, moved = self._settled(quantizer.digits(codes).cpu().numpy(), self._bins())
+            digits, reassigned = self._assigned(quantizer.digits(codes).cpu().numpy(), self._bins())
             self._aim_at(digits)
-        as_aimed = codes == self.codes
-        safe = as_aimed & (margins >= self.config.margin)
+        planned = codes == self.codes
+        safe = planned & (margins >= self.config.margin)
         used = len(np.unique(codes.cpu().numpy()))
         return StageReport(
             reached=bool(safe.all()) and used == len(codes),
-            ripe=ripe,
+            ready_to_anneal=ready,
             figures={
-                "aimed": float(as_aimed.float().mean()),
-                "safe": float(safe.float().mean()),
+                "planned_code_share": float(planned.float().mean()),
+                "safe_margin_share": float(safe.float().mean()),
                 "collisions": len(codes) - used,
-                "moved": moved,
+                "reassigned": reassigned,
                 "margin_min": float(margins.min()),
             },
         )
@@ -133,13 +133,13 @@ class CodeStage:
         return {"codes": self.codes}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Aim at the codes of a state."""
+        """Restore the codes aimed at."""
         self._aim_at(self.network.quantizer.digits(state["codes"].to(self.table.lengths.device)).cpu().numpy())
 
-    def _settled(
+    def _assigned(
         self, digits: npt.NDArray[np.int64], bins: npt.NDArray[Any] | None
     ) -> tuple[npt.NDArray[np.int64], int]:
-        return settle(digits, digits + 0.5 if bins is None else bins, self.network.quantizer.shape)
+        return assign_free_codes(digits, digits + 0.5 if bins is None else bins, self.network.quantizer.shape)
 
     def _aim_at(self, digits: npt.NDArray[np.int64]) -> None:
         wanted = torch.from_numpy(digits).to(self.table.lengths.device)
@@ -185,11 +185,11 @@ class DecodeStage:
         """Measure the decoder at the fixed codes."""
         trip = self.network.roundtrip_table(self.table, self.weights, codes=self.codes)
         allowed = self.allowed.cpu().numpy()
-        learnt = (trip.scores >= self.config.score_margin) | ~allowed
+        learned = (trip.scores >= self.config.score_margin) | ~allowed
         return StageReport(
-            reached=bool(learnt.all()),
-            ripe=trip.exact_rate >= _RIPE_TEXT * float(allowed.mean()),
-            figures=_trip_figures(trip) | {"learnt": float(learnt.mean())},
+            reached=bool(learned.all()),
+            ready_to_anneal=trip.exact_rate >= _READY_TEXT * float(allowed.mean()),
+            figures=_trip_figures(trip) | {"learned_share": float(learned.mean())},
         )
 
     def state(self) -> dict[str, Tensor]:
@@ -197,7 +197,7 @@ class DecodeStage:
         return {"codes": self.codes}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take the codes of a state."""
+        """Restore the codes."""
         self.codes = state["codes"].to(self.table.lengths.device)
         self.allowed = _owners(self.codes, self.weights)
 
@@ -229,19 +229,19 @@ class JointStage:
     def evaluate(self, finishing: bool) -> StageReport:
         """Measure the whole network."""
         trip = self.network.roundtrip_table(self.table, self.weights)
-        learnt = (trip.scores >= self.config.score_margin) & trip.own_code
+        learned = (trip.scores >= self.config.score_margin) & trip.own_code
         return StageReport(
-            reached=bool(learnt.all()),
-            ripe=trip.exact_rate >= _RIPE_TEXT,
-            figures=_trip_figures(trip) | {"collisions": trip.collisions, "learnt": float(learnt.mean())},
+            reached=bool(learned.all()),
+            ready_to_anneal=trip.exact_rate >= _READY_TEXT,
+            figures=_trip_figures(trip) | {"collisions": trip.collisions, "learned_share": float(learned.mean())},
         )
 
     def state(self) -> dict[str, Tensor]:
-        """Return nothing: all there is to remember are the weights."""
+        """Return nothing: the weights are the whole state."""
         return {}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take nothing."""
+        """Restore nothing."""
 
 
 def symbol_loss(decoder: Any, latents: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,11 @@ __all__ = ["finetune_command"]
 @click.argument("model", metavar="MODEL")
 @corpus_option(required=True)
 @click.option(
-    "--lambda", "reconstruction", type=float, metavar="FLOAT", help="Weight of the reconstruction loss; 1 by default."
+    "--lambda",
+    "reconstruction",
+    type=click.FloatRange(0),
+    metavar="FLOAT",
+    help="Weight of the reconstruction loss; 1 by default.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Number of joint steps; 200 by default.")
 @training_options
