@@ -257,7 +257,7 @@ def test_several_processes_are_refused(small, model, tmp_path, monkeypatch):
 
 def test_a_loss_that_is_no_number_ends_the_run(small, model, tmp_path):
     config = {**QUICK, "learning_rate": 1e30, "clip": 1e30}
-    with pytest.raises(TrainingError, match=r'diverged at step 2.*lower "learning_rate"'):
+    with pytest.raises(TrainingError, match=r'diverged at step .*lower "learning_rate"'):
         finetune(model, corpus=small.corpus, out=tmp_path / "m", config=config, device="cpu")
 
 
