@@ -13,7 +13,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -223,11 +223,10 @@ def _named(files: Iterable[CorpusFile]) -> tuple[CorpusFile, ...]:
     """Give files of one name as much of their folders as it takes to tell them apart."""
     result = list(files)
     for depth in range(2, 64):
-        names = [file.name for file in result]
-        if len(set(names)) == len(names):
+        count = Counter(file.name for file in result)
+        if len(count) == len(result):
             break
         result = [
-            evolve(file, name="/".join(file.path.parts[-depth:])) if names.count(file.name) > 1 else file
-            for file in result
+            evolve(file, name="/".join(file.path.parts[-depth:])) if count[file.name] > 1 else file for file in result
         ]
     return tuple(result)

@@ -73,7 +73,7 @@ def svg(title: str, height: float, draw: Callable[[Any], None], tips: Mapping[st
         part[:] = [child for child in part if child.tag not in ("defs", "metadata")]
         part.attrib = {name: value for name, value in part.attrib.items() if name not in ("id", "clip-path")}
         if style := part.get("style"):
-            part.set("style", _COLOR.sub(lambda color: f"var({_VARIABLES[color[0]]})", style))
+            part.set("style", _COLOR.sub(lambda color: f"var({_VARIABLES.get(color[0], '--ink')})", style))
     root.attrib = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": title}
     _put_title(root, title)
     return ElementTree.tostring(root, encoding="unicode", method="html")
