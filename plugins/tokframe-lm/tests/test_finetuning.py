@@ -9,7 +9,7 @@ import torch
 from tokframe_lm import storage
 from tokframe_lm.evaluation.bits_per_byte import evaluate
 from tokframe_lm.finetuning.finetuning import finetune
-from tokframe_lm.finetuning.joint import JointModel, _hold
+from tokframe_lm.finetuning.joint import JointModel, _margin_loss
 
 import tokframe
 from tokframe.cli.main import main
@@ -107,7 +107,7 @@ def test_what_nears_the_border_of_its_code_is_drawn_back(joint):
         latents = encoder(joint.data[live], joint.lengths[live])
         with torch.no_grad():
             quantizer.project_in.bias += shift
-        found = _hold(quantizer, latents, quantizer(latents).indices)
+        found = _margin_loss(quantizer, latents, quantizer(latents).indices)
         with torch.no_grad():
             quantizer.project_in.bias -= shift
         return found

@@ -23,11 +23,11 @@ from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.progress import Reporter, SilentReporter
 from tokframe.training.torchrun import restarted
-from tokframe_lm import storage as saved
 from tokframe_lm.data.tokens import TokenFile, tokenize
 from tokframe_lm.data.windows import Windows
 from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.model import LanguageModel, build
+from tokframe_lm.storage import FORMAT, SavedModel, load, save
 
 __all__ = ["train"]
 
@@ -44,7 +44,7 @@ def train(
     reporter: Reporter | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     device: str | None = None,
-) -> saved.SavedModel:
+) -> SavedModel:
     """Train a model on a corpus and save it at `out`; checkpoints are in `out` + ".training" until then.
 
     `start` is a saved model to continue from, e.g. one that `migrate` made; its shape replaces the config's.
@@ -52,7 +52,7 @@ def train(
     Raises: ConfigError; CorpusError; ArtifactError and its kinds; TrainingError; TrainingInterrupted.
     """
     target = Path(out)
-    saved.FORMAT.check_place(target, overwrite=overwrite)
+    FORMAT.check_place(target, overwrite=overwrite)
     reporter = reporter or SilentReporter()
     work = target.with_name(target.name + ".training")
     settings = structure(LMConfig, config or {})
@@ -91,7 +91,7 @@ def train(
         run.begin(resume=resume or restarted(), required=resume)
         reporter.stage("train", run.steps, "steps")
         run.run(should_stop)
-    result = saved.SavedModel(
+    result = SavedModel(
         model=model.cpu().eval(),
         tokenizer=loaded,
         sha256=sha256,
@@ -99,7 +99,7 @@ def train(
         training=_summary(run, model, tokens, windows),
     )
     if processes.main:
-        saved.save(result, target, overwrite=overwrite)
+        save(result, target, overwrite=overwrite)
         shutil.rmtree(work, ignore_errors=True)  # nothing in it is needed any more
     return result
 
@@ -110,7 +110,7 @@ def _begin(
     """Return a new model, or that of `start` in the config of its shape."""
     if start is None:
         return settings, build(settings, tokenizer)
-    before = saved.load(start)
+    before = load(start)
     if before.sha256 != sha256:
         raise TrainingError(
             f"{start} was made for tokenizer {before.tokenizer.name!r} of hash {before.sha256[:12]}..., not for "

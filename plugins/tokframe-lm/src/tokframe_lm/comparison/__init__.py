@@ -1,1 +1,1 @@
-"""Language models over several tokenizers, trained alike and compared."""
+"""Comparison: language models over several tokenizers under the same training."""

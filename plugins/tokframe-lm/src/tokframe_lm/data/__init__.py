@@ -1,1 +1,1 @@
-"""Text as tokens, windows and prompts."""
+"""Data: text as tokens, training windows and prompts."""

@@ -1,4 +1,4 @@
-"""Text for a comparison: equal shares of its sources, and prompts with what held-out text says next."""
+"""Text for a comparison: equal shares of its sources, and prompts with their held-out continuations."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tokframe_lm.data.tokens import documents
 
 __all__ = ["Mixture", "Prompt", "mix", "prompts", "shares"]
 
-_PROMPT = 60  # bytes of a prompt, about
+_PROMPT_CHARS = 60  # approximate length of a prompt
 
 
 @frozen(kw_only=True)
 class Mixture:
-    """A text file made of equal shares of sources; `sha256` tells it from another."""
+    """A text file made of equal shares of sources, and its SHA-256."""
 
     path: Path
     bytes: int
@@ -29,14 +29,14 @@ class Mixture:
 
 @frozen(kw_only=True)
 class Prompt:
-    """The beginning of a line of held-out text, and what follows it there."""
+    """The beginning of a line of held-out text, and its continuation there."""
 
     text: str
     continuation: str
 
 
 def shares(corpus: Corpus, max_bytes: int) -> Iterator[str]:
-    """Yield the first text of each source, as much of each as of the others, `max_bytes` in all at most."""
+    """Yield the beginning of each source in equal shares, at most `max_bytes` in all."""
     sources = corpus.sources().values()
     for files in sources:
         last = ""
@@ -51,10 +51,10 @@ def mix(corpus: Corpus, max_bytes: int, folder: Path) -> Mixture:
     """Write equal shares to a file in `folder`; the same text gives the same file. Raises: CorpusError; OSError."""
     data = "".join(shares(corpus, max_bytes)).encode()
     if not data.strip():
-        raise CorpusError("the corpus holds no text, so there is nothing to learn. Name another: --corpus FILE")
+        raise CorpusError("the corpus holds no text, so there is nothing to train on. Name another: --corpus FILE")
     path = folder / f"train-{max_bytes}.txt"
     sha256 = hashlib.sha256(data).hexdigest()
-    # an equal file is left alone: its time is what a run that is gone on with knows it by
+    # an equal file is not rewritten: a resumed run identifies it by its time
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
@@ -68,13 +68,13 @@ def prompts(corpus: Corpus, *, count: int, size: int, max_bytes: int) -> list[Pr
     """
     text = "".join(documents(corpus, max_bytes))
     lines = [0, *(place + 1 for place, character in enumerate(text) if character == "\n")]
-    # long lines of words only: headings and lists say little to go on from
-    long = [start for start in lines if text.find("\n", start) > start + _PROMPT and _begins_a_word(text, start)]
+    # long lines of words only, not headings and lists
+    long = [start for start in lines if text.find("\n", start) > start + _PROMPT_CHARS and _begins_a_word(text, start)]
     starts = long if len(long) >= count else [number * len(text) // count for number in range(count)]
     found: list[Prompt] = []
     for number in range(count):
         start = starts[number * len(starts) // count]
-        end = text.find(" ", start + _PROMPT)
+        end = text.find(" ", start + _PROMPT_CHARS)
         if end < 0:
             continue
         after = text[end : end + size].encode()[:size].decode("utf-8", "ignore")

@@ -1,4 +1,7 @@
-"""A corpus tokenized once: ids in a memory-mapped file beside a small JSON header that says what made them."""
+"""Tokenized training text: ids in a memory-mapped file beside a JSON header of what they were made of.
+
+The core's token shards are for training elsewhere; here a text may be cut at any size, and what <unk> hides is counted.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from tokframe.corpus.file import CorpusFile
 from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError, TrainingInterrupted, UnsupportedError
 from tokframe.storage.atomic import write_atomically
@@ -24,9 +28,9 @@ from tokframe_lm.model.model import start_id
 
 __all__ = ["Document", "TokenFile", "documents", "read_document", "tokenize"]
 
-_HEADER, _IDS, _SURFACES = "tokens.json", "tokens.bin", "surfaces.json"
-_FORMAT = 1
-_COUNTED = 2**22  # ids counted at a time, so that a long file is never in memory whole
+_HEADER, _IDS = "tokens.json", "tokens.bin"
+_FORMAT = 2
+_CHUNK_IDS = 2**22  # ids counted at a time, to bound memory
 
 
 @frozen(kw_only=True, eq=False)
@@ -35,12 +39,15 @@ class Document:
 
     ids: IntArray
     size: int
-    unknown_surfaces: tuple[bytes, ...]
+    unknown_surfaces: tuple[bytes, ...] = ()
 
 
 @frozen(kw_only=True, eq=False)
 class TokenFile:
-    """`ids` (tokens,) int32, memory-mapped, a start id before each document; `bytes` of text they stand for."""
+    """`ids` (tokens,) int32, memory-mapped, a start id before each document; `bytes` is the size of their text.
+
+    `unknown_surfaces` counts the texts behind ids that do not spell them.
+    """
 
     ids: Any
     documents: int
@@ -48,10 +55,10 @@ class TokenFile:
     bytes: int
 
     def counts(self, vocab_size: int) -> np.ndarray[Any, Any]:
-        """Return how often each id comes (ids,) int64."""
+        """Return the count of each id (ids,) int64."""
         found = np.zeros(vocab_size, np.int64)
-        for start in range(0, len(self.ids), _COUNTED):
-            found += np.bincount(self.ids[start : start + _COUNTED], minlength=vocab_size)
+        for start in range(0, len(self.ids), _CHUNK_IDS):
+            found += np.bincount(self.ids[start : start + _CHUNK_IDS], minlength=vocab_size)
         return found
 
 
@@ -73,25 +80,25 @@ def documents(corpus: Corpus, max_bytes: int = 0) -> Iterator[str]:
 
 
 def read_document(tokenizer: ITokenizer, text: str) -> Document:
-    """Return a text as ids and what they hide. Raises: UnsupportedError for a lossy tokenizer without offsets."""
-    if tokenizer.capabilities.lossless:
-        return Document(ids=tokenizer.encode_array(text, False), size=len(text.encode()), unknown_surfaces=())
+    """Return a text as ids and what they hide. Raises: UnsupportedError where bits per byte cannot be computed."""
     data = text.encode()
+    if tokenizer.capabilities.lossless:
+        return Document(ids=tokenizer.encode_array(text, False), size=len(data))
     found = tokenizer.offsets(text)
-    unknown_surfaces = []
+    surfaces = []
     reached = 0
     for token, (start, end) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True):
         if start != reached:
             raise UnsupportedError(
                 f"{tokenizer.name!r} leaves out byte {reached} of a text without an id for it, so bits per byte "
-                "cannot be told",
+                "cannot be computed",
                 capability="offsets",
             )
         reached = end
         surface = data[start:end]
         if tokenizer.token_bytes(token) != surface:
-            unknown_surfaces.append(surface)
-    return Document(ids=found.ids, size=len(data), unknown_surfaces=tuple(unknown_surfaces))
+            surfaces.append(surface)
+    return Document(ids=found.ids, size=len(data), unknown_surfaces=tuple(surfaces))
 
 
 def tokenize(
@@ -104,7 +111,7 @@ def tokenize(
     reporter: Reporter,
     should_stop: Callable[[], bool],
 ) -> TokenFile:
-    """Tokenize a corpus into `folder`, or open what is there if the same text, tokenizer and limit made it.
+    """Tokenize a corpus into `folder`, or open what is there if it was made of the same text, tokenizer and limit.
 
     Raises: CorpusError if there is no text; TrainingInterrupted.
     """
@@ -114,43 +121,37 @@ def tokenize(
         "corpus": [[file.name, _identity(file)] for file in corpus.files],
         "max_bytes": max_bytes,
     }
-    kept = _open(folder, made_of)
-    if kept is not None:
-        return kept
+    if (found := _open(folder, made_of)) is not None:
+        return found
     folder.mkdir(parents=True, exist_ok=True)
-    begin = np.asarray([start_id(tokenizer)], np.int32)
-    unknown_surfaces: Counter[bytes] = Counter()
+    start = np.asarray([start_id(tokenizer)], "<i4")
+    surfaces: Counter[str] = Counter()
     size = tokens = count = 0
     reporter.stage("tokenize", max_bytes / 1e6 or None, "MB")
     part = folder / f"{_IDS}.part"
     with part.open("wb") as file:
         for text in documents(corpus, max_bytes):
             if should_stop():
-                raise TrainingInterrupted(
-                    "stopped while tokenizing, before the first step; nothing is kept. Run the same command again"
-                )
+                raise TrainingInterrupted("stopped while tokenizing, before the first step; nothing was saved")
             document = read_document(tokenizer, text)
-            file.write(begin.astype("<i4").tobytes())
-            file.write(document.ids.astype("<i4").tobytes())
-            unknown_surfaces.update(document.unknown_surfaces)
+            file.write(start.tobytes() + document.ids.astype("<i4").tobytes())
+            surfaces.update(surface.hex() for surface in document.unknown_surfaces)
             size, tokens, count = size + document.size, tokens + 1 + len(document.ids), count + 1
             reporter.advance(size / 1e6, tokens=tokens)
         file.flush()
-        os.fsync(file.fileno())  # the header outlasts a power cut, so these must
+        os.fsync(file.fileno())  # before the header, which survives a power cut
     if not size:
-        raise CorpusError("the corpus holds no text, so there is nothing to learn. Name another: --corpus FILE")
+        raise CorpusError("the corpus holds no text, so there is nothing to train on. Name another: --corpus FILE")
     part.replace(folder / _IDS)
-    write_atomically(folder / _SURFACES, canonical_json({text.hex(): n for text, n in unknown_surfaces.items()}))
-    header = {**made_of, "tokens": tokens, "bytes": size, "documents": count}
-    write_atomically(folder / _HEADER, canonical_json(header))  # last: without it the rest does not count
-    opened = _open(folder, made_of)
-    if opened is None:
+    header = {**made_of, "tokens": tokens, "bytes": size, "documents": count, "unknown_surfaces": dict(surfaces)}
+    write_atomically(folder / _HEADER, canonical_json(header))  # last: the ids count only with it
+    if (found := _open(folder, made_of)) is None:
         raise CorpusError(f"the tokens written to {folder} cannot be read back; free some space there", path=folder)
-    return opened
+    return found
 
 
 def _open(folder: Path, made_of: dict[str, Any]) -> TokenFile | None:
-    """Return the tokens of a folder if they were made of just this."""
+    """Return the tokens in a folder if they were made of just this."""
     try:
         header = json.loads((folder / _HEADER).read_bytes())
         if {key: header[key] for key in made_of} != made_of:
@@ -158,15 +159,13 @@ def _open(folder: Path, made_of: dict[str, Any]) -> TokenFile | None:
         ids = np.memmap(folder / _IDS, dtype="<i4", mode="r")
         if len(ids) != header["tokens"]:
             return None
-        unknown_surfaces = {bytes.fromhex(text): n for text, n in json.loads((folder / _SURFACES).read_bytes()).items()}
-        return TokenFile(
-            ids=ids, bytes=header["bytes"], documents=header["documents"], unknown_surfaces=unknown_surfaces
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        surfaces = {bytes.fromhex(surface): n for surface, n in header["unknown_surfaces"].items()}
+        return TokenFile(ids=ids, bytes=header["bytes"], documents=header["documents"], unknown_surfaces=surfaces)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _identity(file: Any) -> str:
-    """Return what changes when a file does, without reading it: size and time, hashed."""
+def _identity(file: CorpusFile) -> str:
+    """Return what changes when a file does, without reading it: its size and time, hashed."""
     status = file.path.stat()
     return hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Which windows of a token file each step takes: every pass in an order of its own, which the seed alone decides."""
+"""Windows of a token file in training order: each pass over them is a new permutation, given by the seed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _Numbers = npt.NDArray[np.int64]
 
 
 class Windows:
-    """The token file as windows of `context` tokens, and the steps that go through them.
+    """The token file as windows of `context` tokens, batched into steps.
 
-    `count` windows take `per_pass` steps; `steps` are all the training's. Raises: CorpusError if there is no window.
+    `count` windows make `per_pass` steps; `steps` is the number of all training steps.
+    Raises: CorpusError if there is no window.
     """
 
     def __init__(self, tokens: TokenFile, config: LMConfig) -> None:
@@ -26,7 +27,7 @@ class Windows:
         if self.count < 1:
             raise CorpusError(
                 f"the corpus has {len(tokens.ids)} tokens, fewer than the context of {config.context} and one more. "
-                'Give more text, or say a smaller "context" in the config'
+                'Give more text, or set a smaller "context" in the config'
             )
         self.per_pass = -(-self.count // config.batch)
         if config.batch_bytes:
@@ -34,7 +35,7 @@ class Windows:
         self.steps = config.steps or self.per_pass
 
     def of(self, step: int) -> _Numbers:
-        """Return the numbers of the windows of a step, from 0 on."""
+        """Return the indices of the windows of a step."""
         turn, place = divmod(step, self.per_pass)
         order = np.random.default_rng([self.config.seed, turn]).permutation(self.count)
         return order[self._before(place) : self._before(place + 1)]
@@ -45,12 +46,12 @@ class Windows:
         return np.stack([self.tokens.ids[w * size : w * size + size + 1] for w in chosen]).astype(np.int64)
 
     def seen(self, steps: int) -> int:
-        """Return how many tokens so many steps take."""
+        """Return the number of tokens in so many steps."""
         full, rest = divmod(steps, self.per_pass)
         return (full * self.count + self._before(rest)) * self.config.context
 
     def _before(self, place: int) -> int:
-        """Return how many windows of a pass come before its step `place`."""
+        """Return the number of windows of a pass before its step `place`."""
         if self.config.batch_bytes:  # all windows, spread evenly over the steps
             return place * self.count // self.per_pass
         return min(place * self.config.batch, self.count)

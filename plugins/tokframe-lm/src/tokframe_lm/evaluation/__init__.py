@@ -1,1 +1,1 @@
-"""Bits per byte of held-out text."""
+"""Evaluation: bits per byte of held-out text."""

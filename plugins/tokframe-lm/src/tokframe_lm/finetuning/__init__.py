@@ -1,1 +1,1 @@
-"""A model and its tokenizer's network trained together."""
+"""Fine-tuning: a model and its tokenizer's network trained together."""

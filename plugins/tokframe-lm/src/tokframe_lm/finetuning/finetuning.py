@@ -1,7 +1,7 @@
-"""Phase 3: the language model, the tokenizer's encoder and its decoder trained together; then exact again.
+"""Fine-tuning of a language model with its tokenizer's encoder and decoder; the tokenizer is lossless afterwards.
 
-`loss = LM + lambda * reconstruction` (see `joint`). Afterwards the tokenizer settles its codes, selects anew what comes
-back exactly, and compiles and checks its tables; the model keeps the rows of the ids that are left.
+`loss = LM + lambda * reconstruction` (see `joint`). Then the tokenizer stabilizes its codes, selects the segments that
+decode exactly, and compiles and checks its tables; the model keeps the rows of the remaining ids.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.progress import Reporter, SilentReporter
 from tokframe.training.torchrun import count
-from tokframe_lm import storage as saved
 from tokframe_lm.data.tokens import TokenFile, tokenize
 from tokframe_lm.finetuning.config import FinetuneConfig
 from tokframe_lm.finetuning.joint import JointModel, network_of
 from tokframe_lm.finetuning.run import joint_run, joint_summary
 from tokframe_lm.model.model import LanguageModel, build
+from tokframe_lm.storage import FORMAT, SavedModel, fit, load, save
 
 __all__ = ["FineTuned", "FinetuneConfig", "finetune"]
 
 
 @frozen(kw_only=True, eq=False)
 class FineTuned:
-    """The model as saved; `kept` ids of the `before`, `moved` of them with a new code; the segments `dropped`.
+    """The saved model; numbers of ids `before`, `kept`, and of those `moved` to a new code; the segments `dropped`.
 
     `checks` are those of `tokframe verify` for the compiled tables.
     """
 
-    model: saved.SavedModel
+    model: SavedModel
     before: int
     kept: int
     moved: int
@@ -65,25 +65,25 @@ def finetune(
 ) -> FineTuned:
     """Train the model saved at `model` together with its tokenizer's network; save both at `out`.
 
-    The result is an ordinary model with a `lookup` embedding: what the encoder added to each row is added for good, so
-    nothing runs slower than before. Ids whose segment no longer comes back exactly are dropped: their rows go, the
-    others move up in the same order, and text that used them is spelt by other segments, single bytes if need be.
-    Checkpoints are kept at `out` + ".training", from which `resume` goes on bit for bit.
+    The result is an ordinary model with a `lookup` embedding, into whose rows the encoder's contributions are folded.
+    Ids whose segment no longer decodes exactly are dropped with their rows, the others keep their order, and text that
+    used them is encoded with other segments, single bytes if need be. Checkpoints are saved at `out` + ".training";
+    `resume` continues from there bit for bit.
 
     Raises: ConfigError; CorpusError; ArtifactError and its kinds; UnsupportedError where the tokenizer has no network;
     TrainingError; TrainingInterrupted.
     """
     if count() > 1:
-        raise TrainingError(f"fine-tuning is done in one process, not in {count()}. Start it without torchrun")
+        raise TrainingError(f"fine-tuning runs in one process, not in {count()}. Start it without torchrun")
     target = Path(out)
     settings = structure(FinetuneConfig, config or {})
-    saved.FORMAT.check_place(target, overwrite=overwrite)
-    before = saved.load(model)
+    FORMAT.check_place(target, overwrite=overwrite)
+    before = load(model)
     network = copy.deepcopy(network_of(before.tokenizer))
     recompile = getattr(before.tokenizer, "recompile", None)
     if recompile is None:
         raise UnsupportedError(
-            f"{before.tokenizer.name!r} cannot be compiled anew from a changed network", capability="recompile"
+            f"{before.tokenizer.name!r} cannot be recompiled from a changed network", capability="recompile"
         )
     reporter = reporter or SilentReporter()
     work = target.with_name(target.name + ".training")
@@ -129,14 +129,14 @@ def finetune(
         "settle_steps": found.steps,
         "from_sha256": before.sha256,
     }
-    result = saved.SavedModel(
+    result = SavedModel(
         model=_fold(joint, found.tokenizer, found.kept, str(model)),
         tokenizer=found.tokenizer,
         sha256="",
         unknown_surfaces=before.unknown_surfaces,
         training={**before.training, "finetuned": summary},
     )
-    saved.save(result, target, overwrite=overwrite)
+    save(result, target, overwrite=overwrite)
     shutil.rmtree(work, ignore_errors=True)  # nothing in it is needed any more
     return FineTuned(
         model=result,
@@ -150,13 +150,13 @@ def finetune(
 
 @torch.no_grad()
 def _fold(joint: JointModel, tokenizer: ITokenizer, kept: Any, source: str) -> LanguageModel:
-    """Return the language model alone, for the ids kept: rows with what the encoder adds to them."""
+    """Return the language model for the ids kept, with the encoder's contributions folded into its rows."""
     trained = joint.model
     after = build(evolve(trained.config, embedding="lookup"), tokenizer)
     rows = torch.from_numpy(np.asarray(kept, np.int64))
     weights = {k: v.clone() for k, v in trained.state_dict().items() if k.startswith("body.")}
     weights |= {"embedding.rows": joint.table()[rows], "embedding.bias": trained.embedding.bias.detach()[rows]}
-    saved.fit(after, weights, source)
+    fit(after, weights, source)
     return after.eval()
 
 

@@ -1,9 +1,9 @@
-"""JointModel: a language model that sees segments through the tokenizer's trainable encoder and quantizer.
+"""JointModel: a language model that embeds segments through the tokenizer's trainable encoder and quantizer.
 
-What an id's vector is: the language model's own row for it, plus a learned projection of the quantized latent that
-the network makes of its bytes. The projection begins at zero, so the model begins as it was; it passes the gradient
-of the next-token loss through the quantizer's straight-through estimator to the encoder. The same table scores the
-next id. Ids of the batch are encoded anew, with gradient; the latents of all others are as of the last `refresh`.
+An id's vector is the language model's row for it plus a learned projection of the quantized latent of its bytes. The
+projection is zero at first, so that the model starts unchanged; it passes the gradient of the next-token loss through
+the quantizer's straight-through estimator to the encoder. The output uses the same table. Ids of the batch are encoded
+again, with gradient; the latents of all others are those of the last `refresh`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ __all__ = ["JointModel", "network_of"]
 #: The decoder's symbol for the end of a segment, after the 256 bytes.
 _END = 256
 
-_PART = 2048  # segments encoded at once
-_SAFE = 0.3  # bins from a border at which a digit is safe, as in training a tokenizer
+_CHUNK_SEGMENTS = 2048  # encoded at once
+_MARGIN_BINS = 0.3  # distance from a border at which a digit is safe, as in training a tokenizer
 
 
 class JointModel(nn.Module):
@@ -53,12 +53,12 @@ class JointModel(nn.Module):
         self.register_buffer("lengths", (symbols >= 0).sum(1) - 1, persistent=False)
         inside = torch.arange(longest) < self.lengths[:, None]
         self.register_buffer("data", torch.where(inside, symbols[:, :-1], 0), persistent=False)
-        # A special token and a byte that the network does not reproduce are their rows alone.
+        # special tokens and bytes that the network does not reproduce have only their rows
         self.register_buffer("coded", torch.from_numpy(np.asarray(source.codes()) >= 0), persistent=False)
         latents = self._encode_all()
         used = latents[self.coded]
-        # Latents as the projection sees them: centred, and of length about 1, so that a step of the optimizer moves
-        # a vector no more than its row would be moved.
+        # Latents are centered and scaled to length about 1 before the projection, so that a step of the optimizer
+        # moves a vector no more than its row.
         self.register_buffer("center", used.mean(0))
         scale = float((used - self.center).norm(dim=1).mean().clamp(min=1e-6))
         self.register_buffer("scale", torch.tensor(scale))
@@ -69,9 +69,9 @@ class JointModel(nn.Module):
     def losses(self, ids: Tensor, targets: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
         """Return the language model's loss of targets after ids, (batch, tokens) each, and the reconstruction's.
 
-        Reconstructed are the segments of the batch and those of the ids `drawn` (n,): the mean cross-entropy, in
-        nats, of bytes and ends, and what holds a segment at a code: the quantizer's own loss, and for one with digits
-        the distance, in bins, from where each digit is safe from the next.
+        The segments of the batch and those of the ids `drawn` (n,) are reconstructed: the mean cross-entropy, in nats,
+        of bytes and ends, plus the terms that hold a segment at its code: the quantizer's own loss, and for digits the
+        distance, in bins, from the safe range of each.
         """
         live = torch.unique(torch.cat([ids.flatten(), targets.flatten(), drawn]))
         live = live[self.coded[live]]
@@ -80,21 +80,21 @@ class JointModel(nn.Module):
         table = self.table(live, quantized.latents)
         symbols = self.symbols[live]
         known = symbols >= 0
-        scores = self.network.decoder(quantized.latents)[known]
-        reconstruction = functional.cross_entropy(scores.float(), symbols[known]) + quantized.loss
-        reconstruction = reconstruction + _hold(self.network.quantizer, encoded, quantized.indices)
+        logits = self.network.decoder(quantized.latents)[known]
+        reconstruction = functional.cross_entropy(logits.float(), symbols[known]) + quantized.loss
+        reconstruction = reconstruction + _margin_loss(self.network.quantizer, encoded, quantized.indices)
         return self.model.loss(ids, targets, table), reconstruction
 
     def table(self, live: Tensor | None = None, latents: Tensor | None = None) -> Tensor:
-        """Return the vectors of all ids (ids, d_model), those of `live` (n,) by the latents given (n, d_latent)."""
-        added = self.project(self._seen(self.latents)) * self.coded[:, None]
+        """Return the vectors of all ids (ids, d_model), those of `live` (n,) from the given latents (n, d_latent)."""
+        added = self.project(self._normalized(self.latents)) * self.coded[:, None]
         if live is not None and latents is not None:
-            added = added.index_copy(0, live, self.project(self._seen(latents)))
+            added = added.index_copy(0, live, self.project(self._normalized(latents)))
         found: Tensor = self.model.embedding.table() + added
         return found
 
     def refresh(self) -> None:
-        """Encode all ids by the network as it is now."""
+        """Encode all ids with the current network."""
         self.latents.copy_(self._encode_all())
 
     @torch.no_grad()
@@ -105,26 +105,26 @@ class JointModel(nn.Module):
         places = self.coded.nonzero()[:, 0]
         parts = [
             self.network.quantizer(self.network.encoder(self.data[part], self.lengths[part])).latents
-            for part in torch.split(places, _PART)
+            for part in torch.split(places, _CHUNK_SEGMENTS)
         ]
         self.network.train(training)
         found = torch.cat(parts)
         return found.new_zeros(len(self.coded), found.shape[1]).index_copy_(0, places, found)
 
-    def _seen(self, latents: Tensor) -> Tensor:
+    def _normalized(self, latents: Tensor) -> Tensor:
         return (latents - self.center) / self.scale
 
 
-def _hold(quantizer: Any, latents: Tensor, indices: Tensor) -> Tensor:
-    """Return how far, in bins, latents (n, d_latent) are from safety inside the digits of their codes (n,).
+def _margin_loss(quantizer: Any, latents: Tensor, indices: Tensor) -> Tensor:
+    """Return the mean distance, in bins, of latents (n, d_latent) from the safe ranges of their codes (n,).
 
-    The straight-through gradient alone does not bring back a segment that has crossed a border: what the decoder
-    learnt of digits hardly tells the encoder which way it came. A segment may still cross where the language model
-    pulls for long enough, and is then held there. 0 for a quantizer without digits.
+    The straight-through gradient alone does not return a segment that has crossed a border: the decoder's gradient
+    hardly points back to where it came from. A segment may still cross where the language model pulls for long enough,
+    and is then held there. 0 for a quantizer without digits.
     """
     if not all(hasattr(quantizer, name) for name in ("preactivations", "targets", "digits")):
         return latents.new_zeros(())
-    low, high, width = quantizer.targets(quantizer.digits(indices), _SAFE)
+    low, high, width = quantizer.targets(quantizer.digits(indices), _MARGIN_BINS)
     values = quantizer.preactivations(latents)
     outside = (functional.relu(low - values) + functional.relu(values - high)) / width
     return functional.smooth_l1_loss(outside, torch.zeros_like(outside), beta=0.5, reduction="none").sum(1).mean()

@@ -1,1 +1,1 @@
-"""A model moved to another tokenizer."""
+"""Migration: a model converted to another tokenizer."""

@@ -1,7 +1,7 @@
-"""A model moved from one tokenizer to another: a warm start for training on, not yet a good model.
+"""Migration of a model from one tokenizer to another: a warm start for further training, not yet a good model.
 
-New ids begin as mixtures of old ones (see `transfer`), expected as often as a text has them (see `calibration`); the
-body is kept.
+New ids start from mixtures of old ones (see `transfer`), with calibrated biases (see `calibration`); the body is
+copied.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from tokframe.corpus.files import Corpus
 from tokframe.errors import ArtifactCorruptError, ArtifactError
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.progress import Reporter, SilentReporter
-from tokframe_lm import storage as saved
 from tokframe_lm.data.tokens import tokenize
 from tokframe_lm.migration.calibration import calibrate
 from tokframe_lm.migration.transfer import Mixture, mix
 from tokframe_lm.model.model import LanguageModel, build
+from tokframe_lm.storage import FORMAT, SavedModel, load, save
 
 __all__ = ["Migration", "migrate"]
 
 
 @frozen(kw_only=True)
 class Migration:
-    """How the new ids came by their vectors, and how much of those the embedding holds.
+    """Numbers of new ids by the source of their vectors, and how well the embedding expresses those.
 
-    So many were `copied` (spelt by one old id), `averaged` over several, kept as `special` tokens, made of
-    `neighbours` (no old id spells any of them), or are `unknown` and begin as the mean of the old table. `kept` is the
-    share of the variance of the vectors that the embedding can express: 1 unless it is factored. `scale` is what the
-    body's last norm was multiplied by: 1 without a corpus.
+    An id is `copied` from one old id, `averaged` over several, a `special` token of the same text, made of `neighbours`
+    (where no old id spells any of it), or `unknown` and starts from the mean of the old table. `kept` is the share of
+    the variance of the vectors that the embedding can express: 1 unless it is factored. `scale` is the factor of the
+    body's final norm: 1 without a corpus.
     """
 
     method: str
@@ -64,18 +64,18 @@ def migrate(
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> Migration:
-    """Write at `out` the model at `model` for the tokenizer `new`.
+    """Convert the model at `model` to the tokenizer `new` and save it at `out`.
 
-    `old` is the tokenizer that the model is believed to have, checked by its hash. `method` is one of
-    `transfer.METHODS`. With a `corpus`, of which `max_bytes` are read (0: all), each new id is expected as often as it
-    comes there, and the last norm is scaled; without one, an id is expected as often as its parts.
+    `old` is the tokenizer that the model is expected to have, checked by its hash. `method` is one of
+    `transfer.METHODS`. With a `corpus`, of which `max_bytes` are read (0: all), output biases and the final norm are
+    calibrated to it; without one, biases are mixed as the vectors are.
 
     Raises: ArtifactError where the model has another tokenizer than `old`; ArtifactExistsError; UnknownNameError;
-    ConfigError for a method that there is not; UnsupportedError where `new` does not suit the embedding;
-    ArtifactCorruptError if a size does not come out right; CorpusError if the corpus holds no text.
+    ConfigError for an unknown method; UnsupportedError where the embedding needs codes that `new` lacks;
+    ArtifactCorruptError for a model with fewer rows than ids; CorpusError if the corpus holds no text.
     """
-    saved.FORMAT.check_place(out, overwrite=overwrite)
-    before = saved.load(model)
+    FORMAT.check_place(out, overwrite=overwrite)
+    before = load(model)
     if old is not None:
         _check_old(before, old, model)
     tokenizer = tokframe.load(new)
@@ -95,7 +95,7 @@ def migrate(
     record: dict[str, Any] = {
         "migrated": {"from": before.tokenizer.name, "from_sha256": before.sha256, "method": method}
     }
-    saved.save(saved.SavedModel(model=after, tokenizer=tokenizer, sha256="", training=record), out, overwrite=overwrite)
+    save(SavedModel(model=after, tokenizer=tokenizer, sha256="", training=record), out, overwrite=overwrite)
     counts = Counter(mixture.kind)
     kinds = ("copied", "averaged", "special", "neighbours", "unknown")
     return Migration(
@@ -107,14 +107,14 @@ def migrate(
     )
 
 
-def _check_old(before: saved.SavedModel, old: str | Path, model: str | Path) -> None:
-    """Raises: ArtifactError where the model's tokenizer is another than the one named; equal names do not do."""
+def _check_old(before: SavedModel, old: str | Path, model: str | Path) -> None:
+    """Raises: ArtifactError where the hash of the model's tokenizer is not that of the one named."""
     named = tokframe.load(old)
     found = named.sha256()
     if found != before.sha256:
         raise ArtifactError(
             f"{model} has tokenizer {before.tokenizer.name!r} of hash {before.sha256[:12]}..., and --from {old} is "
-            f"{named.name!r} of hash {found[:12]}.... The model's own always fits: "
+            f"{named.name!r} of hash {found[:12]}.... Use the model's own: "
             f"--from {shlex.quote(str(Path(model) / 'tokenizer'))}",
             path=model,
         )
@@ -122,10 +122,10 @@ def _check_old(before: saved.SavedModel, old: str | Path, model: str | Path) -> 
 
 @torch.no_grad()
 def _embed(model: LanguageModel, mixture: Mixture, rows: Tensor, bias: Tensor) -> float:
-    """Set the embedding of a model and return the share of the vectors' variance that it holds."""
+    """Set the embedding of a model and return the share of the vectors' variance that it expresses."""
     table, biases = mixture.of(rows), mixture.of(bias)
     table[mixture.unknown] = rows.mean(0)
-    biases[mixture.unknown] = bias.min()  # an id nothing is known of should not be drawn before it has been seen
+    biases[mixture.unknown] = bias.min()  # so that an unknown id is not sampled before training
     model.embedding.fit(table)
     model.embedding.bias.copy_(biases)
     missing = (model.embedding.table() - table).square().sum()
@@ -135,7 +135,7 @@ def _embed(model: LanguageModel, mixture: Mixture, rows: Tensor, bias: Tensor) -
 def _calibrated(
     model: LanguageModel, tokenizer: ITokenizer, corpus: Corpus, max_bytes: int, reporter: Reporter
 ) -> float:
-    """Set by a corpus what `calibrate` sets, and return the scale that it returns."""
+    """Calibrate a model on a corpus and return the scale of its final norm."""
     with TemporaryDirectory(prefix="tokframe-") as folder:
         tokens = tokenize(
             corpus,

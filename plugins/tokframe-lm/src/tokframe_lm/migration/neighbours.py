@@ -1,4 +1,4 @@
-"""Byte strings that look alike: the nearest of many known ones to one that is not known, by shared n-grams."""
+"""Neighbours: the most similar of many known byte strings to a new one, by shared n-grams."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["Neighbours"]
 
-_SHORTEST, _LONGEST = 2, 5  # bytes of an n-gram, the marks at both ends counted
-_COMMON = 4096  # an n-gram that more strings share tells little and costs much: it is not looked up
+_MIN_BYTES, _MAX_BYTES = 2, 5  # of an n-gram, boundary marks included
+_MAX_MEMBERS = 4096  # n-grams shared by more strings are skipped: they cost time and carry little information
 
 
 class Neighbours:
     """Cosine similarity of n-gram sets, rare n-grams weighing more (inverse document frequency).
 
     FOCUS (Dobler and de Melo, 2023) finds neighbours by fastText vectors, which are sums over n-grams too; without a
-    text to train them on, the n-grams are compared themselves.
+    text to train those on, the n-grams themselves are compared.
     """
 
     def __init__(self, known: Sequence[bytes]) -> None:
@@ -29,14 +29,14 @@ class Neighbours:
         self._norm = [math.sqrt(sum(self._weight[gram] for gram in grams)) for grams in sets]
 
     def nearest(self, text: bytes, count: int = 10) -> list[tuple[int, float]]:
-        """Return `(place, share)` of up to `count` known strings most like `text`; shares add up to 1.
+        """Return `(index, share)` of up to `count` known strings most similar to `text`; shares add up to 1.
 
-        A share goes with the square of the similarity. Empty where nothing is shared.
+        Shares are proportional to the square of the similarity. Empty where nothing is shared.
         """
         overlap: Counter[int] = Counter()
         for gram in _grams(text):
             found = self._where.get(gram, ())
-            if len(found) <= _COMMON:
+            if len(found) <= _MAX_MEMBERS:
                 weight = self._weight.get(gram, 0.0)
                 for place in found:
                     overlap[place] += weight  # type: ignore[assignment]  # Counter's values are typed as int
@@ -47,10 +47,10 @@ class Neighbours:
 
 
 def _grams(text: bytes) -> Iterable[bytes]:
-    """Return the n-grams of a string with a mark at each end, each once, in order of their place."""
+    """Return the distinct n-grams of a string with a boundary mark at each end, in order."""
     marked = b"\x02" + text + b"\x03"
     return dict.fromkeys(
         marked[start : start + size]
-        for size in range(_SHORTEST, _LONGEST + 1)
+        for size in range(_MIN_BYTES, _MAX_BYTES + 1)
         for start in range(len(marked) - size + 1)
     )

@@ -1,7 +1,7 @@
-"""What each new id is made of in old ones: a sparse mixture per id, from how the old tokenizer spells its bytes.
+"""Transfer of embeddings: each new id as a sparse mixture of old ids, from how the old tokenizer encodes its bytes.
 
-A new id's vector is the mixture of old vectors (Gee et al., 2022, "Fast Vocabulary Transfer": their mean). Pieces that
-the old tokenizer has no id for are mixtures of their neighbours, as in FOCUS (Dobler and de Melo, 2023).
+A new id's vector is the mixture of old vectors (Gee et al., 2022, "Fast Vocabulary Transfer": their mean). Pieces
+without an old id are mixtures of their neighbours, as in FOCUS (Dobler and de Melo, 2023).
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from tokframe_lm.migration.neighbours import Neighbours
 
 __all__ = ["METHODS", "Mixture", "mix"]
 
-#: name -> what it does, the default first
+#: name -> meaning, the default first
 METHODS: Mapping[str, str] = {
-    "weighted": "parts weigh by their bytes, parts without an id are made of their nearest neighbours",
+    "weighted": "parts are weighted by their bytes; parts without an id come from their nearest neighbours",
     "mean": "the plain mean of the parts that have an id",
 }
 
 
 @frozen(kw_only=True, eq=False)
 class Mixture:
-    """`rows[new[i]] += share[i] * old_rows[old[i]]`, shares of an id adding up to 1; `kind`: how each came by them.
+    """`rows[new[i]] += share[i] * old_rows[old[i]]`, shares of an id adding up to 1; `kind` is the source of each id.
 
     Kinds: "copied" from one old id, "averaged" over several, "special" token of the same text, "neighbours" of a
-    piece that has no old id, and "unknown", for which there is nothing.
+    piece that has no old id, and "unknown", which has no source.
     """
 
     new: np.ndarray
@@ -48,16 +48,16 @@ class Mixture:
 
     @property
     def unknown(self) -> Tensor:
-        """Return the ids for which there is nothing."""
+        """Return the ids without a source."""
         return torch.tensor([token for token, kind in enumerate(self.kind) if kind == "unknown"], dtype=torch.int64)
 
 
 def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
-    """Return what each id of `new` is made of in ids of `old`. Raises: ConfigError for a method that there is not."""
+    """Return each id of `new` as a mixture of ids of `old`. Raises: ConfigError for an unknown method."""
     if method not in METHODS:
         raise ConfigError("migration", [("method", f"{method!r} is not one of {', '.join(METHODS)}")])
     special = {token: old.special_tokens.get(text) for text, token in new.special_tokens.items()}
-    alike = _Alike(old) if method == "weighted" else None
+    similar = _Similar(old) if method == "weighted" else None
     entries: list[tuple[int, int, float]] = []
     kinds = []
     for token in range(new.vocab_size):
@@ -67,11 +67,11 @@ def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
             kinds.append("special" if found else "unknown")
         else:
             parts = _spell(old, new.token_bytes(token))
-            known = [(part, float(len(text)) if alike else 1.0) for part, text in parts if part is not None]
+            known = [(part, float(len(text)) if similar else 1.0) for part, text in parts if part is not None]
             found = list(known)
-            if alike is not None:
+            if similar is not None:
                 for text in (text for part, text in parts if part is None):
-                    found += [(near, share * len(text)) for near, share in alike.parts(text)]
+                    found += [(near, share * len(text)) for near, share in similar.parts(text)]
             kinds.append(_kind(len(known), len(parts), bool(found)))
         total = sum(weight for _, weight in found)
         entries += [(token, part, weight / total) for part, weight in found]
@@ -91,8 +91,8 @@ def _kind(known: int, parts: int, found: bool) -> str:
     return "copied" if parts == 1 else "averaged"
 
 
-class _Alike:
-    """Neighbours among the ids of a tokenizer, indexed once they are asked for."""
+class _Similar:
+    """Neighbours among the ids of a tokenizer, indexed at the first use."""
 
     def __init__(self, tokenizer: ITokenizer) -> None:
         self._tokenizer = tokenizer
@@ -101,7 +101,7 @@ class _Alike:
         self._seen: dict[bytes, list[tuple[int, float]]] = {}
 
     def parts(self, text: bytes) -> list[tuple[int, float]]:
-        """Return `(old id, share)` of what is like `text`."""
+        """Return `(old id, share)` of the neighbours of `text`."""
         if self._index is None:
             taken = set(self._tokenizer.special_tokens.values())
             self._ids = [token for token in range(self._tokenizer.vocab_size) if token not in taken]
@@ -112,16 +112,16 @@ class _Alike:
 
 
 def _spell(old: ITokenizer, data: bytes) -> list[tuple[int | None, bytes]]:
-    """Return the old ids that spell `data`, each with its bytes; None where an id hides them, as <unk> does."""
+    """Return the old ids that encode `data`, each with its bytes; None for an id that hides them, as <unk> does."""
     if old.capabilities.bytes_input:
         ids = old.encode_raw(data).tolist()
         return [(token, old.token_bytes(token)) for token in ids]
     try:
         found = old.offsets(data.decode())
-    except (UnicodeDecodeError, UnsupportedError):  # bytes that are no text, and a tokenizer that takes only text
+    except (UnicodeDecodeError, UnsupportedError):  # not UTF-8, and the tokenizer accepts only text
         return [(None, data)]
-    spelt: list[tuple[int | None, bytes]] = []
+    spelled: list[tuple[int | None, bytes]] = []
     for token, (start, end) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True):
         surface = data[start:end]
-        spelt.append((token if old.token_bytes(token) == surface else None, surface))
-    return spelt
+        spelled.append((token if old.token_bytes(token) == surface else None, surface))
+    return spelled

@@ -1,1 +1,1 @@
-"""The transformer, its embeddings and its loss."""
+"""Model: the transformer, its embeddings and its loss."""

@@ -144,7 +144,7 @@ class FactoredLookupEmbedding(Embedding):
 class SpelledEmbedding(Embedding):
     """An own row, which begins at zero, and rows shared by ids that are spelled alike.
 
-    Which id follows a segment depends on how it ends; shared rows need not learn that for each id anew (the idea of
+    Which id follows a segment depends on how it ends; shared rows learn that for all such ids at once (the idea of
     subword features, Bojanowski et al., 2017, for the parts of a token).
     """
 
