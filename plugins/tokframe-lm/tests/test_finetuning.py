@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 from tokframe_lm import storage
 from tokframe_lm.evaluation.bits_per_byte import evaluate
 from tokframe_lm.finetuning.finetuning import finetune
@@ -37,8 +38,8 @@ QUICK = {
     "settle_steps": 300,
     "settle_rate": 0.003,
 }
-#: So fast, and with so little time to settle, that segments are lost.
-ROUGH = {**QUICK, "network_rate": 0.003, "settle_steps": 10}
+#: Too slow to change anything: all that is lost was lost before, and all else stays exact on any processor.
+SLOW = {**QUICK, "network_rate": 1e-7, "settle_steps": 10, "settle_rate": 1e-6}
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +57,36 @@ def joint(model):
 
 
 @pytest.fixture(scope="module")
-def rough(small, model):
-    """What is left after a fine-tuning that was too fast, and its folder."""
+def lost(model):
+    """A byte that some segments have and others lack."""
+    tokenizer = storage.load(model).tokenizer
+    pieces = [set(tokenizer.token_bytes(token)) for token in range(260, tokenizer.vocab_size)]
+    shares = {byte: sum(byte in piece for piece in pieces) / len(pieces) for byte in range(97, 123)}
+    return min(shares, key=lambda byte: abs(shares[byte] - 0.3))
+
+
+@pytest.fixture(scope="module")
+def damaged(small, model, lost):
+    """The folder of the model with a decoder that never writes one byte."""
+    loaded = storage.load(model)
+    tokenizer, state = loaded.tokenizer, loaded.tokenizer.state()
+    weights = copy.deepcopy(state.tensors["weights"])
+    weights["decoder.out.bias"][lost] = -100
+    broken = type(tokenizer).from_state(evolve(state, tensors={**state.tensors, "weights": weights}))
+    broken.name = tokenizer.name
+    return storage.save(evolve(loaded, tokenizer=broken), small.folder / "model-damaged")
+
+
+@pytest.fixture(scope="module")
+def rough(small, damaged):
+    """The result of fine-tuning the damaged model, and its folder."""
     out = small.folder / "rough"
-    return finetune(model, corpus=small.corpus, out=out, config=ROUGH, device="cpu"), out
+    return finetune(damaged, corpus=small.corpus, out=out, config=SLOW, device="cpu"), out
 
 
 def batch(joint, tokenizer):
     ids = torch.tensor([tokenizer.encode("The cat sat on the mat, and the dog saw the cat.")])
-    return ids[:, :-1], ids[:, 1:], torch.tensor([270, 299])
+    return ids[:, :-1], ids[:, 1:], torch.tensor([270, tokenizer.vocab_size - 1])
 
 
 def test_the_joint_model_begins_as_the_language_model(model, joint):
@@ -74,7 +96,7 @@ def test_the_joint_model_begins_as_the_language_model(model, joint):
         lm, reconstruction = joint.losses(ids, targets, drawn)
         alone = loaded.model.loss(ids, targets)
     assert float(lm) == pytest.approx(float(alone), rel=1e-6)
-    assert 0 < float(reconstruction) < 0.1  # the tokenizer is trained: all that is asked of it comes back
+    assert 0 < float(reconstruction) < 0.5  # the tokenizer is trained; a uniform choice of 257 symbols costs 5.5
 
 
 def test_the_language_models_loss_reaches_the_encoder(joint, model):
@@ -126,18 +148,23 @@ def test_the_result_is_an_exact_tokenizer_and_a_model_that_fits_it(small, model,
     loaded = storage.load(tmp_path / "m")
     text = bytes(range(256)) + "any text 🙂 the cat".encode()
     assert loaded.tokenizer.decode_bytes(loaded.tokenizer.encode_bytes(text)) == text
-    assert done.moved > 0
     assert loaded.model.embedding.vocab_size == loaded.tokenizer.vocab_size == done.kept
-    assert not np.array_equal(loaded.tokenizer.codes()[:256], before.tokenizer.codes()[:256])
+    ids = {loaded.tokenizer.token_bytes(token): token for token in range(4, done.kept)}
+    old = {before.tokenizer.token_bytes(token): token for token in range(4, done.before)}
+    codes = [(before.tokenizer.codes()[old[piece]], loaded.tokenizer.codes()[ids[piece]]) for piece in ids]
+    assert done.moved == sum(one != other for one, other in codes if one >= 0)
+    weights = before.tokenizer.network().state_dict(), loaded.tokenizer.network().state_dict()
+    assert not any(torch.equal(weights[0][name], weights[1][name]) for name in ("encoder.out.bias", "decoder.out.bias"))
     assert loaded.training["finetuned"]["ids"]["codes_moved"] == done.moved
     old, new = (evaluate(each, small.corpus, max_bytes=900).bits_per_byte for each in (before, loaded))
     assert new < old  # it was trained on that text
 
 
-def test_ids_that_are_lost_are_spelt_by_others_and_rows_go_with_their_ids(rough, model):
+def test_ids_that_are_lost_are_spelled_by_others_and_rows_go_with_their_ids(rough, model, lost):
     done, folder = rough
     before, after = storage.load(model).tokenizer, done.model.tokenizer
-    assert done.dropped
+    assert set(done.dropped) == {p for p in map(before.token_bytes, range(260, before.vocab_size)) if lost in p}
+    assert 0 < len(done.dropped) < before.vocab_size - 260
     assert done.kept + len(done.dropped) == done.before == before.vocab_size
     assert verify(folder / "tokenizer", SilentReporter()).ok
     left = [after.token_bytes(token) for token in range(260, after.vocab_size)]
@@ -154,7 +181,7 @@ def test_the_model_scores_the_ids_it_keeps_as_the_joint_model_did(model, learned
     loaded = storage.load(model)
     joint = JointModel(loaded.model, copy.deepcopy(loaded.tokenizer.network()), loaded.tokenizer).eval()
     torch.nn.init.normal_(joint.project.weight)
-    kept = np.array([token for token in range(300) if token not in (265, 280)])
+    kept = np.array([token for token in range(loaded.tokenizer.vocab_size) if token not in (265, 280)])
     # the tokenizer without these two
     codebook = loaded.tokenizer.vocabulary
     pieces = [codebook.token_bytes(token) for token in kept[260:].tolist()]
@@ -167,11 +194,11 @@ def test_the_model_scores_the_ids_it_keeps_as_the_joint_model_did(model, learned
         weights=loaded.tokenizer.state().tensors,
     )
     folded = _fold(joint, fewer, kept, "here")
-    spelt = [token for token in loaded.tokenizer.encode("The cat sat on the mat.") if token in kept]
-    new = [int(np.flatnonzero(kept == token)[0]) for token in spelt]
+    spelled = [token for token in loaded.tokenizer.encode("The cat sat on the mat.") if token in kept]
+    new = [int(np.flatnonzero(kept == token)[0]) for token in spelled]
     with torch.no_grad():
         table = joint.table()
-        wanted = joint.model.embedding.logits(joint.model.hidden_states(torch.tensor([spelt]), table), table)
+        wanted = joint.model.embedding.logits(joint.model.hidden_states(torch.tensor([spelled]), table), table)
         found = folded(torch.tensor([new]))
     assert torch.allclose(found, wanted[..., torch.from_numpy(kept)], atol=1e-4)
 
@@ -194,21 +221,21 @@ def test_a_network_that_forgot_everything_is_an_error_that_says_what_to_do(learn
 
 
 @pytest.mark.parametrize("polls", [4, 12], ids=["while training", "while settling"])
-def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(small, model, rough, tmp_path, same, polls):
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(small, damaged, rough, tmp_path, same, polls):
     done, folder = rough
     out = tmp_path / "stopped"
     calls = iter(range(1000))
     with pytest.raises(TrainingInterrupted):
         finetune(
-            model,
+            damaged,
             corpus=small.corpus,
             out=out,
-            config=ROUGH,
+            config=SLOW,
             device="cpu",
             should_stop=lambda: next(calls) >= polls,
         )
     assert not out.exists()
-    resumed = finetune(model, corpus=small.corpus, out=out, config=ROUGH, device="cpu", resume=True)
+    resumed = finetune(damaged, corpus=small.corpus, out=out, config=SLOW, device="cpu", resume=True)
     assert same(resumed.model.model, done.model.model)
     assert artifact.tokenizer_sha256(out / "tokenizer") == artifact.tokenizer_sha256(folder / "tokenizer")
     assert resumed.model.training["finetuned"]["loss"] == done.model.training["finetuned"]["loss"]
@@ -261,15 +288,19 @@ def test_a_loss_that_is_no_number_ends_the_run(small, model, tmp_path):
         finetune(model, corpus=small.corpus, out=tmp_path / "m", config=config, device="cpu")
 
 
-def test_the_command_line_says_what_became_of_the_ids(small, model, tmp_path, capsys):
-    (tmp_path / "c.json").write_text(json.dumps(ROUGH | {"network_rate": 1e-5}), encoding="utf-8")
+def test_the_command_line_reports_ids_and_checks(small, model, tmp_path, capsys):
+    (tmp_path / "c.json").write_text(json.dumps(SLOW), encoding="utf-8")
     out = tmp_path / "m"
     given = ["lm", "finetune", str(model), "--corpus", str(small.text), "--out", str(out), "--steps", "2"]
     given += ["--config", str(tmp_path / "c.json"), "--device", "cpu"]
     assert main([*given, "--lambda", "0.5", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["lambda"], found["steps"]) == (0.5, 2)
-    assert found["ids"]["kept"] + found["ids"]["dropped"] == found["ids"]["before"] == 300
+    assert (
+        found["ids"]["kept"] + found["ids"]["dropped"]
+        == found["ids"]["before"]
+        == storage.load(model).tokenizer.vocab_size
+    )
     assert all(check["ok"] for check in found["checks"])
     assert main(["verify", str(out / "tokenizer")]) == 0
     assert main([*given, "--overwrite"]) == 0
