@@ -1,6 +1,6 @@
-"""Engines: who runs one piece of work on many items, in processes here or on other machines.
+"""Execution engines: run a function over a list of items on worker processes or a cluster.
 
-Knows nothing of what the work is. `local` is built in; plugins add others as components of kind `engine`.
+What the function does is left to the caller. `local` is built in; plugins add others as components of kind `engine`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import multiprocessing
 import os
 import pickle
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 from tokframe.errors import EngineError, UnknownNameError
@@ -30,7 +32,7 @@ K = TypeVar("K")
 #: The name of the engine that is always there.
 LOCAL = "local"
 
-_PATIENCE = 3  # times in a row that workers may be lost with nothing done in between
+_MAX_WORKER_LOSSES = 3  # in a row, with nothing done in between
 POLL_S = 0.2  # seconds between two checks of whether to stop
 
 
@@ -108,7 +110,7 @@ def local(
                 yield result
         except BrokenProcessPool as error:
             lost = lost + 1 if len(left) == before else 0
-            if lost >= _PATIENCE:
+            if lost >= _MAX_WORKER_LOSSES:
                 raise EngineError(
                     f"workers died {lost} times in a row with nothing done in between. Too little memory is the usual "
                     "reason: take fewer --workers. From a script, call it under `if __name__ == '__main__':`"
@@ -119,18 +121,22 @@ def _pooled(
     work: Callable[[T], R], items: dict[int, T], workers: int, should_stop: Callable[[], bool]
 ) -> Iterator[tuple[int, R]]:
     """Yield `(position, result)`; as many items are submitted as there are workers, so that stopping is quick."""
-    # Spawned, not forked: a forked copy of a process with threads (torch, Arrow) may hang.
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(pickle.dumps(work),)
-    )
     tasks = [(position, (item,)) for position, item in items.items()]
-    try:
-        yield from run_bounded(pool, _run, tasks, workers, should_stop)
-    except BaseException:
-        _kill(pool)
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    # The function may be large (a whole tokenizer), so it is not sent down the pipe that starts a worker: where a
+    # worker died before it had read all, this process would wait forever.
+    with tempfile.TemporaryDirectory(prefix="tokframe-") as folder:
+        function = Path(folder, "function.pickle")
+        function.write_bytes(pickle.dumps(work))
+        # Spawned, not forked: a forked copy of a process with threads (torch, Arrow) may hang.
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(workers, spawn, initializer=_begin, initargs=(function,))
+        try:
+            yield from run_bounded(pool, _run, tasks, workers, should_stop)
+        except BaseException:
+            _kill(pool)
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def run_bounded(
@@ -180,20 +186,20 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 _work: Callable[[Any], Any] | None = None
 
 
-def _begin(pickled: bytes) -> None:
-    """Make a worker ready: Ctrl-C is for the process that hands out the work."""
+def _begin(function: Path) -> None:
+    """Make a worker ready: Ctrl-C is for the process that submits the items."""
     global _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        _work = pickle.loads(pickled)
+        _work = pickle.loads(function.read_bytes())
     except Exception as error:  # raised where somebody listens, with the first item
         _work = partial(_fail, error)
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that hands out the work is gone, killed perhaps: a pool's own workers wait on."""
+    """End this process when the one that submits the items is gone, killed perhaps: a pool's own workers wait on."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
