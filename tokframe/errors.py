@@ -1,4 +1,4 @@
-"""Every error tokframe raises on purpose, as one tree; facts stand on the object, not only in the text.
+"""Errors: every exception that tokframe raises on purpose, as one tree; details are attributes, not only text.
 
 TokframeError
 ├── PluginError                   an installed plugin cannot be used
@@ -8,7 +8,7 @@ TokframeError
 │   ├── UnknownNameError            nothing of that name; suggestions and what was not loaded
 │   ├── NameConflictError           two plugins claim the name
 │   ├── ComponentImportError        the name is known, its code or a dependency of it is not importable
-│   └── InvalidSpecError            a plugin handed over a malformed spec
+│   └── InvalidSpecError            a plugin's spec is malformed
 ├── ConfigError                   a config has problems: all of them, each with its JSON path
 ├── ArtifactError                 a saved tokenizer cannot be read or written
 │   ├── ArtifactNotFoundError
@@ -18,13 +18,13 @@ TokframeError
 │   └── MissingPluginError          the plugin it was made with is not installed
 ├── CorpusError                   text cannot be read, or there is none
 ├── EncodingError                 this text or these ids cannot be converted
-│   └── InvalidTokenError           no id, or one outside the vocabulary
-├── TrainingError                 training cannot begin, go on or resume
+│   └── InvalidTokenError           not an id, or one outside the vocabulary
+├── TrainingError                 training cannot start, continue or resume
 │   └── TrainingInterrupted         it was stopped on request, mostly with a checkpoint kept
 ├── ShardsError                   token shards cannot be written, continued or read
-│   ├── ShardsCorruptError          a file of them is missing, altered or no part of them
+│   ├── ShardsCorruptError          a file of them is missing, altered or unexpected
 │   └── ShardsInterrupted           writing was stopped on request; finished shards are kept
-├── EngineError                   workers cannot be started, or are lost again and again
+├── EngineError                   workers cannot be started, or are lost repeatedly
 └── UnsupportedError              the tokenizer declares that it cannot do this
 
 No error subclasses KeyError: its text would be shown quoted and escaped.
@@ -133,7 +133,7 @@ class ComponentImportError(RegistryError, ImportError):  # type: ignore[misc]  #
 
 
 class InvalidSpecError(RegistryError, ValueError):
-    """A plugin handed over a spec that is not well formed."""
+    """A plugin's spec is malformed."""
 
 
 class ConfigError(TokframeError, ValueError):
@@ -208,7 +208,7 @@ class EncodingError(TokframeError, ValueError):
 
 
 class InvalidTokenError(EncodingError):
-    """What should be an id is none or outside the vocabulary; `token` is the id, or -1, `position` its place."""
+    """Not an id, or one outside the vocabulary; `token` is the id, or -1, `position` its place."""
 
     def __init__(self, text: str, *, token: int = -1, position: int = -1) -> None:
         super().__init__(text, position=position)
@@ -216,7 +216,7 @@ class InvalidTokenError(EncodingError):
 
 
 class TrainingError(TokframeError):
-    """Training cannot begin, go on or resume."""
+    """Training cannot start, continue or resume."""
 
 
 class TrainingInterrupted(TrainingError):  # noqa: N818 - an interruption, not a failure
@@ -236,7 +236,7 @@ class ShardsError(TokframeError):
 
 
 class ShardsCorruptError(ShardsError, ValueError):
-    """A file of token shards is missing, altered or no part of them; `file` names it."""
+    """A file of token shards is missing, altered or unexpected; `file` names it."""
 
     def __init__(self, text: str, *, path: Path | str = "", file: str = "") -> None:
         super().__init__(text, path=path)
@@ -248,7 +248,7 @@ class ShardsInterrupted(ShardsError):  # noqa: N818 - an interruption, not a fai
 
 
 class EngineError(TokframeError):
-    """An engine cannot start workers, or loses them again and again."""
+    """An engine cannot start workers, or loses them repeatedly."""
 
 
 class UnsupportedError(TokframeError, NotImplementedError):

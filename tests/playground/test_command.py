@@ -49,7 +49,7 @@ def test_a_port_that_is_taken_is_told(mine, capsys):
         other.listen()
         port = other.getsockname()[1]
         assert main(["playground", "./mine", "--port", str(port), "--no-browser"]) == 2
-    assert f"{port} is taken; leave --port out" in capsys.readouterr().err
+    assert f"{port} is taken; omit --port" in capsys.readouterr().err
 
 
 def test_a_wrong_name_is_told_before_anything_is_served(mine, capsys):

@@ -6,10 +6,9 @@ from typing import Any
 
 import attrs
 import click
-from rich.table import Table
 from rich.text import Text
 
-from tokframe.cli.console import show, show_json
+from tokframe.cli.console import plain_table, show, show_json
 from tokframe.cli.options import Command, json_option
 from tokframe.errors import ConfigError, TokframeError
 from tokframe.loading.aliases import Alias, all_aliases
@@ -67,10 +66,7 @@ def _entry(alias: Alias) -> dict[str, Any]:
 
 
 def _show(entries: list[dict[str, Any]]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("alias", no_wrap=True)
-    for title in ("refers to", "set in", "resolves"):
-        table.add_column(title, overflow="fold")
+    table = plain_table("alias", "refers to", "set in", "resolves", wrapped=3)
     for entry in entries:
         over = bool(entry["overridden_by"])
         state = Text("yes", "green") if entry["resolves"] else Text(entry["reason"], "dim" if over else "yellow")

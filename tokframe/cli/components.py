@@ -1,4 +1,4 @@
-"""`tokframe components`: every tokenizer and part of one that can be used by name."""
+"""`tokframe components`: all tokenizers and parts of tokenizers that can be used by name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import Any
 
 import attrs
 import click
-from rich.table import Table
 from rich.text import Text
 
-from tokframe.cli.console import show, show_json
+from tokframe.cli.console import plain_table, show, show_json
 from tokframe.cli.options import Command, json_option
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import KINDS, ComponentSpec, TokenizerSpec
@@ -41,24 +40,21 @@ def _data(spec: ComponentSpec | TokenizerSpec, conflict: bool) -> dict[str, Any]
 
 def _show(specs: list[ComponentSpec | TokenizerSpec], conflicts: set[tuple[str, str]]) -> None:
     if not specs:
-        show(Text("Nothing of that kind is installed. What is: tokframe plugins"))
+        show(Text("Nothing of that kind is installed. Installed plugins: tokframe plugins"))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for title in ("kind", "name", "plugin"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("what it is")
+    table = plain_table("kind", "name", "plugin", "description")
     order = {kind: number for number, kind in enumerate(("tokenizer", *KINDS))}
     last = ""
     for spec in sorted(specs, key=lambda spec: (order[spec.kind], spec.name, spec.distribution)):
         clash = (spec.kind, spec.name) in conflicts
         name = Text(f"{spec.distribution}/{spec.name}" if clash else spec.name, style="yellow" if clash else "bold")
         kind = Text(spec.kind if spec.kind != last else "", style="cyan")
-        table.add_row(kind, name, spec.distribution, _what(spec, clash))
+        table.add_row(kind, name, spec.distribution, _description(spec, clash))
         last = spec.kind
     show(table)
 
 
-def _what(spec: ComponentSpec | TokenizerSpec, clash: bool) -> Text:
+def _description(spec: ComponentSpec | TokenizerSpec, clash: bool) -> Text:
     text = Text(spec.summary)
     if isinstance(spec, TokenizerSpec):
         facts = ["ready to use" if spec.artifact else "", "trainable" if spec.trainable else ""]

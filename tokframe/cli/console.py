@@ -1,36 +1,44 @@
-"""Where output goes: tables and JSON to stdout, notes to stderr; colour only on a terminal and never with NO_COLOR."""
+"""Output: tables and JSON to stdout, notes to stderr; color only on a terminal and never with NO_COLOR."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
 
-__all__ = ["make_console", "note", "show", "show_json", "write_json"]
+if TYPE_CHECKING:
+    from tokframe.plugins.protocols import Check
 
-_WIDTH = 100  # columns where there is no terminal to ask
+__all__ = ["checks_table", "make_console", "note", "plain_table", "show", "show_json", "write_json"]
+
+WIDTH_WITHOUT_TERMINAL = 100  # columns
 
 
 class _Console(Console):
-    """A console that leaves a closed pipe to the command line's one error handler."""
+    """A console that leaves a closed pipe to the error handler of the command line."""
 
     def on_broken_pipe(self) -> NoReturn:
         raise BrokenPipeError
 
 
 def make_console(stream: TextIO) -> Console:
-    """Return a rich console on a stream, 100 columns wide where the stream is no terminal."""
+    """Return a rich console on a stream, 100 columns wide where the stream is not a terminal."""
     sized = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return _Console(file=stream, width=None if sized else _WIDTH, highlight=False, markup=False, emoji=False)
+    return _Console(
+        file=stream, width=None if sized else WIDTH_WITHOUT_TERMINAL, highlight=False, markup=False, emoji=False
+    )
 
 
 def show(renderable: RenderableType) -> None:
-    """Write a table or text to stdout, without blanks at line ends where it is no terminal."""
+    """Write a table or text to stdout, without trailing blanks where it is not a terminal."""
     console = make_console(sys.stdout)
     if console.is_terminal:
         console.print(renderable)
@@ -38,6 +46,22 @@ def show(renderable: RenderableType) -> None:
     with console.capture() as capture:
         console.print(renderable)
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def plain_table(*titles: str, wrapped: int = 1) -> Table:
+    """Return a table without lines; cells of the last `wrapped` columns may have several lines."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", show_header=any(titles))
+    for number, title in enumerate(titles, 1):
+        table.add_column(title, no_wrap=number <= len(titles) - wrapped, overflow="fold")
+    return table
+
+
+def checks_table(checks: Iterable[Check], good: str, bad: str, bad_style: str = "bold red") -> Table:
+    """Return a table of checks: `good` or `bad`, name, detail."""
+    table = plain_table("", "", "")
+    for check in checks:
+        table.add_row(Text(good, "green") if check.ok else Text(bad, bad_style), check.name, Text(check.detail))
+    return table
 
 
 def show_json(data: Any) -> None:
@@ -64,7 +88,7 @@ def _json(data: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return what json does not know as what it knows: mappings, paths, numpy scalars and arrays."""
+    """Convert what json cannot serialize: mappings, paths, numpy scalars and arrays."""
     for convert in ("tolist", "items"):
         if hasattr(value, convert):
             return dict(value.items()) if convert == "items" else value.tolist()

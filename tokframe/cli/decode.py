@@ -1,4 +1,4 @@
-"""`tokframe decode`: ids to the exact bytes they stand for."""
+"""`tokframe decode`: ids to the exact bytes they represent."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from typing import BinaryIO
 
 import click
 
-from tokframe.cli.encode import open_input
+from tokframe.cli.encode import BLOCK_BYTES, open_input
 from tokframe.cli.options import Command, json_option, name_argument
 from tokframe.errors import EncodingError, InvalidTokenError
 
 __all__ = ["command"]
-
-_BLOCK = 1_000_000
 
 
 @click.command(
@@ -30,9 +28,9 @@ _BLOCK = 1_000_000
 @click.option("--special", is_flag=True, help="Write special tokens as their text instead of leaving them out.")
 @json_option()
 def command(name: str, file: str, special: bool, as_json: bool) -> None:
-    """Turn ids from a file (or stdin) back into bytes on stdout, exactly; nothing is added, no line end either.
+    """Turn ids from a file (or stdin) back into the exact bytes, on stdout; nothing is added, not even a line end.
 
-    Ids are numbers separated by blanks or lines, or the JSON that `tokframe encode --json` writes.
+    Ids are numbers separated by blanks or line ends, or the JSON that `tokframe encode --json` writes.
 
     JSON: {"text", "base64", "bytes", "tokens"}; "text" is null where the bytes are not UTF-8.
     """
@@ -66,8 +64,8 @@ def command(name: str, file: str, special: bool, as_json: bool) -> None:
 
 
 def _blocks(stream: BinaryIO) -> Iterator[list[int]]:
-    """Yield ids in order, a block of input at a time. Raises: EncodingError for what is no number."""
-    first = stream.read(_BLOCK)
+    """Yield ids in order, a block of input at a time. Raises: EncodingError for what is not a number."""
+    first = stream.read(BLOCK_BYTES)
     if first.lstrip()[:1] in (b"{", b"["):
         yield _from_json(first + stream.read())
         return
@@ -79,7 +77,7 @@ def _blocks(stream: BinaryIO) -> Iterator[list[int]]:
         rest = words.pop() if ends_inside else b""
         yield _numbers(words, done)
         done += len(words)
-        block = stream.read(_BLOCK)
+        block = stream.read(BLOCK_BYTES)
     if rest:
         yield _numbers([rest], done)
 

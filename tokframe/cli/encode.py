@@ -1,4 +1,4 @@
-"""`tokframe encode`: any bytes to ids, a stream at a time."""
+"""`tokframe encode`: bytes to ids, read as a stream."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tokframe.cli.options import Command, json_option, name_argument
 if TYPE_CHECKING:
     from tokframe.tokenizer.base import ITokenizer
 
-__all__ = ["command", "open_input"]
+__all__ = ["BLOCK_BYTES", "command", "open_input"]
 
-_BLOCK = 1_000_000
+BLOCK_BYTES = 1_000_000
 
 
 @click.command(
@@ -29,12 +29,12 @@ _BLOCK = 1_000_000
 )
 @name_argument()
 @click.argument("file", default="-", metavar="[FILE|-]")
-@click.option("--special", is_flag=True, help="Add the special tokens the tokenizer puts around a text.")
+@click.option("--special", is_flag=True, help="Add the tokenizer's special tokens around the text.")
 @json_option()
 def command(name: str, file: str, special: bool, as_json: bool) -> None:
     """Turn a file (or stdin) into ids: one line of numbers for the whole input.
 
-    The input is taken as bytes, exactly as it is; `tokframe decode` gives them back.
+    The input is read as bytes; `tokframe decode` returns exactly the same bytes.
 
     JSON: {"ids": [...], "tokens": n, "bytes": n}.
     """
@@ -63,7 +63,7 @@ def command(name: str, file: str, special: bool, as_json: bool) -> None:
 
 @contextmanager
 def open_input(file: str) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes, or give stdin for `-` and leave it open. Raises: CorpusError."""
+    """Open a file for reading bytes; `-` is stdin, which stays open. Raises: CorpusError."""
     from tokframe.errors import CorpusError
 
     if file == "-":
@@ -79,12 +79,12 @@ def open_input(file: str) -> Iterator[BinaryIO]:
 
 
 def _encoded(tokenizer: ITokenizer, stream: BinaryIO) -> Iterator[tuple[int, list[int]]]:
-    """Yield (bytes read, ids settled by them) until the end; the ids of all parts are those of the whole."""
+    """Yield (bytes read, ids final after them) until the end; the ids of all parts are those of the whole."""
     if not tokenizer.capabilities.streaming:
         data = stream.read()
         yield len(data), tokenizer.encode_bytes(data, add_special=False)
         return
     encoder = tokenizer.stream_encoder()
-    while data := stream.read(_BLOCK):
+    while data := stream.read(BLOCK_BYTES):
         yield len(data), encoder.feed(data)
     yield 0, encoder.finish()

@@ -29,10 +29,9 @@ def command(name: str, kind: str, out: Path, overwrite: bool, as_json: bool) -> 
     JSON: {"tokenizer", "format", "out", "same", "files", "checks": [{"name", "ok", "detail"}]}. Differences are
     reported, not treated as errors.
     """
-    from rich.table import Table
-    from rich.text import Text
+    from attrs import asdict
 
-    from tokframe.cli.console import note, show, show_json
+    from tokframe.cli.console import checks_table, note, show, show_json
     from tokframe.loading.loading import load
     from tokframe.plugins.discovery import host
     from tokframe.plugins.registry import load_target
@@ -48,17 +47,10 @@ def command(name: str, kind: str, out: Path, overwrite: bool, as_json: bool) -> 
         (folder / _MARK).touch()
     same = all(check.ok for check in checks)
     if as_json:
-        found = [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks]
+        found = [asdict(check) for check in checks]
         show_json({"tokenizer": name, "format": kind, "out": out, "same": same, "files": files, "checks": found})
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for check in checks:
-        mark = Text("same", "green") if check.ok else Text("DIFFERENT", "bold yellow")
-        table.add_row(mark, check.name, Text(check.detail))
-    show(table)
+    show(checks_table(checks, "same", "DIFFERENT", "bold yellow"))
     note(f"wrote {out}: {', '.join(files)}")
 
 

@@ -1,4 +1,4 @@
-"""`tokframe info`: what a saved tokenizer is made of and where it comes from."""
+"""`tokframe info`: the parts, config, files and training of a saved tokenizer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tokframe.cli.options import Command, json_option, name_argument
 
 __all__ = ["command"]
 
-_DEEPEST = 4
+MAX_DEPTH = 4
 
 
 @click.command(
@@ -71,7 +71,7 @@ def _page(facts: Mapping[str, Any]) -> Any:
         special = ", ".join(f"{text} = {token}" for text, token in facts["special_tokens"].items())
         head.add_row("ids", f"{facts['vocab_size']:,}" + (f"  ({special})" if special else ""))
         able = [name.replace("_", " ") for name, has in facts["capabilities"].items() if has]
-        head.add_row("promises", ", ".join(able) or "nothing")
+        head.add_row("capabilities", ", ".join(able) or "none")
     for part in facts["components"]:
         made = f"{part.get('distribution', '')} {part.get('distribution_version', '')}".strip()
         head.add_row(str(part.get("kind", "part")), f"{part.get('name', '?')}  ({made})")
@@ -79,7 +79,7 @@ def _page(facts: Mapping[str, Any]) -> Any:
     for title in ("training", "config"):
         data = facts.get(title) or {}
         if title == "training" and data.get("config") == facts["config"]:
-            data = {key: value for key, value in data.items() if key != "config"}  # it is shown below
+            data = {key: value for key, value in data.items() if key != "config"}  # shown below
         rows = list(_flat(data))
         if rows:
             table = grid()
@@ -99,7 +99,7 @@ def _flat(data: Mapping[str, Any], path: str = "", depth: int = 0) -> Iterator[t
     """Yield nested JSON data as dotted keys and short values."""
     for key, value in data.items():
         name = f"{path}.{key}" if path else str(key)
-        if isinstance(value, Mapping) and depth < _DEEPEST:
+        if isinstance(value, Mapping) and depth < MAX_DEPTH:
             yield from _flat(value, name, depth + 1)
         elif isinstance(value, list) and len(value) > 16:
             yield name, f"{len(value):,} entries"

@@ -1,4 +1,4 @@
-"""Installed tokenizers as commands need them: all that are ready to use, and their names for the shell to complete."""
+"""Installed tokenizers: those that are ready to use, and their names for shell completion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["complete_names", "ready"]
 
 
 def complete_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return what a NAME that begins so may be, for the shell: registered names, or folders where none fits."""
+    """Complete a NAME for the shell: registered names, or folders where none matches."""
     from tokframe.plugins.discovery import host
 
     names = sorted({spec.name for spec in host().registry.specs("tokenizer")})

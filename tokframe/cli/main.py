@@ -1,4 +1,4 @@
-"""`tokframe`: finds commands, built in or from plugins, and turns every error into one message and an exit code."""
+"""`tokframe`: the command line. Finds commands, built in or of plugins; an error is one message and an exit code."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["main"]
 _COMMANDS = {
     "plugins": ("Look around", "List installed plugins with their status, and why one is not ok."),
     "components": ("Look around", "List tokenizers and their parts that can be used by name."),
-    "aliases": ("Look around", "List names of your own for tokenizers, and whether each resolves."),
+    "aliases": ("Look around", "List your own names for tokenizers, and whether each resolves."),
     "info": ("Look around", "Show what a saved tokenizer is: parts, config, files, training."),
     "verify": ("Look around", "Check that a saved tokenizer is sound."),
-    "playground": ("Look around", "Type text in a local page and see tokenizers cut it up."),
+    "playground": ("Look around", "Type text in a local page and see how tokenizers split it."),
     "encode": ("Use", "Turn text or bytes into ids."),
     "decode": ("Use", "Turn ids back into the exact bytes."),
     "tokenize": ("Use", "Turn a corpus into token shards, on several workers or machines."),
@@ -33,7 +33,7 @@ _COMMANDS = {
     "train": ("Train and measure", "Train a tokenizer on your text."),
     "analyze": ("Train and measure", "Show how a tokenizer uses its vocabulary on a text."),
     "compare": ("Train and measure", "Compare tokenizers side by side on a text."),
-    "new-plugin": ("Extend", "Write a plugin to begin from, with its tests."),
+    "new-plugin": ("Extend", "Write a plugin to start from, with its tests."),
 }
 _FROM_PLUGINS = "From plugins"
 
@@ -44,11 +44,11 @@ separator (./mine).
 \b
 Exit codes:
   0    done
-  1    an error, told in one message on stderr; also `plugins --check` and `verify`
-       when something is not ok
-  2    the command line itself is wrong
+  1    an error, reported in one message on stderr; also `plugins --check`,
+       `aliases --check` and `verify` when something is not ok
+  2    wrong usage of the command line
   130  interrupted by Ctrl-C (training keeps a checkpoint, tokenize its shards)
-  141  whoever read the output closed it, as in `tokframe encode ... | head`
+  141  the reader of the output closed it, as in `tokframe encode ... | head`
 
 \b
 Environment:
@@ -57,7 +57,7 @@ Environment:
   TOKFRAME_DISABLE_PLUGINS    load all plugins but these
   TOKFRAME_ALIASES            names of your own: production=word,next=./mine
   TOKFRAME_CONFIG             the one file to read aliases from; empty for none
-  NO_COLOR=1                  no colour
+  NO_COLOR=1                  no color
 
 \b
 Completion with the Tab key, in ~/.bashrc (zsh_source and fish_source for those shells):
@@ -68,12 +68,12 @@ Example:
   tokframe compare autoencoder-fsq bpe --corpus my-notes/
 """
 
-#: Command -> the plugin of this project that adds it, for who has not installed that.
+#: Command -> the plugin of this project that adds it, for the hint where it is not installed.
 _ELSEWHERE = {"import": "tokframe-huggingface", "lm": "tokframe-lm"}
 
 
 class _PipeClosedError(Exception):
-    """The reader of our output is gone."""
+    """The reader of the output is gone."""
 
 
 class _Root(click.Group):
@@ -120,7 +120,7 @@ class _Root(click.Group):
 
 
 def _plugin_commands() -> dict[str, click.Command]:
-    """Return the commands of plugins by name; whatever goes wrong with plugins leaves the others working."""
+    """Return the commands of plugins by name; an error in one leaves the others working."""
     from tokframe.plugins.discovery import host
 
     commands: dict[str, click.Command] = {}
@@ -171,7 +171,7 @@ def _run(args: Sequence[str] | None) -> int:
     except _PipeClosedError:
         _abandon_stdout()
         return 141
-    except click.Abort:  # click's word for Ctrl-C
+    except click.Abort:  # raised by click for Ctrl-C
         click.echo("\nInterrupted.", err=True)
         return 130
     except click.ClickException as error:
@@ -193,7 +193,7 @@ def _message(error: Exception) -> str:
         return f"{error.strerror}: {error.filename}{notes}" if error.filename else f"{error.strerror}{notes}"
     return (
         f"{type(error).__name__}: {error}{notes}\n"
-        "This is a fault of tokframe or of a plugin; TOKFRAME_TRACEBACK=1 shows where it happened"
+        "This is a bug in tokframe or in a plugin; please report it, with the output of TOKFRAME_TRACEBACK=1"
     )
 
 
@@ -206,8 +206,8 @@ def _warn(text: str) -> None:
     click.echo(f"{_styled('Warning:', 'yellow')} {text}", err=True)
 
 
-def _styled(text: str, colour: str) -> str:
-    return text if os.environ.get("NO_COLOR") else click.style(text, fg=colour, bold=True)
+def _styled(text: str, color: str) -> str:
+    return text if os.environ.get("NO_COLOR") else click.style(text, fg=color, bold=True)
 
 
 def _abandon_stdout() -> None:

@@ -1,4 +1,4 @@
-"""`tokframe new-plugin`: a package of one's own that installs, is found and passes its contract, to begin from."""
+"""`tokframe new-plugin`: write a plugin package that installs, is discovered and passes its contract."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["command", "render"]
 _KINDS = ("encoder", "quantizer", "decoder", "tokenizer")
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _PREFIX = "tokframe-"
-#: Kind -> settings that are not the defaults for the contract, settings of a part in a small autoencoder.
+#: Kind -> settings other than the defaults for the contract, settings of a part in a small autoencoder.
 _SETTINGS = {
     "encoder": ('"d_char": 8, "hidden": 48', '"d_latent": 32, "max_chunk_size": 8, "d_char": 16, "hidden": 128'),
     "quantizer": ('"bits": 9, "vocab_size": 300, "spread": 1.0', '"bits": 14, "vocab_size": 300'),
@@ -39,7 +39,7 @@ _SUMMARIES = {
 
 @frozen(kw_only=True)
 class _Names:
-    """What a plugin's parts are called."""
+    """Names of a plugin's parts."""
 
     distribution: str
     module: str
@@ -54,12 +54,12 @@ class _Names:
 )
 @click.argument("name", metavar="NAME")
 @click.option("--kind", type=click.Choice(_KINDS), required=True, help="What the plugin adds.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.  [default: ./NAME]")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Output folder.  [default: ./NAME]")
 def command(name: str, kind: str, out: Path | None) -> None:
-    """Write a plugin to begin from: it installs, is found, trains, and passes its contract.
+    """Write a plugin to start from: it installs, is discovered, trains, and passes its contract.
 
-    NAME is the distribution's: lower-case words joined by hyphens. What it adds is called the same, without
-    "tokframe-" where NAME begins with it.
+    NAME is the distribution's: lower-case words joined by hyphens. The component has the same name, without a
+    leading "tokframe-".
     """
     names = _names(name, kind)
     target = out or Path(name)
@@ -123,7 +123,7 @@ def render(name: str, kind: str) -> dict[str, str]:
 
 
 def _names(name: str, kind: str) -> _Names:
-    """Return what the parts are called. Raises: InvalidSpecError saying what is wrong with the name."""
+    """Return the names of the parts. Raises: InvalidSpecError saying what is wrong with the name."""
     short = name.removeprefix(_PREFIX)
     module = name.replace("-", "_")
     problem = ""
@@ -139,7 +139,7 @@ def _names(name: str, kind: str) -> _Names:
         registry = host().registry
         try:
             taken = registry.get(kind, short)
-            problem = f"would add the {kind} {short!r}, which {taken.distribution} has already; say another name"
+            problem = f"would add the {kind} {short!r}, which {taken.distribution} has already; choose another name"
         except UnknownNameError:
             pass
     if problem:

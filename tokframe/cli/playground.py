@@ -1,4 +1,4 @@
-"""`tokframe playground`: a local page on which tokenizers cut up text while one types."""
+"""`tokframe playground`: a local web page that shows how tokenizers split text while you type."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ __all__ = ["command"]
 @click.option("--port", default=0, show_default="a free one", type=click.IntRange(0, 65535), help="Port to listen on.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def command(names: tuple[str, ...], port: int, no_browser: bool) -> None:
-    """Type text and see every tokenizer cut it up, side by side.
+    """Type text and see how each tokenizer splits it, side by side.
 
-    Opens a page in your browser, served from this machine to this machine only (127.0.0.1) until Ctrl-C. Text is
-    never stored. NAME is a registered name or a path with a separator; without any, all installed tokenizers that
-    are ready to use are shown.
+    Opens a page in your browser, served to this machine only (127.0.0.1) until Ctrl-C. Text is never stored. NAME is a
+    registered name or a path with a separator; without any, all installed tokenizers that are ready to use are shown.
     """
     from tokframe.cli.console import note
     from tokframe.loading.loading import load
@@ -38,8 +37,8 @@ def command(names: tuple[str, ...], port: int, no_browser: bool) -> None:
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
-        why = "is taken" if error.errno == errno.EADDRINUSE else "is not for you to use"
-        raise click.BadParameter(f"{port} {why}; leave --port out for a free one", param_hint="--port") from error
+        why = "is taken" if error.errno == errno.EADDRINUSE else "needs privileges"
+        raise click.BadParameter(f"{port} {why}; omit --port for a free one", param_hint="--port") from error
     with server:
         click.echo(server.url)
         sys.stdout.flush()
@@ -53,7 +52,7 @@ def command(names: tuple[str, ...], port: int, no_browser: bool) -> None:
 
 
 def _open(url: str) -> None:
-    """Open the address in a browser with a window; on a machine without a display that is left to the reader."""
+    """Open the address in a browser; on a machine without a display, do nothing."""
     import webbrowser
 
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):

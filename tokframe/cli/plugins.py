@@ -1,20 +1,19 @@
-"""`tokframe plugins`: what is installed, where from, and why something is not ok."""
+"""`tokframe plugins`: installed plugins, their status, and why one is not ok."""
 
 from __future__ import annotations
 
 import attrs
 import click
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
-from tokframe.cli.console import show, show_json
+from tokframe.cli.console import plain_table, show, show_json
 from tokframe.cli.options import Command, json_option
 from tokframe.plugins.discovery import PluginRecord, host
 
 __all__ = ["command"]
 
-_COLOURS = {"ok": "green", "disabled": "dim", "incompatible": "yellow", "broken": "bold red", "conflict": "yellow"}
+_COLORS = {"ok": "green", "disabled": "dim", "incompatible": "yellow", "broken": "bold red", "conflict": "yellow"}
 
 
 @click.command(
@@ -44,14 +43,10 @@ def _show(records: list[PluginRecord]) -> None:
     if not records:
         show(Text("No plugins are installed. The first-party ones: pip install tokframe-autoencoder tokframe-bpe"))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("plugin", no_wrap=True)
-    table.add_column("version", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("ms", justify="right", no_wrap=True)
-    table.add_column("adds")
+    table = plain_table("plugin", "version", "status", "ms", "adds")
+    table.columns[3].justify = "right"
     for record in records:
-        status = Text(record.status, style=_COLOURS.get(record.status, ""))
+        status = Text(record.status, style=_COLORS.get(record.status, ""))
         table.add_row(record.distribution, record.version, status, f"{record.import_ms:.1f}", _adds(record))
     details = []
     for record in records:

@@ -1,4 +1,4 @@
-"""A checked artifact back to a tokenizer: the names in its manifest resolved, an older state brought up to date."""
+"""build: a tokenizer from a checked artifact. Resolves the names in its manifest, migrates an older state."""
 
 from __future__ import annotations
 

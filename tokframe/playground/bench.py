@@ -1,4 +1,4 @@
-"""What the playground asks of tokenizers, as JSON data: how they cut up a text, and what one id is."""
+"""Bench: how tokenizers split a text and what one id represents, as JSON data for the playground."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NEAREST = 8
 
 
 class Bench:
-    """Tokenizers by name. Keeps nothing of the texts it is given."""
+    """Tokenizers by name. Stores no text."""
 
     def __init__(self, tokenizers: Mapping[str, ITokenizer]) -> None:
         self._tokenizers = dict(tokenizers)
@@ -48,7 +48,7 @@ class Bench:
     def segment(self, name: str, data: bytes) -> dict[str, Any]:
         """Return `ids`, `ms` it took, and `lengths` in bytes of each, or `pieces` where ids do not spell the text.
 
-        Raises: UnknownNameError; EncodingError; UnicodeDecodeError where the data is no UTF-8.
+        Raises: UnknownNameError; EncodingError; UnicodeDecodeError where the data is not UTF-8.
         """
         tokenizer = self._named(name)
         data.decode()

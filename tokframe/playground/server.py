@@ -1,7 +1,7 @@
-"""The playground's HTTP server: loopback only, behind a token, and nothing it is sent is kept or logged.
+"""HTTP server of the playground: loopback only, protected by a token; stores and logs nothing it receives.
 
-The page is static and holds nothing secret. What it asks for needs the token, which stands in the address after
-`#` and so is in no request line. A page from elsewhere can neither guess it nor get past the checks of Host and Origin.
+The page is static and holds nothing secret. Its requests need the token, which is in the address after `#` and so in
+no request line. A page from elsewhere can neither guess it nor pass the checks of Host and Origin.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tokframe.playground.bench import Bench
 
 __all__ = ["MAX_BYTES", "Playground"]
 
-#: Bytes of text that are taken at a time.
+#: Bytes of text that are accepted in one request.
 MAX_BYTES = 1_000_000
-_DRAINED = 16 * MAX_BYTES  # of a text too long this much is read, so that the browser gets to see the answer
+MAX_DRAINED_BYTES = 16 * MAX_BYTES  # read of a text that is too long, so that the browser shows the answer
 _ASSETS = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/app.css": ("app.css", "text/css; charset=utf-8"),
@@ -50,7 +50,7 @@ class _RefusedError(Exception):
 
 
 class Playground(ThreadingHTTPServer):
-    """Serves a bench at 127.0.0.1; port 0 takes a free one. Raises: OSError where the port is taken."""
+    """Serves a bench at 127.0.0.1; port 0 selects a free one. Raises: OSError where the port is in use."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -67,11 +67,11 @@ class Playground(ThreadingHTTPServer):
 
     @property
     def hosts(self) -> tuple[str, str]:
-        """What a request may name as its host."""
+        """Values of Host that are accepted."""
         return f"127.0.0.1:{self.server_port}", f"localhost:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a browser that hangs up is no error, and no text may end up in a traceback."""
+        """Report nothing: a browser that disconnects is not an error, and no text may end up in a traceback."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -127,15 +127,15 @@ class _Handler(BaseHTTPRequestHandler):
         except UnicodeDecodeError as error:
             message = f"the text is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}"
             status, (kind, body) = HTTPStatus.BAD_REQUEST, _json({"error": message})
-        except ValueError:  # an address that is none
-            status, (kind, body) = HTTPStatus.BAD_REQUEST, _json({"error": "this request makes no sense"})
+        except ValueError:  # a malformed address
+            status, (kind, body) = HTTPStatus.BAD_REQUEST, _json({"error": "malformed request"})
         except OSError:
-            raise  # the browser hung up
-        except Exception as error:  # a plugin may raise anything; its words may hold the text, so only the kind is told
+            raise  # the browser disconnected
+        except Exception as error:  # of a plugin; its message may contain the text, so only its class is sent
             message = f"the tokenizer failed with {type(error).__name__}; tokframe encode shows more"
             status, (kind, body) = HTTPStatus.INTERNAL_SERVER_ERROR, _json({"error": message})
         if status >= HTTPStatus.BAD_REQUEST:
-            self.close_connection = True  # an unread body must not be taken for the next request
+            self.close_connection = True  # an unread body must not be read as the next request
         self.send_response(status)
         for name, value in _HEADERS.items():
             self.send_header(name, value)
@@ -149,14 +149,14 @@ class _Handler(BaseHTTPRequestHandler):
     # -- checks ---------------------------------------------------------------------------------------------
 
     def _check_origin(self) -> None:
-        """Refuse what another site's page, or a name that merely points at this machine, has asked for."""
+        """Refuse requests of another site's page, or by a host name that resolves to this machine."""
         hosts = self.headers.get_all("Host") or [""]
         if len(hosts) != 1 or hosts[0].lower() not in self.server.hosts:
             raise _RefusedError(HTTPStatus.FORBIDDEN, f"open this page as {self.server.hosts[0]}")
         origin = self.headers.get("Origin")
         if origin is not None and origin.lower() not in [f"http://{host}" for host in self.server.hosts]:
             raise _RefusedError(HTTPStatus.FORBIDDEN, "requests from other pages are refused")
-        # A link that someone follows may open the page, which is what "none" and a navigation are.
+        # A followed link may open the page: that is "none" and a navigation.
         if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") and (
             self.headers.get("Sec-Fetch-Mode") != "navigate"
         ):
@@ -173,16 +173,16 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedError(HTTPStatus.LENGTH_REQUIRED, "send the text's length first (Content-Length)")
         size = int(length)
         if size > MAX_BYTES:
-            left = min(size, _DRAINED)
+            left = min(size, MAX_DRAINED_BYTES)
             while left > 0 and (piece := self.rfile.read(min(left, 65536))):
                 left -= len(piece)
             raise _RefusedError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the text has {size:,} bytes; at most {MAX_BYTES:,} are taken here. For more: tokframe encode",
+                f"the text has {size:,} bytes; at most {MAX_BYTES:,} are accepted here. For more: tokframe encode",
             )
         data = self.rfile.read(size)
         if len(data) < size:
-            raise _RefusedError(HTTPStatus.BAD_REQUEST, f"{size:,} bytes were promised and {len(data):,} came")
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, f"expected {size:,} bytes, got {len(data):,}")
         return data
 
 
