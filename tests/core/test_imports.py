@@ -1,14 +1,23 @@
-"""What importing costs, and that imports between the core's modules run one way."""
+"""Imports: what they cost, and that they run one way between files and between folders, in every distribution."""
 
 from __future__ import annotations
 
 import ast
+import copy
+import graphlib
 import json
+import re
+import sys
+import textwrap
+import tomllib
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tokframe
+from tokframe.plugins.registry import normal_name
 
 PACKAGE = Path(tokframe.__file__).parent
 
@@ -31,73 +40,161 @@ LAYERS = (
     "cli",
     "__main__",
 )
-LAYER_OF = {name: layer for layer, name in enumerate(LAYERS)}
+#: Imports that a distribution does without declaring them: torch only where the user has tensors.
+UNDECLARED = {"tokframe": {"torch"}}
 HEAVY_ROOTS = {"torch", "numba", "transformers", "tensorflow", "jax"}
 
 
-def module_name(path: Path) -> str:
-    """`tokframe/cli/main.py` and all of `tokframe/cli/` are the layer `cli`."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+REPOSITORY = PACKAGE.parent
+#: The root of each package in this repository -> the folder with its pyproject.toml.
+PROJECTS = {PACKAGE: REPOSITORY} | {
+    package: project
+    for project in sorted(REPOSITORY.glob("plugins/*"))
+    for package in sorted(project.glob("src/tokframe_*"))
+    if (package / "__init__.py").is_file()
+}
+PACKAGES = {package.name: package for package in PROJECTS}
+MAX_ENTRIES = {"tokframe": 17, "tokframe_lm": 13, "tokframe_autoencoder": 11, "tokframe_dictionary": 9}
+
+
+def files_of(package: Path) -> list[Path]:
+    return sorted(path for path in package.rglob("*.py") if "templates" not in path.relative_to(package).parts)
+
+
+def imports(tree: ast.AST) -> list[str]:
+    """Return the dotted names imported anywhere: in functions and under TYPE_CHECKING too."""
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide from this test"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
 
 
 def imports_when_imported(tree: ast.Module) -> list[str]:
     """Return the dotted names a module imports at its own level, `if TYPE_CHECKING` left out."""
-    found: list[str] = []
+    outer = copy.deepcopy(tree)
 
-    def visit(statements):
-        for node in statements:
-            if isinstance(node, ast.Import):
-                found.extend(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, "relative imports hide from this test"
-                found.extend(f"{node.module}.{alias.name}" for alias in node.names)
-            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                continue
-            elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-                visit(node.orelse)
-            else:
-                for field in ("body", "orelse", "finalbody"):
-                    visit(getattr(node, field, []))
-                for handler in getattr(node, "handlers", []):
-                    visit(handler.body)
+    class Outer(ast.NodeTransformer):
+        def visit_FunctionDef(self, node):
+            return None
 
-    visit(tree.body)
-    return found
+        visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+
+        def visit_If(self, node):
+            self.generic_visit(node)
+            return node.orelse if "TYPE_CHECKING" in ast.unparse(node.test) else node
+
+    return imports(Outer().visit(outer))
 
 
-def core_files() -> list[Path]:
-    return sorted(p for p in PACKAGE.rglob("*.py"))
+def graph_of(package: Path) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
+    """Return each module of a package -> the modules of the package that it imports; names are tuples of parts."""
+    modules = {path.relative_to(package.parent).with_suffix("").parts: path for path in files_of(package)}
+
+    def module(name: str) -> tuple[str, ...] | None:
+        parts = tuple(name.split("."))
+        while parts and parts not in modules and (*parts, "__init__") not in modules:
+            parts = parts[:-1]
+        return parts if parts in modules else (*parts, "__init__") if parts else None
+
+    return {
+        name: {other for other in map(module, imports(parsed(path))) if other and other != name}
+        for name, path in modules.items()
+    }
+
+
+def circle(graph: dict[Any, set[Any]]) -> list[Any]:
+    """Return nodes that lead to one another in a circle, or none."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def by_name(package: Path) -> str:
+    return package.name
+
+
+# -- imports run one way ----------------------------------------------------------------------------------------
 
 
 def test_every_module_has_its_layer():
-    unplaced = {module_name(path) for path in core_files()} - set(LAYER_OF)
+    unplaced = {name[1] for name in graph_of(PACKAGE)} - set(LAYERS)
     assert not unplaced, f"give {unplaced} a place in LAYERS"
 
 
-@pytest.mark.parametrize("path", core_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_run_one_way(path):
-    own = module_name(path)
-    wrong = []
-    for name in imports_when_imported(ast.parse(path.read_text(encoding="utf-8"))):
-        root, _, rest = name.partition(".")
-        if root != "tokframe":
-            continue
-        other = rest.partition(".")[0]
-        if other not in LAYER_OF:  # `from tokframe import __version__`
-            other = "__init__"
-        if other != own and LAYER_OF[other] >= LAYER_OF[own]:
-            wrong.append(name)
-    assert not wrong
+def test_imports_run_down_the_layers():
+    layer = {name: number for number, name in enumerate(LAYERS)}
+    upward = [
+        f"{'.'.join(name)} imports {'.'.join(other)}"
+        for name, others in graph_of(PACKAGE).items()
+        for other in others
+        if other[1] != name[1] and layer[other[1]] > layer[name[1]]
+    ]
+    assert not upward
 
 
-@pytest.mark.parametrize("path", core_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("package", PROJECTS, ids=by_name)
+def test_no_file_imports_itself_by_way_of_others(package):
+    assert not circle(graph_of(package))
+
+
+@pytest.mark.parametrize("package", PROJECTS, ids=by_name)
+def test_no_folder_imports_itself_by_way_of_others(package):
+    graph = graph_of(package)
+    for folder in {name[:depth] for name in graph for depth in range(1, len(name))}:
+        depth = len(folder)
+        entries: dict[str, set[str]] = {}
+        for name, others in graph.items():
+            if name[:depth] == folder:
+                inside = {other[depth] for other in others if other[:depth] == folder}
+                entries.setdefault(name[depth], set()).update(inside - {name[depth]})
+        assert not circle(entries), f"in {'/'.join(folder)}"
+
+
+@pytest.mark.parametrize("path", files_of(PACKAGE), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_core_module_imports_torch_or_a_plugin_when_imported(path):
-    roots = {name.partition(".")[0] for name in imports_when_imported(ast.parse(path.read_text(encoding="utf-8")))}
+    tree = parsed(path)
+    roots = {name.partition(".")[0] for name in imports_when_imported(tree)}
     assert not roots & HEAVY_ROOTS
-    assert not {root for root in roots if root.startswith("tokframe_")}
+    assert not {name for name in imports(tree) if name.startswith("tokframe_")}, "the core knows no plugin"
 
 
-def test_the_walk_sees_what_it_should():
+@pytest.mark.parametrize("package", PROJECTS, ids=by_name)
+def test_a_distribution_declares_what_it_imports(package):
+    project = tomllib.loads((PROJECTS[package] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = project.get("optional-dependencies", {}).values()
+    required = [*project.get("dependencies", ()), *(text for texts in optional for text in texts)]
+    declared = {normal_name(re.match(r"[\w.-]+", text)[0]) for text in [*required, project["name"]]}
+    roots = {name.partition(".")[0] for path in files_of(package) for name in imports(parsed(path))}
+    installed = metadata.packages_distributions()
+    unknown = {
+        root
+        for root in roots - set(sys.stdlib_module_names)
+        if not declared & {normal_name(name) for name in [root, *installed.get(root, ())]}
+    }
+    assert unknown <= UNDECLARED.get(package.name, set())
+
+
+@pytest.mark.parametrize("package", PROJECTS, ids=by_name)
+def test_a_folder_holds_few_entries(package):
+    def entries(folder: Path) -> int:
+        return sum(path.name != "__pycache__" and path.suffix not in (".so", ".pyd") for path in folder.iterdir())
+
+    folders = {path.parent for path in files_of(package)} - {package, PACKAGE / "cli"}
+    assert entries(package) <= MAX_ENTRIES.get(package.name, 16)
+    assert not {folder.name: entries(folder) for folder in folders if entries(folder) > 16}
+
+
+def test_the_walks_see_what_they_should():
     source = """
     import a
     if TYPE_CHECKING:
@@ -110,13 +207,19 @@ def test_the_walk_sees_what_it_should():
         import d
     class E:
         import e
-    def f():
+        def g(self):
+            import hidden
+    async def f():
         import hidden
     """
-    import textwrap
-
     tree = ast.parse(textwrap.dedent(source))
     assert sorted(imports_when_imported(tree)) == ["a", "b", "d", "e", "tokframe.c"]
+    assert sorted(imports(tree)) == ["a", "b", "d", "e", "hidden", "hidden", "hidden", "tokframe.c"]
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) and not circle({"a": {"b", "c"}, "b": {"c"}, "c": set()})
+    assert ("tokframe", "storage", "artifact") in graph_of(PACKAGE)["tokframe", "tokenizer", "base"]
+
+
+# -- what importing costs ---------------------------------------------------------------------------------------
 
 
 def loaded(fresh, source: str, **environment) -> set[str]:
@@ -146,8 +249,6 @@ def test_loading_and_using_a_plain_tokenizer_needs_no_torch_and_no_cattrs(fresh,
     tok.save({str(tmp_path / "toy")!r})
     assert tokframe.load({str(tmp_path / "toy")!r}).encode("the x")
     """
-    import textwrap
-
     modules = loaded(fresh, textwrap.dedent(source), TOKFRAME_PLUGINS="toy-bytes")
     assert "numpy" in modules
     assert not modules & {"torch", "numba", "transformers", "cattrs"}
@@ -189,6 +290,6 @@ def test_version_is_that_of_the_distribution():
 
 
 def test_every_module_says_what_it_is():
-    for path in core_files():
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    for path in (path for package in PROJECTS for path in files_of(package)):
+        docstring = ast.get_docstring(parsed(path))
         assert docstring, f"{path} opens with no docstring"

@@ -21,6 +21,7 @@ __all__ = ["FIRST_BYTE", "FIRST_LEARNED", "SINGLE_BYTES", "Vocabulary", "check_t
 SINGLE_BYTES = tuple(bytes([value]) for value in range(256))
 FIRST_BYTE = len(SPECIAL_TOKENS)
 FIRST_LEARNED = FIRST_BYTE + len(SINGLE_BYTES)
+_SPECIAL_BYTES = [text.encode() for text in SPECIAL_TOKENS]
 
 
 class Vocabulary:
@@ -85,7 +86,7 @@ class Vocabulary:
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of a valid id; a special token's are its text."""
         if token < FIRST_BYTE:
-            return list(SPECIAL_TOKENS)[token].encode()
+            return _SPECIAL_BYTES[token]
         start, end = self.offsets[token - FIRST_BYTE], self.offsets[token - FIRST_BYTE + 1]
         return self.blob[start:end].tobytes()
 
