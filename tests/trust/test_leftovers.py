@@ -176,8 +176,8 @@ def test_where_there_are_no_locks_saving_works_and_nothing_is_removed(tmp_path, 
     assert names(tmp_path) == [place.name, lock.name, "mine"]
 
 
-def test_a_lock_file_that_is_taken_for_a_leftover_before_it_is_locked_is_given_up(tmp_path, monkeypatch):
-    real, taken = folders._locked, []
+def test_a_lock_file_that_is_taken_for_a_leftover_before_it_istry_lock_is_given_up(tmp_path, monkeypatch):
+    real, taken = folders.try_lock, []
 
     def locked(descriptor):
         if not taken:  # a cleaner comes between making the file and locking it
@@ -186,7 +186,7 @@ def test_a_lock_file_that_is_taken_for_a_leftover_before_it_is_locked_is_given_u
             lock.unlink()
         return real(descriptor)
 
-    monkeypatch.setattr(folders, "_locked", locked)
+    monkeypatch.setattr(folders, "try_lock", locked)
     with temporary_sibling(tmp_path / "mine") as folder:
         assert Path(f"{folder}.lock") != taken[0] and Path(f"{folder}.lock").exists()
     assert names(tmp_path) == []

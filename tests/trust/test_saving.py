@@ -162,7 +162,7 @@ def test_of_two_new_saves_the_first_stays_whole_and_the_second_is_told(tmp_path,
 @pytest.mark.parametrize("step", ["write_file", "sync_folder", "_exchange"])
 def test_of_two_overwriting_saves_one_wins_whole_and_the_other_is_told(tmp_path, monkeypatch, step):
     target = write(tmp_path / "mine", HEADER, state(0))
-    monkeypatch.setattr(folders, "_PATIENCE", 0.01)  # this thread would wait for itself
+    monkeypatch.setattr(folders, "LOCK_TIMEOUT_S", 0.01)  # this thread would wait for itself
     meanwhile(monkeypatch, step, lambda: write(target, HEADER, state(1), overwrite=True))
     with pytest.raises(ArtifactExistsError, match="theirs is whole and was kept"):
         write(target, HEADER, state(2), overwrite=True)

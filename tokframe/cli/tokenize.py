@@ -28,7 +28,7 @@ class _Size(click.ParamType[int]):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?b?)", value.strip().lower())
         unit = "" if not match or match[2] == "b" else match[2].removesuffix("b") + ("b" if match[2] else "")
         size = int(float(match[1]) * _UNITS[unit]) if match else 0
-        if size < MIN_SHARD_BYTES:  # `64` is meant to be 64 MB, and would make a shard of every line
+        if size < MIN_SHARD_BYTES:  # `64` probably means 64 MB, and would make every line a shard
             self.fail(f"{value!r} is not a size; expected one such as 64MB or 1.5GB", param, ctx)
         return size
 
@@ -161,7 +161,7 @@ def command(
         f"{len(shards.shards)} shard{'' if len(shards.shards) == 1 else 's'} at {path}"
     )
     click.echo(
-        f"Read them in Python:\n  from tokframe.shards import TokenShards\n  shards = TokenShards.open({path!r})"
+        f"To read them in Python:\n  from tokframe.shards import TokenShards\n  shards = TokenShards.open({path!r})"
     )
 
 

@@ -1,4 +1,4 @@
-"""A corpus as token shards: planned from the text alone, written by any engine, read memory-mapped."""
+"""Token shards: a corpus as files of ids, planned from the text alone, written by any engine, read memory-mapped."""
 
 from __future__ import annotations
 

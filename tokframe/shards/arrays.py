@@ -1,4 +1,4 @@
-"""Arrays in files, written piece by piece and read memory-mapped: flat little-endian, or with numpy's header."""
+"""Arrays in files, written in parts and read memory-mapped: flat little-endian, or with numpy's header."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tokframe.storage.manifest import file_sha256
 
 __all__ = ["ArrayWriter", "bytes_of", "mapped"]
 
-_HEADER = 128  # bytes of numpy's header for any flat array
-_BUFFER = 1 << 20
+HEADER_BYTES = 128  # of numpy's header for any flat array
+BUFFER_BYTES = 1 << 20
 
 
 class ArrayWriter:
-    """Writes a flat array under a temporary name; `keep` flushes it to disk and gives it its name in one rename."""
+    """Writes a flat array under a temporary name; `finish` flushes it to disk and renames it."""
 
     def __init__(self, folder: Path, scratch: Path, name: str, dtype: str) -> None:
         self._target = folder / name
-        # Two workers may be at one shard, where one of them was taken for lost: each has a file of its own.
+        # Two workers may write one shard, if one was wrongly believed lost: each has a file of its own.
         self._path = scratch / f"{name}.tmp-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._dtype = np.dtype(dtype).newbyteorder("<")
-        self._header = _HEADER if name.endswith(".npy") else 0
+        self._header = HEADER_BYTES if name.endswith(".npy") else 0
         self.length = 0
-        self._file = self._path.open("xb", buffering=_BUFFER)
+        self._file = self._path.open("xb", buffering=BUFFER_BYTES)
         self._file.write(bytes(self._header))
 
     def append(self, values: Any) -> None:
@@ -37,7 +37,7 @@ class ArrayWriter:
         self._file.write(np.ascontiguousarray(values, self._dtype).data)
         self.length += len(values)
 
-    def keep(self) -> str:
+    def finish(self) -> str:
         """Finish the file and return its SHA-256. Raises: OSError."""
         if self._header:
             self._file.seek(0)
@@ -59,14 +59,14 @@ class ArrayWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         try:
             self._file.close()
-        except OSError:  # a full disk has been told already
+        except OSError:  # a full disk was reported already
             pass
         self._path.unlink(missing_ok=True)
 
 
 def bytes_of(name: str, dtype: str, length: int) -> int:
     """Return the size of the file of an array."""
-    return length * np.dtype(dtype).itemsize + (_HEADER if name.endswith(".npy") else 0)
+    return length * np.dtype(dtype).itemsize + (HEADER_BYTES if name.endswith(".npy") else 0)
 
 
 def mapped(path: Path, dtype: str, length: int) -> Any:
@@ -77,4 +77,4 @@ def mapped(path: Path, dtype: str, length: int) -> Any:
     kind = np.dtype(dtype).newbyteorder("<")
     if not length:  # which cannot be mapped
         return np.empty(0, kind)
-    return np.memmap(path, kind, mode="r", offset=_HEADER if path.suffix == ".npy" else 0, shape=(length,))
+    return np.memmap(path, kind, mode="r", offset=HEADER_BYTES if path.suffix == ".npy" else 0, shape=(length,))

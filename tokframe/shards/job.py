@@ -1,6 +1,6 @@
-"""`tokenize`: a corpus to a folder of token shards, through an engine; resumable, and whole or not there.
+"""tokenize: write a corpus as a folder of token shards, by any engine; resumable and atomic.
 
-Work goes on in DIR.unfinished beside DIR; when the last shard is there the index is written and the folder renamed.
+Shards are written to DIR.unfinished beside DIR; after the last one the index is written and the folder renamed.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 from attrs import asdict, evolve
 
 from tokframe.corpus.files import Corpus
-from tokframe.errors import ArtifactError, EncodingError, ShardsError, ShardsInterrupted
+from tokframe.errors import EncodingError, ShardsError, ShardsInterrupted
 from tokframe.loading import loading
 from tokframe.shards import engines
-from tokframe.shards.index import FORMAT, Shard, assembled, read_index
+from tokframe.shards.index import FORMAT, Shard, assembled, read_index, shards_errors
 from tokframe.shards.planning import Unit, automatic_size, plan
 from tokframe.shards.reading import TokenShards
 from tokframe.shards.settings import ShardSettings
 from tokframe.shards.writing import UNITS, UnitWriter
-from tokframe.storage.atomic import identity, replace_folder, write_atomically
+from tokframe.storage.atomic import identity, replace_folder, try_lock, write_atomically
 from tokframe.storage.places import check_place
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json
@@ -51,19 +51,17 @@ def tokenize(
 ) -> TokenShards:
     """Write a corpus as token shards at `out` and return them open.
 
-    The files depend on text, tokenizer and settings, never on the engine, its workers or their fate. `workers` is
-    by default one for each core. `resume` goes on with an unfinished run; `overwrite` replaces older shards once
-    the new ones are done, and an unfinished run at once.
+    The files depend on text, tokenizer and settings, never on the engine or its workers. `workers` is by default one
+    for each core. `resume` continues an unfinished run; `overwrite` replaces older shards once the new ones are done,
+    and an unfinished run immediately.
 
     Raises: ShardsError, before any work, if `out` may not be written; CorpusError; EncodingError for `begin` or
-    `end` that is no special token; EngineError; ShardsInterrupted when `should_stop` became true.
+    `end` that is not a special token; EngineError; ShardsInterrupted when `should_stop` became true.
     """
     target = _place(out)
     found = identity(target)
-    try:
+    with shards_errors(target):
         check_place(target, _is_ours, overwrite=overwrite)
-    except ArtifactError as error:
-        raise ShardsError(str(error), path=target) from error
     run = engines.engine(engine)
     loaded = tokenizer if isinstance(tokenizer, ITokenizer) else loading.load(tokenizer)
     text = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
@@ -104,7 +102,7 @@ def tokenize(
 
 
 def unfinished(out: str | Path) -> Path:
-    """Return the folder in which shards for `out` are kept until all are done."""
+    """Return the folder in which shards for `out` are written until all are done."""
     target = _place(out)
     return target.parent.resolve() / f"{target.name}.unfinished"
 
@@ -116,7 +114,7 @@ def _place(out: str | Path) -> Path:
 
 
 def _made_of(tokenizer: ITokenizer, corpus: Corpus, settings: ShardSettings) -> dict[str, Any]:
-    """Return the facts that decide every byte of the shards, as the index begins with."""
+    """Return what determines every byte of the shards, the first part of the index."""
     return {
         "tokenizer": {
             "name": tokenizer.name,
@@ -154,7 +152,7 @@ def _special(tokenizer: ITokenizer, text: str) -> tuple[int, ...]:
 
 
 class _Progress:
-    """Tells the reporter how much text is done, and how fast what was done in this run."""
+    """Reports how much text is done, and the speed of what was done in this run."""
 
     def __init__(self, reporter: Reporter, units: Sequence[Unit]) -> None:
         self._reporter, self._started = reporter, time.monotonic()
@@ -191,7 +189,7 @@ def _is_ours(folder: Path) -> bool:
 def _workplace(
     work: Path, corpus: Corpus, made_of: Mapping[str, Any], units: int, *, resume: bool, overwrite: bool
 ) -> Iterator[None]:
-    """Have the unfinished folder ready for this very job and for no other process. Raises: ShardsError."""
+    """Prepare the unfinished folder for this job, and lock it. Raises: ShardsError."""
     job = canonical_json(
         {"made_of": made_of, "changed": [file.path.stat().st_mtime_ns for file in corpus.files], "units": units}
     )
@@ -226,7 +224,7 @@ def _workplace(
 
 
 def _known_job(work: Path) -> bytes | None:
-    """Return the job of an unfinished folder, empty where none was begun, None if the folder is not ours."""
+    """Return the job of an unfinished folder, empty if none was started, None if the folder is not ours."""
     if not work.exists() and not work.is_symlink():
         return b""
     if work.is_symlink() or not work.is_dir():
@@ -249,19 +247,10 @@ def _empty(work: Path) -> None:
 
 @contextmanager
 def _locked(work: Path) -> Iterator[None]:
-    """Keep other processes of this machine out of the folder. Raises: ShardsError if one is in it."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        yield
-        return
+    """Lock the folder against other processes of this machine, where there are locks. Raises: ShardsError."""
     with (work / UNITS / _LOCK).open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ShardsError(f"another process is writing {work} at this moment", path=work) from error
-        except OSError:  # a file system without locks
-            pass
+        if try_lock(lock.fileno()) is False:
+            raise ShardsError(f"another process is writing {work} at this moment", path=work)
         yield
 
 

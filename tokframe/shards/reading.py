@@ -1,4 +1,4 @@
-"""Token shards as one memory-mapped sequence of ids and of documents, to train on."""
+"""TokenShards: a folder of token shards as one memory-mapped sequence of ids, and of documents, to train on."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["TokenShards"]
 
 
 class TokenShards:
-    """A folder of token shards: documents by number and in order, and any stretch of ids across documents and shards.
+    """A folder of token shards: documents by number and in order, and any range of ids across documents and shards.
 
-    Arrays are views of files, read when they are looked at; `uint16` or `int32`, whichever the vocabulary needs. An
-    object may be pickled, shared by threads and used by `DataLoader` workers.
+    Arrays are views of files, read on access; `uint16` or `int32`, whichever the vocabulary needs. An object may be
+    pickled, shared by threads and used by `DataLoader` workers.
     """
 
     def __init__(self, folder: Path, index: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ class TokenShards:
         return cls(path, read_index(path))
 
     def verify(self) -> None:
-        """Check every file against its SHA-256. Raises: ShardsCorruptError naming the first that is not as written."""
+        """Check every file against its SHA-256. Raises: ShardsCorruptError naming the first that differs."""
         with shards_errors(self.folder):
             for shard in self.shards:
                 for name, entry in shard.entries(self.dtype).items():
@@ -57,7 +57,7 @@ class TokenShards:
             return [self[i] for i in range(*document.indices(len(self)))]
         number = int(document) + (len(self) if document < 0 else 0)
         if not 0 <= number < len(self):
-            raise IndexError(f"document {document} is outside the {len(self)} there are")
+            raise IndexError(f"document {document} is outside the {len(self)} documents")
         shard = int(np.searchsorted(self._documents_before, number, "right")) - 1
         ends, at = self.ends(shard), number - int(self._documents_before[shard])
         return self.shard(shard)[int(ends[at - 1]) if at else 0 : int(ends[at])]
@@ -72,10 +72,10 @@ class TokenShards:
     def window(self, start: int, length: int) -> Any:
         """Return `length` ids from id `start` on, fewer at the end: a view within a shard, a copy across shards.
 
-        Raises: IndexError where `start` is no id or `length` is negative.
+        Raises: IndexError where `start` is out of range or `length` is negative.
         """
         if not 0 <= start < max(self.tokens, 1) or length < 0:
-            raise IndexError(f"ids {start} to {start + length} are outside the {self.tokens} there are")
+            raise IndexError(f"ids {start} to {start + length} are outside the {self.tokens} ids")
         stop = min(start + length, self.tokens)
         first = int(np.searchsorted(self._tokens_before, start, "right")) - 1
         parts = []

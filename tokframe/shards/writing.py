@@ -1,6 +1,6 @@
-"""What a worker does with a unit: read its text, encode it, write its shards, and leave a record when all is there.
+"""UnitWriter: a worker's part: read a unit's text, encode it, write its shards and then a record of them.
 
-Doing a unit twice, or twice at once, gives the same files; a unit with a sound record is not done again.
+Writing a unit twice, even at the same time, gives the same files; a unit with a valid record is not written again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNITS = "units"
 
 @frozen(kw_only=True)
 class UnitResult:
-    """The shards of a unit; `kept` where they were there already."""
+    """The shards of a unit; `kept` if an earlier run wrote them."""
 
     number: int
     weight: int
@@ -50,7 +50,7 @@ class UnitWriter:
     after: tuple[int, ...]
 
     def __call__(self, unit: Unit) -> UnitResult:
-        """Write a unit's shards, or find them written. Raises: CorpusError; ShardsError."""
+        """Write a unit's shards, unless they are written already. Raises: CorpusError; ShardsError."""
         try:
             kept = self._kept(unit)
             shards = tuple(self._written(unit)) if kept is None else kept
@@ -60,7 +60,7 @@ class UnitWriter:
         except OSError as error:
             raise ShardsError(
                 f"cannot write {self.folder}: {error.strerror or error}. Finished shards are kept: once that is "
-                "mended, run the same command with --resume",
+                "fixed, run the same command with --resume",
                 path=self.folder,
             ) from error
         return UnitResult(number=unit.number, weight=unit.weight, shards=shards, kept=kept is not None)
@@ -73,7 +73,7 @@ class UnitWriter:
             part += 1
 
     def _shard(self, unit: Unit, part: int, text: str | None, texts: Iterator[str]) -> Shard:
-        """Write one shard from the documents that come next, all of them or as many as fill it."""
+        """Write one shard from the next documents: all, or as many as fill it."""
         name = f"{unit.number:05}-{part:03}.{self.layout}"
         before, after = np.asarray(self.before, np.int32), np.asarray(self.after, np.int32)
         ends, size = [], 0
@@ -99,9 +99,9 @@ class UnitWriter:
             first, last = unit.spans[0], unit.spans[-1]
             return Shard(
                 file=f"tokens-{name}",
-                sha256=tokens.keep(),
+                sha256=tokens.finish(),
                 ends=f"ends-{name}",
-                ends_sha256=borders.keep(),
+                ends_sha256=borders.finish(),
                 documents=borders.length,
                 tokens=tokens.length,
                 bytes=size,

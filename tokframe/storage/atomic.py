@@ -1,7 +1,7 @@
-"""Folders and files that appear on disk whole or not at all.
+"""Atomic writes: folders and files that appear on disk whole or not at all. What they hold is left to the callers.
 
-What is being written is called `.NAME.tmp-...` and is its writer's as long as that holds a lock (`flock`) on the file
-`.NAME.tmp-....lock`; what killed writers left behind is removed by the next that writes to the same place.
+A write in progress is called `.NAME.tmp-...` and belongs to its writer as long as that holds a lock (`flock`) on the
+file `.NAME.tmp-....lock`; what killed writers left is removed by the next one that writes to the same place.
 """
 
 from __future__ import annotations
@@ -22,16 +22,25 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["identity", "replace_folder", "sync_folder", "temporary_sibling", "write_atomically", "write_file"]
+__all__ = [
+    "identity",
+    "replace_folder",
+    "sync_folder",
+    "temporary_sibling",
+    "try_lock",
+    "write_atomically",
+    "write_file",
+]
 
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 _LOCK = ".lock"
-#: Seconds after which what another host left is removed too. Not sooner: some shared file systems keep each host's
-#: locks to itself, so that a lock which can be taken is no proof that its owner is gone.
-_FOREIGN = 24 * 3600
-#: Seconds to wait for another process that is putting something in place.
-_PATIENCE = 10.0
+#: Age after which what another host left is removed too. Not sooner: some shared file systems do not show one host's
+#: locks to another, so that getting a lock does not prove that its owner is gone.
+OTHER_HOST_LEFTOVER_S = 24 * 3600
+#: How long to wait for another process that is moving something into place.
+LOCK_TIMEOUT_S = 10.0
+LOCK_POLL_S = 0.005
 
 
 @contextmanager
@@ -45,20 +54,20 @@ def temporary_sibling(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _claimed(target: Path) -> Iterator[Path]:
-    """Yield a path beside `target` where nothing is, and keep others from removing what is put there."""
+    """Yield an unused path beside `target`, and keep others from removing what is written there."""
     _clear_leftovers(target)
     while True:
         place = target.with_name(f".{target.name}.tmp-{secrets.token_hex(6)}")
         lock = place.with_name(place.name + _LOCK)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        held = _locked(descriptor)
+        held = try_lock(descriptor)
         if held and _same(descriptor, lock):
             break
         os.close(descriptor)
-        if held is None:  # without locks nobody could tell whose it is, so nobody may take it for a leftover
+        if held is None:  # without locks nobody can see whose it is, so nobody may remove it as a leftover
             lock.unlink()
             break
-        # Someone took it for a leftover before it was locked: another name.
+        # Another process removed it as a leftover before it was locked: use another name.
     try:
         if held:
             os.write(descriptor, platform.node().encode(errors="replace"))
@@ -71,7 +80,7 @@ def _claimed(target: Path) -> Iterator[Path]:
 
 
 def _clear_leftovers(target: Path) -> None:
-    """Remove what writers that are gone have left beside `target`; never what one still holds the lock of."""
+    """Remove what killed writers left beside `target`; never what a writer still holds the lock of."""
     if sys.platform == "win32":
         return
     with suppress(OSError), os.scandir(target.parent) as entries:
@@ -88,11 +97,11 @@ def _clear(lock: Path) -> None:
     try:
         found = os.fstat(descriptor)
         ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
-        if not ours or not _locked(descriptor) or not _same(descriptor, lock):
+        if not ours or not try_lock(descriptor) or not _same(descriptor, lock):
             return
         here = os.read(descriptor, 1024) == platform.node().encode(errors="replace")
         touched = max(path.lstat().st_mtime for path in (lock, place) if os.path.lexists(path))
-        if here or time.time() - touched > _FOREIGN:
+        if here or time.time() - touched > OTHER_HOST_LEFTOVER_S:
             _remove(place)
             if not os.path.lexists(place):
                 lock.unlink()
@@ -100,8 +109,8 @@ def _clear(lock: Path) -> None:
         os.close(descriptor)
 
 
-def _locked(descriptor: int) -> bool | None:
-    """Lock an open file for as long as it is open; False if it is another's, None where there are no locks."""
+def try_lock(descriptor: int) -> bool | None:
+    """Lock an open file until it is closed; return False if another holds the lock, None where there are no locks."""
     if sys.platform == "win32":
         return None
     try:
@@ -114,7 +123,7 @@ def _locked(descriptor: int) -> bool | None:
 
 
 def _same(descriptor: int, path: Path) -> bool:
-    """Tell whether an open file is still the one at `path`."""
+    """Return whether an open file is still the one at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:
@@ -147,20 +156,20 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def identity(path: Path) -> tuple[int, ...] | None:
-    """Return what tells the thing at `path` from one put there later; None if there is nothing."""
+    """Return what distinguishes the thing at `path` from one put there later; None if there is nothing."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    # A number that became free may be given to the next folder, but not with the same time of its last change.
+    # A free inode number may be given to the next folder, but not with the same modification time.
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def replace_folder(folder: Path, target: Path, expected: tuple[int, ...] | None) -> None:
     """Move `folder` to `target` in one step; an existing `target` ends up at `folder`.
 
-    `expected` is the `identity` of what the caller found at `target`. Raises: FileExistsError, with everything as
-    it was, if something else stands there by now: another process was quicker.
+    `expected` is the `identity` of what the caller found at `target`. Raises: FileExistsError, with nothing changed,
+    if something else is there by now because another process was faster.
     """
     os.chmod(folder, 0o777 & ~_umask())
     _sync_all(folder)
@@ -175,7 +184,7 @@ def replace_folder(folder: Path, target: Path, expected: tuple[int, ...] | None)
                     raise
                 raise _overtaken(target) from error
         elif _exchange(folder, target):
-            if identity(folder) != expected:  # someone came between the look and the exchange: theirs goes back
+            if identity(folder) != expected:  # another process wrote between check and exchange: put theirs back
                 _exchange(folder, target)
                 raise _overtaken(target)
         else:
@@ -196,22 +205,22 @@ def replace_folder(folder: Path, target: Path, expected: tuple[int, ...] | None)
 
 @contextmanager
 def _turn(parent: Path) -> Iterator[None]:
-    """Let one process after another put something in place in a folder.
+    """Let one process at a time move something into place in a folder.
 
-    Where there are no locks, or one stays away too long, two may meet: then `replace_folder` still notices, and only
-    of three or more at one moment may one be told the wrong end.
+    Without locks, or after the timeout, two may do so at once: `replace_folder` still notices. Only with three or more
+    at one moment may one be given the wrong result.
     """
     if sys.platform == "win32":
         yield
         return
     descriptor = os.open(parent, os.O_RDONLY)
     try:
-        end = time.monotonic() + _PATIENCE
-        while _locked(descriptor) is False and time.monotonic() < end:
-            time.sleep(0.005)
+        end = time.monotonic() + LOCK_TIMEOUT_S
+        while try_lock(descriptor) is False and time.monotonic() < end:
+            time.sleep(LOCK_POLL_S)
         yield
     finally:
-        with suppress(OSError):  # by closing alone it would stay held in a process that was forked meanwhile
+        with suppress(OSError):  # closing alone would leave it held in a process that was forked meanwhile
             fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
@@ -221,7 +230,7 @@ def _overtaken(target: Path) -> FileExistsError:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Swap two folders by Linux's renameat2; False where that is not to be had."""
+    """Swap two folders by Linux's renameat2; return False where it is not available."""
     if sys.platform != "linux":
         return False
     try:
@@ -232,8 +241,8 @@ def _exchange(first: Path, second: Path) -> bool:
     return result == 0
 
 
-def sync_folder(path: Path) -> None:
-    """Flush a folder's entries to disk, so that renames in it outlast a power cut."""
+def sync_folder(path: str | Path) -> None:
+    """Flush a folder's entries (or a file) to disk, so that renames in it survive a power cut."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -246,15 +255,10 @@ def sync_folder(path: Path) -> None:
 def _sync_all(folder: Path) -> None:
     """Flush a folder and all that is in it, whoever wrote it."""
     for place, _, names in os.walk(folder, topdown=False):
-        for name in names if os.name != "nt" else ():
-            path = os.path.join(place, name)
-            if stat.S_ISREG(os.lstat(path).st_mode):
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
-        sync_folder(Path(place))
+        for name in names:
+            if stat.S_ISREG(os.lstat(path := os.path.join(place, name)).st_mode):
+                sync_folder(path)
+        sync_folder(place)
 
 
 def _umask() -> int:

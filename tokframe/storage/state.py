@@ -1,4 +1,4 @@
-"""A tokenizer as plain data: what `state()` hands to the artifact and `from_state()` gets back."""
+"""State: a tokenizer as plain data, as `state()` returns it and `from_state()` reads it."""
 
 from __future__ import annotations
 

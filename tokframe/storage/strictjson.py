@@ -1,4 +1,4 @@
-"""JSON in and out, strictly: no duplicate keys, no NaN, bounded depth, and the same data always as the same bytes."""
+"""Strict JSON: no duplicate keys, no NaN, bounded depth; the same data always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tokframe.errors import ConfigError
 
 __all__ = ["canonical_json", "json_type", "parse_json", "read_json"]
 
-#: A config is some four levels deep. What is much deeper would make whoever walks it by recursion run out of stack.
+#: A config is about four levels deep. Much deeper data would exhaust the stack of recursive readers.
 _MAX_DEPTH = 64
 
 
@@ -33,7 +33,7 @@ def parse_json(raw: bytes | str, source: str) -> dict[str, Any]:
     try:
         text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
         data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
-        # A bracket opens each level, so counting them, which is quick, settles the usual case.
+        # Every level has an opening bracket, so a quick count is enough for the usual case.
         if text.count("{") + text.count("[") > _MAX_DEPTH:
             _check_depth(data)
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
@@ -72,13 +72,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"key {key!r} stands twice in one object")
+            raise ValueError(f"key {key!r} appears twice in one object")
         found[key] = value
     return found
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no JSON number")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _finite(text: str) -> float:

@@ -80,6 +80,17 @@ def test_an_altered_file_is_refused(copy):
         storage.load(copy)
 
 
+def test_an_altered_record_is_refused_and_an_older_one_without_a_sum_loads(copy, edit):
+    path = copy / "model.json"
+    record = path.read_bytes()
+    path.write_bytes(record.replace(b'"name": "bpe"', b'"name": "epb"'))
+    with pytest.raises(ArtifactCorruptError, match=r"model\.json was altered"):
+        storage.load(copy)
+    path.write_bytes(record)
+    edit(path, lambda data: None)
+    assert "sha256" not in json.loads(path.read_bytes()) and storage.load(copy).tokenizer.name == "bpe"
+
+
 def test_a_newer_format_is_refused(copy, edit):
     edit(copy / "model.json", lambda data: data.update(format_version=99))
     with pytest.raises(ArtifactVersionError, match="pip install --upgrade"):

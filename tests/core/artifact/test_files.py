@@ -72,7 +72,7 @@ class TestOneFile:
     [
         (b'{"x": NaN}', "NaN"),
         (b'{"x": 1e999}', "1e999"),
-        (b'{"x": 1, "x": 1}', "stands twice"),
+        (b'{"x": 1, "x": 1}', "appears twice"),
         (b"[]", "expected an object"),
         (b"not json", "not valid JSON"),
         (b'{"x":' * 50_000, "not valid JSON"),

@@ -51,7 +51,7 @@ def test_a_manifest_that_is_no_regular_file(saved, tmp_path):
         (b"\x80\x04K\x01.", "not valid JSON"),
         (b"[]", "expected an object"),
         (b"{}", "does not name format"),
-        (b'{"format": "tokframe-artifact", "format": "tokframe-artifact"}', "stands twice"),
+        (b'{"format": "tokframe-artifact", "format": "tokframe-artifact"}', "appears twice"),
         (b'{"format": "tokframe-artifact", "format_version": NaN}', "NaN"),
         (b'{"a":' * 50_000, "not valid JSON"),
         (b'{"format": "tokframe-artifact", "format_version": 1, "x": "' + b"y" * (1 << 20) + b'"}', "is larger than"),

@@ -156,3 +156,8 @@ def test_what_would_be_too_large_to_read_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(artifact, "MAX_CONFIG_BYTES", 50)
     with pytest.raises(ArtifactError, match="more than 50 bytes"):
         write(tmp_path / "new", HEADER, state(config={"x": "y" * 60}))
+
+
+def test_the_hash_of_a_tokenizer_is_that_of_its_saved_form(saved):
+    assert artifact.state_sha256(HEADER, state()) == artifact.tokenizer_sha256(saved)
+    assert artifact.state_sha256(HEADER, state(1)) != artifact.tokenizer_sha256(saved)
