@@ -106,7 +106,7 @@ class DictionaryTokenizer(ITokenizer):
         return impossible_pairs(self.vocabulary)
 
     def model(self) -> TokenizerModel:
-        """Return the search as a unigram model of equally likely segments, whose best path has the fewest tokens."""
+        """Return the search as a unigram model of equally likely segments: the same paths, by the same tie rule."""
         return TokenizerModel(
             algorithm="unigram",
             pieces=tuple(map(self.vocabulary.token_bytes, range(self.vocab_size))),

@@ -3,7 +3,7 @@
 
 #include "_walk.h"
 
-/* Any costs: ahead[i] = min over lengths l of cost + ahead[i - l]; the longest of equals. */
+/* Any costs: ahead[i] = min over lengths l of cost + ahead[i - l]; by the tie rule, the longest of equals. */
 static void path_any(const Index *x, Scratch *w, size_t n)
 {
     int32_t *ahead = w->ahead;

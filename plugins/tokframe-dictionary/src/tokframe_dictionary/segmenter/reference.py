@@ -87,7 +87,7 @@ class Index:
         for start, found in enumerate(edges):
             for end, number in found:
                 cost = ahead[start] + self._costs[number]
-                if cost < ahead[end]:  # the first of equals is the longest
+                if cost < ahead[end]:  # the tie rule: the first of equals is the longest
                     ahead[end], choice[end] = cost, (start, number)
         path, at = [], size
         while at:

@@ -1,8 +1,15 @@
 """Segmenter: segments with ids, searched for the cheapest path. Chooses the compiled search or plain Python.
 
-The rules are part of an artifact's meaning: text is cut into lines (with the newlines that end them) and lines
-longer than a block into blocks; each is covered by the segments of the smallest total cost; of equal paths the
-one whose last segment is longest, at each position from the right: the rule of unigram models.
+The rules are part of an artifact's meaning. Text is cut into lines (with the newlines that end them), and lines longer
+than a block into blocks; each is covered by the segments of the smallest total cost.
+
+The tie rule: of paths of equal cost, the one whose last segment is longest wins, then the one whose last but one is
+longest, and so on: the rule of unigram models. It is stated here; these rely on it and refer to it by that name:
+
+- `segmenter/_path.h` and `segmenter/reference.py` implement it;
+- `vocabulary/bigrams.py` derives from it which segments never stand side by side;
+- `tokenizer.py` describes the search to exporters as a unigram model;
+- `docs/concepts.md` and `docs/interop.md` explain it to users.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which segments never follow which: the search for the fewest segments, the longest last, would have cut otherwise.
+"""Bigrams that never occur: pairs of segments that the search would have cut otherwise, by its tie rule.
 
 Of segments `a` and `b` side by side, `a` is `p + s`. Where `s + b` is a segment too, it would stand in place of both
 (`p` empty), or after the segment `p` (as few segments, and a longer last one). So what may not follow `a` depends on
