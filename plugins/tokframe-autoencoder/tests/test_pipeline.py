@@ -208,3 +208,9 @@ def test_vector_quantization_trains_the_same_way_and_is_as_exact(tmp_path: Path,
     assert tokenizer.vocab_size > 270
     with pytest.raises(UnsupportedError, match="no digits"):
         tokenizer.digits()
+
+
+def test_training_without_tokframe_torch_says_what_to_install(tmp_path, corpus, config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokframe_torch.processes", None)
+    with pytest.raises(TrainingError, match=r"pip install 'tokframe-autoencoder\[train\]'"):
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "mine")

@@ -57,10 +57,13 @@ def train(job: TrainJob) -> TrainedCodebook:
     spec = job.registry.tokenizer(job.name)
     parts = resolve(job.config, job.registry, spec.defaults)
     parts.classes()  # what cannot be imported is reported before the text is read
+    try:
+        from tokframe_torch.processes import process_group
+    except ImportError as error:
+        install = "pip install 'tokframe-autoencoder[train]'"
+        raise TrainingError(f"training needs {error.name}, which is not installed: {install}") from error
     seed = parts.training.seed if job.seed is None else job.seed
     miner = Miner(job, parts.mining, parts.selection, longest=parts.max_length, checkpoint=job.workdir)
-    from tokframe_torch.processes import process_group
-
     with process_group(job.device, job.workdir) as processes:
         if not processes.main:  # mining here too would only need the text and the memory once more
             pool = TrainingPool.from_bytes(processes.broadcast())
