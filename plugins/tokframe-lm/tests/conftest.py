@@ -1,3 +1,5 @@
+"""Small tokenizers, models and texts that the tests of tokframe-lm share."""
+
 from __future__ import annotations
 
 import json

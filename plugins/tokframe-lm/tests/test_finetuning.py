@@ -1,3 +1,5 @@
+"""Fine-tuning a model with its tokenizer: losses, lossless result, resuming, refusals."""
+
 from __future__ import annotations
 
 import copy

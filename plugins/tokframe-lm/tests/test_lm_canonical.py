@@ -1,3 +1,5 @@
+"""The canonical penalty: lowered logits in training, evaluation and generation."""
+
 from __future__ import annotations
 
 import json

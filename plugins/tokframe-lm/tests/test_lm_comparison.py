@@ -1,3 +1,5 @@
+"""Comparison of models over tokenizers: equal budgets, seeds, reuse of runs, the command."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The chunked cross-entropy against that of torch."""
+
 from __future__ import annotations
 
 import pytest

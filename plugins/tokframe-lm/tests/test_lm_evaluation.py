@@ -1,3 +1,5 @@
+"""Bits per byte, generation and text measures."""
+
 from __future__ import annotations
 
 import json

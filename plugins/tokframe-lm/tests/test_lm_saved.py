@@ -1,3 +1,5 @@
+"""Saved models: loading, hostile files, models of older versions."""
+
 from __future__ import annotations
 
 import json

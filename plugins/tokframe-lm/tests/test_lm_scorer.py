@@ -1,3 +1,5 @@
+"""The byte n-gram model: probabilities, context, counts."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Embeddings as sums of shared rows: parameters, initial values, gradients, own rows."""
+
 from __future__ import annotations
 
 import re

@@ -1,3 +1,5 @@
+"""Text of a comparison: equal shares and prompts."""
+
 from __future__ import annotations
 
 import pytest

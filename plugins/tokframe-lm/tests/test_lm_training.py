@@ -1,3 +1,5 @@
+"""Training: resuming, configs, embeddings, refusals, the command."""
+
 from __future__ import annotations
 
 import json

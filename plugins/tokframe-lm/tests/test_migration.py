@@ -1,3 +1,5 @@
+"""Migration: mixtures of old ids, calibration, fits, the command."""
+
 from __future__ import annotations
 
 import json
