@@ -241,7 +241,7 @@ def test_a_tokenizer_of_another_name_is_an_error_too(small, tmp_path):
         migrate(small.model("bpe"), old="wrod", new="autoencoder-fsq", out=tmp_path / "warm")
 
 
-def test_nothing_is_written_beside_the_model(small, tmp_path, monkeypatch):
+def test_no_temporary_folder_is_made_beside_the_model(small, tmp_path, monkeypatch):
     places = []
     real = tempfile.mkdtemp
 
@@ -250,7 +250,8 @@ def test_nothing_is_written_beside_the_model(small, tmp_path, monkeypatch):
         return real(suffix, prefix, dir)
 
     monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
-    migrate(small.model("word"), old=small.tokenizers["word"], new=small.tokenizers["bpe"], out=tmp_path / "warm")
+    old, new = small.tokenizers["word"], small.tokenizers["bpe"]
+    migrate(small.model("word"), old=old, new=new, corpus=small.corpus, out=tmp_path / "warm")
     assert places and small.model("word").parent not in places
 
 
