@@ -1,6 +1,6 @@
 """ShadowReport: token counts, losses and times of two tokenizers on the same texts; Recorder adds them up and logs.
 
-Stores no text unless asked to. Encoding with either tokenizer is left to `trial`.
+Stores no text unless asked to. Encoding is left to `tokenizer`.
 """
 
 from __future__ import annotations

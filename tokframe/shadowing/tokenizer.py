@@ -1,27 +1,32 @@
-"""ShadowTokenizer: answers as one tokenizer and tries another on the same texts.
+"""ShadowTokenizer: answers as one tokenizer and tries another on a sample of the same texts.
 
-The measuring is left to `trial`, the sums and the log to `report`.
+Whatever the other raises is counted and goes no further. The sums and the log are left to `report`.
 """
 
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from attrs import evolve
+import numpy as np
 
 from tokframe.errors import ConfigError, UnsupportedError
 from tokframe.loading.loading import load
-from tokframe.shadowing.report import ShadowReport
-from tokframe.shadowing.trial import Trial, TrialSettings
+from tokframe.shadowing.report import Log, Recorder, ShadowReport
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.bigrams import ImpossiblePairs
 from tokframe.tokenizer.results import Encoding, IntArray
 
 __all__ = ["ShadowTokenizer", "shadow"]
+
+Text = TypeVar("Text", str, bytes)
+Ids = TypeVar("Ids", bound=Sequence[int] | IntArray)
+Encode = Callable[[ITokenizer, Sequence[Text]], list[Ids]]
 
 
 def shadow(
@@ -59,9 +64,8 @@ def shadow(
         problems.append(("log", f"expected a path or a function, got {type(log).__name__}"))
     if problems:
         raise ConfigError("tokframe.shadow", problems)
-    settings = TrialSettings(sample=sample, log=log, log_limit=log_limit, keep_texts=keep_texts, seed=seed)
     first, second = (tok if isinstance(tok, ITokenizer) else load(tok) for tok in (name, other))
-    return ShadowTokenizer(first, second, settings)
+    return ShadowTokenizer(first, second, log, sample, log_limit, keep_texts, seed)
 
 
 class ShadowTokenizer(ITokenizer):
@@ -71,36 +75,99 @@ class ShadowTokenizer(ITokenizer):
     part); `count`, `offsets` and decoding are not. Saved, it is the first; pickled, it is a shadow with counts at zero.
     """
 
-    def __init__(self, first: ITokenizer, other: ITokenizer, settings: TrialSettings) -> None:
+    def __init__(
+        self,
+        first: ITokenizer,
+        other: ITokenizer,
+        log: Log | None,
+        sample: float,
+        log_limit: int,
+        keep_texts: bool,
+        seed: int | None,
+    ) -> None:
         self.first = first
         self.other = other
         self.name = first.name
         # Class attributes elsewhere; here they are those of the first, so each instance has its own.
         vars(self).update(capabilities=first.capabilities, state_version=first.state_version)
-        self._settings = settings
-        self._trial = Trial(first, other, settings)
+        # A function as log belongs to this process; a file can be shared.
+        kept = (log, sample, log_limit, keep_texts) if isinstance(log, Path) else (None, sample, log_limit, False)
+        self._copied = (first, other, *kept, seed)
+        self._sample = sample
+        self._random = random.Random(seed)
+        self._recorder = Recorder(log, log_limit, keep_texts)
 
     def report(self) -> ShadowReport:
         """Return the counts since the start or the last `reset()`."""
-        return self._trial.report()
+        return self._recorder.report(self.first.name, self.other.name)
 
     def reset(self) -> None:
         """Set all counts to zero; the log is continued, up to its limit again."""
-        self._trial.recorder.reset()
+        self._recorder.reset()
 
     # -- recorded -------------------------------------------------------------------------------------------
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of the first, and try the other."""
-        return self._trial.encode([data], lambda tok, texts: [tok.encode_raw(text) for text in texts])[0]
+        return self._encode([data], lambda tok, texts: [tok.encode_raw(text) for text in texts])[0]
 
     def encode_raw_list(self, data: bytes) -> list[int]:
         """Return the ids of the first, and try the other."""
-        return self._trial.encode([data], lambda tok, texts: [tok.encode_raw_list(text) for text in texts])[0]
+        return self._encode([data], lambda tok, texts: [tok.encode_raw_list(text) for text in texts])[0]
 
     def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of the first, and try the other."""
-        return self._trial.encode(texts, lambda tok, some: tok.encode_lists(some))
+        return self._encode(texts, lambda tok, some: tok.encode_lists(some))
+
+    def _encode(self, texts: Sequence[Text], encode: Encode[Text, Ids]) -> list[Ids]:
+        """Return `encode(first, texts)`, the ids of each without special tokens, and try the other the same way.
+
+        Raises: whatever the first raises, and nothing that the other does.
+        """
+        started = time.perf_counter()
+        rows = encode(self.first, texts)
+        seconds = time.perf_counter() - started
+        chosen = [n for n in range(len(texts)) if self._sample >= 1 or self._random.random() < self._sample]
+        self._recorder.count_call(len(texts), len(chosen))
+        size = sum(map(len, texts)) or 1
+        attempts = self._attempts([texts[n] for n in chosen], encode) if chosen else []
+        for n, attempt in zip(chosen, attempts, strict=True):
+            text = texts[n]
+            data = text if isinstance(text, bytes) else text.encode()
+            entry = {"bytes": len(data), **_measures("first", self.first, rows[n], seconds * len(text) / size)}
+            try:
+                entry["first_changed"] = self.first.decode_bytes(rows[n], False) != data
+            except Exception:  # no reason to fail the caller, who only encodes
+                entry["first_changed"] = True
+            entry["error"] = ""
+            try:
+                if isinstance(attempt, BaseException):
+                    raise attempt
+                ids, other_seconds = attempt
+                changed = self.other.decode_bytes(ids, False) != data
+                entry |= _measures("other", self.other, ids, other_seconds) | {"other_changed": changed}
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # some compiled libraries raise their own, not an Exception
+                entry["error"] = type(error).__name__  # its text might contain some of the user's
+            self._recorder.add(entry, data)
+        return rows
+
+    def _attempts(self, texts: Sequence[Text], encode: Encode[Text, Ids]) -> list[tuple[Ids, float] | BaseException]:
+        """Return the other's ids of each text and the seconds they took, or the error that it raised."""
+        started = time.perf_counter()
+        try:
+            rows = encode(self.other, texts)
+            if len(rows) != len(texts):
+                raise ValueError(f"{len(rows)} results for {len(texts)} texts")
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            if len(texts) == 1:
+                return [error]
+            return [attempt for text in texts for attempt in self._attempts([text], encode)]
+        seconds = (time.perf_counter() - started) / len(texts)
+        return [(ids, seconds) for ids in rows]
 
     # -- only answered --------------------------------------------------------------------------------------
 
@@ -158,10 +225,7 @@ class ShadowTokenizer(ITokenizer):
         raise UnsupportedError("a shadow is made by tokframe.shadow(NAME, OTHER)", capability="from_state")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        settings = self._settings
-        if not isinstance(settings.log, Path):  # a function belongs to this process; a file can be shared
-            settings = evolve(settings, log=None, keep_texts=False)
-        return ShadowTokenizer, (self.first, self.other, settings)
+        return ShadowTokenizer, self._copied
 
     def __getattr__(self, name: str) -> Any:
         # Only for what the class of the first adds; `first` itself is missing while a copy is being made.
@@ -171,3 +235,9 @@ class ShadowTokenizer(ITokenizer):
 
     def __repr__(self) -> str:
         return f"<ShadowTokenizer of {self.first!r} trying {self.other!r}>"
+
+
+def _measures(side: str, tokenizer: ITokenizer, ids: Sequence[int] | IntArray, seconds: float) -> dict[str, Any]:
+    unknown = tokenizer.special_tokens.get("<unk>")
+    count = 0 if unknown is None else int(np.count_nonzero(np.asarray(ids) == unknown))
+    return {f"{side}_tokens": len(ids), f"{side}_unknown": count, f"{side}_seconds": seconds}
