@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -51,48 +51,42 @@ def command(name: str, as_json: bool) -> None:
 
 def _page(facts: Mapping[str, Any]) -> Any:
     from rich.console import Group
-    from rich.table import Table
+    from rich.padding import Padding
     from rich.text import Text
 
-    def grid() -> Table:
-        table = Table(box=None, padding=(0, 2, 0, 2), pad_edge=False, show_header=False)
-        table.add_column(style="dim", no_wrap=True)
-        table.add_column(overflow="fold")
-        return table
+    from tokframe.cli.console import plain_table
 
-    def section(title: str) -> Text:
-        return Text(title, style="bold cyan")
+    def grid(rows: Iterable[tuple[str, str]]) -> Padding:
+        table = plain_table("", "")
+        table.columns[0].style = "dim"
+        for name, value in rows:
+            table.add_row(name, Text(value))
+        return Padding(table, (0, 0, 0, 2))
 
-    head = grid()
-    maker = facts["tokenizer"]
-    head.add_row("made by", f"{maker.get('distribution', '?')} {maker.get('distribution_version', '')}".strip())
-    head.add_row("path", Text(str(facts["path"])))
+    def made_by(part: Mapping[str, Any]) -> str:
+        return f"{part.get('distribution', '?')} {part.get('distribution_version', '')}".strip()
+
+    head = [("made by", made_by(facts["tokenizer"])), ("path", facts["path"])]
     if facts["vocab_size"] is not None:
         special = ", ".join(f"{text} = {token}" for text, token in facts["special_tokens"].items())
-        head.add_row("ids", f"{facts['vocab_size']:,}" + (f"  ({special})" if special else ""))
+        head.append(("ids", f"{facts['vocab_size']:,}" + (f"  ({special})" if special else "")))
         able = [name.replace("_", " ") for name, has in facts["capabilities"].items() if has]
-        head.add_row("capabilities", ", ".join(able) or "none")
+        head.append(("capabilities", ", ".join(able) or "none"))
     for part in facts["components"]:
-        made = f"{part.get('distribution', '')} {part.get('distribution_version', '')}".strip()
-        head.add_row(str(part.get("kind", "part")), f"{part.get('name', '?')}  ({made})")
-    parts: list[Any] = [Text(str(facts["name"]), style="bold"), head]
-    for title in ("training", "config"):
-        data = facts.get(title) or {}
-        if title == "training" and data.get("config") == facts["config"]:
-            data = {key: value for key, value in data.items() if key != "config"}  # shown below
-        rows = list(_flat(data))
-        if rows:
-            table = grid()
-            for key, value in rows:
-                table.add_row(key, Text(value))
-            parts += [Text(), section(title.capitalize()), table]
-    files = Table(box=None, padding=(0, 2, 0, 2), pad_edge=False, header_style="dim")
-    files.add_column("file", no_wrap=True)
-    files.add_column("bytes", justify="right", no_wrap=True)
-    files.add_column("SHA-256", no_wrap=True)
+        head.append((str(part.get("kind", "part")), f"{part.get('name', '?')}  ({made_by(part)})"))
+    parts: list[Any] = [Text(facts["name"], style="bold"), grid(head)]
+    training = facts.get("training") or {}
+    if training.get("config") == facts["config"]:
+        training = {key: value for key, value in training.items() if key != "config"}  # shown below
+    for title, data in (("Training", training), ("Config", facts["config"])):
+        if data:
+            parts += [Text(), Text(title, style="bold cyan"), grid(_flat(data))]
+    files = plain_table("file", "bytes", "SHA-256", wrapped=0)
+    files.header_style, files.columns[1].justify = "dim", "right"
     for file, entry in sorted(facts["files"].items()):
         files.add_row(file, f"{entry['bytes']:,}", str(entry.get("sha256", ""))[:16])
-    return Group(*parts, Text(), section(f"Files: {facts['bytes'] / 1e6:,.2f} MB"), files)
+    title = f"Files: {facts['bytes'] / 1e6:,.2f} MB"
+    return Group(*parts, Text(), Text(title, style="bold cyan"), Padding(files, (0, 0, 0, 2)))
 
 
 def _flat(data: Mapping[str, Any], path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
