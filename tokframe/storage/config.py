@@ -1,4 +1,4 @@
-"""Strict JSON to frozen attrs classes; every problem is reported at once, each with its JSON path.
+"""Configs: strict JSON to frozen attrs classes; every problem is reported at once, each with its JSON path.
 
 Checks types, then what `settings` and each class's own `issues()` find; relations between sections are the tokenizer's.
 """
@@ -13,7 +13,12 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import BaseValidationError, Converter
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+from cattrs.errors import (
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
 
 from tokframe.errors import ConfigError
 from tokframe.storage.settings import Problem, problems_in
@@ -38,8 +43,6 @@ def structure(cls: type[T], data: Mapping[str, Any], where: str = "$", source: s
 
 def problems_of(cls: type[T], data: Mapping[str, Any], where: str = "$") -> tuple[T | None, list[Problem]]:
     """Return the built object, or None, and every problem; for callers that join several sections."""
-    if not isinstance(data, Mapping):
-        return None, [(where, f"expected an object, got {json_type(data)}")]
     try:
         value = _CONVERTER.structure(data, cls)
     except (BaseValidationError, ValueError, TypeError) as error:
@@ -50,27 +53,19 @@ def problems_of(cls: type[T], data: Mapping[str, Any], where: str = "$") -> tupl
 
 def unstructure(value: Any) -> dict[str, Any]:
     """Return an attrs object as JSON data."""
-    data: dict[str, Any] = json.loads(canonical_json(attrs.asdict(value, value_serializer=_plain)))
+    data: dict[str, Any] = json.loads(canonical_json(attrs.asdict(value)))
     return data
-
-
-def _plain(_: Any, __: Any, value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _flatten(error: BaseException, where: str) -> Iterator[Problem]:
     """Turn cattrs' tree of errors into paths and sentences."""
-    if isinstance(error, ClassValidationError):
-        with_notes, without = error.group_exceptions()
-        for inner, note in with_notes:
-            yield from _flatten(inner, f"{where}.{note.name}")
-        for inner in without:
-            yield from _flatten(inner, where)
-    elif isinstance(error, IterableValidationError):
-        with_index, without = error.group_exceptions()
-        for inner, index in with_index:
-            yield from _flatten(inner, f"{where}[{index.index}]")
-        for inner in without:
+    if isinstance(error, (ClassValidationError, IterableValidationError)):
+        placed, other = error.group_exceptions()
+        for inner, note in placed:
+            yield from _flatten(
+                inner, f"{where}[{note.index}]" if isinstance(note, IterableValidationNote) else f"{where}.{note.name}"
+            )
+        for inner in other:
             yield from _flatten(inner, where)
     elif isinstance(error, ForbiddenExtraKeysError):
         known = [a.name for a in attrs.fields(error.cl)] if error.cl and attrs.has(error.cl) else []
@@ -81,48 +76,28 @@ def _flatten(error: BaseException, where: str) -> Iterator[Problem]:
     elif isinstance(error, KeyError):
         key = f".{error.args[0]}"  # cattrs has put the missing key on the path already in some versions
         yield where if where.endswith(key) else where + key, "required key missing"
-    elif isinstance(error, _WrongError):
-        yield where, error.text
     else:
         yield where, str(error) or type(error).__name__
 
 
-class _WrongError(ValueError):
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-
-def _integer(value: Any, _: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _WrongError(f"expected int, got {json_type(value)}")
+def _expect(value: Any, kind: type | tuple[type, ...], expected: str) -> Any:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"expected {expected}, got {json_type(value)}")
     return value
 
 
 def _number(value: Any, _: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _WrongError(f"expected a number, got {json_type(value)}")
-    if not math.isfinite(value):
-        raise _WrongError(f"expected a finite number, got {value!r}")
+    if not math.isfinite(_expect(value, (int, float), "a number")):
+        raise ValueError(f"expected a finite number, got {value!r}")
     return float(value)
-
-
-def _text(value: Any, _: Any) -> str:
-    if not isinstance(value, str):
-        raise _WrongError(f"expected str, got {json_type(value)}")
-    return value
-
-
-def _truth(value: Any, _: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _WrongError(f"expected true or false, got {json_type(value)}")
-    return value
 
 
 def _make_converter() -> Converter:
     converter = Converter(forbid_extra_keys=True, detailed_validation=True)
-    for kind, hook in ((int, _integer), (float, _number), (str, _text), (bool, _truth)):
-        converter.register_structure_hook(kind, hook)
+    converter.register_structure_hook(int, lambda value, _: _expect(value, int, "int"))
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(str, lambda value, _: _expect(value, str, "str"))
+    converter.register_structure_hook(bool, lambda value, _: _expect(value, bool, "true or false"))
 
     def is_tuple(kind: Any) -> bool:
         return get_origin(kind) is tuple
@@ -130,24 +105,13 @@ def _make_converter() -> Converter:
     def make_tuple_hook(kind: Any) -> Any:
         element = (get_args(kind) or (Any,))[0]
         inner = converter.get_structure_hook(list[element])  # type: ignore[valid-type]
-
-        def hook(value: Any, _: Any) -> tuple[Any, ...]:
-            if not isinstance(value, (list, tuple)):
-                raise _WrongError(f"expected a list, got {json_type(value)}")
-            return tuple(inner(list(value), list[element]))  # type: ignore[valid-type]
-
-        return hook
+        return lambda value, _: tuple(inner(list(_expect(value, (list, tuple), "a list")), list[element]))  # type: ignore[valid-type]
 
     def is_mapping(kind: Any) -> bool:
         origin = get_origin(kind)
         return isinstance(origin, type) and issubclass(origin, Mapping)
 
-    def mapping_hook(value: Any, _: Any) -> Mapping[str, Any]:
-        if not isinstance(value, Mapping):
-            raise _WrongError(f"expected an object, got {json_type(value)}")
-        return dict(value)
-
-    def is_optional_plain(kind: Any) -> bool:
+    def is_optional(kind: Any) -> bool:
         args = get_args(kind)
         return type(None) in args and len(args) == 2
 
@@ -156,22 +120,16 @@ def _make_converter() -> Converter:
         inner = converter.get_structure_hook(element)
         return lambda value, _: None if value is None else inner(value, element)
 
-    def attrs_hook_factory(kind: Any) -> Any:
+    def make_class_hook(kind: Any) -> Any:
         from cattrs.gen import make_dict_structure_fn
 
         inner = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
+        return lambda value, target: inner(_expect(value, Mapping, "an object"), target)
 
-        def hook(value: Any, target: Any) -> Any:
-            if not isinstance(value, Mapping):
-                raise _WrongError(f"expected an object, got {json_type(value)}")
-            return inner(value, target)
-
-        return hook
-
-    converter.register_structure_hook_factory(attrs.has, attrs_hook_factory)
+    converter.register_structure_hook_factory(attrs.has, make_class_hook)
     converter.register_structure_hook_factory(is_tuple, make_tuple_hook)
-    converter.register_structure_hook_func(is_mapping, mapping_hook)
-    converter.register_structure_hook_factory(is_optional_plain, make_optional_hook)
+    converter.register_structure_hook_func(is_mapping, lambda value, _: dict(_expect(value, Mapping, "an object")))
+    converter.register_structure_hook_factory(is_optional, make_optional_hook)
     return converter
 
 

@@ -61,7 +61,7 @@ def writing_folder(
             except FileExistsError as error:
                 raise ArtifactExistsError(
                     f"{target} was written by another process while this one was saving; theirs is whole and was "
-                    "kept, nothing of this one was. Save again with overwrite, or to another path",
+                    "kept, nothing of this one was. Use --overwrite (overwrite=True) or choose another path",
                     path=target,
                 ) from error
     except ArtifactError:  # some are OSErrors too
