@@ -84,7 +84,7 @@ def bench_cache(benchmark, flagship, network, run):
                 cache = CodeCache(capacity)
                 for piece in pieces:  # what a code is has no part in how often it is asked for
                     if piece not in cache.find((piece,)):
-                        cache.keep({piece: 0})
+                        cache.add({piece: 0})
                 rates[f"{what}, {capacity} kept"] = cache.info().hit_rate
 
     benchmark.pedantic(work, rounds=1)

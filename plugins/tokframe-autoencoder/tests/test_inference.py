@@ -69,7 +69,7 @@ def test_codes_are_those_of_the_network(which: tuple[str, str], segments: list[b
 
 def test_a_code_at_a_border_is_left_to_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     network = NETWORKS["usual", "fsq"]
-    monkeypatch.setattr("tokframe_autoencoder.inference.neural_path._DOUBT", 1.0)
+    monkeypatch.setattr("tokframe_autoencoder.inference.neural_path.MIN_MARGIN_BINS", 1.0)
     asked: list[bytes] = []
     encode = network.encode
     monkeypatch.setattr(network, "encode", lambda segments: asked.extend(segments) or encode(segments))

@@ -175,7 +175,7 @@ def test_vq_says_how_many_latents_still_share_when_codes_run_out() -> None:
 
 @pytest.mark.parametrize("at_once", [1, 7 * 64, 1 << 20])
 def test_vq_takes_the_nearest_code_however_the_search_is_cut(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tokframe_autoencoder.network.vq._AT_ONCE", at_once)
+    monkeypatch.setattr("tokframe_autoencoder.network.vq.MAX_DISTANCES", at_once)
     torch.manual_seed(0)
     vq = VQ(VQConfig(codebook_size=64, vocab_size=32), **SHAPE).eval()
     latents = torch.randn(50, 16)

@@ -1,4 +1,4 @@
-"""The learned tokenizer: conv encoder, FSQ or VQ, deconv decoder, compiled to tables. Imports nothing heavy."""
+"""Plugin tokframe-autoencoder: the learned tokenizer and the parts of its network. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def tokframe_tokenizers() -> list[TokenizerSpec]:
             target=f"{target}:AutoencoderTokenizer",
             artifact="tokframe_autoencoder:artifact/autoencoder-fsq",
             defaults={**parts, "quantizer": "fsq"},
-            summary="learned segments, finite scalar quantization, exact for any bytes",
+            summary="learned segments, finite scalar quantization, lossless for any bytes",
             extra="train",
         ),
         TokenizerSpec(
             name="autoencoder-vq",
             target=f"{target}:AutoencoderTokenizer",
             defaults={**parts, "quantizer": "vq"},
-            summary="learned segments, vector quantization, exact for any bytes",
+            summary="learned segments, vector quantization, lossless for any bytes",
             extra="train",
         ),
     ]

@@ -1,7 +1,7 @@
-"""Which encoder, quantizer and decoder a config means, each by its registered name, and the network they make.
+"""Parts: a whole config resolved to encoder, quantizer and decoder, and the network they make.
 
-A section may say `"component": "name"` or `"distribution/name"`; without it the tokenizer's default is meant.
-The quantizer's section may also be called by the quantizer's name: `"fsq": {...}`, `"vq": {...}`.
+A section may name its component, `"component": "name"` or `"distribution/name"`; without it the tokenizer's default is
+used. The quantizer's section may also bear the quantizer's name: `"fsq": {...}`, `"vq": {...}`.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def resolve(
 
 
 def _sections(config: Mapping[str, Any], registry: Registry, problems: list[Problem]) -> dict[str, str]:
-    """Say which section of the config holds which kind; report sections that hold none."""
+    """Return which section of the config holds which kind; report sections that hold none."""
     sections: dict[str, str] = {}
     quantizers = registry.names("quantizer")
     known = ["encoder", "decoder", "quantizer", *_OWN, *quantizers]
@@ -209,7 +209,7 @@ def _across(parts: Parts) -> list[Problem]:
         problems.append(
             (
                 f"$.{parts.quantizer.section}.vocab_size",
-                f"is {parts.vocab_size}; 4 special tokens and 256 single bytes alone take 260, so say more",
+                f"is {parts.vocab_size}; 4 special tokens and 256 single bytes alone need 260; use more",
             )
         )
     return problems

@@ -66,7 +66,7 @@ def train(job: TrainJob, config: DictionaryConfig, config_json: dict[str, Any]) 
 
 @frozen(eq=False)
 class Miner:
-    """The steps from a job's corpus to a pool of segments. Each reports its progress and stops when the job says so.
+    """The steps from a job's corpus to a pool of segments. Each reports its progress and stops on the job's request.
 
     `longest` bounds a segment in bytes; `checkpoint` is the folder where finished stages are kept, None without any.
     Every step raises TrainingInterrupted on request.
@@ -144,7 +144,7 @@ def use_counts(pool: Pool) -> dict[bytes, int]:
 
 
 def vocabulary_record(pool: Pool, sources: Sequence[Source]) -> dict[str, Any]:
-    """Return the part of a training record that says what the vocabulary does with each source."""
+    """Return the part of a training record on the vocabulary: its size, and the tokens of each source."""
     return {
         "ids": FIRST_LEARNED + len(pool),
         "sources": [{"source": s.name, "weight": round(s.weight, 6), "tokens": pool.tokens[s.name]} for s in sources],

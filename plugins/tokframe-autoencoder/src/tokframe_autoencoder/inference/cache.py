@@ -1,4 +1,4 @@
-"""A bounded cache of codes by segment: least recently used goes first, safe to use from several threads."""
+"""CodeCache: the codes of segments used most recently, up to a limit; safe to use from several threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["CacheInfo", "CodeCache"]
 
 @frozen(kw_only=True)
 class CacheInfo:
-    """What a cache did so far: lookups found and not found, entries held now and at most."""
+    """Statistics of a cache: lookups found and not found, entries held now and at most."""
 
     hits: int
     misses: int
@@ -31,7 +31,7 @@ class CodeCache:
 
     def __init__(self, capacity: int) -> None:
         if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 0:
-            raise ValueError(f"a cache of {capacity!r} segments makes no sense; give 0 (off) or more")
+            raise ValueError(f"a cache of {capacity!r} segments is not possible; give 0 (off) or more")
         self.capacity = capacity
         self._entries: OrderedDict[bytes, int] = OrderedDict()
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class CodeCache:
             self._misses += len(segments) - hits
         return found
 
-    def keep(self, codes: Mapping[bytes, int]) -> None:
+    def add(self, codes: Mapping[bytes, int]) -> None:
         """Add codes, dropping those used longest ago where there is no room."""
         if not self.capacity:
             return
@@ -63,12 +63,12 @@ class CodeCache:
                 self._entries.popitem(last=False)
 
     def clear(self) -> None:
-        """Forget all codes and start counting anew."""
+        """Remove all codes and reset the counts."""
         with self._lock:
             self._entries.clear()
             self._hits = self._misses = 0
 
     def info(self) -> CacheInfo:
-        """Return the counts of now."""
+        """Return the statistics."""
         with self._lock:
             return CacheInfo(hits=self._hits, misses=self._misses, size=len(self._entries), capacity=self.capacity)

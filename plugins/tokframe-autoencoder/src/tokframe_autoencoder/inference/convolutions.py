@@ -1,6 +1,6 @@
 """Convolutions for inference: one matrix product over overlapping windows of a padded sequence, no copy for one row.
 
-A transposed convolution is one too: `stride` neighbouring outputs read the same few inputs.
+A transposed convolution is one too: `stride` neighboring outputs read the same few inputs.
 """
 
 from __future__ import annotations

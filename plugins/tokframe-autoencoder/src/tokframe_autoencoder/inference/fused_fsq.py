@@ -1,4 +1,4 @@
-"""FSQ for inference: latents to codes and codes to latents in few passes over memory. Training uses `fsq`."""
+"""FusedFSQ: latents to codes and codes to latents in few passes over memory. Training uses `fsq`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tokframe_autoencoder.network.fsq import FSQ, SIGMOID_SLOPE, bins_of
 __all__ = ["FusedFSQ"]
 
 #: Whole numbers up to here are exact in fp32, whatever the order in which they are summed.
-_EXACT = 1 << 24
+MAX_EXACT_FP32 = 1 << 24
 
 
 class FusedFSQ:
@@ -33,7 +33,7 @@ class FusedFSQ:
         self._count = torch.tensor(self.shape, dtype=torch.float32, device=device)
         self._last = self._count - 1
         self._inner_first, self._inner_last = torch.full_like(self._last, 0.5), self._last + 0.5
-        kind = torch.float32 if self.codebook_size <= _EXACT else torch.int64
+        kind = torch.float32 if self.codebook_size <= MAX_EXACT_FP32 else torch.int64
         self._basis = quantizer.basis.to(kind)
         self._build_table(quantizer)
 

@@ -1,7 +1,7 @@
-"""The neural path for use: a trained autoencoder laid out for few, small inputs on a CPU, with a cache of codes.
+"""NeuralPath: a trained autoencoder laid out for few, small inputs on a CPU, with a cache of codes.
 
-Codes are always those of the autoencoder itself: where one is so near to a border between digits that the order of
-a sum could decide, the autoencoder is asked.
+Codes are always those of the autoencoder itself, which decides where a value is so near to a border between digits that
+the order of a sum could matter.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tokframe_autoencoder.network.segments import END
 __all__ = ["NeuralPath"]
 
 #: Bins to a border below which the autoencoder decides: some 100 times the rounding error of a latent.
-_DOUBT = 1e-3
+MIN_MARGIN_BINS = 1e-3
 #: Rows at once, so that memory stays bounded and feature maps stay in the processor's cache.
-_ROWS = 256
+MAX_ROWS = 256
 
 Codes = npt.NDArray[np.int64]
 
@@ -43,14 +43,14 @@ class NeuralPath:
     def __init__(self, autoencoder: Autoencoder, *, cache: int = 65536) -> None:
         self._autoencoder = autoencoder
         self._cache = CodeCache(cache)
-        self._longest = autoencoder.max_length
+        self._max_length = autoencoder.max_length
         quantizer, decoder = autoencoder.quantizer, autoencoder.decoder
         fused = FusedFSQ(quantizer) if type(quantizer) is FSQ else None
         self._encode: _Encoder | None = None
         if fused is not None and type(autoencoder.encoder) is ConvEncoder:
             self._encode = _Encoder(autoencoder.encoder, fused)
         self._latents: Callable[[Tensor], Tensor] = quantizer.decode_indices if fused is None else fused.latents
-        self._scores: Callable[[Tensor], Tensor] = _Decoder(decoder) if type(decoder) is DeconvDecoder else decoder
+        self._logits: Callable[[Tensor], Tensor] = _Decoder(decoder) if type(decoder) is DeconvDecoder else decoder
         self._device = autoencoder.device
 
     def codes(self, segments: Sequence[bytes]) -> Codes:
@@ -63,7 +63,7 @@ class NeuralPath:
             new = list(dict.fromkeys(segment for segment in segments if segment not in found))
             if new:
                 known = dict(zip(new, self._computed(new), strict=True))
-                self._cache.keep(known)
+                self._cache.add(known)
                 found.update(known)
         return np.fromiter((found[segment] for segment in segments), np.int64, len(segments))
 
@@ -76,9 +76,9 @@ class NeuralPath:
             raise ValueError(f"code {bad} is outside the codebook of {size} codes")
         pieces: list[bytes] = []
         with torch.inference_mode():
-            for start in range(0, len(indices), _ROWS):
-                part = torch.from_numpy(np.ascontiguousarray(indices[start : start + _ROWS])).to(self._device)
-                symbols = self._scores(self._latents(part)).argmax(-1)
+            for start in range(0, len(indices), MAX_ROWS):
+                part = torch.from_numpy(np.ascontiguousarray(indices[start : start + MAX_ROWS])).to(self._device)
+                symbols = self._logits(self._latents(part)).argmax(-1)
                 pieces += [_until_end(row) for row in symbols.tolist()]
         return pieces
 
@@ -94,17 +94,19 @@ class NeuralPath:
         for number, segment in enumerate(segments):
             if not isinstance(segment, bytes):
                 raise TypeError(f"segment {number} is {segment!r}; give a list of bytes")
-            if not 1 <= len(segment) <= self._longest:
-                raise ValueError(f"segment {number} has {len(segment)} bytes; the network reads 1 to {self._longest}")
+            if not 1 <= len(segment) <= self._max_length:
+                raise ValueError(
+                    f"segment {number} has {len(segment)} bytes; the network reads 1 to {self._max_length}"
+                )
         if self._encode is None:
             result: list[int] = self._autoencoder.encode(segments).codes.tolist()
             return result
         found: list[int] = []
-        for start in range(0, len(segments), _ROWS):
-            part = segments[start : start + _ROWS]
+        for start in range(0, len(segments), MAX_ROWS):
+            part = segments[start : start + MAX_ROWS]
             codes, margins = self._encode(part)
             numbers = codes.tolist()
-            doubtful = [row for row, margin in enumerate(margins.tolist()) if margin < _DOUBT]
+            doubtful = [row for row, margin in enumerate(margins.tolist()) if margin < MIN_MARGIN_BINS]
             if doubtful:
                 again = self._autoencoder.encode([part[row] for row in doubtful]).codes.tolist()
                 for row, code in zip(doubtful, again, strict=True):
@@ -168,7 +170,7 @@ class _Encoder:
 
 
 class _Decoder:
-    """Latents to scores, as the decoder's own forward, with convolutions as windows."""
+    """Latents to logits, as the decoder's own forward, with convolutions as windows."""
 
     def __init__(self, decoder: DeconvDecoder) -> None:
         self._decoder = decoder
@@ -185,5 +187,5 @@ class _Decoder:
         hidden = hidden.view(len(latents), decoder.start, decoder.start_channels)
         for layer in self._layers:
             hidden = functional.gelu(layer(hidden))
-        scores: Tensor = decoder.out(hidden[:, : decoder.positions])
-        return scores
+        logits: Tensor = decoder.out(hidden[:, : decoder.positions])
+        return logits

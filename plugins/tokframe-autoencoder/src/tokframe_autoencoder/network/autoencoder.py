@@ -37,7 +37,7 @@ class Autoencoder(nn.Module):
         return next((p.device for p in self.parameters()), torch.device("cpu"))
 
     def forward(self, data: Tensor, lengths: Tensor) -> tuple[Tensor, Quantized]:
-        """(batch, bytes) int64, (batch,) int64 -> scores (batch, max_length + 1, 257) and what the quantizer made."""
+        """(batch, bytes) int64, (batch,) int64 -> logits (batch, max_length + 1, 257) and the quantizer's result."""
         quantized: Quantized = self.quantizer(self.encoder(data, lengths))
         return self.decoder(quantized.latents), quantized
 
@@ -59,13 +59,13 @@ class Autoencoder(nn.Module):
             raise ValueError(f"code {bad} is outside the codebook of {size} codes")
         pieces: list[bytes] = []
         for (part,) in batches([torch.from_numpy(indices).to(self.device)]):
-            symbols = self._scores_of(part).argmax(-1).cpu().numpy()
+            symbols = self._logits_of(part).argmax(-1).cpu().numpy()
             ends = np.where((symbols == END).any(1), (symbols == END).argmax(1), symbols.shape[1])
             pieces += [row[:end].astype(np.uint8).tobytes() for row, end in zip(symbols, ends, strict=True)]
         return pieces
 
     def roundtrip(self, segments: Sequence[bytes], weights: npt.NDArray[np.float64] | None = None) -> RoundTrip:
-        """Send segments through encoder, quantizer and decoder and measure what comes back."""
+        """Send segments through encoder, quantizer and decoder and measure how exactly they are reproduced."""
         table = SegmentTable.of(segments, self.max_length, self.device)
         return self.roundtrip_table(table, weights)
 
@@ -79,12 +79,12 @@ class Autoencoder(nn.Module):
             margins = torch.full((len(codes),), float("nan"))
         right, losses, leads = [], [], []
         for indices, targets in batches([codes, table.targets]):
-            scores = self._scores_of(indices)
+            logits = self._logits_of(indices)
             known = targets >= 0
             wanted = targets.clamp(min=0)
-            losses.append((functional.cross_entropy(scores.mT, wanted, reduction="none") * known).cpu())
-            own = scores.gather(-1, wanted[..., None])[..., 0]
-            best = scores.scatter(-1, wanted[..., None], float("-inf")).amax(-1)
+            losses.append((functional.cross_entropy(logits.mT, wanted, reduction="none") * known).cpu())
+            own = logits.gather(-1, wanted[..., None])[..., 0]
+            best = logits.scatter(-1, wanted[..., None], float("-inf")).amax(-1)
             lead = torch.where(known, own - best, torch.full_like(own, float("inf")))
             leads.append(lead.amin(1).cpu())
             right.append(((lead > 0) & known & (wanted != END)).sum(1).cpu())
@@ -117,14 +117,14 @@ class Autoencoder(nn.Module):
         return {name: tensor.detach().cpu().numpy() for name, tensor in self.state_dict().items()}
 
     def load_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take weights from numpy arrays. Raises: RuntimeError if names or shapes do not fit."""
+        """Load weights from numpy arrays. Raises: RuntimeError if names or shapes do not fit."""
         self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
 
     @torch.no_grad()
-    def _scores_of(self, indices: Tensor) -> Tensor:
+    def _logits_of(self, indices: Tensor) -> Tensor:
         with self._evaluating():
-            scores: Tensor = self.decoder(self.quantizer.decode_indices(indices)).float()
-        return scores
+            logits: Tensor = self.decoder(self.quantizer.decode_indices(indices)).float()
+        return logits
 
     def _evaluating(self) -> _Evaluating:
         return _Evaluating(self)
@@ -167,7 +167,7 @@ def _measure(
         own_code=count[place] == 1,
         codes=numbers,
         margins=margins.cpu().numpy(),
-        scores=leads.numpy(),
+        leads=leads.numpy(),
         exact_rate=float(exact.mean()),
         exact_rate_weighted=float(np.average(exact, weights=use)),
         character_accuracy=float(hits.sum() / lengths.sum()),

@@ -1,4 +1,4 @@
-"""The deconvolutional decoder: one latent vector to scores for every byte of a segment and its end."""
+"""DeconvDecoder: one latent vector to the logits of every byte of a segment and its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["DeconvDecoder"]
 
 
 class DeconvDecoder(nn.Module):
-    """Residual blocks on the latent, a short feature map, transposed convolutions, 257 scores per position."""
+    """Residual blocks on the latent, a short feature map, transposed convolutions, 257 logits per position."""
 
     def __init__(self, config: DecoderConfig, *, d_latent: int, max_length: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The convolutional encoder: the bytes of a segment to one latent vector."""
+"""ConvEncoder: the bytes of a segment to one latent vector."""
 
 from __future__ import annotations
 

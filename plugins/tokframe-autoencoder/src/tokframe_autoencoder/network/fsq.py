@@ -53,9 +53,9 @@ class FSQ(nn.Module):
         with torch.autocast(latents.device.type, enabled=False):
             bins = self.bins(latents)
             digits = digits_of(bins, self.levels)
-            centred = self._values(digits)
+            centered = self._values(digits)
             soft = (bins / self.levels) * 2 - 1
-            values = soft + (centred - soft).detach()
+            values = soft + (centered - soft).detach()
             quantized = self.project_out(values) + self._embedded(digits)
         return Quantized(
             latents=quantized,
@@ -101,7 +101,7 @@ class FSQ(nn.Module):
         """
         low = preactivation_of(digits + margin, self.shape, self.bound)
         high = preactivation_of(digits + 1 - margin, self.shape, self.bound)
-        # The tanh bound cuts the outermost bins in half: they are measured by their neighbours, which lie within reach.
+        # The tanh bound cuts the outermost bins in half: they are measured by their neighbors, which lie within reach.
         inner = torch.minimum(digits.clamp(min=1), self.levels - 2).clamp(min=0) if self.bound == "tanh" else digits
         width = preactivation_of(inner + 0.75, self.shape, self.bound) - preactivation_of(
             inner + 0.25, self.shape, self.bound
@@ -111,7 +111,7 @@ class FSQ(nn.Module):
         return low, high, 2 * width
 
     def _values(self, digits: Tensor) -> Tensor:
-        """Return digits as the centres of their bins in (-1, 1)."""
+        """Return digits as the centers of their bins in (-1, 1)."""
         return ((digits + 0.5) / self.levels) * 2 - 1
 
     def _embedded(self, digits: Tensor) -> Tensor | float:

@@ -1,4 +1,4 @@
-"""What the network's batched helpers return."""
+"""Results of the network's batched helpers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RoundTrip:
     """How well segments survive the whole network.
 
     `exact` (segments,) bool: decodes to exactly its bytes; `codes` and `margins` as encoded; `own_code` (segments,)
-    bool: no other of these segments has its code; `scores` (segments,) the smallest lead, in nats, of a right symbol
+    bool: no other of these segments has its code; `leads` (segments,) the smallest lead, in nats, of a right symbol
     over the best wrong one (negative where not exact). `character_accuracy` counts bytes (the end not included),
     `perplexity` is per symbol (bytes and end); the weighted ones count every segment as often as it is used.
     """
@@ -33,7 +33,7 @@ class RoundTrip:
     own_code: npt.NDArray[np.bool_]
     codes: npt.NDArray[np.int64]
     margins: npt.NDArray[np.float32]
-    scores: npt.NDArray[np.float32]
+    leads: npt.NDArray[np.float32]
     exact_rate: float
     exact_rate_weighted: float
     character_accuracy: float
@@ -50,5 +50,5 @@ class RoundTrip:
         return {name: getattr(self, name) for name in (*names, *rest)} | {
             "segments": len(self.exact),
             "margin_min": float(np.nanmin(self.margins)) if np.isfinite(self.margins).any() else None,
-            "score_min": float(self.scores.min()),
+            "score_min": float(self.leads.min()),
         }

@@ -1,4 +1,4 @@
-"""Segments as padded tensors: what the network reads and what it should say."""
+"""SegmentTable: segments as padded tensors, the network's inputs and targets."""
 
 from __future__ import annotations
 

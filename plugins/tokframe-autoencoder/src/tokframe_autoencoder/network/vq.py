@@ -19,8 +19,8 @@ from tokframe_autoencoder.network.segments import batches
 __all__ = ["VQ"]
 
 #: Distances held at a time: 4 MB stay in the processor's cache, which is five times as fast as going through memory.
-_AT_ONCE = 1 << 20
-_ROUNDS = 50
+MAX_DISTANCES = 1 << 20
+MAX_ROUNDS = 50
 
 
 class VQ(nn.Module):
@@ -82,7 +82,7 @@ class VQ(nn.Module):
         points = self.project_in(latents.float())
         numbers = torch.arange(len(points), device=points.device)
         sharing = numbers
-        for _ in range(_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             codebook = self.codebook
             indices = _nearest(points, codebook)
             # The nearest latent keeps the code: one that got its code exactly never loses it again.
@@ -137,7 +137,7 @@ def _of_all_processes(rows: Tensor) -> Tensor:
 def _nearest(points: Tensor, codebook: Tensor) -> Tensor:
     """Return the nearest code by squared distance, in chunks so that memory stays bounded: (batch,) int64."""
     norms = codebook.square().sum(1)
-    rows = max(1, _AT_ONCE // len(codebook))
+    rows = max(1, MAX_DISTANCES // len(codebook))
     # The square of the point itself is the same for all codes, so it is left out.
     parts = [torch.addmm(norms, part, codebook.T, alpha=-2).argmin(1) for (part,) in batches([points], rows)]
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64, device=points.device)

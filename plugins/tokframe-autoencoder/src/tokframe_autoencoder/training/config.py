@@ -30,12 +30,11 @@ class TrainingConfig:
     threads: int | None = setting(None, above=0)  #: CPU threads; None leaves torch's own choice
     #: where codes start from: a plan (see `plan`); "own", where the network puts them; "none" learns them end to end
     guide: str = setting("front-length-back", one_of=("front-length-back", "own", "none"))
-    code_steps: int | None = None  #: steps to settle the codes, of `max_steps`; None is a tenth, or two thirds unguided
+    code_steps: int | None = None  #: steps to assign codes, of `max_steps`; None is a tenth, or two thirds unguided
     aim_margin: float = 0.3  #: distance from a bin border, in bins, towards which a segment is trained
-    margin: float = 0.1  #: distance with which a segment counts as settled
-    score_margin: float = setting(
-        1.0, at_least=0
-    )  #: lead in nats over the best wrong symbol with which a segment counts as learned
+    margin: float = 0.1  #: distance, in bins, that a segment with an id has at least
+    #: lead in nats over the best wrong symbol with which a segment counts as learned
+    score_margin: float = setting(1.0, at_least=0)
     #: how often what is learned is sampled, as a share of what is not; 1 samples evenly
     hard_floor: float = setting(0.1, above=0, at_most=1)
     #: learning rate at the end of a stage, as a share of the first

@@ -1,6 +1,6 @@
 """Plan: the codes that training starts from, by a segment's place in the dictionary, and free codes for collisions.
 
-Codes that are orderly in what the decoder has to say are learned many times faster than arbitrary ones, and codes
+Codes that are orderly in the decoder's output are learned many times faster than arbitrary ones, and codes
 that are orderly in what the encoder sees are learned by it too. "front-length-back" orders the segments three ways
 and cuts each order into bins of equal size: by the bytes from the front, by length, by the bytes from the back.
 """
@@ -25,7 +25,7 @@ def front_length_back(segments: Sequence[bytes], levels: Sequence[int]) -> Digit
 
     About three fifths of the code's bits say where the segment stands in the dictionary, one dimension its length,
     the rest where it stands in the dictionary of reversed segments. Ranks are written as reflected Gray numbers, so
-    that neighbours in the dictionary differ by one step in one digit: a continuous curve is easier to learn.
+    that neighbors in the dictionary differ by one step in one digit: a continuous curve is easier to learn.
     """
     dims = len(levels)
     digits = np.zeros((len(segments), dims), np.int64)
@@ -47,7 +47,7 @@ def assign_free_codes(digits: Digits, bins: npt.NDArray[np.floating[Any]], level
     """Move segments that share a code to the nearest free one; return new digits and how many were moved.
 
     `digits` (segments, dims), `bins` the bin coordinates (segments, dims) from which distances are measured. Of
-    those on one code the one nearest to its centre stays. Up to three digits change, by one or two steps; a segment
+    those on one code the one nearest to its center stays. Up to three digits change, by one or two steps; a segment
     with no free code there stays where it is.
     """
     sizes = np.asarray(levels)

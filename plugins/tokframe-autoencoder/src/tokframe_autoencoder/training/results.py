@@ -54,7 +54,7 @@ def eligible(trip: RoundTrip, weights: npt.NDArray[np.float64], config: Training
     quantizer knows any, and of every symbol over the best wrong one.
     """
     near_border = trip.margins < config.margin  # False for NaN: no margin known
-    lead = trip.scores >= min(config.score_margin, MIN_LEAD)
+    lead = trip.leads >= min(config.score_margin, MIN_LEAD)
     result: npt.NDArray[np.bool_] = trip.exact & code_owners(trip.codes, weights) & ~near_border & lead
     return result
 

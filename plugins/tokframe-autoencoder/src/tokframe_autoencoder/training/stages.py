@@ -185,7 +185,7 @@ class DecodeStage:
         """Measure the decoder at the fixed codes."""
         trip = self.network.roundtrip_table(self.table, self.weights, codes=self.codes)
         allowed = self.allowed.cpu().numpy()
-        learned = (trip.scores >= self.config.score_margin) | ~allowed
+        learned = (trip.leads >= self.config.score_margin) | ~allowed
         return StageReport(
             reached=bool(learned.all()),
             ready_to_anneal=trip.exact_rate >= _READY_TEXT * float(allowed.mean()),
@@ -229,7 +229,7 @@ class JointStage:
     def evaluate(self, finishing: bool) -> StageReport:
         """Measure the whole network."""
         trip = self.network.roundtrip_table(self.table, self.weights)
-        learned = (trip.scores >= self.config.score_margin) & trip.own_code
+        learned = (trip.leads >= self.config.score_margin) & trip.own_code
         return StageReport(
             reached=bool(learned.all()),
             ready_to_anneal=trip.exact_rate >= _READY_TEXT,
@@ -248,10 +248,10 @@ def symbol_loss(decoder: Any, latents: Tensor, targets: Tensor) -> tuple[Tensor,
     """Return the summed cross-entropy of the symbols that count, and each segment's worst: scalar, (batch,)."""
     known = targets >= 0
     if isinstance(decoder, PositionwiseDecoder):
-        scores = decoder.logits(decoder.features(latents)[known])  # scoring padding would cost as much again
+        logits = decoder.logits(decoder.features(latents)[known])  # those of padding would cost as much again
     else:
-        scores = decoder(latents)[known]
-    losses = functional.cross_entropy(scores.float(), targets[known], reduction="none")
+        logits = decoder(latents)[known]
+    losses = functional.cross_entropy(logits.float(), targets[known], reduction="none")
     rows = known.nonzero()[:, 0]
     worst = torch.zeros(len(targets), device=losses.device)
     worst = worst.scatter_reduce(0, rows, losses.detach(), "amax")

@@ -60,7 +60,7 @@ def mine(
     """Find the substrings that occur at least `least` times and `frequency` times per byte in some source.
 
     With `words`, those that keep words whole. The `limit` best by weighted count times bytes saved are kept. `workers`
-    (by default as many threads as the config says) and `part`, the bytes of a source that are counted as one (None lets
+    (by default `config.workers` threads) and `part`, the bytes of a source that are counted as one (None lets
     the number of workers decide), change how long it takes and nothing else. Needs, per worker, about five bytes of
     memory per byte of the largest part and 256 MB; and 100 bytes per candidate of a source.
     Raises: TrainingError if a worker is lost.

@@ -34,7 +34,7 @@ _USE_WEIGHT = 0.01
 COARSE_RATIO = 8
 #: Share of segments that survives a round by plain use.
 COARSE_KEEP = 0.4
-#: Bytes of a source that are measured as one, unless the caller says.
+#: Bytes of a source that are measured as one, by default.
 PART_BYTES = 8 << 20
 
 
@@ -71,7 +71,7 @@ class Pool:
 
 @frozen(kw_only=True, eq=False)
 class Measures:
-    """What a part of a text says about segments: `use` and `loss` (256 + segments,) int64, single bytes first.
+    """Figures of segments in a part of a text: `use` and `loss` (256 + segments,) int64, single bytes first.
 
     `loss` is what the part would cost more if each use by itself were forbidden; empty where it was not asked for.
     """
@@ -105,7 +105,7 @@ def prune(
     """Keep the `size` best segments (fewer if fewer are given); deterministic.
 
     Each round segments all sources with what is left and keeps the fraction `config.keep`; above 8 times `size` rounds
-    go by plain use instead of value, keep 40% and end at 8 times `size`. `breadth` below 1 favours segments that
+    go by plain use instead of value, keep 40% and end at 8 times `size`. `breadth` below 1 favors segments that
     several sources use: values are joined as `(sum of v ** breadth) ** (1 / breadth)`. `workers` measure parts of
     about `part` bytes side by side, which changes no result. Raises: TrainingError if a worker is lost.
     """

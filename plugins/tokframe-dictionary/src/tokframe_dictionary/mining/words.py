@@ -1,7 +1,7 @@
 """Words: where a text can be cut without cutting a word, and which of its substrings keep words whole.
 
 A word is a run of ASCII letters, of digits or of marks, with the space before it; of several spaces the others, and
-newlines, stand by themselves. Any other character joins its neighbours: between it and them is no border but a line's
+newlines, stand by themselves. Any other character joins its neighbors: between it and them is no border but a line's
 end. So the rule shapes English and code, and leaves alone what is written without spaces, or with endings that are
 worth more together with the space behind them. This is the rule in plain Python, and the oracle of the compiled one in
 `_words.h`.
