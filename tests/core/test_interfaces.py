@@ -286,7 +286,7 @@ def test_spans_of_nothing():
 def test_what_is_not_promised_is_an_error_that_names_it():
     lossy = Lossy()
     lossy.name = "lossy"
-    with pytest.raises(UnsupportedError, match="lossy gives no offsets") as caught:
+    with pytest.raises(UnsupportedError, match="lossy has no offsets") as caught:
         lossy.offsets("x")
     assert caught.value.capability == "offsets"
     with pytest.raises(UnsupportedError, match="lossy cannot encode a stream") as caught:

@@ -53,4 +53,4 @@ def test_a_fresh_process_that_fails_says_what_it_wrote():
 def test_a_distribution_that_is_not_installed_is_named():
     case = type("Case", (testing.PluginContract,), {"distribution": "no-such-plugin"})()
     with pytest.raises(AssertionError, match=r"'no-such-plugin' is not installed. From its folder: pip install -e \."):
-        case.test_it_says_which_tokframe_it_works_with()
+        case.test_it_bounds_the_tokframe_it_works_with()

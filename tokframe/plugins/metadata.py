@@ -34,7 +34,7 @@ def installed() -> list[tuple[metadata.EntryPoint, metadata.Distribution]]:
             if not name or name in seen:
                 continue
             seen.add(name)
-            # Parsing what every installed distribution says would take longer than all the rest of a start.
+            # Parsing the entry points of every distribution would take longer than all the rest of a start.
             if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
                 found += [(point, distribution) for point in distribution.entry_points if point.group == GROUP]
         except Exception as error:  # another distribution's damaged metadata must not hide all plugins
@@ -70,7 +70,7 @@ def incompatible(distribution: metadata.Distribution) -> str:
 
 
 def _plainly_met(requirement: str) -> bool:
-    """Say whether a requirement of plain bounds is met for sure; importing packaging takes longer than discovery."""
+    """Return whether a requirement of plain bounds is surely met; importing packaging takes longer than discovery."""
     plain = _PLAIN.fullmatch(requirement)
     if not plain or not _NUMBERS.fullmatch(__version__):
         return False

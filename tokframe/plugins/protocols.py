@@ -86,7 +86,7 @@ class Decoder(Protocol):
 
 @runtime_checkable
 class HasInputSide(Quantizer, Protocol):
-    """A quantizer that tells which of its weights make codes; the others make latents out of codes."""
+    """A quantizer that separates the weights before the codes from those that make latents out of codes."""
 
     def input_parameters(self) -> Iterable[torch.nn.Parameter]:
         """Return the parameters before the codes, on which `decode_indices` does not depend."""
@@ -165,7 +165,7 @@ class Verifiable(Protocol):
     """A tokenizer with checks of its own, which `tokframe verify` runs beside those of every tokenizer."""
 
     def verify(self, reporter: Any) -> list[Check]:
-        """Return what was checked; `reporter` is a `tokframe.training.Reporter`, told of progress."""
+        """Return what was checked; `reporter` is a `tokframe.Reporter` for progress."""
 
 
 @runtime_checkable

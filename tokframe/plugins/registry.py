@@ -46,6 +46,8 @@ class ComponentSpec:
     `Target(config, d_latent=..., max_length=...)`; `config` is a frozen attrs class and may be empty. An exporter
     is called as `target(tokenizer, folder)`, writes into the empty folder and returns a list of `Check`. An engine
     is called as `tokframe.shards.engines.Engine` says.
+    The config of an encoder or decoder may set `d_latent`, of an encoder `max_chunk_size` (bytes of a segment), of a
+    quantizer `vocab_size`: the autoencoder then takes them from there.
     `extra` names the extra of the distribution that brings the component's dependencies. `deprecated` is empty, or
     says what to use instead, e.g. `"fsq"`.
     """
@@ -67,7 +69,7 @@ class TokenizerSpec:
 
     `target` names an `ITokenizer` class. `artifact` is `"package:folder"` of the trained tokenizer that the
     distribution ships, or empty. `config` names the attrs class of its training config, or is empty.
-    `defaults` gives the component used for a config section where the config names none,
+    `defaults` names the component of a config section where the config names none,
     e.g. `{"encoder": "conv", "quantizer": "fsq", "decoder": "deconv"}`. `deprecated` is empty, or says what to use
     instead, e.g. `"autoencoder-fsq"`.
     """
@@ -107,7 +109,7 @@ def spec_problem(spec: object) -> str:
         if not isinstance(value, str) or not _TARGET.fullmatch(value):
             return f"{what} {value!r} of {spec.name!r} is not of the form 'package.module:Attribute'"
     if not isinstance(spec.deprecated, str):
-        return f"deprecated {spec.deprecated!r} of {spec.name!r} is not a text that says what to use instead"
+        return f"deprecated {spec.deprecated!r} of {spec.name!r} is not a text naming what to use instead"
     return ""
 
 

@@ -57,7 +57,7 @@ def build(kind: str, name: str, config: Mapping[str, Any], d_latent: int, max_le
 
 
 def called(module: Any, inputs: list[Any]) -> list[Any]:
-    """Return what a component gives, as numpy arrays: a quantizer's codes first, then its latents."""
+    """Return a component's output as numpy arrays; of a quantizer the codes, then the latents."""
     import torch
 
     with torch.no_grad():
@@ -66,9 +66,9 @@ def called(module: Any, inputs: list[Any]) -> list[Any]:
 
 
 class ComponentContract:
-    """Subclass one of its kinds, say `name`, and pytest runs the contract.
+    """Subclass one of its kinds and set `name`: pytest then runs the contract.
 
-    `config` holds settings that are not the defaults. `make` may be overridden, e.g. to hand over a trained one.
+    `config` holds settings that are not the defaults. `make` may be overridden, e.g. to return a trained one.
     """
 
     kind: ClassVar[str] = ""
@@ -96,7 +96,7 @@ class ComponentContract:
         """The config class is a frozen attrs class with defaults, and a setting that does not exist is refused."""
         spec = self._spec()
         if not spec.config:
-            assert not self.config, "it declares no config class, so it can take no settings"
+            assert not self.config, "it declares no config class, so it cannot have settings"
             return
         cls = load_target(spec, "config")
         assert attrs.has(cls), f"{spec.config} is no attrs class"
@@ -107,17 +107,17 @@ class ComponentContract:
         with pytest.raises(ConfigError, match="no_such_setting"):
             structure(cls, {"no_such_setting": 1})
 
-    # -- the same, always ---------------------------------------------------------------------------------------
+    # -- deterministic ----------------------------------------------------------------------------------------
 
     def test_the_same_in_any_batch(self) -> None:
-        """A row gives the same alone, in another order and in a larger batch."""
+        """A row has the same output alone, in another order and in a larger batch."""
         module, inputs = self.make().eval(), self.inputs()
         whole = called(module, inputs)
         backwards = called(module, [part.flip(0) for part in inputs])
         for row in range(0, self.rows, 5):
             alone = called(module, [part[row : row + 1] for part in inputs])
             for all_rows, turned, one in zip(whole, backwards, alone, strict=True):
-                self._alike(all_rows[row], one[0], f"row {row} alone gives something else than in a batch")
+                self._alike(all_rows[row], one[0], f"row {row} has another output alone than in a batch")
                 self._alike(all_rows[row], turned[self.rows - 1 - row], f"row {row} depends on its place")
 
     def test_saved_weights_give_the_same_in_a_fresh_process(self) -> None:
@@ -135,19 +135,19 @@ class ComponentContract:
             with np.load(folder / "outputs.npz") as found:
                 there = list(found.values())
         for mine, other in zip(called(module, inputs), there, strict=True):
-            self._alike(mine, other, "after save and load in a fresh process it gives something else")
+            self._alike(mine, other, "after save and load in a fresh process the output differs")
 
     def test_it_can_be_pickled(self) -> None:
-        """A pickled copy gives the same, as worker processes need it."""
+        """A pickled copy has the same output, as worker processes need it."""
         module, inputs = self.make().eval(), self.inputs()
         twin = pickle.loads(pickle.dumps(module))
         for mine, other in zip(called(module, inputs), called(twin, inputs), strict=True):
-            self._alike(mine, other, "a pickled copy gives something else")
+            self._alike(mine, other, "a pickled copy has another output")
 
-    # -- learning -----------------------------------------------------------------------------------------------
+    # -- training -----------------------------------------------------------------------------------------------
 
     def test_gradients_flow(self) -> None:
-        """A loss on what comes out reaches the input (where it is a latent) and every weight."""
+        """A loss on the output has a gradient for the input (where it is a latent) and for every weight."""
         torch = torch_()
         module, inputs = self.make().train(), self.inputs()
         inputs = [part.requires_grad_() if part.is_floating_point() else part for part in inputs]

@@ -31,7 +31,7 @@ class DecoderContract(ComponentContract):
         assert not same, f"position {same[0]} has the same logits for every latent"
 
     def test_positions_have_logits_of_their_own(self) -> None:
-        """A decoder with `features` and `logits` gives by both what calling it gives, for any choice of positions."""
+        """`logits` of `features` are what calling the decoder returns, for any choice of positions."""
         torch = torch_()
         module = offered(self.make().eval(), PositionwiseDecoder)
         if module is None:

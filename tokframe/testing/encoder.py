@@ -1,4 +1,4 @@
-"""EncoderContract: bytes to latents, whatever stands behind their end."""
+"""EncoderContract: bytes to latents, independent of padding."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ class EncoderContract(ComponentContract):
         assert latents.is_floating_point() and torch.isfinite(latents).all()
 
     def test_bytes_past_the_length_do_not_count(self) -> None:
-        """Other padding, or none at all, gives the same latent."""
+        """Other padding, or none at all, does not change the latent."""
         torch = torch_()
         module, (data, lengths) = self.make().eval(), self.inputs()
         inside = torch.arange(self.max_length) < lengths[:, None]
         with torch.no_grad():
             wanted = module(data, lengths)
             other = module(torch.where(inside, data, 255 - data), lengths)
-            self._alike(wanted.numpy(), other.numpy(), "the padding counts")
+            self._alike(wanted.numpy(), other.numpy(), "the latent depends on the padding")
             for row in range(0, self.rows, 7):
                 size = lengths[row : row + 1]
                 padded, narrow = module(data[row : row + 1], size), module(data[row : row + 1, : int(size)], size)
-                self._alike(padded.numpy(), narrow.numpy(), "without padding the latent is another")
+                self._alike(padded.numpy(), narrow.numpy(), "without padding the latent differs")
 
     def test_different_segments_have_different_latents(self) -> None:
-        """The order and the number of bytes count: ab, ba, aab and abb are told apart."""
+        """The order and the number of bytes count: ab, ba, aab and abb have different latents."""
         torch = torch_()
         segments = [b"a", b"b", b"ab", b"ba", b"aab", b"aba", b"baa", b"abb", b"a\x00", b"aa"]
         data = torch.zeros(len(segments), self.max_length, dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""The contract of engines: every item done, whoever is lost; errors as they are; an end when asked to stop."""
+"""EngineContract: every item done though workers die, errors passed on unchanged, an end when asked to stop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["EngineContract"]
 
 
 class EngineContract:
-    """Subclass it and say `name`: the registered name of the engine."""
+    """Subclass it and set `name`: the registered name of the engine."""
 
     name: str = ""
     workers: int = 2
@@ -36,22 +36,22 @@ class EngineContract:
             assert len(found) == 12, "a result was given twice"
 
     def test_the_error_of_the_work_arrives_as_it_is(self) -> None:
-        """Class, text and facts of an exception are those that the work raised."""
+        """Class, text and attributes of an exception are those that the function raised."""
         with pytest.raises(CorpusError) as caught:
             list(self._run(_fail_on_three, range(6)))
         assert str(caught.value) == "three is no text"
         assert caught.value.path == Path("three.txt")
 
     def test_it_ends_when_asked_to_stop(self) -> None:
-        """Once `should_stop` is true nothing is begun: the results end, without an error."""
-        assert list(self._run(_square, range(6), lambda: True)) == [], "it begins though it should stop"
+        """Once `should_stop` is true no item is started: the results end, without an error."""
+        assert list(self._run(_square, range(6), lambda: True)) == [], "it starts though it should stop"
         found: list[Any] = []
         for result in self._run(_square, range(100), lambda: bool(found)):
             found.append(result)
-        assert 0 < len(found) < 100, "it goes on though it should stop"
+        assert 0 < len(found) < 100, "it continues though it should stop"
 
     def test_no_items_are_no_error(self) -> None:
-        """Nothing to do is done."""
+        """No items, no results."""
         assert list(self._run(_square, range(0))) == []
 
     def _run(

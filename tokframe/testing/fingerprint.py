@@ -1,4 +1,4 @@
-"""What a tokenizer is, as short text to compare over processes: its state part by part, its ids for given texts."""
+"""Fingerprints: a tokenizer's state, part by part, and its ids for given texts, to compare between processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def state_parts(state: State) -> dict[str, str]:
 
 
 def same_parts(tokenizer: ITokenizer, other: dict[str, str]) -> list[str]:
-    """Return the parts in which `other` differs; parts that differ from call to call say nothing and are left out."""
+    """Return the parts in which `other` differs; parts that differ from call to call are ignored."""
     mine, again = state_parts(tokenizer.state()), state_parts(tokenizer.state())
     steady = {name for name in mine.keys() | again.keys() if mine.get(name) == again.get(name)}
     fickle = (mine.keys() | again.keys()) - steady

@@ -1,4 +1,4 @@
-"""Python in a process of its own, which finds the same plugins as this one."""
+"""Fresh processes: run Python source in a new process that finds the same plugins as this one."""
 
 from __future__ import annotations
 

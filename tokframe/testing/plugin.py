@@ -1,4 +1,4 @@
-"""PluginContract: what a distribution must get right so that its plugin is found, stays light and keeps working."""
+"""PluginContract: what a distribution must get right so that its plugin is found, light and compatible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tokframe.testing.fresh import run_fresh
 
 __all__ = ["PluginContract"]
 
-#: What costs more to import than a command may take to start.
+#: Modules that take longer to import than a command may take to start.
 _HEAVY = ("jax", "numba", "numpy", "pandas", "scipy", "sklearn", "tensorflow", "tokenizers", "torch", "transformers")
 _IMPORTED = """
 import importlib, json, sys
@@ -26,7 +26,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 
 
 class PluginContract:
-    """Subclass it and say `distribution`: the name under which the plugin is installed."""
+    """Subclass it and set `distribution`: the name under which the plugin is installed."""
 
     distribution: str = ""
 
@@ -40,7 +40,7 @@ class PluginContract:
         for record in self._records():
             assert record.status != "conflict", record.reason
 
-    def test_it_says_which_tokframe_it_works_with(self) -> None:
+    def test_it_bounds_the_tokframe_it_works_with(self) -> None:
         """Its requirement on tokframe has an upper bound: a plugin that is too old is then named, not run."""
         from packaging.requirements import Requirement
 
@@ -80,7 +80,7 @@ class PluginContract:
                 assert attrs.has(cls), f"{spec.config} is no attrs class"
                 cls()
 
-    def test_everything_it_declares_says_what_it_is(self) -> None:
+    def test_everything_it_declares_has_a_summary(self) -> None:
         """Each spec has a summary, which `tokframe components` shows."""
         silent = [f"{spec.kind} {spec.name}" for spec in self._specs() if not spec.summary.strip()]
         assert not silent, f"no summary: {', '.join(silent)}"

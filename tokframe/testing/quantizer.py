@@ -36,16 +36,16 @@ class QuantizerContract(ComponentContract):
             assert tuple(found.margin.shape) == (self.rows,) and bool((found.margin >= 0).all())
 
     def test_a_code_decodes_to_what_was_quantized(self) -> None:
-        """`decode_indices(codes)` gives the latents that the decoder was trained on."""
+        """`decode_indices(codes)` returns the latents that the decoder was trained on."""
         torch = torch_()
         module = self.make().eval()
         with torch.no_grad():
             found = module(*self.inputs())
             back = module.decode_indices(found.indices)
-        self._alike(found.latents.numpy(), back.numpy(), "decode_indices gives other latents than the forward pass")
+        self._alike(found.latents.numpy(), back.numpy(), "decode_indices returns other latents than the forward pass")
 
     def test_every_code_decodes_to_a_latent_of_its_own(self) -> None:
-        """No two codes share a latent: a decoder could not tell them apart."""
+        """No two codes share a latent: a decoder could not distinguish them."""
         torch = torch_()
         module = self.make().eval()
         size = module.codebook_size
@@ -67,12 +67,12 @@ class QuantizerContract(ComponentContract):
         assert len(codes.unique()) > 1, f"{self.rows} random latents all get code {int(codes[0])}"
 
     def test_the_same_codes_in_training(self) -> None:
-        """Training mode gives a latent the code that evaluation gives it."""
+        """A latent has the same code in training mode as in evaluation mode."""
         torch = torch_()
         wanted = self.make().eval()(*self.inputs()).indices
         with torch.no_grad():
             found = self.make().train()(*self.inputs()).indices
-        assert torch.equal(found, wanted), "training mode gives other codes"
+        assert torch.equal(found, wanted), "codes differ in training mode"
 
     def test_the_same_codes_in_mixed_precision(self) -> None:
         """Under autocast the codes stay what they are: bfloat16 would move latents over borders."""
@@ -82,7 +82,7 @@ class QuantizerContract(ComponentContract):
             wanted = module(*self.inputs()).indices
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 found = module(*self.inputs()).indices
-        assert found.dtype == torch.int64 and torch.equal(found, wanted), "autocast gives other codes"
+        assert found.dtype == torch.int64 and torch.equal(found, wanted), "codes differ under autocast"
 
     # -- what it offers beyond the minimum (see `tokframe.plugins.protocols`) -----------------------------------
 
@@ -158,5 +158,5 @@ class QuantizerContract(ComponentContract):
         with torch.no_grad():
             latents[1::2] = latents[::2] + 1e-3 * latents[1::2]  # pairs close enough to share
             before, left, after = sharing(), module.separate(latents), sharing()
-        assert left == after, f"it says {left} share their code, and {after} do"
+        assert left == after, f"it returned {left}, and {after} latents share their code"
         assert after < before or not before, f"{after} latents share their code, as many as before"

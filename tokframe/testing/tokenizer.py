@@ -49,7 +49,7 @@ print(json.dumps({
 
 
 class TokenizerContract:
-    """Subclass it, say `name`, and pytest runs the contract on a tokenizer made by `make`.
+    """Subclass it and set `name`: pytest then runs the contract on a tokenizer made by `make`.
 
     `config` is what it is trained (or created) with: settings that are not the defaults, so that one which gets
     lost on the way is noticed. `make` may be overridden, and so may the fixture `tokenizer`.
@@ -58,7 +58,7 @@ class TokenizerContract:
     name: str = ""  #: the registered name
     config: ClassVar[Mapping[str, Any]] = {}
     text: str = TRAINING_TEXT  #: what it is trained on
-    max_examples: int = 100  #: texts that hypothesis makes up for each property
+    max_examples: int = 100  #: random texts for each property
 
     def make(self) -> ITokenizer:
         """Return the tokenizer to test: trained on `text` with `config`, or created, or else the shipped one."""
@@ -77,22 +77,22 @@ class TokenizerContract:
 
     # -- round trips --------------------------------------------------------------------------------------------
 
-    def test_any_text_comes_back(self, tokenizer: ITokenizer) -> None:
+    def test_any_text_decodes_exactly(self, tokenizer: ITokenizer) -> None:
         """`decode(encode(text)) == text` where it is lossless; where not, at least nothing fails."""
 
         def check(text: str) -> None:
             back = tokenizer.decode(tokenizer.encode(text))
-            assert back == text or not tokenizer.capabilities.lossless, f"{text!r} came back as {back!r}"
+            assert back == text or not tokenizer.capabilities.lossless, f"{text!r} decodes to {back!r}"
 
         self._for_texts(check)
 
-    def test_any_bytes_come_back_or_are_refused(self, tokenizer: ITokenizer) -> None:
-        """With `bytes_input` any bytes come back; without it, what is not UTF-8 raises UnsupportedError."""
+    def test_any_bytes_decode_exactly_or_are_refused(self, tokenizer: ITokenizer) -> None:
+        """With `bytes_input` any bytes decode exactly; without it, what is not UTF-8 raises UnsupportedError."""
         if tokenizer.capabilities.bytes_input:
 
             def check(data: bytes) -> None:
                 back = tokenizer.decode_bytes(tokenizer.encode_bytes(data))
-                assert back == data or _is_text(data), f"{data!r} came back as {back!r}"
+                assert back == data or _is_text(data), f"{data!r} decodes to {back!r}"
 
             for hard in HARD_BYTES:
                 check(hard)
@@ -165,7 +165,7 @@ class TokenizerContract:
     # -- the same ids, always -----------------------------------------------------------------------------------
 
     def test_the_same_ids_in_any_batch(self, tokenizer: ITokenizer) -> None:
-        """Batches of any size and order, on one thread or several, give what `encode` gives."""
+        """Batches of any size and order, on one thread or several, have the ids that `encode` returns."""
         texts = list(HARD_TEXTS)
         wanted = {text: tokenizer.encode(text) for text in texts}
         for order in range(3):
@@ -180,20 +180,20 @@ class TokenizerContract:
             assert list(pool.map(tokenizer.encode, texts * 4)) == [wanted[t] for t in texts] * 4
 
     def test_the_same_ids_in_any_process(self, tokenizer: ITokenizer) -> None:
-        """Processes with other hash seeds give the same ids."""
+        """Processes with other hash seeds return the same ids."""
         first, second = self._reports(tokenizer)
         different = [t for t, a, b in zip(HARD_TEXTS, first["ids"], second["ids"], strict=True) if a != b]
-        assert not different, f"two processes give other ids for {different[0]!r}"
+        assert not different, f"two processes return different ids for {different[0]!r}"
 
     # -- saved and copied ---------------------------------------------------------------------------------------
 
     def test_a_saved_one_is_the_same_in_a_fresh_process(self, tokenizer: ITokenizer) -> None:
-        """Saved here and loaded there, it has the same state, config included, and gives the same ids."""
+        """Saved here and loaded there, it has the same state, config included, and the same ids."""
         first, second = self._reports(tokenizer)
         lost = same_parts(tokenizer, first["state"])
         assert not lost, f"not the same after save and load: {', '.join(lost)}"
         assert (first["size"], first["special"]) == (tokenizer.vocab_size, dict(tokenizer.special_tokens))
-        if first["ids"] == second["ids"]:  # else another test says so
+        if first["ids"] == second["ids"]:  # else another test fails
             for text, mine, loaded in zip(HARD_TEXTS, ids_of(tokenizer, HARD_TEXTS), first["ids"], strict=True):
                 assert mine == loaded, f"after save and load other ids for {text!r}"
 
@@ -226,7 +226,7 @@ class TokenizerContract:
         def check(text: str) -> None:
             data, found = text.encode(), tokenizer.offsets(text)
             if tokenizer.capabilities.lossless and tokenizer.decode_raw(found.ids) != data:
-                return  # another test says so
+                return  # another test fails
             end = 0
             for token, (start, stop) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True):
                 assert end == start <= stop <= len(data), f"the span {start}:{stop} does not begin at {end}"
@@ -240,7 +240,7 @@ class TokenizerContract:
         self._for_texts(check)
 
     def test_streams_give_the_ids_of_the_whole_or_are_refused(self, tokenizer: ITokenizer) -> None:
-        """Parts of any size give the ids of the whole, most before the end; or UnsupportedError."""
+        """Parts of any size have the ids of the whole, most of them before the end; or UnsupportedError."""
         if not tokenizer.capabilities.streaming:
             with pytest.raises(UnsupportedError):
                 tokenizer.stream_encoder()
@@ -275,7 +275,7 @@ class TokenizerContract:
         self._for_texts(check)
 
     def test_the_model_has_the_ids_or_is_refused(self, tokenizer: ITokenizer) -> None:
-        """`model` gives the bytes of every id and the special tokens; or raises UnsupportedError."""
+        """`model` has the bytes of every id and the special tokens; or raises UnsupportedError."""
         try:
             model = tokenizer.model()
         except UnsupportedError:
@@ -361,10 +361,10 @@ class TokenizerContract:
         with torch.no_grad():
             found = network.quantizer(network.encoder(data, lengths)).indices.numpy()
         wrong = ids[found != codes[ids]].tolist()
-        assert not wrong, f"the network gives the bytes of id {wrong[0]} another code"
+        assert not wrong, f"the network encodes the bytes of id {wrong[0]} to another code"
 
     def test_recompiling_an_unchanged_network_changes_nothing(self, tokenizer: ITokenizer) -> None:
-        """`recompile` keeps every id, its bytes and its code, where the network is as it was."""
+        """`recompile` of an unchanged network changes no id, bytes or code."""
         able, network = offered(tokenizer, Recompilable), self._network(tokenizer)
         if able is None or network is None:
             return

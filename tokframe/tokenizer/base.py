@@ -98,11 +98,11 @@ class ITokenizer(ABC):
         return [self.encode(text, False) for text in texts]
 
     def stable_prefix(self, data: bytes) -> int:
-        """Return how many leading bytes encode the same whatever follows; 0 where only the end tells."""
+        """Return how many leading bytes encode the same whatever follows; 0 where that is unknown."""
         return 0
 
     def impossible_pairs(self) -> ImpossiblePairs | None:
-        """Return the pairs of ids that no text is encoded to; None where the tokenizer cannot tell."""
+        """Return the pairs of ids that no text is encoded to; None where they are unknown."""
         return None
 
     def model(self) -> TokenizerModel:
@@ -167,7 +167,7 @@ class ITokenizer(ABC):
         max_length: int | None = None,
         threads: int | None = None,
     ) -> list[list[int]]:
-        """Return the ids of each text, in order, as `encode` gives them.
+        """Return the ids of each text, in order, as `encode` returns them.
 
         `max_length` truncates each to that many ids, keeping the closing special tokens. `threads` is the number
         of worker threads; by default one per core.
@@ -212,7 +212,7 @@ class ITokenizer(ABC):
     def decode_batch(
         self, batch: Iterable[Sequence[int] | IntArray], skip_special: bool = True, *, threads: int | None = None
     ) -> list[str]:
-        """Return the text of each sequence of ids, in order, as `decode` gives it; by default in one thread."""
+        """Return the text of each sequence of ids, in order, as `decode` returns it; by default in one thread."""
         # Reading lists and making strings needs the interpreter's lock: several threads are slower than one.
         rows = list(batch)
         return batching.map_shares(lambda part: [self.decode(rows[i], skip_special) for i in part], rows, threads or 1)
@@ -229,7 +229,7 @@ class ITokenizer(ABC):
         Raises: UnsupportedError where ids do not spell the text (a lossy tokenizer).
         """
         if not self.capabilities.offsets:
-            raise UnsupportedError(f"{self.name or type(self).__name__} gives no offsets", capability="offsets")
+            raise UnsupportedError(f"{self.name or type(self).__name__} has no offsets", capability="offsets")
         data = utf8(text)
         ids = self.encode_raw(data)
         return streams.spans(data, ids, [len(self.token_bytes(t)) for t in ids.tolist()])

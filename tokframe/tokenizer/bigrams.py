@@ -1,7 +1,7 @@
-"""ImpossiblePairs: which ids never follow which, because a tokenizer's own search would have cut the text otherwise.
+"""ImpossiblePairs: ids that never follow one another, because the tokenizer's search segments the text otherwise.
 
 A language model that knows them wastes no probability on sequences that no text has (Vieira et al., 2025, "Language
-models over canonical byte-pair encodings"). What the pairs are, a tokenizer says in `impossible_pairs`.
+models over canonical byte-pair encodings"). Which pairs these are is left to `ITokenizer.impossible_pairs`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ImpossiblePairs:
 
     After id `i` comes none of `members[a:b]`, for each `(a, b)` of `slices[c:d]`, for each `(c, d)` of
     `ranges[starts[i]:starts[i + 1]]`. `starts` (ids + 1,), `ranges` (n, 2), `slices` (m, 2), `members` (k,), all int64.
-    Ids that end alike rule out the same ids, so a few thousand lists say what millions of pairs would.
+    Ids that end alike rule out the same ids, so a few thousand lists describe millions of pairs.
 
     A pair may still stand where a tokenizer cuts a text before it searches, such as at the edge of a block of thousands
     of bytes: a model should find these pairs very unlikely, not impossible.

@@ -114,7 +114,7 @@ def spans(data: bytes, ids: IntArray, lengths: Sequence[int]) -> Encoding:
 
 
 def split_special(text: str, allowed: Collection[str]) -> Iterator[tuple[str, bool]]:
-    """Yield `(piece, is_special)` in order; of two special tokens at one place the longer is taken."""
+    """Yield `(piece, is_special)` in order; of two special tokens at one position the longer wins."""
     pattern = re.compile("|".join(re.escape(s) for s in sorted(allowed, key=len, reverse=True)))
     position = 0
     for match in pattern.finditer(text):
