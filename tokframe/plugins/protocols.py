@@ -206,7 +206,7 @@ class HasNetwork(Protocol):
 
 
 @runtime_checkable
-class Recompilable(HasNetwork, Protocol):
+class Recompilable(HasCodes, HasNetwork, Protocol):
     """A tokenizer that can be made anew from its network after that was trained further."""
 
     def recompile(

@@ -20,7 +20,7 @@ from tokframe_torch.processes import process_group
 
 from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingError, UnsupportedError
-from tokframe.plugins.protocols import Check
+from tokframe.plugins.protocols import Check, Recompilable
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
@@ -80,8 +80,7 @@ def finetune(
     FORMAT.check_place(target, overwrite=overwrite)
     before = load(model)
     network = copy.deepcopy(network_of(before.tokenizer))
-    recompile = getattr(before.tokenizer, "recompile", None)
-    if recompile is None:
+    if not isinstance(before.tokenizer, Recompilable):
         raise UnsupportedError(
             f"{before.tokenizer.name!r} cannot be recompiled from a changed network", capability="recompile"
         )
@@ -109,7 +108,7 @@ def finetune(
         run.run(should_stop)
     joint.to("cpu").eval()
     joint.refresh()
-    found = recompile(
+    found = before.tokenizer.recompile(
         joint.network,
         workdir=work / "settle",
         steps=settings.settle_steps,

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tokframe.errors import UnsupportedError
+from tokframe.plugins.protocols import DigitQuantizer, HasCodes, HasNetwork
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_lm.model.model import LanguageModel
 
@@ -48,13 +48,13 @@ class JointModel(nn.Module):
         network.requires_grad_(True)
         longest = int(network.max_length)
         symbols = _symbols_of(tokenizer, longest + 1)
-        source: Any = tokenizer
+        assert isinstance(tokenizer, HasCodes)  # as every Recompilable
         self.register_buffer("symbols", symbols, persistent=False)
         self.register_buffer("lengths", (symbols >= 0).sum(1) - 1, persistent=False)
         inside = torch.arange(longest) < self.lengths[:, None]
         self.register_buffer("data", torch.where(inside, symbols[:, :-1], 0), persistent=False)
         # special tokens and bytes that the network does not reproduce have only their rows
-        self.register_buffer("coded", torch.from_numpy(np.asarray(source.codes()) >= 0), persistent=False)
+        self.register_buffer("coded", torch.from_numpy(tokenizer.codes() >= 0), persistent=False)
         latents = self._encode_all()
         used = latents[self.coded]
         # Latents are centered and scaled to length about 1 before the projection, so that a step of the optimizer
@@ -122,7 +122,7 @@ def _margin_loss(quantizer: Any, latents: Tensor, indices: Tensor) -> Tensor:
     hardly points back to where it came from. A segment may still cross where the language model pulls for long enough,
     and is then held there. 0 for a quantizer without digits.
     """
-    if not all(hasattr(quantizer, name) for name in ("preactivations", "targets", "digits")):
+    if not isinstance(quantizer, DigitQuantizer):
         return latents.new_zeros(())
     low, high, width = quantizer.targets(quantizer.digits(indices), _MARGIN_BINS)
     values = quantizer.preactivations(latents)
@@ -132,15 +132,14 @@ def _margin_loss(quantizer: Any, latents: Tensor, indices: Tensor) -> Tensor:
 
 def network_of(tokenizer: ITokenizer) -> Any:
     """Return the trained autoencoder of a tokenizer. Raises: UnsupportedError where there is none."""
-    find = getattr(tokenizer, "network", None)
-    if find is None:
+    if not isinstance(tokenizer, HasNetwork):
         raise UnsupportedError(
             f"{tokenizer.name or type(tokenizer).__name__!r} has no network that could be trained with the model. "
             "Train a model on a tokenizer that has one: tokframe lm train --tokenizer autoencoder-fsq --corpus FILE "
             "--out DIR",
             capability="network",
         )
-    return find()
+    return tokenizer.network()
 
 
 def _symbols_of(tokenizer: ITokenizer, positions: int) -> Tensor:

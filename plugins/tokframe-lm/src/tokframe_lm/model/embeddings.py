@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tokframe.errors import UnsupportedError
+from tokframe.plugins.protocols import HasCodes
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_lm.model.rowsums import RowSums, least_squares
 
@@ -161,10 +162,7 @@ class FactoredSpelledEmbedding(Embedding):
 
 def has_codes(tokenizer: ITokenizer) -> bool:
     """Return whether the ids of a tokenizer have codes made of digits."""
-    try:
-        return bool(getattr(tokenizer, "levels", ()))
-    except UnsupportedError:
-        return False
+    return isinstance(tokenizer, HasCodes) and bool(tokenizer.levels)
 
 
 def _digit_parts(tokenizer: ITokenizer) -> tuple[list[list[int]], int, int]:
@@ -172,15 +170,14 @@ def _digit_parts(tokenizer: ITokenizer) -> tuple[list[list[int]], int, int]:
 
     Raises: UnsupportedError where the tokenizer has no codes made of digits.
     """
-    if not has_codes(tokenizer):
+    if not isinstance(tokenizer, HasCodes) or not tokenizer.levels:
         raise UnsupportedError(
             f"{tokenizer.name or type(tokenizer).__name__!r} has no codes made of digits, which a factored embedding "
             'adds up. Use {"embedding": "lookup"} in the config, or a tokenizer that has codes, such as '
             "autoencoder-fsq",
             capability="digits",
         )
-    source: Any = tokenizer
-    levels, digits = np.asarray(source.levels, np.int64), np.asarray(source.digits(), np.int64)
+    levels, digits = tokenizer.levels, tokenizer.digits()
     coded = digits[:, 0] >= 0
     first = np.cumsum([0, *levels])
     parts: list[list[int]] = (digits + first[:-1]).tolist()
