@@ -10,7 +10,7 @@ TokframeError
 │   ├── ComponentImportError        the name is known, its code or a dependency of it is not importable
 │   └── InvalidSpecError            a plugin's spec is malformed
 ├── ConfigError                   a config has problems: all of them, each with its JSON path
-├── ArtifactError                 a saved tokenizer cannot be read or written
+├── ArtifactError                 a saved tokenizer or model cannot be read or written
 │   ├── ArtifactNotFoundError
 │   ├── ArtifactExistsError
 │   ├── ArtifactCorruptError        missing, truncated, altered or unsafe file
@@ -151,7 +151,7 @@ class ConfigError(TokframeError, ValueError):
 
 
 class ArtifactError(TokframeError):
-    """A saved tokenizer cannot be read or written."""
+    """A saved tokenizer or language model, or another output folder, cannot be read or written."""
 
     def __init__(self, text: str, *, path: Path | str = "") -> None:
         super().__init__(text)

@@ -6,7 +6,8 @@ Building such an object from JSON is `config`'s; this module is imported with ev
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -22,33 +23,26 @@ Problem = tuple[str, str]
 _KEY = "tokframe"
 
 
+_COMPARISONS = {"above": operator.gt, "at least": operator.ge, "below": operator.lt, "at most": operator.le}
+
+
 @frozen(kw_only=True)
 class Bounds:
-    """What a value may be: finite numbers within all limits given, or one of `one_of`; None may stand for no value."""
+    """What a value may be: one of `one_of`, or a finite number within `limits`, from the words of a comparison."""
 
-    above: float | None = None
-    at_least: float | None = None
-    below: float | None = None
-    at_most: float | None = None
+    limits: Mapping[str, float]
     one_of: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.one_of:
             return f"one of {', '.join(map(repr, self.one_of))}"
-        limits = {"above": self.above, "at least": self.at_least, "below": self.below, "at most": self.at_most}
-        return " and ".join(f"{word} {limit}" for word, limit in limits.items() if limit is not None)
+        return " and ".join(f"{words} {limit}" for words, limit in self.limits.items())
 
     def allow(self, value: Any) -> bool:
         """Return whether one value is within the bounds."""
         if self.one_of:
             return value in self.one_of
-        return (
-            math.isfinite(value)
-            and (self.above is None or value > self.above)
-            and (self.at_least is None or value >= self.at_least)
-            and (self.below is None or value < self.below)
-            and (self.at_most is None or value <= self.at_most)
-        )
+        return math.isfinite(value) and all(_COMPARISONS[words](value, x) for words, x in self.limits.items())
 
 
 def setting(
@@ -66,7 +60,8 @@ def setting(
     The bounds of a tuple hold for every entry, and it needs one. None is allowed where it is the default. Bounds are
     checked when a config is read, all at once, and by `check`; what must hold between fields is left to `issues()`.
     """
-    bounds = Bounds(above=above, at_least=at_least, below=below, at_most=at_most, one_of=tuple(one_of))
+    limits = dict(zip(_COMPARISONS, (above, at_least, below, at_most), strict=True))
+    bounds = Bounds(limits={words: x for words, x in limits.items() if x is not None}, one_of=tuple(one_of))
     made: T = field(default=default, metadata={_KEY: bounds})
     return made
 

@@ -95,7 +95,7 @@ class _Comparison:
         self.corpus, self.evals = corpus, evals
         self.reporter, self.should_stop, self.device = reporter, should_stop, device
         self.text = mix(corpus, settings.max_bytes, folder / "text")
-        self._check_place()
+        self._check_plan()
 
     def report(self, variants: Sequence[Variant]) -> dict[str, Any]:
         """Run what is missing and return the report."""
@@ -135,7 +135,7 @@ class _Comparison:
         write_atomically(self.folder / "comparison.json", json.dumps(report, indent=2).encode() + b"\n")
         return report
 
-    def _check_place(self) -> None:
+    def _check_plan(self) -> None:
         """Record what the runs in the folder share; a folder of other runs is refused. Raises: ConfigError."""
         place = self.folder / "plan.json"
         plan: dict[str, Any] = {
