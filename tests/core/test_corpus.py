@@ -262,6 +262,7 @@ def test_names_are_unique_and_sources_leave_out_the_split(write):
     assert {source: len(files) for source, files in corpus.sources().items()} == {"books": 3}
 
 
+@pytest.mark.slow
 def test_a_corpus_travels_to_another_process(write):
     corpus = pickle.loads(pickle.dumps(Corpus.open([write("a.txt"), "stdlib:heldout"])))
     assert next(corpus.documents()) == TEXT
@@ -274,6 +275,7 @@ def test_stdin_is_read_more_than_once(monkeypatch):
     assert "".join(corpus.documents()) == "".join(corpus.documents()) == TEXT
 
 
+@pytest.mark.slow
 def test_the_standard_library_is_split_by_file_name_for_good():
     train, held_out = Corpus.open(["stdlib:train"]), Corpus.open(["stdlib:heldout"])
     names = {file.name for file in train.files}, {file.name for file in held_out.files}
@@ -298,6 +300,7 @@ def test_a_library_file_of_two_names_is_in_one_part(tmp_path, monkeypatch):
     assert sorted(train + held_out) == sorted(whole)
 
 
+@pytest.mark.slow
 def test_standard_library_files_are_one_document_each_and_belong_to_python_itself():
     corpus = Corpus.open(["stdlib:heldout"])
     root = Path(sysconfig.get_path("stdlib")).resolve()

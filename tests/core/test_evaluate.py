@@ -144,6 +144,7 @@ def test_speeds_are_measured_in_turn_on_the_same_texts(toy):
     assert timed[-4:] == ["a", "b", "a", "b"]
 
 
+@pytest.mark.slow
 def test_load_time_and_memory_come_from_fresh_processes(tmp_path, installed, monkeypatch, toy):
     monkeypatch.setenv("PYTHONPATH", str(installed))
     path = toy.save(tmp_path / "toy")
@@ -154,6 +155,7 @@ def test_load_time_and_memory_come_from_fresh_processes(tmp_path, installed, mon
     assert missing.load_ms is None and missing.memory_mb is None and "nothing" in missing.reason
 
 
+@pytest.mark.slow
 def test_a_tokenizer_that_hangs_while_loading_is_given_up(tmp_path, monkeypatch):
     (tmp_path / "hang.py").write_text("import time; time.sleep(60)")
     monkeypatch.setattr(footprint, "__name__", "hang")
@@ -312,6 +314,7 @@ def test_a_tokenizers_own_figures_are_shown(toy_host, corpus):
     assert found.to_json()["own"]["nested"] == {"left": "out"}
 
 
+@pytest.mark.slow
 def test_plots_are_drawn_with_one_for_levels_where_there_are_any(toy_host, corpus, tmp_path):
     pytest.importorskip("matplotlib")
     plain = save_plots(analyze(ToyTokenizer([b"the "]), corpus), tmp_path / "plain")

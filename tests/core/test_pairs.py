@@ -11,6 +11,8 @@ import tokframe
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.bigrams import ImpossiblePairs
 
+pytestmark = pytest.mark.slow
+
 TELLING = ("autoencoder-fsq", "bpe")
 WORDS = ["the", " cat", "'s", "ing", "\n", "\r\n", "  ", " ", "(", "'", "''", "é", "🙂", "漢字", "1", "234", "x[i]"]
 

@@ -161,6 +161,7 @@ def test_allowed_special_tokens_count_for_neither():
     assert report.first.tokens == report.other.tokens == 1
 
 
+@pytest.mark.slow
 def test_a_batch_in_several_threads_is_recorded_whole():
     texts = [f"the zoo {number} " * 1000 for number in range(40)]
     tok = shadowed()

@@ -15,6 +15,8 @@ from tokframe.cli.main import main
 from tokframe.cli.new_plugin import command, render
 from tokframe.errors import InvalidSpecError, TokframeError
 
+pytestmark = pytest.mark.slow
+
 NAMES = {
     "encoder": "tokframe-made-encoder",
     "quantizer": "made-sign",

@@ -16,6 +16,8 @@ from tokframe.evaluate.report.page import comparison_page
 from tokframe.playground.bench import Bench
 from tokframe.playground.server import MAX_BYTES, Playground
 
+pytestmark = pytest.mark.slow
+
 driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 INSTALLED = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FAULTY = Path(__file__).parent / "faulty"
 
 OF_TOKENIZERS = {

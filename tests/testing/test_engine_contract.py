@@ -10,6 +10,8 @@ from tokframe.errors import CorpusError
 from tokframe.shards import engines
 from tokframe.testing import EngineContract
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(os.name == "nt", reason="kills by signal")
 class TestLocal(EngineContract):

@@ -17,6 +17,8 @@ from tokframe.storage.manifest import sum_of
 from tokframe.storage.state import State
 from tokframe.storage.strictjson import canonical_json
 
+pytestmark = pytest.mark.slow
+
 #: Positions tried in each file; the one-off run of docs/trust.md takes a thousand (`python -m fuzz.corruption`).
 SAMPLED = 12
 SHIPPED = ("autoencoder-fsq", "bpe", "word")

@@ -265,6 +265,7 @@ def test_a_link_in_place_of_any_file_is_refused(copy, tmp_path):
         held.rename(path)
 
 
+@pytest.mark.slow
 def test_whatever_a_config_says_is_a_tokenizer_or_our_error(fsq, replace_file):
     config = json.loads((fsq / "config.json").read_bytes())
     values = [None, True, -1, 0, 1e300, 10**300, "x" * 1000, [], {}, [[]] * 50]

@@ -14,6 +14,8 @@ from tokframe_torch.checkpoint import Checkpoint, read_checkpoint, write_checkpo
 
 from tokframe.errors import TrainingError  # noqa: E402
 
+pytestmark = pytest.mark.trains
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 #: Trains a small network in forked children, so that torch is imported once; the kills are real SIGKILLs.

@@ -111,6 +111,7 @@ def test_a_length_beyond_all_bounds_is_refused_at_once(server):
     assert MAX_BYTES <= 1 << 20
 
 
+@pytest.mark.slow
 def test_those_who_say_nothing_keep_nobody_waiting(server):
     idle = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(50)]
     try:

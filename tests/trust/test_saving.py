@@ -14,6 +14,8 @@ from tokframe.storage.artifact import read, write
 from tokframe.storage.manifest import FolderFormat, sum_of
 from tokframe.storage.state import State
 
+pytestmark = pytest.mark.slow
+
 HEADER = {"tokenizer": {"name": "toy"}, "components": []}
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 

@@ -18,6 +18,8 @@ import tokframe
 from tokframe.errors import ArtifactNotFoundError, ComponentImportError, InvalidTokenError, TokframeError
 from tokframe.plugins.discovery import host
 
+pytestmark = pytest.mark.slow
+
 
 def loadable() -> list[str]:
     """Return every registered tokenizer that ships something to load, third parties' included."""

@@ -19,6 +19,8 @@ import pytest
 
 import tokframe
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TEXT = Path(tokframe.__file__).with_name("errors.py").read_text(encoding="utf-8")
 LINES = [*TEXT.splitlines(), "", "\x00", "🙂 é \u4f60\u597d", "a" * 5000, "<s></s><pad><unk>"]

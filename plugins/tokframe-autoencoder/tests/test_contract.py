@@ -9,6 +9,8 @@ import pytest
 import tokframe
 from tokframe.testing import DecoderContract, EncoderContract, PluginContract, QuantizerContract, TokenizerContract
 
+pytestmark = pytest.mark.trains
+
 
 class TestTrained(TokenizerContract):
     name = "autoencoder-fsq"

@@ -30,6 +30,7 @@ def test_a_sweep_reaches_every_digit_in_order_and_no_other(level: int, bound: st
     assert bool((digits.diff() >= 0).all())
 
 
+@pytest.mark.slow
 def test_every_code_of_the_config_round_trips_through_its_digits() -> None:
     fsq = make()
     assert fsq.codebook_size == 4_096_000

@@ -25,6 +25,8 @@ from tokframe_autoencoder.tokenizer import AutoencoderTokenizer
 
 import tokframe
 
+pytestmark = pytest.mark.trains
+
 SHAPES = {
     "usual": ((3, 3, 3), (1, 2, 2), "flatten", True, "sigmoid"),
     "other": ((5, 3), (2, 1), "mean", False, "tanh"),

@@ -12,6 +12,8 @@ from tokframe_autoencoder.tokenizer import AutoencoderTokenizer
 import tokframe
 from tokframe.errors import ComponentImportError
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def trained(small: tokframe.ITokenizer) -> AutoencoderTokenizer:

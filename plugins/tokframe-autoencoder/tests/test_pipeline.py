@@ -22,6 +22,8 @@ from tokframe.errors import (
 )
 from tokframe.loading.inspection import verify
 
+pytestmark = pytest.mark.trains
+
 
 def test_training_gives_an_artifact_that_passes_every_check(saved: Path):
     report = verify(saved)

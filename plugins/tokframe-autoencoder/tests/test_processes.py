@@ -14,6 +14,8 @@ from safetensors.numpy import load_file
 import tokframe
 from tokframe.loading.inspection import verify
 
+pytestmark = pytest.mark.trains
+
 torch = pytest.importorskip("torch")
 if not (torch.distributed.is_available() and torch.distributed.is_gloo_available() and hasattr(os, "fork")):
     pytest.skip("needs gloo and fork", allow_module_level=True)

@@ -18,6 +18,8 @@ from tokframe.loading.inspection import verify
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe.training.progress import SilentReporter
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shipped() -> tokframe.ITokenizer:

@@ -27,6 +27,8 @@ from tokframe.errors import TrainingError, TrainingInterrupted
 from tokframe.plugins.protocols import Quantized
 from tokframe.storage.settings import problems_in
 
+pytestmark = pytest.mark.trains
+
 SHAPE = {"d_latent": 64, "max_length": 8}
 LEVELS = (8, 8, 8, 8, 8, 5, 5, 5)
 QUICK = TrainingConfig(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import tokframe
 from tokframe.corpus.files import Corpus
 
@@ -15,6 +17,7 @@ def test_the_shipped_tokenizer_has_all_its_ids_and_is_small():
     assert len(tokenizer.state().files["tokenizer.json"]) < 3_000_000
 
 
+@pytest.mark.slow
 def test_unseen_code_comes_back_in_few_ids():
     tokenizer = tokframe.load("bpe")
     data = b"".join(file.read() for file in Corpus.open("stdlib:heldout").files[:10])
@@ -23,6 +26,7 @@ def test_unseen_code_comes_back_in_few_ids():
     assert len(data) / len(ids) > 3
 
 
+@pytest.mark.slow
 def test_announcing_the_plugin_imports_nothing_heavy():
     source = (
         "import sys, tokframe_bpe; tokframe_bpe.tokframe_tokenizers(); "

@@ -30,6 +30,8 @@ from tokframe_dictionary.segmenter.segmenter import Segmenter
 import tokframe
 from tokframe.errors import TrainingError, TrainingInterrupted
 
+pytestmark = pytest.mark.slow
+
 PLAIN = MiningConfig(words=False)
 SELECTION = SelectionConfig()
 BYTES = [bytes([value]) for value in range(256)]

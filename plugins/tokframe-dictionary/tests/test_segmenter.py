@@ -20,6 +20,8 @@ from tokframe_dictionary.segmenter.segmenter import Segmenter
 
 from tokframe.errors import InvalidTokenError
 
+pytestmark = pytest.mark.slow
+
 BYTES = [bytes([value]) for value in range(256)]
 ALPHABET = st.sampled_from(
     [b"a", b"b", b"ab", b"\n", b"\r", b" ", b"\xc3\xa9", b"\xe4\xb8\xad", b"\xf0\x9f\x99\x82", b"\x80", b"\0"]

@@ -14,6 +14,8 @@ import pytest
 
 import tokframe
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[3] / "docs" / "interop.md"
 EXAMPLES = dict(
     re.findall(r"<!-- run: needs (\w+) -->\n```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

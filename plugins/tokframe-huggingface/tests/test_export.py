@@ -20,6 +20,8 @@ from tokframe.cli.main import main
 from tokframe.corpus.files import Corpus
 from tokframe.errors import UnsupportedError
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "",
     "the cat sat on the mat\n",

@@ -14,6 +14,8 @@ from tokframe.cli.main import main
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError, UnsupportedError
 from tokframe.testing import TokenizerContract
 
+pytestmark = pytest.mark.slow
+
 TEXT = "the cat 漢字 is sitting\n\n <s> 🙂 don't"
 
 

@@ -29,6 +29,8 @@ from tokframe.loading.inspection import verify
 from tokframe.storage import artifact
 from tokframe.training.progress import SilentReporter
 
+pytestmark = pytest.mark.trains
+
 #: Few steps at rates high enough for codes to move.
 QUICK = {
     "steps": 8,

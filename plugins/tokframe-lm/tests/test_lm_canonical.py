@@ -14,6 +14,8 @@ from tokframe_lm.model.model import build
 import tokframe
 from tokframe.tokenizer.bigrams import ImpossiblePairs
 
+pytestmark = pytest.mark.trains
+
 CONFIG = {"d_model": 8, "layers": 1, "heads": 1, "context": 16, "bias": "frequencies"}
 
 

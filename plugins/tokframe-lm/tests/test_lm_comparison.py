@@ -17,6 +17,8 @@ from tokframe.errors import ConfigError, TokframeError, TrainingInterrupted
 from tokframe.storage.config import structure
 from tokframe.storage.strictjson import read_json
 
+pytestmark = pytest.mark.trains
+
 CONFIG = {"d_model": 16, "layers": 1, "heads": 2, "context": 32, "batch_bytes": 200, "bias": "frequencies"}
 SMALL = {"seeds": 2, "max_bytes": 1500, "eval_bytes": 300, "prompts": 2, "written": 40, "scorer_bytes": 3000}
 

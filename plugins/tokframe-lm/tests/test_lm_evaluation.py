@@ -17,6 +17,8 @@ from tokframe.cli.main import main
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ConfigError, CorpusError, EncodingError
 
+pytestmark = pytest.mark.trains
+
 NAMES = ("word", "bpe", "autoencoder-fsq")
 
 SHORT = "The cat saw a zebra."  # few enough tokens for one window

@@ -19,6 +19,8 @@ from tokframe.errors import (
 )
 from tokframe.storage import artifact
 
+pytestmark = pytest.mark.trains
+
 NAMES = ("word", "bpe", "autoencoder-fsq")
 
 

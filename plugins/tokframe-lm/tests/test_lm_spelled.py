@@ -16,6 +16,8 @@ import tokframe
 from tokframe.errors import TrainingInterrupted
 from tokframe.plugins.registry import load_target
 
+pytestmark = pytest.mark.trains
+
 
 def test_sums_and_their_gradient_are_those_of_adding_row_by_row():
     parts = [[0, 2], [], [1], [2, 2, 0], [3]]

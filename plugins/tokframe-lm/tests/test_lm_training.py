@@ -25,6 +25,8 @@ from tokframe.errors import (
 )
 from tokframe.training.progress import SilentReporter
 
+pytestmark = pytest.mark.trains
+
 NAMES = ("word", "bpe", "autoencoder-fsq")
 TEXT = "The cat saw a zebra; the dog saw the cat.\n" * 40
 

@@ -21,6 +21,8 @@ import tokframe
 from tokframe.cli.main import main
 from tokframe.errors import ArtifactError, ConfigError, TrainingError, UnknownNameError, UnsupportedError
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def pair(small):

@@ -13,6 +13,8 @@ from safetensors.numpy import load_file
 from tokframe_lm.training import _share
 from tokframe_torch.processes import Processes
 
+pytestmark = pytest.mark.trains
+
 if not (torch.distributed.is_available() and torch.distributed.is_gloo_available() and hasattr(os, "fork")):
     pytest.skip("needs gloo and fork", allow_module_level=True)
 

@@ -23,6 +23,7 @@ pytest.importorskip("tokframe_ray", reason="tokframe-ray is not installed")
 
 # Ray's own, too: sockets and files that it leaves to the garbage collector.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
     pytest.mark.filterwarnings("ignore::FutureWarning:ray"),

@@ -12,6 +12,8 @@ from tokframe_torch.processes import Processes, process_group  # noqa: E402
 
 from tokframe.errors import TrainingError  # noqa: E402
 
+pytestmark = pytest.mark.trains
+
 needs_gloo = pytest.mark.skipif(
     not (torch.distributed.is_available() and torch.distributed.is_gloo_available() and hasattr(os, "fork")),
     reason="needs gloo and fork",

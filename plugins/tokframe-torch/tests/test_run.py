@@ -19,6 +19,8 @@ from tokframe_torch.run import StepRun  # noqa: E402
 from tokframe.errors import TrainingError, TrainingInterrupted  # noqa: E402
 from tokframe.training.progress import SilentReporter  # noqa: E402
 
+pytestmark = pytest.mark.trains
+
 
 def optimizer(module: Any, **options: Any) -> Optimizer:
     settings = {"weight_decay": 0.1, "clip": 1.0, "processes": Processes("cpu")} | options

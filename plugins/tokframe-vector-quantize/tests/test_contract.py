@@ -10,6 +10,8 @@ from tokframe.testing import PluginContract, QuantizerContract
 
 pytest.importorskip("vector_quantize_pytorch")
 
+pytestmark = pytest.mark.trains
+
 
 class TestResidualFSQ(QuantizerContract):
     name = "rfsq"

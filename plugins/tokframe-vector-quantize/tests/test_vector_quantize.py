@@ -21,6 +21,8 @@ from tokframe_vector_quantize.config import LookupFreeConfig, ResidualFSQConfig 
 from tokframe_vector_quantize.lookupfree import LookupFreeQuantizer  # noqa: E402
 from tokframe_vector_quantize.residual import ResidualFSQuantizer  # noqa: E402
 
+pytestmark = pytest.mark.trains
+
 PARTS = {
     "rfsq": {"levels": [5, 5, 5, 5], "quantizers": 2, "vocab_size": 300},
     "lfq": {"bits": 10, "vocab_size": 300},

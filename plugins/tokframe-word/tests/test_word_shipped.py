@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import tokframe
 from tokframe.corpus.files import Corpus
 
@@ -15,6 +17,7 @@ def test_the_shipped_tokenizer_has_all_its_ids_and_is_small():
     assert len(tokenizer.state().files["vocab.json"]) < 1_500_000
 
 
+@pytest.mark.slow
 def test_few_pieces_of_unseen_code_are_unknown():
     tokenizer = tokframe.load("word")
     text = "".join(file.text() for file in Corpus.open("stdlib:heldout").files[:20])
@@ -28,6 +31,7 @@ def test_common_words_of_many_scripts_come_back():
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+@pytest.mark.slow
 def test_announcing_the_plugin_imports_nothing_heavy():
     source = (
         "import sys, tokframe_word; tokframe_word.tokframe_tokenizers(); "

@@ -16,6 +16,8 @@ from tokframe.errors import (
 from tokframe.storage import atomic as folders
 from tokframe.storage.artifact import read, write
 
+pytestmark = pytest.mark.slow
+
 STEPS = ("os.fsync", "os.rename", "os.chmod", "tokframe.storage.atomic._exchange", "builtins.open")
 
 

@@ -42,6 +42,7 @@ def test_a_pickle_is_read_in_a_fresh_process(fresh, tmp_path):
     assert done.stdout.strip() == f"{toy(wrap=True).encode('the th')} <ToyTokenizer 'toy' vocab_size=263>"
 
 
+@pytest.mark.slow
 def test_a_tokenizer_works_in_spawned_workers(fresh):
     source = """
     import multiprocessing, sys

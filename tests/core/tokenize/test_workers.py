@@ -15,6 +15,8 @@ from tokframe.errors import EngineError, ShardsError, ShardsInterrupted, Unknown
 from tokframe.shards import ShardSettings, TokenShards, engines, tokenize
 from tokframe.shards.job import unfinished
 
+pytestmark = pytest.mark.slow
+
 
 def test_more_workers_write_the_same_bytes(text, alone, tmp_path):
     tokenize("bpe", corpus=text, out=tmp_path / "out", workers=2, settings=SETTINGS)
