@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
+from contextlib import suppress
+from pkgutil import resolve_name
 from typing import Any
 
 from attrs import evolve
@@ -11,7 +12,6 @@ from attrs import evolve
 from tokframe.errors import (
     ArtifactVersionError,
     MissingPluginError,
-    RegistryError,
     UnknownNameError,
 )
 from tokframe.plugins.discovery import host
@@ -52,29 +52,22 @@ def build(found: artifact.Artifact) -> ITokenizer:
 
 
 def _resolve(found: artifact.Artifact, registry: Registry, kind: str, entry: Mapping[str, Any]) -> Any:
-    """Return the spec an artifact means: that of the recorded distribution, else the only one of that name."""
+    """Return the spec of an artifact's entry: that of the recorded distribution, else the only one of that name."""
     name, distribution = entry["name"], str(entry.get("distribution", ""))
-    try:
-        if distribution:
-            try:
-                return registry.get(kind, f"{distribution}/{name}")
-            except UnknownNameError:
-                pass
-        return registry.get(kind, name)
-    except RegistryError as error:
-        if not isinstance(error, UnknownNameError):
-            raise
-        version = entry.get("distribution_version", "")
-        raise MissingPluginError(
-            f"{found.path} needs {kind} {name!r} of {distribution or 'an unnamed plugin'} {version}, which is not "
-            f"installed or not loaded. Try: pip install {distribution or name}. Status of plugins: tokframe plugins",
-            path=found.path,
-            needs=[distribution],
-        ) from error
+    for candidate in [f"{distribution}/{name}", name] if distribution else [name]:
+        with suppress(UnknownNameError):
+            return registry.get(kind, candidate)
+    version = entry.get("distribution_version", "")
+    raise MissingPluginError(
+        f"{found.path} needs {kind} {name!r} of {distribution or 'an unnamed plugin'} {version}, which is not "
+        f"installed or not loaded. Try: pip install {distribution or name}. Status of plugins: tokframe plugins",
+        path=found.path,
+        needs=[distribution],
+    )
 
 
 def _migrate(found: artifact.Artifact, state: State, spec: TokenizerSpec, version: Any, current: int) -> State:
-    """Bring an older state up to date, step by step."""
+    """Migrate an older state to the current version, step by step."""
     if isinstance(version, bool) or not isinstance(version, int) or version > current:
         raise ArtifactVersionError(
             f"{found.path} holds {spec.name!r} of version {version!r}, and the installed {spec.distribution} reads up "
@@ -88,12 +81,11 @@ def _migrate(found: artifact.Artifact, state: State, spec: TokenizerSpec, versio
         step = steps.get(version)
         if step is None:
             raise ArtifactVersionError(
-                f"{found.path} holds {spec.name!r} of version {version}; no installed plugin brings it to {current}",
+                f"{found.path} holds {spec.name!r} of version {version}; no installed plugin migrates it to {current}",
                 path=found.path,
                 found=version,
                 supported=current,
             )
-        module, _, function = step.target.partition(":")
-        state = getattr(importlib.import_module(module), function)(state)
+        state = resolve_name(step.target)(state)
         version += 1
     return state

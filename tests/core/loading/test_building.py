@@ -103,7 +103,7 @@ def test_an_older_artifact_is_brought_up_to_date(tmp_path):
 
 @pytest.mark.parametrize("version", [0, -3])
 def test_a_version_nothing_leads_from(tmp_path, version):
-    with pytest.raises(ArtifactVersionError, match=f"of version {version}; no installed plugin brings it to 2"):
+    with pytest.raises(ArtifactVersionError, match=f"of version {version}; no installed plugin migrates it to 2"):
         tokframe.load(old_artifact(tmp_path / "old", version, add_special=True))
 
 
