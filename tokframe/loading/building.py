@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from contextlib import suppress
-from pkgutil import resolve_name
 from typing import Any
 
 from attrs import evolve
@@ -86,6 +86,7 @@ def _migrate(found: artifact.Artifact, state: State, spec: TokenizerSpec, versio
                 found=version,
                 supported=current,
             )
-        state = resolve_name(step.target)(state)
+        module, _, function = step.target.partition(":")
+        state = getattr(importlib.import_module(module), function)(state)
         version += 1
     return state
