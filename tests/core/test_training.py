@@ -46,7 +46,7 @@ def test_a_request_to_stop_ends_the_reading_with_an_error_that_says_what_is_kept
     job = TrainJob(
         corpus=corpus, config={}, workdir=tmp_path / "work", registry=Registry(), should_stop=lambda: bool(seen)
     )
-    with pytest.raises(TrainingInterrupted, match="nothing is kept: run the same command again") as caught:
+    with pytest.raises(TrainingInterrupted, match="nothing was saved") as caught:
         for document in job.documents():
             seen.append(document)
     assert len(seen) == 1 and caught.value.checkpoint is None

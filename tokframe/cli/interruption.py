@@ -57,9 +57,8 @@ def resumable(
             if not text:
                 raise
             reporter.close()
-            kept = not isinstance(error, TrainingInterrupted) or error.checkpoint is not None
             if is_first():
-                note(f"{text}\nContinue with:\n  {_same_command(ctx)}" if kept else text)
+                note(f"{text}\n{_next_command(ctx, getattr(error, 'checkpoint', text) is not None)}")
             ctx.exit(128 + (stop.signal or signal.SIGINT))
 
 
@@ -89,8 +88,8 @@ def stopping(announce: Callable[[], None]) -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _same_command(ctx: click.Context) -> str:
-    """Return the command that is running, as it was given, with `--resume` where it has that."""
+def _next_command(ctx: click.Context, kept: bool) -> str:
+    """Return the running command as it was given, with `--resume` if it has that option and something was `kept`."""
     names, at = [], ctx
     while at.parent is not None:
         names.append(at.info_name or "")
@@ -106,5 +105,8 @@ def _same_command(ctx: click.Context) -> str:
         if isinstance(param, click.Option):
             words.append(param.opts[0])
         words += map(str, value) if isinstance(value, tuple) else [str(value)]
-    resume = any(param.name == "resume" for param in ctx.command.params)
-    return shlex.join([*words, "--resume"] if resume else words)
+    if any(param.name == "resume" for param in ctx.command.params):  # others continue by themselves
+        if not kept:
+            return f"Start again with:\n  {shlex.join(words)}"
+        words.append("--resume")
+    return f"Continue with:\n  {shlex.join(words)}"

@@ -49,9 +49,7 @@ class TrainJob:
         done = 0.0
         for document in self.corpus.documents():
             if self.should_stop():
-                raise TrainingInterrupted(
-                    f"stopped after reading {done:.1f} MB; nothing is kept: run the same command again"
-                )
+                raise TrainingInterrupted(f"stopped after reading {done:.1f} MB; nothing was saved")
             yield document
             done += len(document.encode()) / 1e6
             self.reporter.advance(done, **figures())

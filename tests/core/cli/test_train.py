@@ -47,7 +47,8 @@ def test_an_interrupted_training_says_how_to_continue(shipped, run):
     assert f"\nContinue with:\n  {again}\n" in err
     (shipped / "c.json").write_text('{"stop": "nothing is kept"}')
     code, out, err = run(*words)
-    assert (code, out, err) == (130, b"", "stopped at step 3; checkpoint: None\n")
+    assert (code, out) == (130, b"")
+    assert err == f"stopped at step 3; checkpoint: None\nStart again with:\n  {again.removesuffix(' --resume')}\n"
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ class Miner:
         """Raise TrainingInterrupted if the job is to stop."""
         if self.job.should_stop():
             folder = self.checkpoint
-            kept = f"finished stages are kept in {folder}" if folder else "nothing is kept: run the same command again"
+            kept = f"finished stages are kept in {folder}" if folder else "nothing was saved"
             raise TrainingInterrupted(f"stopped before training was over; {kept}", checkpoint=folder)
 
     def _workers(self) -> Workers:
