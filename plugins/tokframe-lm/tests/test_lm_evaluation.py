@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tokframe_lm import generation, storage
-from tokframe_lm.comparison.text_measures import measure
+from tokframe_lm.comparison.text_measures import MEASURES, measure
 from tokframe_lm.evaluation.bits_per_byte import evaluate, token_nll
 from tokframe_lm.evaluation.ngrams import ByteNgrams
 
@@ -134,3 +134,15 @@ def test_measures_of_a_known_text():
     assert found["distinct_2"] == pytest.approx(4 / 8)
     assert found["repetition"] == pytest.approx(4 / 6)
     assert set(measure("", set()).values()) == {0}
+
+
+def test_a_measure_is_one_row_which_json_note_and_help_read(small, capsys):
+    words = ["lm", "generate", str(small.model("bpe")), "--bytes", "40", "--words", str(small.text)]
+    assert main([*words, "--json"]) == 0
+    assert {one.key for one in MEASURES} < set(json.loads(capsys.readouterr().out))
+    assert main(words) == 0
+    noted = capsys.readouterr().err
+    assert all(f"{one.label} " in noted for one in MEASURES)
+    assert main(["lm", "generate", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f'"{one.key}"' in shown for one in MEASURES)

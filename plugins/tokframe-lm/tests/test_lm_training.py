@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
+from attrs import fields
 from tokframe_lm import storage
 from tokframe_lm.data.tokens import tokenize
+from tokframe_lm.finetuning.config import FinetuneConfig
 from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.model import build
 
@@ -195,3 +198,11 @@ def test_the_command_trains_and_says_so(small, tmp_path, capsys):
     assert storage.load(tmp_path / "m").model.config.seed == 3
     assert main([*words, "--out", str(tmp_path / "m")]) == 1
     assert "already exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "config"), [("train", LMConfig), ("finetune", FinetuneConfig)])
+def test_the_help_lists_every_key_of_the_config_with_default_and_meaning(capsys, command, config):
+    assert main(["lm", command, "--help"]) == 0
+    listed = capsys.readouterr().out.split("Config keys with their defaults:")[1]
+    for attribute in fields(config):
+        assert re.search(rf"^  {attribute.name} {re.escape(str(attribute.default))}\s+\S", listed, re.MULTILINE)

@@ -28,7 +28,7 @@ from tokframe.training.progress import Reporter, SilentReporter
 from tokframe.training.torchrun import count
 from tokframe_lm.data.tokens import TokenFile, tokenize
 from tokframe_lm.finetuning.config import FinetuneConfig
-from tokframe_lm.finetuning.joint import JointModel, network_of
+from tokframe_lm.finetuning.joint import JointModel
 from tokframe_lm.finetuning.run import joint_run, joint_summary
 from tokframe_lm.model.model import LanguageModel, build
 from tokframe_lm.storage import FORMAT, SavedModel, fit, load, save
@@ -79,11 +79,14 @@ def finetune(
     settings = structure(FinetuneConfig, config or {})
     FORMAT.check_place(target, overwrite=overwrite)
     before = load(model)
-    network = copy.deepcopy(network_of(before.tokenizer))
-    if not isinstance(before.tokenizer, Recompilable):
+    tokenizer = before.tokenizer
+    if not isinstance(tokenizer, Recompilable):
         raise UnsupportedError(
-            f"{before.tokenizer.name!r} cannot be recompiled from a changed network", capability="recompile"
+            f"{tokenizer.name!r} has no network that could be trained with the model. Train a model on a tokenizer "
+            "that has one: tokframe lm train --tokenizer autoencoder-fsq --corpus FILE --out DIR",
+            capability="network",
         )
+    network = copy.deepcopy(tokenizer.network())
     reporter = reporter or SilentReporter()
     work = target.with_name(target.name + ".training")
     with process_group(device, work) as processes:
@@ -108,7 +111,7 @@ def finetune(
         run.run(should_stop)
     joint.to("cpu").eval()
     joint.refresh()
-    found = before.tokenizer.recompile(
+    found = tokenizer.recompile(
         joint.network,
         workdir=work / "settle",
         steps=settings.settle_steps,

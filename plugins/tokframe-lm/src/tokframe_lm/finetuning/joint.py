@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tokframe.errors import UnsupportedError
-from tokframe.plugins.protocols import DigitQuantizer, HasCodes, HasNetwork
+from tokframe.plugins.protocols import DigitQuantizer, HasCodes
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_lm.model.model import LanguageModel
 
-__all__ = ["JointModel", "network_of"]
+__all__ = ["JointModel"]
 
 #: The decoder's symbol for the end of a segment, after the 256 bytes.
 _END = 256
@@ -128,18 +128,6 @@ def _margin_loss(quantizer: Any, latents: Tensor, indices: Tensor) -> Tensor:
     values = quantizer.preactivations(latents)
     outside = (functional.relu(low - values) + functional.relu(values - high)) / width
     return functional.smooth_l1_loss(outside, torch.zeros_like(outside), beta=0.5, reduction="none").sum(1).mean()
-
-
-def network_of(tokenizer: ITokenizer) -> Any:
-    """Return the trained autoencoder of a tokenizer. Raises: UnsupportedError where there is none."""
-    if not isinstance(tokenizer, HasNetwork):
-        raise UnsupportedError(
-            f"{tokenizer.name or type(tokenizer).__name__!r} has no network that could be trained with the model. "
-            "Train a model on a tokenizer that has one: tokframe lm train --tokenizer autoencoder-fsq --corpus FILE "
-            "--out DIR",
-            capability="network",
-        )
-    return tokenizer.network()
 
 
 def _symbols_of(tokenizer: ITokenizer, positions: int) -> Tensor:

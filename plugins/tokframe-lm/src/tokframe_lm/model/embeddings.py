@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from itertools import groupby
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 import torch
@@ -160,7 +160,7 @@ class FactoredSpelledEmbedding(Embedding):
     fallback = "spelled"
 
 
-def has_codes(tokenizer: ITokenizer) -> bool:
+def has_codes(tokenizer: ITokenizer) -> TypeGuard[HasCodes]:
     """Return whether the ids of a tokenizer have codes made of digits."""
     return isinstance(tokenizer, HasCodes) and bool(tokenizer.levels)
 
@@ -170,7 +170,7 @@ def _digit_parts(tokenizer: ITokenizer) -> tuple[list[list[int]], int, int]:
 
     Raises: UnsupportedError where the tokenizer has no codes made of digits.
     """
-    if not isinstance(tokenizer, HasCodes) or not tokenizer.levels:
+    if not has_codes(tokenizer):
         raise UnsupportedError(
             f"{tokenizer.name or type(tokenizer).__name__!r} has no codes made of digits, which a factored embedding "
             'adds up. Use {"embedding": "lookup"} in the config, or a tokenizer that has codes, such as '
