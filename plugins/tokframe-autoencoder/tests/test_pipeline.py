@@ -177,7 +177,7 @@ def test_an_existing_folder_is_refused_before_any_work(tmp_path: Path, corpus: P
     out = tmp_path / "taken"
     out.mkdir()
     (out / "precious").write_text("mine", encoding="utf-8")
-    with pytest.raises(ArtifactExistsError, match="already exists; nothing was"):
+    with pytest.raises(ArtifactExistsError, match="nothing was written"):
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out)
     assert (out / "precious").read_text(encoding="utf-8") == "mine"
 
@@ -216,3 +216,39 @@ def test_training_without_tokframe_torch_says_what_to_install(tmp_path, corpus, 
     monkeypatch.setitem(sys.modules, "tokframe_torch.processes", None)
     with pytest.raises(TrainingError, match=r"pip install 'tokframe-autoencoder\[train\]'"):
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "mine")
+
+
+def stop_in(stage: str, out: Path, corpus: Path, config: dict, workers: int, listener) -> list[str]:
+    """Train, resuming where it can, until a stage begins; return the names of the stages that were begun."""
+    before = len(listener.stages)
+
+    def begun() -> list[str]:
+        return [name for name, _, _ in listener.stages[before:]]
+
+    with pytest.raises(TrainingInterrupted):
+        tokframe.train(
+            "autoencoder-fsq",
+            corpus=[corpus],
+            config=config | {"mining": {"workers": workers}},
+            out=out,
+            resume=True,
+            reporter=listener,
+            should_stop=lambda: any(name.startswith(stage) for name in begun()),
+        )
+    return begun()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stopped_between_two_parts_and_resumed_with_other_workers_is_as_never_stopped(
+    tmp_path: Path, corpus: Path, config: dict, workers: int, listener
+) -> None:
+    stop_in("training", tmp_path / "at-once", corpus, config, 1, listener)
+    begun = stop_in("pruning", tmp_path / "stopped", corpus, config, workers, listener)
+    assert begun[-1].startswith("pruning")
+    assert not (tmp_path / "stopped.training" / "pool.safetensors").exists()
+    stop_in("training", tmp_path / "stopped", corpus, config, 3 - workers, listener)
+    pools = [(tmp_path / f"{name}.training" / "pool.safetensors").read_bytes() for name in ("at-once", "stopped")]
+    assert pools[0] == pools[1]
+    # The network's checkpoint, too, is that of the same run.
+    again = stop_in("training", tmp_path / "stopped", corpus, config, 7, listener)
+    assert not any(name.startswith(("mining", "pruning")) for name in again)

@@ -11,7 +11,6 @@ import tracemalloc
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,8 +26,7 @@ from tokframe_dictionary.mining.sources import Source
 from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.segmenter.segmenter import Segmenter
 
-import tokframe
-from tokframe.errors import TrainingError, TrainingInterrupted
+from tokframe.errors import TrainingError
 
 pytestmark = pytest.mark.slow
 
@@ -237,58 +235,6 @@ def test_an_error_in_a_part_ends_the_work_with_that_error(workers: int) -> None:
             assert name == result
             done.append(name)
     assert len(done) < 20, "what had not begun was still done"
-
-
-class Listener:
-    """Remembers the stages it was told of."""
-
-    def __init__(self) -> None:
-        self.stages: list[str] = []
-
-    def stage(self, name: str, total: float | None = None, unit: str = "") -> None:
-        self.stages.append(name)
-
-    def advance(self, done: float, **figures: float | int | str) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-
-def stop_in(stage: str, out: Path, corpus: Path, config: dict, workers: int, resume: bool = False) -> list[str]:
-    """Train until a stage begins; return the stages that were begun."""
-    listener = Listener()
-    with pytest.raises(TrainingInterrupted):
-        tokframe.train(
-            "autoencoder-fsq",
-            corpus=[corpus],
-            config=config | {"mining": {"workers": workers}},
-            out=out,
-            resume=resume,
-            reporter=listener,
-            should_stop=lambda: any(name.startswith(stage) for name in listener.stages),
-        )
-    return listener.stages
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_stopped_between_two_parts_and_resumed_with_other_workers_is_as_never_stopped(
-    tmp_path: Path, corpus: Path, config: dict, workers: int
-) -> None:
-    stop_in("training", tmp_path / "at-once", corpus, config, 1)
-    begun = stop_in("pruning", tmp_path / "stopped", corpus, config, workers)
-    assert begun[-1].startswith("pruning")
-    assert not (tmp_path / "stopped.training" / "pool.safetensors").exists()
-    stop_in("training", tmp_path / "stopped", corpus, config, 3 - workers, resume=True)
-    pools = [(tmp_path / f"{name}.training" / "pool.safetensors").read_bytes() for name in ("at-once", "stopped")]
-    assert pools[0] == pools[1]
-    # The network's checkpoint, too, is that of the same run.
-    again = stop_in("training", tmp_path / "stopped", corpus, config, 7, resume=True)
-    assert not any(name.startswith(("mining", "pruning")) for name in again)
-
-
-def test_workers_must_be_a_number_above_0(tmp_path: Path, corpus: Path, config: dict) -> None:
-    config["mining"] = {"workers": 0}
-    with pytest.raises(tokframe.ConfigError, match=r"\$\.mining\.workers: is 0, must be at least 1"):
-        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "out")
 
 
 @settings(deadline=None, max_examples=60)

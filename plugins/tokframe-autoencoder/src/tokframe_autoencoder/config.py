@@ -7,7 +7,7 @@ used. The quantizer's section may also bear the quantizer's name: `"fsq": {...}`
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
@@ -191,25 +191,15 @@ def _part(
     return Part(section=section, name=registry.reference(spec), spec=spec, config=value)
 
 
-def _across(parts: Parts) -> list[Problem]:
-    """Return what does not fit between sections."""
-    problems: list[Problem] = []
+def _across(parts: Parts) -> Iterator[Problem]:
+    """Yield what does not fit between sections."""
     d_decoder = getattr(parts.decoder.config, "d_latent", parts.d_latent)
     if d_decoder != parts.d_latent:
-        problems.append(
-            (
-                f"$.{parts.decoder.section}.d_latent",
-                f"is {d_decoder}, but the encoder's d_latent is {parts.d_latent}",
-            )
-        )
+        where = f"$.{parts.decoder.section}.d_latent"
+        yield where, f"is {d_decoder}, but the encoder's d_latent is {parts.d_latent}"
     if not 2 <= parts.max_length <= MAX_SEGMENT_BYTES:
         where = f"$.{parts.encoder.section}.max_chunk_size"
-        problems.append((where, f"is {parts.max_length}; a segment has 2 to {MAX_SEGMENT_BYTES} bytes"))
+        yield where, f"is {parts.max_length}; a segment has 2 to {MAX_SEGMENT_BYTES} bytes"
     if parts.vocab_size <= FIRST_LEARNED:
-        problems.append(
-            (
-                f"$.{parts.quantizer.section}.vocab_size",
-                f"is {parts.vocab_size}; 4 special tokens and 256 single bytes alone need 260; use more",
-            )
-        )
-    return problems
+        where = f"$.{parts.quantizer.section}.vocab_size"
+        yield where, f"is {parts.vocab_size}; 4 special tokens and 256 single bytes alone need 260; use more"

@@ -122,11 +122,11 @@ def _count(
         done += size
         report.advance(done / max(1, work) * total / 1e6, source=sources[number].name, found=len(found[number]))
 
-    for (number, size), counts in workers.run(_first_round, _first_tasks(parts, enough, longest, words)):
+    for (number, size), counts in workers.run(count_part, _first_tasks(parts, enough, longest, words)):
         found[number] = Counts.merge([found[number], counts])
         advance(number, size)
     exact: dict[int, Counts] = {}
-    for (number, size), counts in workers.run(_second_round, _second_tasks(parts, found, words)):
+    for (number, size), counts in workers.run(recount_part, _second_tasks(parts, found, words)):
         exact[number] = Counts.merge([exact[number], counts]) if number in exact else counts
         advance(number, size)
     return [
@@ -150,14 +150,6 @@ def _second_tasks(
     for number, of in enumerate(parts):
         if len(of) > 1:
             yield from (((number, len(part)), (part, found[number], words)) for part in of)
-
-
-def _first_round(part: memoryview | bytes, longest: int, least: int, words: bool) -> Counts:
-    return count_part(part, longest=longest, least=least, words=words)
-
-
-def _second_round(part: memoryview | bytes, given: Counts, words: bool) -> Counts:
-    return recount_part(part, given, words=words)
 
 
 def _is_utf8(segment: bytes) -> bool:

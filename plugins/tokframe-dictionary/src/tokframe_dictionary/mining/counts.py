@@ -51,7 +51,7 @@ class Counts:
 
 
 def count_part(
-    data: bytes | memoryview, *, longest: int = MAX_SEGMENT_BYTES, least: int = 1, words: bool = False
+    data: bytes | memoryview, longest: int = MAX_SEGMENT_BYTES, least: int = 1, words: bool = False
 ) -> Counts:
     """Count the substrings of 2 to `longest` bytes that occur at least `least` times in a part of a text.
 
@@ -65,7 +65,7 @@ def count_part(
     return Counts.merge([Counts(keys=keys, counts=np.frombuffer(counts, np.uint32).astype(np.int64))])
 
 
-def recount_part(data: bytes | memoryview, given: Counts, *, words: bool = False) -> Counts:
+def recount_part(data: bytes | memoryview, given: Counts, words: bool = False) -> Counts:
     """Count the segments of `given` in a part of a text, as `count_part` does; others are kept with 0."""
     raw = np.ascontiguousarray(given.keys[:, :2]).tobytes()
     lengths = given.keys[:, 2].astype(np.uint8).tobytes()
