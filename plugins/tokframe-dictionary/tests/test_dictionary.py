@@ -82,7 +82,7 @@ def test_a_small_corpus_gives_fewer_ids_and_a_note(tmp_path: Path, listener) -> 
 
 @pytest.mark.parametrize("stage", ["reading", "mining", "pruning"])
 def test_an_interrupted_run_keeps_nothing_and_says_so(tmp_path: Path, corpus: Path, listener, stage: str) -> None:
-    with pytest.raises(TrainingInterrupted, match="nothing is kept") as caught:
+    with pytest.raises(TrainingInterrupted, match="nothing was saved") as caught:
         tokframe.train(
             "dictionary",
             corpus=[corpus],
