@@ -31,6 +31,12 @@ def test_a_pickle_holds_no_code_path_of_the_plugin():
     assert b"toy_bytes" not in pickle.dumps(toy())
 
 
+def test_the_name_in_older_pickles_builds_the_same_tokenizer():
+    mine = toy(wrap=True)
+    older = pickle.dumps(mine, 0).replace(b"ctokframe.plugins.discovery\nrebuild\n", b"ctokframe.loading\nfrom_state\n")
+    assert b"from_state" in older and pickle.loads(older).encode(TEXT) == mine.encode(TEXT)
+
+
 def test_a_pickle_is_read_in_a_fresh_process(fresh, tmp_path):
     (tmp_path / "toy.pickle").write_bytes(pickle.dumps(toy(wrap=True)))
     source = """
