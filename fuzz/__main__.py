@@ -21,7 +21,7 @@ def fuzz(target: str, seconds: int, findings: Path) -> None:
     import atheris
 
     # What is imported in here is compiled with counters for its branches.
-    with atheris.instrument_imports(include=["tokframe", "tokframe_autoencoder", "safetensors"]):
+    with atheris.instrument_imports(include=["tokframe", "tokframe_dictionary", "tokframe_autoencoder", "safetensors"]):
         from fuzz.targets import TARGETS, seeds
     findings.mkdir(parents=True, exist_ok=True)
     corpus = Path(tempfile.mkdtemp(prefix=f"tokframe-fuzz-{target}-"))
