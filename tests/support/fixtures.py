@@ -163,13 +163,14 @@ def listener():
 
 @pytest.fixture
 def in_processes(tmp_path):
-    """Return a function that runs Python source in a process of its own, which may fork and kill as it likes.
+    """Return a function that runs a program of tests/programs in a process of its own, which may fork and kill.
 
-    `run(source, *arguments, **environment)` returns its stdout.
+    `run(name, *arguments, **environment)` returns its stdout; what has several lines or a blank is Python source.
     """
 
-    def run(source, *arguments, **environment):
-        done = _completed(tmp_path, ["-c", textwrap.dedent(source), *arguments], environment)
+    def run(program, *arguments, **environment):
+        script = [program_path(program)] if program.isidentifier() else ["-c", textwrap.dedent(program)]
+        done = _completed(tmp_path, [*script, *arguments], environment)
         assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -178,15 +179,17 @@ def in_processes(tmp_path):
 
 @pytest.fixture
 def torchrun(tmp_path):
-    """Return a function that starts Python source in two processes by torchrun: `torchrun(source, "train", ...)`."""
+    """Return a function that starts a program of tests/programs in two processes by torchrun."""
 
-    def run(source, *arguments, options=()):
-        script = tmp_path / "started.py"
-        script.write_text(textwrap.dedent(source), encoding="utf-8")
+    def run(program, *arguments, options=()):
         start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
-        return _completed(tmp_path, [*start, script, *arguments])
+        return _completed(tmp_path, [*start, program_path(program), *arguments])
 
     return run
+
+
+def program_path(name):
+    return TESTS / "programs" / f"{name}.py"
 
 
 def _completed(folder, words, environment=None):

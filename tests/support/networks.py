@@ -1,10 +1,10 @@
-"""The network of a learned tokenizer small enough to be trained in seconds."""
+"""Networks of learned tokenizers small enough to be trained in seconds."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["SMALL_NETWORK"]
+__all__ = ["SMALL_NETWORK", "tiny_autoencoder"]
 
 SMALL_NETWORK: dict[str, Any] = {
     "encoder": {"d_char": 16, "d_latent": 32, "conv_channels": [32, 32], "kernel_sizes": [3, 3], "strides": [1, 2]},
@@ -18,3 +18,25 @@ SMALL_NETWORK: dict[str, Any] = {
         "hidden_width": 64,
     },
 }
+
+
+def tiny_autoencoder(quantizer: str = "fsq") -> Any:
+    """Return a network of a few thousand weights for segments of up to four bytes."""
+    from tokframe_autoencoder.network.autoencoder import Autoencoder
+    from tokframe_autoencoder.network.config import DecoderConfig, EncoderConfig, FSQConfig, VQConfig
+    from tokframe_autoencoder.network.decoder import DeconvDecoder
+    from tokframe_autoencoder.network.encoder import ConvEncoder
+    from tokframe_autoencoder.network.fsq import FSQ
+    from tokframe_autoencoder.network.vq import VQ
+
+    shape = {"d_latent": 16, "max_length": 4}
+    encoder = ConvEncoder(EncoderConfig(d_char=8, conv_channels=(16,), kernel_sizes=(3,), strides=(1,)), **shape)
+    decoder = DeconvDecoder(
+        DecoderConfig(deconv_channels=(16,), kernel_sizes=(3,), strides=(2,), start_channels=16, hidden_width=32),
+        **shape,
+    )
+    if quantizer == "vq":
+        middle: Any = VQ(VQConfig(codebook_size=128, vocab_size=300, revive_after=4), **shape)
+    else:
+        middle = FSQ(FSQConfig(levels=(8, 8, 8)), **shape)
+    return Autoencoder(encoder, middle, decoder, max_length=4)

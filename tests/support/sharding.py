@@ -43,16 +43,6 @@ def flat(lists):
     return list(itertools.chain.from_iterable(lists))
 
 
-def never():
-    return False
-
-
-def stop_after(calls):
-    """Return a `should_stop` that turns true after so many questions."""
-    left = iter(range(calls))
-    return lambda: next(left, None) is None
-
-
 class Killer(SilentReporter):
     """Kills one worker in the middle of its work, once the first part is done; `killed` is its process id, or 0."""
 

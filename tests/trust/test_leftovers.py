@@ -5,23 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from support.numbered import HEADER, state
 
 from tokframe.storage import atomic as folders
 from tokframe.storage.artifact import read, write
 from tokframe.storage.atomic import temporary_sibling, write_atomically
-from tokframe.storage.state import State
 
 fcntl = pytest.importorskip("fcntl")
-
-HEADER = {"tokenizer": {"name": "toy"}, "components": []}
-
-
-def state(value: int) -> State:
-    return State(config={"value": value})
 
 
 def leftover(
@@ -102,9 +98,6 @@ with temporary_sibling(Path(sys.argv[1])) as folder:
 
 
 def test_nor_that_of_a_live_saver_in_another_process(tmp_path):
-    import subprocess
-    import sys
-
     target = tmp_path / "mine"
     with subprocess.Popen(
         [sys.executable, "-c", LIVE, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

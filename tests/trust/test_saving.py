@@ -7,94 +7,22 @@ import os
 from pathlib import Path
 
 import pytest
+from support.numbered import HEADER, state, value_of
 
 from tokframe.errors import ArtifactError, ArtifactExistsError
 from tokframe.storage import atomic as folders
 from tokframe.storage.artifact import read, write
 from tokframe.storage.manifest import FolderFormat, sum_of
-from tokframe.storage.state import State
 
 pytestmark = pytest.mark.slow
 
-HEADER = {"tokenizer": {"name": "toy"}, "components": []}
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-
-
-def state(value: int) -> State:
-    return State(config={"value": value}, files={"a.txt": b"%d" % value * 1000, "b.txt": b"b"})
-
-
-def value_of(folder: Path) -> int:
-    """Return which state a whole artifact holds."""
-    found = read(folder).state
-    assert found.files["a.txt"] == b"%d" % found.config["value"] * 1000
-    return found.config["value"]
-
-
-#: Dies, by SIGKILL, at the n-th file operation of saving, for every n; what `sys.audit` does not tell is added to it.
-AT_EVERY_STEP = """
-import os, signal, sys
-from pathlib import Path
-from tokframe.storage import atomic as folders
-from tokframe.storage.artifact import read, write
-from tokframe.storage.state import State
-
-folder, exchange = Path(sys.argv[1]), sys.argv[2] == "exchange"
-header = {"tokenizer": {"name": "toy"}, "components": []}
-def state(value):
-    return State(config={"value": value}, files={"a.txt": b"%d" % value * 1000, "b.txt": b"b"})
-
-count = dies_at = 0
-def operation(event, arguments):
-    global count
-    if dies_at and (event in ("open", "ours") or event.startswith(("os.", "shutil."))):
-        count += 1
-        if count == dies_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(operation)
-def audited(call):
-    def wrapped(*arguments):
-        sys.audit("ours", "before")
-        result = call(*arguments)
-        sys.audit("ours", "after")
-        return result
-    return wrapped
-os.fsync = audited(lambda descriptor: None)
-folders._exchange = audited(folders._exchange if exchange else lambda first, second: False)
-
-write(folder, header, state(0))
-deaths = lost = 0
-for at in range(1, 300):
-    child = os.fork()
-    if child == 0:
-        dies_at = at
-        write(folder, header, state(at), overwrite=True)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if not folder.exists():
-        # Only without an atomic exchange, between two renames: the old artifact then lies whole beside its place.
-        assert not exchange
-        (aside,) = folder.parent.glob(".mine.old-*")
-        os.rename(aside, folder)
-        lost += 1
-    found = read(folder).state
-    value = found.config["value"]
-    assert found.files["a.txt"] == b"%d" % value * 1000
-    if code == 0:
-        assert value == at
-        break
-    assert code == -signal.SIGKILL
-    deaths += 1
-else:
-    raise SystemExit("never got through")
-print(deaths, lost)
-"""
 
 
 @needs_fork
 @pytest.mark.parametrize("way", ["exchange", "two renames"])
 def test_a_kill_at_every_file_operation_leaves_the_old_artifact_or_the_new(in_processes, tmp_path, way):
-    deaths, lost = map(int, in_processes(AT_EVERY_STEP, tmp_path / "mine", way).split())
+    deaths, lost = map(int, in_processes("killed_save", tmp_path / "mine", way).split())
     assert deaths >= 12
     assert lost <= 3 if way == "two renames" else lost == 0
 
@@ -179,122 +107,10 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
     assert target.read_bytes() == b"mine, not yours" and os.listdir(tmp_path) == ["mine"]
 
 
-RACE = """
-import os, sys
-from pathlib import Path
-from tokframe.storage.artifact import read, write
-from tokframe.errors import ArtifactExistsError
-from tokframe.storage.state import State
-root = Path(sys.argv[1])
-header = {"tokenizer": {"name": "toy"}, "components": []}
-os.fsync = lambda descriptor: None
-told = 0
-for round in range(20):
-    target = root / f"r{round}"
-    ready, go = os.pipe()
-    children = []
-    for value in range(4):
-        child = os.fork()
-        if child == 0:
-            os.close(go)
-            os.read(ready, 1)  # ends when the parent closes its end: all start at once
-            try:
-                write(target, header, State(config={"value": value}, files={"a": b"%d" % value * 50000}))
-            except ArtifactExistsError:
-                os._exit(3)
-            os._exit(0)
-        children.append(child)
-    os.close(ready)
-    os.close(go)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    assert sorted(codes) == [0, 3, 3, 3], codes
-    found = read(target).state
-    assert found.config["value"] == codes.index(0)
-    assert found.files["a"] == b"%d" % found.config["value"] * 50000
-assert sorted(path.name for path in root.iterdir()) == sorted(f"r{round}" for round in range(20))
-"""
-
-
 @needs_fork
 def test_of_four_processes_saving_to_one_place_exactly_one_wins(in_processes, tmp_path):
     (tmp_path / "work").mkdir()
-    in_processes(RACE, tmp_path / "work")
-
-
-OVERWRITING = """
-import os, sys
-from pathlib import Path
-from tokframe.storage import atomic as folders
-from tokframe.storage.artifact import read, write
-from tokframe.errors import ArtifactExistsError
-from tokframe.storage.state import State
-root, exchange, rounds = Path(sys.argv[1]), sys.argv[2] == "exchange", int(sys.argv[3])
-header = {"tokenizer": {"name": "toy"}, "components": []}
-os.fsync = lambda descriptor: None
-if not exchange:
-    folders._exchange = lambda first, second: False
-def state(value):
-    return State(config={"value": value}, files={"a": b"%d" % value * 20000, "b": b"%d" % value * 300})
-def value_of(folder):
-    found = read(folder).state
-    value = found.config["value"]
-    assert found.files["a"] == b"%d" % value * 20000 and found.files["b"] == b"%d" % value * 300
-    return value
-replace = folders.replace_folder
-target = write(root / "mine", header, state(0))
-stop, stopped = os.pipe()
-reader = os.fork()
-if reader == 0:  # loads all the while: one whole artifact, whichever
-    os.close(stopped)
-    os.set_blocking(stop, False)
-    reads = 0
-    while True:
-        try:
-            if not os.read(stop, 1):
-                break
-        except BlockingIOError:
-            pass
-        value_of(target)
-        reads += 1
-    os._exit(0 if reads else 1)
-for round in range(1, rounds + 1):
-    ready, go = os.pipe()
-    count, counted = os.pipe()
-    children = {}
-    for saver in range(6):
-        child = os.fork()
-        if child == 0:
-            os.close(go)
-            os.close(stopped)
-            def together(*arguments):
-                os.write(counted, b"x")
-                os.read(ready, 1)  # until all have seen what they mean to replace, and have written theirs
-                replace(*arguments)
-            folders.replace_folder = together
-            try:
-                write(target, header, state(10 * round + saver), overwrite=True)
-            except ArtifactExistsError:
-                os._exit(3)
-            os._exit(0)
-        children[child] = 10 * round + saver
-    for _ in children:
-        os.read(count, 1)
-    os.close(go)
-    won, told = [], 0
-    for child, value in children.items():
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert code in (0, 3), code
-        told += code == 3
-        won += [value] if code == 0 else []
-    assert len(won) == 1 and told == 5, (won, told)
-    assert value_of(target) == won[0]
-    for descriptor in (ready, count, counted):
-        os.close(descriptor)
-os.close(stopped)
-if exchange:
-    assert os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1]) == 0, "a load failed while others saved"
-assert [path.name for path in root.iterdir()] == ["mine"]
-"""
+    in_processes("racing_saves", tmp_path / "work")
 
 
 @needs_fork
@@ -302,7 +118,7 @@ assert [path.name for path in root.iterdir()] == ["mine"]
 def test_of_six_processes_overwriting_one_place_one_wins_and_the_others_are_told(in_processes, tmp_path, way):
     """And with an exchange a reader always finds one whole artifact; two renames leave a gap between them."""
     (tmp_path / "work").mkdir()
-    in_processes(OVERWRITING, tmp_path / "work", way, 12)
+    in_processes("overwriting_saves", tmp_path / "work", way, 12)
 
 
 def test_a_load_that_an_overwriting_save_comes_across_begins_again(tmp_path, monkeypatch):

@@ -37,6 +37,7 @@ def test_a_long_text_has_the_ids_that_hugging_face_gives(bpe, text):
     assert bpe.encode(long) == outside.encode(long, add_special_tokens=False).ids
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(BYTES, BYTES)
 def test_stable_bytes_have_the_same_ids_whatever_follows(bpe, before, after):
@@ -80,6 +81,7 @@ def test_special_tokens_are_the_first_four_ids_and_not_in_the_file(bpe):
     assert json.loads(bpe.state().files["tokenizer.json"])["added_tokens"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_process_encodes_and_prints_no_warning(bpe, tmp_path):
     bpe.save(tmp_path / "saved")

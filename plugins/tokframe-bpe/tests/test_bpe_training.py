@@ -21,6 +21,7 @@ def corpus(tmp_path, text):
     return [path]
 
 
+@pytest.mark.slow
 def test_the_same_text_gives_the_same_file_in_every_process(tmp_path, corpus):
     source = "import sys, tokframe; tokframe.train('bpe', corpus=sys.argv[1:2], out=sys.argv[2])"
     files = set()

@@ -52,6 +52,7 @@ def test_the_artifact_records_config_corpus_and_versions(saved: Path, corpus: Pa
     assert record["versions"]["tokframe"] == tokframe.__version__
 
 
+@pytest.mark.slow
 def test_neither_training_nor_use_imports_torch(tmp_path: Path, corpus: Path, saved: Path) -> None:
     script = (
         "import sys; sys.modules['torch'] = None; import tokframe\n"
@@ -62,6 +63,7 @@ def test_neither_training_nor_use_imports_torch(tmp_path: Path, corpus: Path, sa
     assert (out / "vocabulary.safetensors").read_bytes() == (saved / "vocabulary.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_loading_imports_neither_cattrs_nor_the_miner(saved: Path) -> None:
     script = (
         "import sys, tokframe; tokframe.load(sys.argv[1]).encode('text')\n"
@@ -156,6 +158,7 @@ def test_an_artifact_without_its_tables_is_refused(saved: Path) -> None:
         type(tokframe.load(saved)).from_state(State(config=state.config, files=state.files))
 
 
+@pytest.mark.slow
 def test_command_line_trains_and_analyzes(tmp_path: Path, corpus: Path) -> None:
     def run(*words: str) -> str:
         command = [sys.executable, "-m", "tokframe", *words]

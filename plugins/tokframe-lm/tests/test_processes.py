@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -17,31 +16,6 @@ pytestmark = pytest.mark.trains
 
 if not (torch.distributed.is_available() and torch.distributed.is_gloo_available() and hasattr(os, "fork")):
     pytest.skip("needs gloo and fork", allow_module_level=True)
-
-#: `run(out, count)` trains a tiny model in so many processes; the text is the first argument, the tokenizer the second.
-TRAINING = """
-import itertools, json, signal, sys
-from pathlib import Path
-import torch
-from tokframe_lm.training import train
-from support.together import die, together
-from tokframe.corpus.files import Corpus
-
-text, tokenizer = sys.argv[1:3]
-corpus = Corpus.open([text])
-CONFIG = {"d_model": 16, "layers": 1, "heads": 2, "context": 16, "batch": 5, "steps": 12, "learning_rate": 0.01,
-          "checkpoint_every": 4}
-
-def run(out, count, should_stop=lambda number: lambda: False, **options):
-    config = CONFIG | options.pop("config", {})
-    def work(number):
-        made = train(tokenizer, corpus=corpus, out=out, config=config, device="cpu",
-                     should_stop=should_stop(number), **options)
-        torch.save(made.model.state_dict(), f"{out}-{number}.pt")
-    return [0] if count == 1 and not work(0) else together(count, work)
-
-run("warm", 1, config={"steps": 1})  # torch imports much at a first step
-"""
 
 
 def weights(folder) -> dict[str, np.ndarray]:
@@ -59,12 +33,7 @@ def assert_same(first, second) -> None:
 
 
 def test_two_processes_come_to_the_losses_and_weights_of_one(in_processes, small, tmp_path):
-    source = """
-    assert run("one", 1) == [0] and run("two", 2) == [0, 0]
-    first, second = (torch.load(f"two-{number}.pt") for number in (0, 1))
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    """
-    in_processes(TRAINING + dedent(source), small.text, small.tokenizers["bpe"])
+    in_processes("lm_processes", "in_one_and_two", small.text, small.tokenizers["bpe"])
     np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "two"), rtol=1e-4)
     one, two = (weights(tmp_path / name) for name in ("one", "two"))
     apart = sum(float(((one[name] - two[name]) ** 2).sum()) for name in one)
@@ -75,55 +44,19 @@ def test_two_processes_come_to_the_losses_and_weights_of_one(in_processes, small
 
 
 def test_a_killed_process_stops_the_other_and_the_resumed_run_is_the_same(in_processes, small, tmp_path):
-    source = """
-    assert run("whole", 2) == [0, 0]
-    def killed(victim, step):
-        calls = itertools.count()
-        return lambda number: (lambda: number == victim and next(calls) == step and die())
-    for victim, step, resume in ((1, 5, False), (0, 2, True)):
-        ends = run("killed", 2, killed(victim, step), resume=resume)
-        assert ends[victim] == -signal.SIGKILL and ends[1 - victim] == 3, ends
-        said = Path(f"error-{1 - victim}").read_text()
-        assert said.startswith("TrainingError") and "--resume" in said and "killed.training" in said, said
-        print(json.loads(Path("killed.training/training.json").read_text())["step"])
-    def told(number):  # the second process alone is told to stop, and both do
-        return lambda: number == 1
-    assert run("killed", 2, told, resume=True) == [3, 3]
-    assert Path("error-0").read_text().startswith("TrainingInterrupted")
-    assert run("killed", 2, resume=True) == [0, 0]
-    """
-    steps = in_processes(TRAINING + dedent(source), small.text, small.tokenizers["bpe"]).split()
+    steps = in_processes("lm_processes", "killed_and_stopped", small.text, small.tokenizers["bpe"]).split()
     assert steps == ["4", "4"]
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
     assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
-
-
-#: The command line, whose second process dies once, at its 7th step.
-COMMAND = """
-import os, signal, sys
-from tokframe.training import torchrun as processes
-from tokframe.cli.main import main
-from tokframe_lm.data.windows import Windows
-
-steps, read = 0, Windows.read
-
-def mortal(*arguments):
-    global steps
-    steps += 1
-    if steps == 7 and processes.number() == 1 and not processes.restarted():
-        os.kill(os.getpid(), signal.SIGKILL)
-    return read(*arguments)
-
-Windows.read = mortal
-sys.exit(main())
-"""
 
 
 def test_the_command_under_torchrun_survives_a_killed_process(torchrun, small, tmp_path):
     config = {"d_model": 16, "layers": 1, "heads": 2, "context": 16, "batch": 4, "steps": 10, "checkpoint_every": 4}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     words = ["lm", "train", "--tokenizer", small.tokenizers["bpe"], "--corpus", small.text, "--out", "two", "--json"]
-    done = torchrun(COMMAND, *words, "--config", "config.json", options=["--max-restarts", "1"])
+    words += ["--config", "config.json"]
+    killed = ["tokframe_lm.data.windows:Windows.read", 7]
+    done = torchrun("killed_once", *killed, *words, options=["--max-restarts", "1"])
     assert done.returncode == 0, done.stderr
     assert "in process 1 of 2: training in 2 processes failed" in done.stderr
     assert json.loads(done.stdout)["steps"] == 10  # said once

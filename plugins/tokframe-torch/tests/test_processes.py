@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -33,42 +34,9 @@ def test_a_process_alone_is_the_main_one_and_has_every_row(tmp_path):
             pass
 
 
-#: What three processes exchange; each prints one line into its own file.
-JOINED = """
-import json
-from pathlib import Path
-import torch
-from support.together import together
-from tokframe_torch.processes import process_group
-
-def work(rank):
-    with process_group("cpu", Path("work")) as processes:
-        assert (processes.rank, processes.main, processes.world_size) == (rank, rank == 0, 3)
-        first, second = torch.full((2, 2), float(rank)), torch.tensor(10.0 + rank)
-        processes.all_reduce_sum([first, second])
-        with processes.main_process_first():
-            if rank == 0:
-                Path("made").write_text("by the main process")
-            assert Path("made").exists()
-        rows = processes.share(7)
-        found = {
-            "sums": [first.tolist(), float(second)],
-            "any": [processes.any(rank == 2), processes.any(False)],
-            "broadcast": [processes.broadcast(b"\\0\\1" if rank == 0 else b"").hex(), processes.broadcast().hex()],
-            "rows": [rows.start, rows.stop],
-        }
-    Path(f"found-{rank}").write_text(json.dumps(found))
-
-assert together(3, work) == [0, 0, 0]
-print("\\n".join(Path(f"found-{rank}").read_text() for rank in range(3)))
-"""
-
-
 @needs_gloo
 def test_joined_processes_sum_broadcast_and_share(in_processes):
-    import json
-
-    found = [json.loads(line) for line in in_processes(JOINED).splitlines()]
+    found = [json.loads(line) for line in in_processes("joined_processes", "exchange").splitlines()]
     for each in found:
         assert each["sums"] == [[[3.0, 3.0], [3.0, 3.0]], 33.0]
         assert each["any"] == [True, False]
@@ -76,26 +44,9 @@ def test_joined_processes_sum_broadcast_and_share(in_processes):
     assert [each["rows"] for each in found] == [[0, 2], [2, 4], [4, 7]]
 
 
-#: The main process dies while the others wait for it.
-LOST = """
-from pathlib import Path
-from support.together import die, together
-from tokframe_torch.processes import process_group
-
-def work(rank):
-    with process_group("cpu", Path("work")) as processes:
-        if rank == 0:
-            die()
-        processes.broadcast()
-
-assert together(3, work) == [-9, 3, 3]
-print(Path("error-2").read_text())
-"""
-
-
 @needs_gloo
 def test_a_lost_process_ends_the_others_with_an_error_not_a_hang(in_processes):
-    said = in_processes(LOST)
+    said = in_processes("joined_processes", "lose_the_first")
     assert said.startswith("TrainingError: training in 3 processes failed") and "checkpoint in work" in said
 
 

@@ -102,42 +102,6 @@ def test_a_failure_when_nothing_was_there_leaves_nothing_or_the_whole(tmp_path, 
     raise AssertionError("never got through")
 
 
-def test_a_process_that_dies_at_any_flush_leaves_the_old_artifact_whole(saved, fresh):
-    # All deaths in one process's children: the third argument says before which flush to die.
-    source = """
-    import os, sys
-    from tokframe.storage.artifact import read, write
-    from tokframe.storage.state import State
-    target, number = sys.argv[1], 0
-    real = os.fsync
-    def flush(descriptor):
-        global number
-        number += 1
-        if number == dies_at:
-            os._exit(77)
-        real(descriptor)
-    os.fsync = flush
-    deaths = 0
-    for dies_at in range(1, 30):
-        child = os.fork()
-        if child == 0:
-            write(target, {"tokenizer": {"name": "toy"}, "components": []}, State(config={"new": 1}), overwrite=True)
-            os._exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        config = read(target).state.config
-        if status == 0:
-            assert config == {"new": 1}
-            break
-        assert status == 77
-        deaths += 1
-        assert config in ({"a": "\\u00e9", "b": [1, 2.5, None]}, {"new": 1})
-    assert deaths >= 4, deaths
-    """
-    if not hasattr(os, "fork"):
-        pytest.skip("needs fork")
-    fresh(source, saved)
-
-
 def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ArtifactError, match="cannot write"):

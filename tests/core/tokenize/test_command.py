@@ -81,6 +81,7 @@ def test_what_is_no_size_is_told(toy, write, given, capsys):
     assert "is not a size; expected one such as 64MB" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_says_how_to_go_on_and_that_works(text, alone, tmp_path):
     words = ["tokenize", "bpe", "--corpus", *map(str, text), "--out", "out", "--shard-size", "300000", "--workers", "2"]

@@ -9,7 +9,8 @@ import sys
 import time
 
 import pytest
-from support.sharding import COMMAND, SETTINGS, Killer, content, never, prose, stop_after
+from support.sharding import COMMAND, SETTINGS, Killer, content, prose
+from support.stopping import never, stop_after
 
 from tokframe.errors import EngineError, ShardsError, ShardsInterrupted, UnknownNameError
 from tokframe.shards import ShardSettings, TokenShards, engines, tokenize
@@ -42,35 +43,9 @@ def test_workers_that_always_die_are_told_and_not_tried_for_ever():
         list(engines.local(die, [1, 2], workers=2, should_stop=never))
 
 
-STARTING = """
-import os, signal, threading, time
-from functools import partial
-from tokframe.shards.engines import local
-
-def repeat(item, filler):
-    return item
-
-def kill_the_first():
-    # Not by multiprocessing's own list, in which a worker stands only once it was sent what it needs.
-    while True:
-        for child in open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read().split():
-            if b"spawn_main" in open(f"/proc/{child}/cmdline", "rb").read():
-                return os.kill(int(child), signal.SIGKILL)
-        time.sleep(0.0005)
-
-if __name__ == "__main__":
-    threading.Thread(target=kill_the_first, daemon=True).start()
-    large = partial(repeat, filler=bytes(10_000_000))  # more than the pipe of a starting worker holds
-    print(sorted(local(large, range(4), workers=2, should_stop=lambda: False)))
-"""
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the worker in /proc")
-def test_a_worker_killed_while_it_starts_is_not_waited_for(tmp_path):
-    program = tmp_path / "starting.py"
-    program.write_text(STARTING, encoding="utf-8")
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=300, check=False)
-    assert done.stdout == "[0, 1, 2, 3]\n", done.stderr
+def test_a_worker_killed_while_it_starts_is_not_waited_for(in_processes):
+    assert in_processes("starting_worker") == "[0, 1, 2, 3]\n"
 
 
 def test_an_unknown_engine_is_told_with_what_there_is(toy, write, tmp_path):

@@ -1,0 +1,40 @@
+"""Encode and decode eight times over; print the bytes in use more than before. Arguments: tokenizer, "kept" or not."""
+
+import gc
+import sys
+import tracemalloc
+from pathlib import Path
+
+import tokframe
+
+text = Path(tokframe.__file__).with_name("errors.py").read_text(encoding="utf-8")
+lines = [*text.splitlines(), "", "\x00", "🙂 é \u4f60\u597d", "a" * 5000, "<s></s><pad><unk>"]
+tokenizer = tokframe.load(sys.argv[1])
+kept = []
+
+
+def work():
+    for line in lines:
+        tokenizer.decode(tokenizer.encode(line))
+    ids = tokenizer.encode_batch(lines, threads=2)
+    if sys.argv[2] == "kept":
+        kept.append(ids)
+    stream = tokenizer.stream_encoder()
+    for line in lines:
+        stream.feed(line)
+    stream.finish()
+
+
+def in_use():
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+for _ in range(2):
+    work()
+tracemalloc.start()
+work()
+before = in_use()
+for _ in range(8):
+    work()
+print(in_use() - before)
