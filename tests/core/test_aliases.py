@@ -6,7 +6,7 @@ import json
 import pickle
 
 import pytest
-from toy_bytes.tokenizer import ToyTokenizer
+from support.toys import toy
 
 import tokframe
 from tokframe.cli.main import main
@@ -39,9 +39,7 @@ def place(toy_host, tmp_path, monkeypatch):
 @pytest.fixture
 def mine(tmp_path):
     """A saved tokenizer at `place/models/mine`."""
-    tokenizer = ToyTokenizer([b"the "])
-    tokenizer.name = "toy"
-    return tokenizer.save(tmp_path / "work" / "models" / "mine")
+    return toy([b"the "]).save(tmp_path / "work" / "models" / "mine")
 
 
 def write(path, text):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 from rich.console import Console
+from support.toys import named
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.corpus.files import Corpus
@@ -38,11 +39,6 @@ class LossyTokenizer(ToyTokenizer):
             raise EncodingError("0xff is refused")
         known = set(b"abcdefghijklmnopqrstuvwxyz ")
         return np.asarray([byte + 4 if byte in known else 1 for byte in data], np.int32)
-
-
-def named(tokenizer, name):
-    tokenizer.name = name
-    return tokenizer
 
 
 @pytest.fixture
@@ -171,14 +167,7 @@ KEYS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def no_processes(monkeypatch):
-    """Load time and memory are given: this test is not about fresh processes."""
-    given = Footprint(load_ms=12.5, memory_mb=3.25)
-    monkeypatch.setattr("tokframe.evaluate.comparison.footprints", lambda names, *_, **__: dict.fromkeys(names, given))
-
-
-def test_a_comparison_has_the_documented_figures_per_tokenizer_and_file(toy, corpus, no_processes):
+def test_a_comparison_has_the_documented_figures_per_tokenizer_and_file(toy, corpus, given_footprint):
     tokenizers = {"toy": toy, "./lossy": named(LossyTokenizer(), "toy")}
     found = compare(tokenizers, corpus, load=tokenizers.__getitem__, rounds=1).to_json()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -192,7 +181,7 @@ def test_a_comparison_has_the_documented_figures_per_tokenizer_and_file(toy, cor
     assert found["versions"]["toy-bytes"] == "0.3.0"
 
 
-def test_a_text_that_is_refused_names_tokenizer_and_file(toy, corpus, no_processes):
+def test_a_text_that_is_refused_names_tokenizer_and_file(toy, corpus, given_footprint):
     class Refusing(ToyTokenizer):
         def encode_raw(self, data):
             raise EncodingError("no")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.stored import edit_manifest
+from support.toys import toy
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.errors import ArtifactNotFoundError, UnknownNameError
@@ -21,9 +23,7 @@ def _host(toy_host):
 
 @pytest.fixture
 def saved(tmp_path):
-    tokenizer = ToyTokenizer([b"the "])
-    tokenizer.name = "toy"
-    return tokenizer.save(tmp_path / "saved")
+    return toy([b"the "]).save(tmp_path / "saved")
 
 
 def failed(report):
@@ -44,10 +44,7 @@ def test_describe_tells_what_the_manifest_says_without_building(saved, monkeypat
 
 @pytest.mark.parametrize("head", [None, [], "x", {}])
 def test_describe_copes_with_a_manifest_that_names_nothing(saved, head):
-    path = saved / "manifest.json"
-    manifest = json.loads(path.read_bytes()) | {"tokenizer": head}
-    del manifest["sha256"]  # as an older version wrote it
-    path.write_text(json.dumps(manifest), encoding="utf-8")
+    edit_manifest(saved, lambda data: data | {"tokenizer": head})
     assert describe(saved)["name"] == ""
 
 

@@ -36,29 +36,12 @@ class NoPadding(ToyTokenizer):
 # -- round trips ------------------------------------------------------------------------------------------------
 
 
-@given(texts)
-def test_any_text_comes_back(text):
-    for tokenizer in (toy, wrapped):
-        ids = tokenizer.encode(text)
-        assert type(ids) is list and all(type(i) is int for i in ids)
-        assert tokenizer.decode(ids) == text
-        assert tokenizer.encode_array(text).dtype == np.int32
-        assert tokenizer.encode_array(text).tolist() == ids
-        assert tokenizer.count(text) == len(tokenizer.encode(text, add_special=False))
-
-
-@given(st.binary())
-def test_any_bytes_come_back(data):
-    for tokenizer in (toy, wrapped):
-        assert tokenizer.decode_bytes(tokenizer.encode_bytes(data)) == data
-        assert tokenizer.encode_bytes(bytearray(data)) == tokenizer.encode_bytes(data)
-        assert tokenizer.decode(tokenizer.encode_bytes(data)) == data.decode("utf-8", "replace")
-
-
 def test_template_tokens_are_added_and_skipped():
     assert wrapped.encode("th") == [2, 260, 3]
     assert wrapped.encode("th", add_special=False) == wrapped.encode("th", False) == [260]
-    assert wrapped.encode_bytes(b"th") == [2, 260, 3] and wrapped.encode_bytes(b"th", False) == [260]
+    assert all(type(i) is int for i in wrapped.encode("th"))
+    assert wrapped.encode_bytes(b"th") == wrapped.encode_bytes(bytearray(b"th")) == [2, 260, 3]
+    assert wrapped.encode_bytes(b"th", False) == [260]
     assert wrapped.encode("") == [2, 3]
     assert wrapped.decode([2, 260, 3]) == "th"
     assert wrapped.decode([2, 260, 3, 0], skip_special=False) == "<s>th</s><pad>"
@@ -81,13 +64,6 @@ def test_incomplete_characters_become_replacement_characters():
 
 
 # -- special tokens ---------------------------------------------------------------------------------------------
-
-
-def test_special_token_text_is_ordinary_text():
-    for name, token in SPECIAL.items():
-        ids = toy.encode(f"a{name}b")
-        assert token not in ids
-        assert toy.decode(ids) == f"a{name}b"
 
 
 def test_special_tokens_are_found_where_the_caller_allows_them():
@@ -246,20 +222,6 @@ def test_every_id_has_bytes_and_others_are_named():
 
 
 @given(texts)
-def test_spans_of_bytes_join_and_say_what_each_token_is(text):
-    found = toy.offsets(text)
-    data = text.encode()
-    assert found.ids.tolist() == toy.encode(text, False)
-    assert len(found) == len(found.ids) and found.byte_spans.shape == found.char_spans.shape == (len(found), 2)
-    assert found.byte_spans.dtype == found.char_spans.dtype == np.int32
-    end = 0
-    for token, (start, stop) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True):
-        assert start == end and data[start:stop] == toy.token_bytes(token)
-        end = stop
-    assert end == len(data)
-
-
-@given(texts)
 def test_spans_of_characters_hold_every_character_a_token_touches(text):
     owner = [i for i, character in enumerate(text) for _ in character.encode()]
     found = toy.offsets(text)
@@ -269,6 +231,7 @@ def test_spans_of_characters_hold_every_character_a_token_touches(text):
 
 def test_tokens_that_cut_characters():
     found = toy.offsets("éx🙂😀")  # é is c3 a9, and a9 78 is a token; of 😀 the first two bytes are one
+    assert found.ids.dtype == found.byte_spans.dtype == found.char_spans.dtype == np.int32
     pieces = [toy.token_bytes(i) for i in found.ids.tolist()]
     assert pieces == [b"\xc3", b"\xa9x", "🙂".encode(), b"\xf0\x9f", b"\x98", b"\x80"]
     assert found.byte_spans.tolist() == [[0, 1], [1, 3], [3, 7], [7, 9], [9, 10], [10, 11]]
@@ -294,12 +257,9 @@ def test_what_is_not_promised_is_an_error_that_names_it():
     assert caught.value.capability == "streaming"
     with pytest.raises(UnsupportedError, match="plain has no '<pad>' token") as caught:
         NoPadding().encode_batch_padded(["x"])
+    assert NoPadding().decode(NoPadding().encode("<pad>")) == "<pad>"
     assert caught.value.capability == "padding"
     assert isinstance(caught.value, NotImplementedError)
-
-
-def test_a_tokenizer_without_special_tokens():
-    assert NoPadding().decode(NoPadding().encode("<pad>")) == "<pad>"
 
 
 def test_an_incomplete_tokenizer_cannot_be_made():

@@ -8,9 +8,9 @@ import sys
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 from rich.console import Console
+from support.toys import LossyToy, named, toy
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.cli.main import main
@@ -18,13 +18,11 @@ from tokframe.corpus.files import Corpus
 from tokframe.errors import EncodingError
 from tokframe.evaluate import compare
 from tokframe.evaluate.columns import COLUMNS
-from tokframe.evaluate.footprint import Footprint
 from tokframe.evaluate.report.charts import bars, curves, dots
 from tokframe.evaluate.report.page import comparison_page
 from tokframe.evaluate.report.passages import differences, passages
 from tokframe.evaluate.report.segments import segments
 from tokframe.evaluate.report.table import comparison_table
-from tokframe.tokenizer.results import Capabilities
 
 NASTY = "<script>alert('1')</script> & \"quoted\" \x00\x1b[31m \u202e \ufeff é 世界\r\n"
 
@@ -55,15 +53,6 @@ class Page(HTMLParser):
         return "".join(self.words)
 
 
-class LossyTokenizer(ToyTokenizer):
-    """Knows ASCII and nothing else."""
-
-    capabilities = Capabilities(lossless=False, bytes_input=False, offsets=False)
-
-    def encode_raw(self, data):
-        return np.asarray([byte + 4 if byte < 128 else 1 for byte in data], np.int32)
-
-
 class RefusingTokenizer(ToyTokenizer):
     def encode_raw(self, data):
         if b"zz" in data:
@@ -71,22 +60,11 @@ class RefusingTokenizer(ToyTokenizer):
         return super().encode_raw(data)
 
 
-def named(tokenizer, name):
-    tokenizer.name = name
-    return tokenizer
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    given = Footprint(load_ms=12.5, memory_mb=3.25)
-    monkeypatch.setattr("tokframe.evaluate.comparison.footprints", lambda names, *_, **__: dict.fromkeys(names, given))
-
-
 @pytest.fixture
 def tokenizers(toy_host):
     return {
         "pieces": named(ToyTokenizer([b"the ", b"quick ", b"\xb8\x96\xe7"]), "pieces"),
-        "<b>lossy": named(LossyTokenizer(), "<b>lossy"),
+        "<b>lossy": named(LossyToy(), "<b>lossy"),
         "bytes": named(ToyTokenizer(), "bytes"),
     }
 
@@ -99,7 +77,7 @@ def corpus(tmp_path):
 
 
 @pytest.fixture
-def page(quick, tokenizers, corpus):
+def page(given_footprint, tokenizers, corpus):
     comparison = compare(tokenizers, corpus, load=tokenizers.__getitem__, rounds=1)
     return comparison_page(comparison, tokenizers, corpus).decode()
 
@@ -140,19 +118,19 @@ def test_the_page_shows_every_part(page):
     assert "prefers-color-scheme: dark" in page and "@media print" in page and "width=device-width" in page
 
 
-def test_the_page_is_the_same_for_the_same_comparison(quick, tokenizers, corpus):
+def test_the_page_is_the_same_for_the_same_comparison(given_footprint, tokenizers, corpus):
     comparison = compare(tokenizers, corpus, load=tokenizers.__getitem__, rounds=1)
     assert comparison_page(comparison, tokenizers, corpus) == comparison_page(comparison, tokenizers, corpus)
 
 
-def test_one_tokenizer_alone_makes_a_page_without_differences(quick, tokenizers, corpus):
+def test_one_tokenizer_alone_makes_a_page_without_differences(given_footprint, tokenizers, corpus):
     alone = {"bytes": tokenizers["bytes"]}
     comparison = compare(alone, corpus, load=alone.__getitem__, rounds=1)
     text = Page(comparison_page(comparison, alone, corpus).decode()).text
     assert "The same text" in text and "differ most" not in text and "ratio" not in text
 
 
-def test_what_a_tokenizer_refuses_is_said_where_it_would_stand(quick, tokenizers, tmp_path):
+def test_what_a_tokenizer_refuses_is_said_where_it_would_stand(given_footprint, tokenizers, tmp_path):
     (tmp_path / "t.txt").write_text("plain text\n" * 50)
     corpus = Corpus.open([tmp_path / "t.txt"])
     both = {"bytes": tokenizers["bytes"], "refusing": named(RefusingTokenizer(), "refusing")}
@@ -162,7 +140,7 @@ def test_what_a_tokenizer_refuses_is_said_where_it_would_stand(quick, tokenizers
     assert "not segmented: no <zz> here" in Page(comparison_page(comparison, both, corpus).decode()).text
 
 
-def test_every_column_is_in_the_json_the_table_the_page_and_the_help(quick, tokenizers, corpus, page, capsys):
+def test_every_column_is_in_the_json_the_table_the_page_and_the_help(given_footprint, tokenizers, corpus, page, capsys):
     comparison = compare(tokenizers, corpus, load=tokenizers.__getitem__, rounds=1)
     row = comparison.to_json()["tokenizers"]["bytes"]
     stream = io.StringIO()
@@ -250,14 +228,12 @@ def test_each_marker_says_whose_figure_it_is_and_labels_are_text():
 @pytest.fixture
 def saved(tokenizers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    toy = ToyTokenizer([b"the "])
-    toy.name = "toy"
-    toy.save(tmp_path / "mine")
+    toy([b"the "]).save(tmp_path / "mine")
     (tmp_path / "t.txt").write_text("the text\n" * 30)
     return tmp_path
 
 
-def test_compare_writes_the_page_and_says_so(quick, saved, capsys):
+def test_compare_writes_the_page_and_says_so(given_footprint, saved, capsys):
     assert main(["compare", "./mine", "--corpus", "t.txt", "--rounds", "1", "--html", "report.html"]) == 0
     out, err = capsys.readouterr()
     assert "wrote report.html" in err and "bytes per token" in out

@@ -9,6 +9,7 @@ import threading
 import attrs
 import numpy as np
 import pytest
+from support.toys import named, toy
 from toy_bytes.tokenizer import ToyTokenizer
 
 import tokframe
@@ -48,13 +49,8 @@ def _host(toy_host):
     return toy_host
 
 
-def named(tokenizer, name="toy"):
-    tokenizer.name = name
-    return tokenizer
-
-
 def first(**options):
-    return named(ToyTokenizer([b"the "], **options))
+    return toy([b"the "], **options)
 
 
 def shadowed(other=None, *, wrap=False, **options):

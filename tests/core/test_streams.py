@@ -22,13 +22,6 @@ def cut(data, places):
     return [data[start:end] for start, end in zip([0, *ends], [*ends, len(data)], strict=True)]
 
 
-@given(st.lists(fragments))
-def test_text_in_parts_gives_the_ids_of_the_whole(parts):
-    stream = toy.stream_encoder()
-    ids = [token for part in parts for token in stream.feed(part)] + stream.finish()
-    assert ids == toy.encode("".join(parts), False)
-
-
 @given(st.binary(max_size=60), st.lists(st.integers(0, 1000), max_size=8))
 def test_bytes_cut_anywhere_give_the_ids_of_the_whole(data, places):
     stream = toy.stream_encoder()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.toys import LossyToy
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.errors import InvalidTokenError, UnknownNameError, UnsupportedError
 from tokframe.playground.bench import Bench
-from tokframe.tokenizer.results import Capabilities
 
 
 class CodedTokenizer(ToyTokenizer):
@@ -25,13 +25,6 @@ class CodedTokenizer(ToyTokenizer):
         return np.where(codes[:, None] < 0, -1, codes[:, None] // np.array([1, 4, 16, 64]) % 4)
 
 
-class LossyTokenizer(ToyTokenizer):
-    capabilities = Capabilities(lossless=False, bytes_input=False, offsets=False)
-
-    def encode_raw(self, data):
-        return np.asarray([byte + 4 if byte < 128 else 1 for byte in data], np.int32)
-
-
 class WithoutDigits(CodedTokenizer):
     levels = ()
 
@@ -45,7 +38,7 @@ def bench():
         {
             "toy": ToyTokenizer([b"the "]),
             "./models/coded": CodedTokenizer([b"th"]),
-            "lossy": LossyTokenizer(),
+            "lossy": LossyToy(),
             "vq": WithoutDigits(),
         }
     )

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 
 import pytest
+from support.serving import served
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.corpus.files import Corpus
 from tokframe.evaluate import compare
-from tokframe.evaluate.footprint import Footprint
 from tokframe.evaluate.report.page import comparison_page
-from tokframe.playground.bench import Bench
-from tokframe.playground.server import MAX_BYTES, Playground
+from tokframe.playground.server import MAX_BYTES
 
 pytestmark = pytest.mark.slow
 
@@ -44,9 +42,7 @@ def tokenizers():
 @pytest.fixture
 def opened(chromium, tokenizers):
     """Yield (tab, what it complained of) with the playground open at a phone's width."""
-    with Playground(Bench(tokenizers)) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
+    with served(tokenizers) as server:
         tab = chromium.new_page(viewport={"width": 390, "height": 844})
         complaints = []
         tab.on("console", lambda message: complaints.append(message.text))
@@ -56,8 +52,6 @@ def opened(chromium, tokenizers):
         tab.locator(".pieces span").first.wait_for()
         yield tab, complaints
         tab.close()
-        server.shutdown()
-        thread.join()
 
 
 def typed(tab, text):
@@ -115,10 +109,8 @@ def test_a_text_too_long_is_told(opened):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_of_a_comparison_opens_without_network_on_a_phone(
-    chromium, tokenizers, toy_host, tmp_path, monkeypatch, scheme
+    chromium, tokenizers, toy_host, given_footprint, tmp_path, scheme
 ):
-    given = Footprint(load_ms=12.5, memory_mb=3.25)
-    monkeypatch.setattr("tokframe.evaluate.comparison.footprints", lambda names, *_, **__: dict.fromkeys(names, given))
     (tmp_path / "t.txt").write_text("the <b>text</b> the end of it\n" * 40)
     corpus = Corpus.open([tmp_path / "t.txt"])
     comparison = compare(tokenizers, corpus, load=tokenizers.__getitem__, rounds=1)

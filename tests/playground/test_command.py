@@ -10,7 +10,7 @@ import sys
 import urllib.request
 
 import pytest
-from toy_bytes.tokenizer import ToyTokenizer
+from support.toys import toy
 
 from tokframe.cli.installed import complete_names
 from tokframe.cli.main import main
@@ -19,9 +19,7 @@ from tokframe.cli.main import main
 @pytest.fixture
 def mine(toy_host, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    toy = ToyTokenizer([b"the "])
-    toy.name = "toy"
-    toy.save(tmp_path / "mine")
+    toy([b"the "]).save(tmp_path / "mine")
     return tmp_path
 
 

@@ -6,14 +6,13 @@ import http.client
 import json
 import re
 import socket
-import threading
 from importlib import resources
 
 import pytest
+from support.serving import served
 from toy_bytes.tokenizer import ToyTokenizer
 
-from tokframe.playground.bench import Bench
-from tokframe.playground.server import MAX_BYTES, Playground
+from tokframe.playground.server import MAX_BYTES
 
 
 class FailingTokenizer(ToyTokenizer):
@@ -23,12 +22,8 @@ class FailingTokenizer(ToyTokenizer):
 
 @pytest.fixture(scope="module")
 def server():
-    with Playground(Bench({"toy": ToyTokenizer([b"the "]), "failing": FailingTokenizer()})) as found:
-        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
+    with served({"toy": ToyTokenizer([b"the "]), "failing": FailingTokenizer()}) as found:
         yield found
-        found.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -138,6 +138,15 @@ def fresh(installed, tmp_path):
     return run
 
 
+@pytest.fixture
+def given_footprint(monkeypatch):
+    """Load time and memory are given, so that no fresh processes are started to measure them."""
+    from tokframe.evaluate.footprint import Footprint
+
+    given = Footprint(load_ms=12.5, memory_mb=3.25)
+    monkeypatch.setattr("tokframe.evaluate.comparison.footprints", lambda names, *_, **__: dict.fromkeys(names, given))
+
+
 class Listener:
     """A reporter that remembers what it was told."""
 

@@ -37,12 +37,16 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def edit_json(path, change):
+    """Apply `change` to the data of a file and write it back, as an older version would: without a sum of its own."""
+    data = json.loads(path.read_bytes())
+    data.pop("sha256", None)
+    data = change(data) or data
+    path.write_text(json.dumps(data), encoding="utf-8")
+
+
 def edit_manifest(folder, change):
-    """Apply `change` to the manifest's data and write it back, as an older version would: without a sum of its own."""
-    manifest = json.loads((folder / "manifest.json").read_bytes())
-    manifest.pop("sha256", None)
-    manifest = change(manifest) or manifest
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    edit_json(folder / "manifest.json", change)
 
 
 def corrupt(folder) -> ArtifactCorruptError:

@@ -1,10 +1,13 @@
-"""The toy tokenizer with a name, a plugin that claims its name too, and manifests to look at and change."""
+"""Toy tokenizers with names, a plugin that claims the name of one, and manifests to look at."""
 
 from __future__ import annotations
 
 import json
 
+import numpy as np
 from toy_bytes.tokenizer import ToyTokenizer
+
+from tokframe.tokenizer.results import Capabilities
 
 PIECES = [b"th", b"the ", "🙂".encode()]
 TEXT = "the thing 🙂\x00 é"
@@ -20,17 +23,22 @@ def tokframe_components():
 """
 
 
-def toy(**options):
-    tokenizer = ToyTokenizer(PIECES, **options)
-    tokenizer.name = "toy"
+class LossyToy(ToyTokenizer):
+    """Knows ASCII and nothing else."""
+
+    capabilities = Capabilities(lossless=False, bytes_input=False, offsets=False)
+
+    def encode_raw(self, data):
+        return np.asarray([byte + 4 if byte < 128 else 1 for byte in data], np.int32)
+
+
+def named(tokenizer, name="toy"):
+    tokenizer.name = name
     return tokenizer
 
 
-def edit(folder, **changes):
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_bytes()) | changes
-    del manifest["sha256"]  # as an older version wrote it
-    path.write_text(json.dumps(manifest), encoding="utf-8")
+def toy(pieces=PIECES, **options):
+    return named(ToyTokenizer(pieces, **options))
 
 
 def manifest_of(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from support.stored import edit_manifest
 
 import tokframe
 from tokframe.errors import ArtifactError, UnknownNameError
@@ -75,7 +76,7 @@ def test_an_empty_allow_list_allows_nothing(in_processes, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["os:system", "json", "evil_plugin:run", "../bpe", "builtins:exec"])
-def test_an_artifact_that_names_code_runs_none(copy, edit_manifest, name):
+def test_an_artifact_that_names_code_runs_none(copy, name):
     before = set(sys.modules)
     edit_manifest(copy, lambda manifest: manifest["tokenizer"].update(name=name, distribution=name, target=name))
     with pytest.raises((ArtifactError, UnknownNameError)):

@@ -9,6 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
+from support.stored import edit_manifest
 
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError, ArtifactVersionError
 from tokframe.loading.reference import resolve
@@ -114,13 +115,13 @@ def test_a_manifest_whose_entries_changed_places_is_refused(copy):
     refused(copy, "manifest.json")
 
 
-def test_a_manifest_of_an_older_version_has_no_sum_and_loads(copy, edit_manifest):
+def test_a_manifest_of_an_older_version_has_no_sum_and_loads(copy):
     edit_manifest(copy, lambda manifest: None)
     assert "sha256" not in read(copy).manifest
 
 
 @pytest.mark.parametrize("key", ["sha255", "note", ""])
-def test_a_manifest_with_a_key_nobody_knows_is_refused(copy, edit_manifest, key):
+def test_a_manifest_with_a_key_nobody_knows_is_refused(copy, key):
     edit_manifest(copy, lambda manifest: manifest.update({key: "0" * 64}))
     refused(copy, "manifest.json")
 

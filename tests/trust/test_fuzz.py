@@ -20,13 +20,8 @@ TARGETS = ("manifest", "config", "codebook", "text")
 
 
 @pytest.fixture(scope="module")
-def targets():
-    sys.path.insert(0, str(ROOT))
-    try:
-        from fuzz import targets
-    finally:
-        sys.path.remove(str(ROOT))
-    return targets
+def targets(fuzz):
+    return fuzz("targets")
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -77,10 +72,9 @@ def test_two_seconds_of_guided_fuzzing_find_nothing(target, tmp_path):
     assert "Done" in done.stderr
 
 
-def test_seconds_of_hostile_calls_under_sanitizers_find_nothing(targets, capfd):
+def test_seconds_of_hostile_calls_under_sanitizers_find_nothing(fuzz, capfd):
     """Minutes of it, without vector code and with little memory too: `python -m fuzz.sanitized --seconds 300`."""
-    from fuzz import sanitized
-
+    sanitized = fuzz("sanitized")
     if sanitized.compiler() is None:
         pytest.skip("needs gcc with libasan")
     (told,) = sanitized.run(5, 0, ["as built"])

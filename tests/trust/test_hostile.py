@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
+from support.stored import edit_manifest, replace_file
 
 import tokframe
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ConfigError, TokframeError
@@ -44,7 +45,7 @@ def fsq(tmp_path):
     ids=["100 deep", "900 lists", "a million open", "200000 deep", "long number", "inf", "-inf", "twice"],
 )
 @pytest.mark.parametrize("name", ["manifest.json", "config.json"])
-def test_json_bombs_are_refused(fsq, replace_file, name, bomb):
+def test_json_bombs_are_refused(fsq, name, bomb):
     if name == "manifest.json":
         (fsq / name).write_text(bomb)
     else:
@@ -78,7 +79,7 @@ def test_any_bytes_as_json_are_data_or_our_error(raw):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs sparse files")
 @pytest.mark.parametrize(("name", "size"), [("config.json", 1 << 25), ("training.json", 1 << 33), ("x.bin", 1 << 40)])
-def test_a_sparse_file_of_any_size_is_refused_unread(fsq, edit_manifest, monkeypatch, name, size):
+def test_a_sparse_file_of_any_size_is_refused_unread(fsq, monkeypatch, name, size):
     with open(fsq / name, "wb") as file:
         try:
             file.truncate(size)
@@ -99,7 +100,7 @@ def test_a_manifest_of_any_size_is_read_up_to_a_megabyte(fsq):
 
 
 @pytest.mark.parametrize("stated", [1 << 25, 1 << 40, (1 << 64) - 1])
-def test_an_oversized_tensor_header_is_refused(fsq, replace_file, stated):
+def test_an_oversized_tensor_header_is_refused(fsq, stated):
     replace_file(fsq, "codebook.safetensors", stated.to_bytes(8, "little") + b"{}" * 100)
     with pytest.raises(ArtifactCorruptError, match="header is larger than") as caught:
         tokframe.load(fsq)
@@ -132,7 +133,7 @@ def entry(*span: int, shape=(8,), dtype="U8"):
     ],
     ids=["overlap", "the same", "rest", "gap", "backwards", "beyond", "overflow", "shape", "negative", "type", "deep"],
 )
-def test_overlapping_and_impossible_tensor_tables_are_refused(fsq, replace_file, header):
+def test_overlapping_and_impossible_tensor_tables_are_refused(fsq, header):
     replace_file(fsq, "codebook.safetensors", raw_tensors(header))
     with pytest.raises(ArtifactCorruptError) as caught:
         tokframe.load(fsq)
@@ -178,7 +179,7 @@ CODEBOOKS = {
 
 
 @pytest.mark.parametrize("change", CODEBOOKS.values(), ids=CODEBOOKS)
-def test_codebooks_that_contradict_themselves_are_refused(fsq, replace_file, change):
+def test_codebooks_that_contradict_themselves_are_refused(fsq, change):
     tables = dict(artifact.read(fsq).state.tensors["codebook"])
     change(tables)
     replace_file(fsq, "codebook.safetensors", save({name: np.ascontiguousarray(a) for name, a in tables.items()}))
@@ -223,7 +224,7 @@ WORD = {
     [*(("bpe", change) for change in BPE.values()), *(("word", change) for change in WORD.values())],
     ids=[*(f"bpe {key}" for key in BPE), *(f"word {key}" for key in WORD)],
 )
-def test_vocabularies_that_make_no_sense_are_refused(tmp_path, replace_file, name, change):
+def test_vocabularies_that_make_no_sense_are_refused(tmp_path, name, change):
     folder = Path(shutil.copytree(resolve(name).folder(), tmp_path / name))
     file, data = vocab(change)(folder)
     replace_file(folder, file, data)
@@ -234,7 +235,7 @@ def test_vocabularies_that_make_no_sense_are_refused(tmp_path, replace_file, nam
 
 @pytest.mark.parametrize("raw", [b"", b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"null", b"1e999"])
 @pytest.mark.parametrize("name", ["bpe", "word"])
-def test_vocabularies_that_are_no_json_are_refused(tmp_path, replace_file, name, raw):
+def test_vocabularies_that_are_no_json_are_refused(tmp_path, name, raw):
     folder = Path(shutil.copytree(resolve(name).folder(), tmp_path / name))
     file = "tokenizer.json" if name == "bpe" else "vocab.json"
     replace_file(folder, file, raw)
@@ -246,7 +247,7 @@ def test_vocabularies_that_are_no_json_are_refused(tmp_path, replace_file, name,
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", "..", "C:x", "\\\\host\\x", "a\0", "con/", "é"])
-def test_a_name_that_leads_elsewhere_is_refused_before_any_file_is_opened(copy, edit_manifest, monkeypatch, name):
+def test_a_name_that_leads_elsewhere_is_refused_before_any_file_is_opened(copy, monkeypatch, name):
     edit_manifest(copy, lambda m: m["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
     monkeypatch.setattr(FolderFormat, "_open", lambda *_: pytest.fail("a file was opened"))
     with pytest.raises(ArtifactCorruptError, match="not a plain name"):
@@ -266,7 +267,7 @@ def test_a_link_in_place_of_any_file_is_refused(copy, tmp_path):
 
 
 @pytest.mark.slow
-def test_whatever_a_config_says_is_a_tokenizer_or_our_error(fsq, replace_file):
+def test_whatever_a_config_says_is_a_tokenizer_or_our_error(fsq):
     config = json.loads((fsq / "config.json").read_bytes())
     values = [None, True, -1, 0, 1e300, 10**300, "x" * 1000, [], {}, [[]] * 50]
     for section in config:

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import http.client
 import socket
-import threading
 
 import pytest
+from support.serving import served
 
 import tokframe
-from tokframe.playground.bench import Bench
-from tokframe.playground.server import MAX_BYTES, Playground
+from tokframe.playground.server import MAX_BYTES
 
 
 @pytest.fixture(scope="module")
 def server():
-    with Playground(Bench({"word": tokframe.load("word")})) as found:
-        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
+    with served({"word": tokframe.load("word")}) as found:
         yield found
-        found.shutdown()
-        thread.join()
 
 
 def answer(server, request: bytes) -> bytes:

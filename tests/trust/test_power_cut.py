@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).parents[2]
 
 pytestmark = [
     pytest.mark.slow,
@@ -19,13 +16,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def powercut():
-    sys.path.insert(0, str(ROOT))
-    try:
-        from fuzz import powercut
-    finally:
-        sys.path.remove(str(ROOT))
-    return powercut
+def powercut(fuzz):
+    return fuzz("powercut")
 
 
 @pytest.fixture(autouse=True)

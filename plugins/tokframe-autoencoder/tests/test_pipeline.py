@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.stopping import stop_after
 from tokframe_autoencoder.pipeline.pool import TrainingPool
 from tokframe_dictionary.mining.candidates import mine
 from tokframe_dictionary.mining.config import MiningConfig
@@ -48,16 +49,9 @@ def test_the_artifact_records_config_seed_corpus_and_versions(saved: Path, confi
 
 
 def test_a_stopped_run_resumes_to_the_same_bytes(tmp_path: Path, corpus: Path, saved: Path, config: dict):
-    calls = 0
-
-    def stop() -> bool:
-        nonlocal calls
-        calls += 1
-        return calls > 300
-
     out = tmp_path / "small"
     with pytest.raises(TrainingInterrupted, match="stopped at step"):
-        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, should_stop=stop)
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, should_stop=stop_after(300))
     assert not out.exists()
     with pytest.raises(TrainingError, match="earlier run"):
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out)
@@ -71,16 +65,15 @@ def test_resuming_with_another_seed_says_what_differs(tmp_path: Path, corpus: Pa
     with pytest.raises(TrainingInterrupted):
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, should_stop=lambda: True)
     # Stopped while reading, nothing is kept yet: a run that got as far as its folder is what can differ.
-    calls = iter(range(10**9))
     with pytest.raises(TrainingInterrupted):
-        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, should_stop=lambda: next(calls) > 1)
+        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, should_stop=stop_after(2))
     with pytest.raises(TrainingError, match="differs from this one in seed"):
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, seed=7, resume=True)
 
 
 def test_a_run_is_gone_on_with_when_only_time_and_threads_differ(tmp_path: Path, corpus: Path, config: dict):
     out = tmp_path / "small"
-    calls = iter(range(10**9))
+    stop = stop_after(26)
     config["training"] |= {"max_steps": 40, "code_steps": 20, "eval_interval": 10}
 
     def train(should_stop=None, **changes):
@@ -90,7 +83,7 @@ def test_a_run_is_gone_on_with_when_only_time_and_threads_differ(tmp_path: Path,
         )
 
     with pytest.raises(TrainingInterrupted):
-        train(lambda: (out.with_name("small.training") / "network").exists() and next(calls) > 25, max_minutes=500.0)
+        train(lambda: (out.with_name("small.training") / "network").exists() and stop(), max_minutes=500.0)
     with pytest.raises(TrainingError, match="differs from this one in config"):
         train(eval_interval=11)
     train(max_minutes=0.5, threads=2)

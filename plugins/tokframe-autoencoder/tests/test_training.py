@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from support.stopping import stop_after
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.config import DecoderConfig, EncoderConfig, FSQConfig, VQConfig
 from tokframe_autoencoder.network.decoder import DeconvDecoder
@@ -88,11 +89,6 @@ def train(
     segments = words(count)
     weights = np.arange(len(segments), 0, -1).astype(np.float64)
     return train_network(lambda: build(quantizer), segments, weights, config, workdir=folder, device="cpu", **more)
-
-
-def stop_after(steps: int) -> Any:
-    calls = itertools.count()
-    return lambda: next(calls) >= steps
 
 
 def test_two_hundred_segments_become_exact_each_on_a_safe_code_of_its_own(tmp_path: Path) -> None:

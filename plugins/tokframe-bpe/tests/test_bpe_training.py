@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
 
 import pytest
+from support.stopping import stop_after
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 import tokframe
@@ -69,9 +69,8 @@ def test_resuming_starts_again_and_says_so(tmp_path, corpus, listener):
 
 
 def test_a_stopped_training_leaves_nothing_behind(tmp_path, corpus):
-    answers = itertools.chain([False], itertools.repeat(True))
     with pytest.raises(TrainingInterrupted, match="nothing was saved"):
-        tokframe.train("bpe", corpus=corpus + _more(tmp_path), out=tmp_path / "out", should_stop=answers.__next__)
+        tokframe.train("bpe", corpus=corpus + _more(tmp_path), out=tmp_path / "out", should_stop=stop_after(1))
     assert not (tmp_path / "out").exists()
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pickle
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-import tokframe
 
 pytestmark = pytest.mark.slow
 
@@ -54,10 +51,3 @@ def test_map_in_several_processes_gives_the_same_ids(tmp_path):
     source = EXAMPLES["datasets"].replace("batched=True,", "batched=True, num_proc=2,")
     assert "num_proc" in source
     run(tmp_path, source)
-
-
-def test_a_pickled_tokenizer_gives_the_same_ids(original):
-    other = pickle.loads(pickle.dumps(original))
-    text = "the cat 漢字\n\n🙂"
-    assert other.encode(text) == original.encode(text)
-    assert isinstance(other, tokframe.ITokenizer)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -56,19 +54,6 @@ class Small:
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
     return Small(tmp_path_factory.mktemp("lm"))
-
-
-@pytest.fixture
-def edit():
-    """Return a function that changes a JSON file, as an older version would: without a sum of its own."""
-
-    def change_file(path, change):
-        data = json.loads(path.read_text(encoding="utf-8"))
-        change(data)
-        data.pop("sha256", None)
-        path.write_text(json.dumps(data), encoding="utf-8")
-
-    return change_file
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
+from support.stopping import stop_after
 from tokframe_lm import storage
 from tokframe_lm.evaluation.bits_per_byte import evaluate
 from tokframe_lm.finetuning.finetuning import finetune
@@ -207,14 +208,6 @@ def test_the_model_scores_the_ids_it_keeps_as_the_joint_model_did(model, learned
     assert torch.allclose(found, wanted[..., torch.from_numpy(kept)], atol=1e-4)
 
 
-def test_a_network_that_did_not_change_keeps_every_code(learned, tmp_path):
-    tokenizer = tokframe.load(learned)
-    found = tokenizer.recompile(tokenizer.network(), workdir=tmp_path)
-    assert (found.moved, found.dropped, found.steps) == (0, (), 0)
-    assert np.array_equal(found.kept, np.arange(tokenizer.vocab_size))
-    assert all(check.ok for check in found.checks)
-
-
 def test_a_network_that_forgot_everything_is_an_error_that_says_what_to_do(learned, tmp_path):
     tokenizer = tokframe.load(learned)
     network = copy.deepcopy(tokenizer.network())
@@ -228,7 +221,6 @@ def test_a_network_that_forgot_everything_is_an_error_that_says_what_to_do(learn
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(small, damaged, rough, tmp_path, same, polls):
     done, folder = rough
     out = tmp_path / "stopped"
-    calls = iter(range(1000))
     with pytest.raises(TrainingInterrupted):
         finetune(
             damaged,
@@ -236,7 +228,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(small, damaged, roug
             out=out,
             config=SLOW,
             device="cpu",
-            should_stop=lambda: next(calls) >= polls,
+            should_stop=stop_after(polls),
         )
     assert not out.exists()
     resumed = finetune(damaged, corpus=small.corpus, out=out, config=SLOW, device="cpu", resume=True)
@@ -252,9 +244,8 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(small, model, tmp_path):
 
     with pytest.raises(TrainingError, match="without --resume"):
         run(config=QUICK, resume=True)
-    calls = iter(range(1000))
     with pytest.raises(TrainingInterrupted):
-        run(config=QUICK, should_stop=lambda: next(calls) >= 3)
+        run(config=QUICK, should_stop=stop_after(3))
     with pytest.raises(TrainingError, match="another run"):
         run(config={**QUICK, "reconstruction": 2.0}, resume=True)
 

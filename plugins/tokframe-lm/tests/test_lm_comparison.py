@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from support.stopping import stop_after
+from support.stored import edit_json
 from tokframe_lm.comparison import comparison
 from tokframe_lm.comparison.comparison import compare
 from tokframe_lm.comparison.config import Settings
@@ -115,9 +117,8 @@ def test_a_folder_of_another_comparison_is_refused(done, args, change):
 
 
 def test_a_stopped_comparison_goes_on_with_its_checkpoint(args, tmp_path, done):
-    calls = iter(range(1000))
     with pytest.raises(TrainingInterrupted):
-        compare(**args, out=tmp_path / "out", should_stop=lambda: next(calls) >= 2)
+        compare(**args, out=tmp_path / "out", should_stop=stop_after(2))
     assert (tmp_path / "out" / "runs" / "tokenizer-word-0.training" / "training.json").is_file()
     settings = Settings(**{**SMALL, "seeds": 1, "equal": "bytes", "prompts": 0})
     found = compare(**{**args, "settings": settings}, out=tmp_path / "out")
@@ -147,10 +148,10 @@ def test_a_tokenizer_without_codes_gets_what_is_left_of_an_embedding(args, tmp_p
     assert set(more) == {"autoencoder-fsq+spelled", "autoencoder-fsq+factored-spelled", "tokenizer-bpe+spelled"}
 
 
-def test_runs_of_before_own_rows_could_be_left_alone_are_of_another_config(args, tmp_path, edit):
+def test_runs_of_before_own_rows_could_be_left_alone_are_of_another_config(args, tmp_path):
     settings = Settings(**{**SMALL, "seeds": 1, "equal": "bytes", "prompts": 0})
     compare(**{**args, "settings": settings}, out=tmp_path / "out")
-    edit(tmp_path / "out" / "plan.json", lambda plan: plan["config"].pop("min_count"))
+    edit_json(tmp_path / "out" / "plan.json", lambda plan: plan["config"].pop("min_count"))
     with pytest.raises(ConfigError, match="another min_count"):
         compare(**{**args, "settings": settings}, out=tmp_path / "out")
     all_rows = {**CONFIG, "min_count": 0}

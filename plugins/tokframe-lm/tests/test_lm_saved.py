@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from support.stored import edit_json
 from tokframe_lm import generation, storage
 
 import tokframe
@@ -67,11 +68,11 @@ def test_another_tokenizer_in_the_folder_is_refused_by_its_hash(small, copy):
         storage.load(copy)
 
 
-def test_a_tokenizer_larger_than_the_embedding_is_refused(small, copy, edit):
+def test_a_tokenizer_larger_than_the_embedding_is_refused(small, copy):
     larger = storage.load(small.model("autoencoder-fsq"))
     larger.tokenizer.save(copy / "tokenizer", overwrite=True)
     sha256 = artifact.tokenizer_sha256(copy / "tokenizer")
-    edit(copy / "model.json", lambda data: data["tokenizer"].update(sha256=sha256))
+    edit_json(copy / "model.json", lambda data: data["tokenizer"].update(sha256=sha256))
     with pytest.raises(ArtifactCorruptError, match=r"embeds 385 ids, but the tokenizer has 32,768"):
         storage.load(copy)
 
@@ -84,35 +85,35 @@ def test_an_altered_file_is_refused(copy):
         storage.load(copy)
 
 
-def test_an_altered_record_is_refused_and_an_older_one_without_a_sum_loads(copy, edit):
+def test_an_altered_record_is_refused_and_an_older_one_without_a_sum_loads(copy):
     path = copy / "model.json"
     record = path.read_bytes()
     path.write_bytes(record.replace(b'"name": "bpe"', b'"name": "epb"'))
     with pytest.raises(ArtifactCorruptError, match=r"model\.json was altered"):
         storage.load(copy)
     path.write_bytes(record)
-    edit(path, lambda data: None)
+    edit_json(path, lambda data: None)
     assert "sha256" not in json.loads(path.read_bytes()) and storage.load(copy).tokenizer.name == "bpe"
 
 
-def test_a_newer_format_is_refused(copy, edit):
-    edit(copy / "model.json", lambda data: data.update(format_version=99))
+def test_a_newer_format_is_refused(copy):
+    edit_json(copy / "model.json", lambda data: data.update(format_version=99))
     with pytest.raises(ArtifactVersionError, match="pip install --upgrade"):
         storage.load(copy)
 
 
 @pytest.mark.parametrize("change", [{"format": "x"}, {"config": {"d_model": "wide"}}, {"tokenizer": {}}])
-def test_a_record_that_makes_no_sense_is_refused(copy, edit, change):
-    edit(copy / "model.json", lambda data: data.update(change))
+def test_a_record_that_makes_no_sense_is_refused(copy, change):
+    edit_json(copy / "model.json", lambda data: data.update(change))
     with pytest.raises(ArtifactCorruptError, match=r"model\.json"):
         storage.load(copy)
 
 
-def test_a_model_saved_before_the_vector_decoder_was_removed_loads_unless_it_has_one(small, copy, edit, same):
+def test_a_model_saved_before_the_vector_decoder_was_removed_loads_unless_it_has_one(small, copy, same):
     written = {"vector_decoder": False, "vector_weight": 1.0, "decoder": "frozen"}
-    edit(copy / "model.json", lambda data: data["config"].update(written))
+    edit_json(copy / "model.json", lambda data: data["config"].update(written))
     assert same(storage.load(copy).model, storage.load(small.model("bpe")).model)
-    edit(copy / "model.json", lambda data: data["config"].update(vector_decoder=True))
+    edit_json(copy / "model.json", lambda data: data["config"].update(vector_decoder=True))
     with pytest.raises(ArtifactCorruptError, match=r"vector decoder was removed.*train the model again"):
         storage.load(copy)
 

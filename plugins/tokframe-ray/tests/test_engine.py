@@ -9,6 +9,7 @@ import warnings
 
 import pytest
 from support.sharding import Killer, content
+from support.stopping import stop_after
 
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ShardsInterrupted
@@ -92,10 +93,9 @@ class TestEngine(EngineContract):
 
 
 def test_a_stopped_run_goes_on_on_another_engine(cluster, corpus, alone, tmp_path):
-    asked = iter(range(3))
     options = {"corpus": corpus, "out": tmp_path / "out", "settings": SETTINGS}
     with pytest.raises(ShardsInterrupted, match="parts of the corpus done; they are kept in"):
-        tokenize("bpe", **options, engine="ray", workers=1, should_stop=lambda: next(asked, None) is None)
+        tokenize("bpe", **options, engine="ray", workers=1, should_stop=stop_after(3))
     kept = {path: path.stat().st_ino for path in unfinished(tmp_path / "out").glob("units/unit-*.json")}
     assert kept
     tokenize("bpe", **options, workers=1, resume=True)

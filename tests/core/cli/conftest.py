@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from tokframe.cli.main import main
-from tokframe.evaluate.footprint import Footprint
 from tokframe.loading import loading
 
 SHIPPING = """
@@ -77,10 +76,3 @@ def run(capsysbinary, monkeypatch):
         return code, out, err.decode()
 
     return call
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Load time and memory are given: fresh processes are the evaluation's tests."""
-    given = Footprint(load_ms=12.5, memory_mb=3.25)
-    monkeypatch.setattr("tokframe.evaluate.comparison.footprints", lambda names, *_, **__: dict.fromkeys(names, given))

@@ -7,7 +7,7 @@ import json
 import pytest
 
 
-def test_compare_takes_names_and_paths_and_writes_json_alone_or_to_a_file(shipped, run, quick):
+def test_compare_takes_names_and_paths_and_writes_json_alone_or_to_a_file(shipped, run, given_footprint):
     (shipped / "a.txt").write_text("the theatre\n" * 50)
     run("train", "shipped", "--corpus", "a.txt", "--out", "new")
     code, out, err = run("compare", "shipped", "./new", "--corpus", "a.txt", "--rounds", "1", "--json")
@@ -18,7 +18,9 @@ def test_compare_takes_names_and_paths_and_writes_json_alone_or_to_a_file(shippe
     assert json.loads((shipped / "out.json").read_text())["tokenizers"]["./new"]["files"]["a.txt"]["bytes"] == 600
 
 
-def test_compare_without_names_or_corpus_takes_what_is_ready_on_held_out_source(shipped, run, quick, monkeypatch):
+def test_compare_without_names_or_corpus_uses_what_is_ready_on_held_out_code(
+    shipped, run, given_footprint, monkeypatch
+):
     monkeypatch.setattr("tokframe.cli.compare._DEFAULT", str(shipped / "a.txt"))
     (shipped / "a.txt").write_text("the theatre\n" * 50)
     code, out, err = run("compare", "--rounds", "1", "--json")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.toys import RIVAL, edit, toy
+from support.stored import edit_manifest
+from support.toys import RIVAL, toy
 
 import tokframe
 from tokframe.errors import (
@@ -53,7 +54,7 @@ def test_a_plugin_whose_code_cannot_be_imported(saved, use_host, plugin):
 
 @pytest.mark.parametrize("head", [None, [], "toy", {}, {"name": 3}, {"name": None}])
 def test_a_manifest_that_names_no_tokenizer(saved, head):
-    edit(saved, tokenizer=head)
+    edit_manifest(saved, lambda data: data | {"tokenizer": head})
     with pytest.raises(ArtifactCorruptError, match="names no tokenizer"):
         tokframe.load(saved)
 
@@ -63,7 +64,7 @@ def test_a_manifest_that_names_no_tokenizer(saved, head):
     [{}, "x", [None], [{}], [{"section": "s", "kind": "embedding"}], [{"section": 1, "kind": "a", "name": "b"}]],
 )
 def test_a_manifest_with_malformed_components(saved, components):
-    edit(saved, components=components)
+    edit_manifest(saved, lambda data: data | {"components": components})
     with pytest.raises(ArtifactCorruptError):
         tokframe.load(saved)
 
@@ -72,7 +73,7 @@ def test_a_manifest_with_malformed_components(saved, components):
     "name", ["os:system", "toy_bytes.tokenizer:ToyTokenizer", "../toy", "", "toy-bytes/toy/x", "toy\n"]
 )
 def test_a_name_in_an_artifact_is_never_imported(saved, name, monkeypatch):
-    edit(saved, tokenizer={"name": name, "distribution": "evil"})
+    edit_manifest(saved, lambda data: data | {"tokenizer": {"name": name, "distribution": "evil"}})
     monkeypatch.setattr(building, "load_target", lambda *a: pytest.fail("something was imported"))
     with pytest.raises(MissingPluginError):
         tokframe.load(saved)
@@ -115,6 +116,6 @@ def test_a_newer_tokenizer_says_what_to_upgrade(tmp_path, version):
 
 
 def test_a_newer_format_is_refused(saved):
-    edit(saved, format_version=99)
+    edit_manifest(saved, lambda data: data | {"format_version": 99})
     with pytest.raises(ArtifactVersionError, match="pip install --upgrade tokframe"):
         tokframe.load(saved)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from support import toys
 from support.sharding import SETTINGS, content, prose
 
 from tokframe.shards import tokenize
@@ -9,11 +10,7 @@ from tokframe.shards import tokenize
 @pytest.fixture
 def toy(toy_host, tmp_path):
     """A saved toy tokenizer: a path, loadable here."""
-    from toy_bytes.tokenizer import ToyTokenizer
-
-    made = ToyTokenizer([b"the ", b"and ", b"then "], wrap=True)
-    made.name = "toy"
-    return str(made.save(tmp_path / "toy-saved"))
+    return str(toys.toy([b"the ", b"and ", b"then "], wrap=True).save(tmp_path / "toy-saved"))
 
 
 @pytest.fixture
