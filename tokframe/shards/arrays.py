@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -56,11 +56,9 @@ class ArrayWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        try:
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # a full disk was reported already
             self._file.close()
-        except OSError:  # a full disk was reported already
-            pass
         self._path.unlink(missing_ok=True)
 
 

@@ -65,25 +65,16 @@ def engine(name: str) -> Engine:
     """
     if name == LOCAL:
         return local
-    registry = host().registry
     try:
-        spec = registry.component("engine", name)
+        return cast(Engine, load_target(host().registry.component("engine", name)))
     except UnknownNameError as error:
-        raise UnknownNameError(
-            f"{error} Built in: {LOCAL}.",
-            kind="engine",
-            name=name,
-            suggestions=error.suggestions,
-            unavailable=error.unavailable,
-        ) from None
-    return cast(Engine, load_target(spec))
+        error.add_note(f"Built in: {LOCAL}.")
+        raise
 
 
 def available_cores() -> int:
     """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def local(

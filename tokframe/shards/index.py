@@ -137,9 +137,7 @@ def _problem(data: Mapping[str, Any]) -> str:
         return "names no tokenizer"
     if data.get("dtype") not in ("uint16", "int32"):
         return f"has dtype {data.get('dtype')!r}, not 'uint16' or 'int32'"
-    if not isinstance(data.get("shards"), list):
-        return "has no list of shards"
-    return ""
+    return "" if isinstance(data.get("shards"), list) else "has no list of shards"
 
 
 def _no_index(folder: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import asdict, evolve
 
 from tokframe.corpus.files import Corpus
-from tokframe.errors import EncodingError, ShardsError, ShardsInterrupted
+from tokframe.errors import ShardsError, ShardsInterrupted
 from tokframe.loading import loading
 from tokframe.shards import engines
 from tokframe.shards.index import FORMAT, Shard, assembled, read_index, shards_errors
@@ -71,7 +71,15 @@ def tokenize(
     units = plan(text, settings.shard_size, settings.split)
     made_of = _made_of(loaded, text, settings)
     work = unfinished(target)
-    writer = _writer(loaded, work, settings, made_of["dtype"])
+    before, after = loaded.template() if settings.add_special else ((), ())
+    writer = UnitWriter(
+        tokenizer=loaded,
+        folder=work,
+        dtype=made_of["dtype"],
+        settings=settings,
+        before=(*_special(loaded, settings.begin), *before),
+        after=(*after, *_special(loaded, settings.end)),
+    )
     reporter, should_stop = reporter or SilentReporter(), should_stop or never_stop
     with _workplace(work, text, made_of, len(units), resume=resume, overwrite=overwrite):
         done: dict[int, tuple[Shard, ...]] = {}
@@ -84,7 +92,7 @@ def tokenize(
                 f"stopped with {len(done)} of {len(units)} parts of the corpus done; they are kept in {work}", path=work
             )
         shards = [shard for number in sorted(done) for shard in done[number]]
-        _check_files(work, [part.entries(made_of["dtype"]) for part in shards])
+        _check_files(work, shards, made_of["dtype"])
         try:
             write_atomically(work / FORMAT.manifest, canonical_json(assembled(made_of, shards)))
             replace_folder(work, target, found)
@@ -128,27 +136,9 @@ def _made_of(tokenizer: ITokenizer, corpus: Corpus, settings: ShardSettings) -> 
     }
 
 
-def _writer(tokenizer: ITokenizer, work: Path, settings: ShardSettings, dtype: str) -> UnitWriter:
-    before, after = tokenizer.template() if settings.add_special else ((), ())
-    return UnitWriter(
-        tokenizer=tokenizer,
-        folder=work,
-        dtype=dtype,
-        layout=settings.layout,
-        split=settings.split,
-        shard_size=settings.shard_size,
-        before=(*_special(tokenizer, settings.begin), *before),
-        after=(*after, *_special(tokenizer, settings.end)),
-    )
-
-
-def _special(tokenizer: ITokenizer, text: str) -> tuple[int, ...]:
-    if not text:
-        return ()
-    known = tokenizer.special_tokens
-    if text not in known:
-        raise EncodingError(f"{text!r} is not a special token of {tokenizer.name}; it has {', '.join(known) or 'none'}")
-    return (known[text],)
+def _special(tokenizer: ITokenizer, text: str) -> list[int]:
+    """Return the id of a special token, none for an empty name. Raises: EncodingError."""
+    return tokenizer.encode(text, False, allowed_special=[text]) if text else []
 
 
 class _Progress:
@@ -254,10 +244,10 @@ def _locked(work: Path) -> Iterator[None]:
         yield
 
 
-def _check_files(work: Path, shards: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
+def _check_files(work: Path, shards: Sequence[Shard], dtype: str) -> None:
     """Raises: ShardsError where a worker's file is not here: it wrote to a folder of its own machine."""
-    for entries in shards:
-        for name, entry in entries.items():
+    for shard in shards:
+        for name, entry in shard.entries(dtype).items():
             path = work / name
             if not path.is_file() or path.stat().st_size != entry["bytes"]:
                 raise ShardsError(

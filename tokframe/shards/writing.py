@@ -16,6 +16,7 @@ from tokframe.shards.arrays import ArrayWriter
 from tokframe.shards.documents import documents
 from tokframe.shards.index import ENDS_DTYPE, FORMAT, Shard, Spot, shard
 from tokframe.shards.planning import Unit
+from tokframe.shards.settings import ShardSettings
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.strictjson import canonical_json, parse_json
 from tokframe.tokenizer.base import ITokenizer
@@ -43,9 +44,7 @@ class UnitWriter:
     tokenizer: ITokenizer
     folder: Path
     dtype: str
-    layout: str
-    split: str
-    shard_size: int
+    settings: ShardSettings
     before: tuple[int, ...]
     after: tuple[int, ...]
 
@@ -66,15 +65,13 @@ class UnitWriter:
         return UnitResult(number=unit.number, weight=unit.weight, shards=shards, kept=kept is not None)
 
     def _written(self, unit: Unit) -> Iterator[Shard]:
-        texts = documents(unit, self.split)
-        part = 0
-        while (text := next(texts, None)) is not None:
+        texts = documents(unit, self.settings.split)
+        for part, text in enumerate(texts):  # a shard consumes the texts that follow its first
             yield self._shard(unit, part, text, texts)
-            part += 1
 
     def _shard(self, unit: Unit, part: int, text: str | None, texts: Iterator[str]) -> Shard:
         """Write one shard from the next documents: all, or as many as fill it."""
-        name = f"{unit.number:05}-{part:03}.{self.layout}"
+        name = f"{unit.number:05}-{part:03}.{self.settings.layout}"
         before, after = np.asarray(self.before, np.int32), np.asarray(self.after, np.int32)
         ends, size = [], 0
         scratch = self.folder / UNITS
@@ -92,7 +89,7 @@ class UnitWriter:
                 if len(ends) == 1 << 16:
                     borders.append(ends)
                     ends.clear()
-                if unit.rolls and size >= self.shard_size:
+                if unit.rolls and size >= self.settings.shard_size:
                     break
                 text = next(texts, None)
             borders.append(ends)

@@ -111,25 +111,13 @@ def _make_converter() -> Converter:
         origin = get_origin(kind)
         return isinstance(origin, type) and issubclass(origin, Mapping)
 
-    def is_optional(kind: Any) -> bool:
-        args = get_args(kind)
-        return type(None) in args and len(args) == 2
-
-    def make_optional_hook(kind: Any) -> Any:
-        element = next(a for a in get_args(kind) if a is not type(None))
-        inner = converter.get_structure_hook(element)
-        return lambda value, _: None if value is None else inner(value, element)
-
     def make_class_hook(kind: Any) -> Any:
-        from cattrs.gen import make_dict_structure_fn
-
-        inner = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
+        inner = converter.gen_structure_attrs_fromdict(kind)
         return lambda value, target: inner(_expect(value, Mapping, "an object"), target)
 
     converter.register_structure_hook_factory(attrs.has, make_class_hook)
     converter.register_structure_hook_factory(is_tuple, make_tuple_hook)
     converter.register_structure_hook_func(is_mapping, lambda value, _: dict(_expect(value, Mapping, "an object")))
-    converter.register_structure_hook_factory(is_optional, make_optional_hook)
     return converter
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +10,7 @@ from pathlib import Path
 from tokframe.errors import ArtifactError, ArtifactExistsError
 from tokframe.storage import atomic
 
-__all__ = ["check_place", "is_empty_folder", "writing_folder"]
-
-
-def is_empty_folder(path: Path) -> bool:
-    """Return whether there is a folder without any entry, and not a link to one."""
-    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+__all__ = ["check_place", "writing_folder"]
 
 
 def check_place(path: str | Path, is_ours: Callable[[Path], bool] | None = None, *, overwrite: bool = False) -> None:
@@ -25,11 +21,12 @@ def check_place(path: str | Path, is_ours: Callable[[Path], bool] | None = None,
     ArtifactError where it is not ours. Changes nothing.
     """
     target = Path(path)
-    if (not target.exists() and not target.is_symlink()) or is_empty_folder(target):
+    is_folder = target.is_dir() and not target.is_symlink()
+    if not os.path.lexists(target) or (is_folder and not any(target.iterdir())):
         return
     if is_ours is None:
         raise ArtifactExistsError(f"{target} already exists; nothing was written. Choose another path", path=target)
-    if target.is_symlink() or not target.is_dir() or not is_ours(target):
+    if not is_folder or not is_ours(target):
         kind = ArtifactError if overwrite else ArtifactExistsError
         raise kind(
             f"{target} exists and was not made by tokframe; nothing was written. Choose another path", path=target

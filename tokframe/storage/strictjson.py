@@ -32,7 +32,7 @@ def parse_json(raw: bytes | str, source: str) -> dict[str, Any]:
     """
     try:
         text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
-        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
         # Every level has an opening bracket, so a quick count is enough for the usual case.
         if text.count("{") + text.count("[") > _MAX_DEPTH:
             _check_depth(data)
@@ -77,14 +77,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not a JSON number")
-
-
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is too large for a number")
+        raise ValueError(f"{text} is not a finite number")
     return value
 
 

@@ -324,7 +324,8 @@ class ITokenizer(ABC):
         known = self.special_tokens
         unknown = sorted(set(allowed) - set(known))
         if unknown:
-            raise EncodingError(f"{unknown[0]!r} is not a special token of {self.name}; it has {', '.join(known)}")
+            names = ", ".join(known) or "none"
+            raise EncodingError(f"{unknown[0]!r} is not a special token of {self.name}; it has {names}")
         parts: list[IntArray] = []
         for piece, special in streams.split_special(text, allowed):
             parts.append(np.asarray([known[piece]], np.int32) if special else self.encode_raw(utf8(piece)))

@@ -66,8 +66,7 @@ def compare(tokenizer: ITokenizer, folder: Path, texts: Iterator[str]) -> list[C
     written = Tokenizer.from_file(str(folder / FILE))
     written.encode_special_tokens = True  # as `split_special_tokens` in the config does for transformers
     special = {*tokenizer.special_tokens.values()}
-    names = ("ids", "number of ids", "offsets", "text")
-    wrong: dict[str, list[str]] = {name: [] for name in names}
+    wrong: dict[str, list[str]] = {name: [] for name in ("ids", "number of ids", "offsets", "text")}
     total = 0
     while batch := list(itertools.islice(texts, 1000)):
         total += len(batch)
@@ -94,16 +93,15 @@ def _detail(wrong: list[str], total: int) -> str:
 
 def _config(tokenizer: ITokenizer) -> dict[str, Any]:
     """Return `tokenizer_config.json`; `split_special_tokens` makes `<s>` in a text three characters, as it is here."""
-    roles = {
-        role: next((name for name in names if name in tokenizer.special_tokens), None) for role, names in _ROLES.items()
-    }
+    special = tokenizer.special_tokens
+    present = {role: [name for name in names if name in special] for role, names in _ROLES.items()}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,
         "padding_side": "right",
         "model_input_names": ["input_ids", "attention_mask"],
-        **{role: name for role, name in roles.items() if name is not None},
+        **{role: names[0] for role, names in present.items() if names},
     }
 
 

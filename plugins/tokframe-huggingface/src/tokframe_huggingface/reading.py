@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,10 +65,8 @@ def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | No
 
 def _content(path: Path) -> bytes:
     if path.is_dir():
-        if (path / "tokenizer.json").is_file():
-            hint = f". Use the file: {path / 'tokenizer.json'}"
-        else:
-            hint = f" without a tokenizer.json. {_SUPPORTED}"
+        inside = path / "tokenizer.json"
+        hint = f". Use the file: {inside}" if inside.is_file() else f" without a tokenizer.json. {_SUPPORTED}"
         raise ArtifactError(f"{path} is a folder{hint}", path=path)
     if not path.is_file():
         raise ArtifactNotFoundError(f"there is no file {path}. {_SUPPORTED}", path=path)
@@ -107,12 +106,9 @@ def _json_kind(path: Path, content: bytes) -> str:
 
 
 def _is_base64(word: bytes) -> bool:
-    import base64
-    import binascii
-
     try:
         return bool(base64.b64decode(word, validate=True))
-    except binascii.Error:
+    except ValueError:
         return False
 
 

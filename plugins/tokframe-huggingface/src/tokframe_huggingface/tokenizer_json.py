@@ -50,11 +50,10 @@ def _unigram(model: TokenizerModel) -> dict[str, Any]:
 
 def _bpe(model: TokenizerModel) -> dict[str, Any]:
     names = _byte_level_names(model)
-    options = ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix")
     data = _file(
         model={
             "type": "BPE",
-            **dict.fromkeys(options),
+            **dict.fromkeys(("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix")),
             **dict.fromkeys(("fuse_unk", "byte_fallback", "ignore_merges"), False),
             "vocab": {name: number for number, name in enumerate(names)},
             "merges": [[names[left], names[right]] for left, right in model.merges],

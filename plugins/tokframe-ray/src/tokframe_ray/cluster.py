@@ -37,9 +37,8 @@ def connected(workers: int | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = os.environ.get("RAY_ADDRESS", "")
     with _signals_kept(), _environment():
-        if address:
+        if address := os.environ.get("RAY_ADDRESS"):
             _join(address)
         else:
             _start(workers or available_cores())
@@ -78,8 +77,7 @@ def _init(**options: Any) -> None:
 
 def _check_reachable(address: str) -> None:
     """Raises: OSError where nothing listens at `host:port`; Ray itself would retry for minutes."""
-    found = re.fullmatch(r"(?:ray://)?([\w.-]+):(\d+)", address)
-    if found:
+    if found := re.fullmatch(r"(?:ray://)?([\w.-]+):(\d+)", address):
         socket.create_connection((found[1], int(found[2])), timeout=CONNECT_TIMEOUT_S).close()
 
 

@@ -56,9 +56,8 @@ class WordTokenizer(TableTokenizer):
     def offsets(self, text: str) -> Encoding:
         """Return ids with the byte and character span of each, special tokens not added."""
         data = utf8(text)
-        parts = list(pieces(text))
-        ids = np.concatenate([self._lookup(part) for part in parts]) if parts else np.empty(0, np.int32)
-        return streams.spans(data, ids, [len(piece.encode()) for part in parts for piece in part])
+        found = [piece for part in pieces(text) for piece in part]
+        return streams.spans(data, self._lookup(found), [len(piece.encode()) for piece in found])
 
     def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes encode the same whatever follows. Raises: UnsupportedError."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Self
 
@@ -81,7 +80,7 @@ def read_ranks(content: bytes) -> dict[bytes, int]:
         try:
             token, rank = line.split()
             ranks[base64.b64decode(token, validate=True)] = int(rank)
-        except (ValueError, binascii.Error):
+        except ValueError:
             raise corrupt(FILE, f"needs base64 and a rank in line {number}, found {line!r:.60}") from None
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing:
