@@ -11,7 +11,7 @@ from rich.text import Text
 from tokframe.cli.console import plain_table, show, show_json
 from tokframe.cli.options import Command, json_option
 from tokframe.plugins.discovery import host
-from tokframe.plugins.registry import KINDS, ComponentSpec, TokenizerSpec
+from tokframe.plugins.registry import KINDS, ComponentSpec, Registry, TokenizerSpec
 
 __all__ = ["command"]
 
@@ -27,18 +27,17 @@ def command(kind: str | None, as_json: bool) -> None:
     """
     registry = host().registry
     specs = registry.specs(kind)
-    conflicts = set(registry.conflicts())
     if as_json:
-        show_json({"components": [_data(spec, (spec.kind, spec.name) in conflicts) for spec in specs]})
+        show_json({"components": [_data(spec, bool(registry.rivals(spec))) for spec in specs]})
     else:
-        _show(specs, conflicts)
+        _show(specs, registry)
 
 
 def _data(spec: ComponentSpec | TokenizerSpec, conflict: bool) -> dict[str, Any]:
     return {"kind": spec.kind, **attrs.asdict(spec), "conflict": conflict}
 
 
-def _show(specs: list[ComponentSpec | TokenizerSpec], conflicts: set[tuple[str, str]]) -> None:
+def _show(specs: list[ComponentSpec | TokenizerSpec], registry: Registry) -> None:
     if not specs:
         show(Text("Nothing of that kind is installed. Installed plugins: tokframe plugins"))
         return
@@ -46,8 +45,8 @@ def _show(specs: list[ComponentSpec | TokenizerSpec], conflicts: set[tuple[str, 
     order = {kind: number for number, kind in enumerate(("tokenizer", *KINDS))}
     last = ""
     for spec in sorted(specs, key=lambda spec: (order[spec.kind], spec.name, spec.distribution)):
-        clash = (spec.kind, spec.name) in conflicts
-        name = Text(f"{spec.distribution}/{spec.name}" if clash else spec.name, style="yellow" if clash else "bold")
+        clash = bool(registry.rivals(spec))
+        name = Text(registry.reference(spec), style="yellow" if clash else "bold")
         kind = Text(spec.kind if spec.kind != last else "", style="cyan")
         table.add_row(kind, name, spec.distribution, _description(spec, clash))
         last = spec.kind

@@ -29,12 +29,11 @@ def ready(command: str) -> list[str]:
     from tokframe.plugins.registry import TokenizerSpec
 
     registry = host().registry
-    conflicts = set(registry.conflicts())
     found = []
     for spec in registry.specs("tokenizer"):
         if not isinstance(spec, TokenizerSpec) or not spec.artifact:
             continue
-        name = f"{spec.distribution}/{spec.name}" if ("tokenizer", spec.name) in conflicts else spec.name
+        name = registry.reference(spec)
         try:
             load(name)
         except TokframeError as error:

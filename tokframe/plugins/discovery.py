@@ -23,7 +23,7 @@ from tokframe.errors import PluginBrokenError, PluginIncompatibleError
 from tokframe.plugins import hookspecs
 from tokframe.plugins.metadata import GROUP, PluginWarning, incompatible, installed, location
 from tokframe.plugins.migrations import Migration
-from tokframe.plugins.registry import Registry, Spec, load_target, normal_name, spec_problem
+from tokframe.plugins.registry import Registry, Spec, load_target, normal_name
 
 if TYPE_CHECKING:
     import click
@@ -124,12 +124,13 @@ class Host:
     def _discover(self) -> tuple[list[PluginRecord], Registry, pluggy.PluginManager]:
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
-        loaded: list[tuple[PluginRecord, list[Spec]]] = []
+        registry = Registry()
         found = installed() if self._entry_points is None else list(self._entry_points)
-        for entry_point, distribution in sorted(found, key=lambda pair: (normal_name(pair[1].name), pair[0].name)):
-            loaded.append(self._load(manager, entry_point, distribution))
-        self._warn_of_unknown_names([pair[0].distribution for pair in loaded])
-        registry, records = _register(loaded)
+        found.sort(key=lambda pair: (normal_name(pair[1].name), pair[0].name))
+        records = [self._load(manager, registry, *pair) for pair in found]
+        self._warn_of_unknown_names([record.distribution for record in records])
+        registry.unavailable = tuple(f"{r.distribution}: {r.status} ({r.reason})" for r in records if r.status != "ok")
+        records = [_with_conflicts(record, registry) for record in records]
         if self._strict:
             for record in records:
                 if record.status in ("broken", "incompatible", "conflict"):
@@ -142,8 +143,12 @@ class Host:
         return records, registry, manager
 
     def _load(
-        self, manager: pluggy.PluginManager, entry_point: metadata.EntryPoint, distribution: metadata.Distribution
-    ) -> tuple[PluginRecord, list[Spec]]:
+        self,
+        manager: pluggy.PluginManager,
+        registry: Registry,
+        entry_point: metadata.EntryPoint,
+        distribution: metadata.Distribution,
+    ) -> PluginRecord:
         record = PluginRecord(
             distribution=distribution.name,
             version=distribution.version,
@@ -153,15 +158,15 @@ class Host:
         )
         name = normal_name(distribution.name)
         if name in self._deny:
-            return evolve(record, status="disabled", reason="in TOKFRAME_DISABLE_PLUGINS"), []
+            return evolve(record, status="disabled", reason="in TOKFRAME_DISABLE_PLUGINS")
         if self._allow is not None and name not in self._allow:
-            return evolve(record, status="disabled", reason="not in TOKFRAME_PLUGINS"), []
+            return evolve(record, status="disabled", reason="not in TOKFRAME_PLUGINS")
         try:
             problem = incompatible(distribution)
         except Exception as error:  # metadata may be anything
-            return evolve(record, status="broken", reason=f"its metadata cannot be read: {error}"), []
+            return evolve(record, status="broken", reason=f"its metadata cannot be read: {error}")
         if problem:
-            return evolve(record, status="incompatible", reason=problem), []
+            return evolve(record, status="incompatible", reason=problem)
         heavy_before = {module for module in _HEAVY if module in sys.modules}
         started = time.perf_counter()
         # Never the entry point's own name: pluggy silently drops a second plugin of that name.
@@ -174,12 +179,13 @@ class Host:
             manager.register(plugin, name=key)
             manager.check_pending()  # a misspelled hook would be ignored silently
             specs = _specs_of(manager, key, distribution)
+            registry.add(*specs)
         except Exception as error:  # a third party's module may raise anything while it is imported
             if manager.has_plugin(key):
                 manager.unregister(name=key)
-            return evolve(record, status="broken", reason=f"{type(error).__name__}: {error}"), []
+            return evolve(record, status="broken", reason=f"{type(error).__name__}: {error}")
         except SystemExit as error:
-            return evolve(record, status="broken", reason=f"called sys.exit({error.code!r}) when imported"), []
+            return evolve(record, status="broken", reason=f"called sys.exit({error.code!r}) when imported")
         heavy = tuple(m for m in _HEAVY if m in sys.modules and m not in heavy_before)
         if heavy:
             warnings.warn(
@@ -193,7 +199,7 @@ class Host:
             import_ms=round((time.perf_counter() - started) * 1000, 3),
             components=tuple(f"{spec.kind} {spec.name}" for spec in specs),
             heavy=heavy,
-        ), specs
+        )
 
     def _warn_of_unknown_names(self, found: Sequence[str]) -> None:
         known = {normal_name(name) for name in found}
@@ -239,49 +245,28 @@ def rebuild(name: str, state: State) -> Any:
 
 
 def _specs_of(manager: pluggy.PluginManager, key: str, distribution: metadata.Distribution) -> list[Spec]:
-    """Ask one plugin for its specs. Raises: whatever its hooks raise; ValueError for a malformed spec."""
-    specs: list[Spec] = []
-    for hook in ("tokframe_components", "tokframe_tokenizers"):
-        for impl in getattr(manager.hook, hook).get_hookimpls():
-            if impl.plugin_name != key:
-                continue
-            for spec in impl.function():
-                problem = spec_problem(spec)
-                if problem:
-                    raise ValueError(problem)
-                if any((spec.kind, spec.name) == (other.kind, other.name) for other in specs):
-                    raise ValueError(f"declares {spec.kind} {spec.name!r} twice")
-                specs.append(evolve(spec, distribution=distribution.name, distribution_version=distribution.version))
-    return specs
-
-
-def _register(loaded: Sequence[tuple[PluginRecord, list[Spec]]]) -> tuple[Registry, list[PluginRecord]]:
-    records: list[PluginRecord] = []
-    accepted: list[Spec] = []
-    for record, specs in loaded:
-        mine = {(s.kind, s.name) for s in accepted if s.distribution == record.distribution}
-        twice = next((s for s in specs if (s.kind, s.name) in mine), None)  # by another entry point of its own
-        if twice:
-            reason = f"{record.distribution} declares {twice.kind} {twice.name!r} in two of its entry points"
-            record = evolve(record, status="broken", reason=reason, components=())
-        else:
-            accepted += specs
-        records.append(record)
-    registry = Registry(f"{r.distribution}: {r.status} ({r.reason})" for r in records if r.status != "ok")
-    for spec in accepted:
-        registry.add(spec)
-    claimed: dict[str, list[str]] = {}
-    for kind, name in registry.conflicts():
-        who = [spec.distribution for spec in registry.specs(kind) if spec.name == name]
-        for distribution in who:
-            others = ", ".join(other for other in who if other != distribution)
-            claimed.setdefault(distribution, []).append(f"{kind} {name!r} is also claimed by {others}")
-    return registry, [
-        evolve(r, status="conflict", reason="; ".join(claimed[r.distribution]))
-        if r.status == "ok" and r.distribution in claimed
-        else r
-        for r in records
+    """Ask one plugin for its specs. Raises: whatever its hooks raise."""
+    hooks = manager.hook.tokframe_components, manager.hook.tokframe_tokenizers
+    calls: list[Any] = [impl.function for hook in hooks for impl in hook.get_hookimpls() if impl.plugin_name == key]
+    return [
+        evolve(spec, distribution=distribution.name, distribution_version=distribution.version)
+        if isinstance(spec, Spec)
+        else spec  # malformed, which `Registry.add` reports
+        for call in calls
+        for spec in call()
     ]
+
+
+def _with_conflicts(record: PluginRecord, registry: Registry) -> PluginRecord:
+    """Return a record, with status conflict if another distribution claims one of its names too."""
+    claims = [
+        f"{spec.kind} {spec.name!r} is also claimed by {', '.join(rivals)}"
+        for spec in registry.specs()
+        if spec.distribution == record.distribution and (rivals := registry.rivals(spec))
+    ]
+    if record.status != "ok" or not claims:
+        return record
+    return evolve(record, status="conflict", reason="; ".join(claims))
 
 
 def _names(text: str | None) -> set[str] | None:

@@ -97,7 +97,7 @@ Spec = ComponentSpec | TokenizerSpec
 
 def spec_problem(spec: object) -> str:
     """Return what is wrong with a spec in one phrase, or an empty string."""
-    if not isinstance(spec, (ComponentSpec, TokenizerSpec)):
+    if not isinstance(spec, Spec):
         return f"expected a ComponentSpec or TokenizerSpec, got {type(spec).__name__}"
     if isinstance(spec, ComponentSpec) and spec.kind not in KINDS:
         return f"unknown kind {spec.kind!r} of {spec.name!r}; kinds are {', '.join(KINDS)}"
@@ -117,38 +117,36 @@ class Registry:
     """Names to specs. Two claims to one name are kept, and are an error only when the name is used."""
 
     def __init__(self, unavailable: Iterable[str] = ()) -> None:
-        self._specs: dict[tuple[str, str], list[Spec]] = {}
+        self._specs: list[Spec] = []
         self.unavailable = tuple(unavailable)
 
-    def add(self, spec: Spec) -> None:
-        """Add a spec.
+    def add(self, *specs: Spec) -> None:
+        """Add specs, all or none.
 
         Raises: InvalidSpecError for a malformed one, or one its own distribution has added before.
         """
-        problem = spec_problem(spec)
-        if problem:
-            raise InvalidSpecError(problem, kind=getattr(spec, "kind", ""), name=str(getattr(spec, "name", "")))
-        claims = self._specs.setdefault((spec.kind, spec.name), [])
-        if any(claim.distribution == spec.distribution for claim in claims):
-            raise InvalidSpecError(
-                f"{spec.distribution or 'a plugin'} declares {spec.kind} {spec.name!r} twice",
-                kind=spec.kind,
-                name=spec.name,
-            )
-        claims.append(spec)
+        added = list(self._specs)
+        for spec in specs:
+            problem = spec_problem(spec)
+            if not problem and any(claim.distribution == spec.distribution for claim in _claims(added, spec)):
+                problem = f"{spec.distribution or 'a plugin'} declares {spec.kind} {spec.name!r} twice"
+            if problem:
+                raise InvalidSpecError(problem, kind=getattr(spec, "kind", ""), name=str(getattr(spec, "name", "")))
+            added.append(spec)
+        self._specs = sorted(added, key=lambda s: (s.kind, s.name, s.distribution))
 
     def specs(self, kind: str | None = None) -> list[Spec]:
         """Return all specs, or those of one kind, ordered by kind, name and distribution."""
-        found = [s for claims in self._specs.values() for s in claims if kind is None or s.kind == kind]
-        return sorted(found, key=lambda s: (s.kind, s.name, s.distribution))
+        return [spec for spec in self._specs if kind is None or spec.kind == kind]
 
     def names(self, kind: str) -> list[str]:
         """Return the names of one kind, sorted."""
-        return sorted({name for k, name in self._specs if k == kind})
+        return sorted({spec.name for spec in self.specs(kind)})
 
-    def conflicts(self) -> list[tuple[str, str]]:
-        """Return each `(kind, name)` that more than one distribution claims."""
-        return sorted(key for key, claims in self._specs.items() if len(claims) > 1)
+    def rivals(self, spec: Spec) -> list[str]:
+        """Return the other distributions that claim the name of a spec."""
+        claims = _claims(self._specs, spec)
+        return [claim.distribution for claim in claims if claim.distribution != spec.distribution]
 
     def get(self, kind: str, name: str) -> Spec:
         """Return the spec of `name`, or of `distribution/name`.
@@ -156,7 +154,7 @@ class Registry:
         Raises: UnknownNameError with suggestions and what was not loaded; NameConflictError naming both claims.
         """
         distribution, _, plain = name.rpartition("/")
-        claims = self._specs.get((kind, plain), [])
+        claims = [spec for spec in self.specs(kind) if spec.name == plain]
         if distribution:
             claims = [c for c in claims if normal_name(c.distribution) == normal_name(distribution)]
         if len(claims) == 1:
@@ -175,8 +173,7 @@ class Registry:
 
     def reference(self, spec: Spec) -> str:
         """Return the name by which `get` finds this spec: its own, or `distribution/name` where others claim it."""
-        claims = self._specs.get((spec.kind, spec.name), [])
-        return spec.name if len(claims) <= 1 else f"{spec.distribution}/{spec.name}"
+        return f"{spec.distribution}/{spec.name}" if self.rivals(spec) else spec.name
 
     def tokenizer(self, name: str) -> TokenizerSpec:
         """Return the spec of a tokenizer. Raises: as `get`."""
@@ -226,7 +223,7 @@ class TokframeDeprecationWarning(FutureWarning):
 
 
 _warned: set[tuple[str, str, str]] = set()
-_warned_lock = threading.Lock()
+_warned_lock = threading.RLock()
 
 
 def warn_if_deprecated(spec: Spec, used_by: str = "") -> None:
@@ -234,22 +231,16 @@ def warn_if_deprecated(spec: Spec, used_by: str = "") -> None:
     if not spec.deprecated:
         return
     key = (spec.kind, spec.name, spec.distribution)
-    with _warned_lock:
-        if key in _warned:
-            return
-        _warned.add(key)
     whose = f" of {spec.distribution}" if spec.distribution else ""
     where = f" ({used_by} uses it)" if used_by else ""
-    try:
-        warnings.warn(
-            f"{spec.kind} {spec.name!r}{whose} is deprecated{where}: use {spec.deprecated} instead",
-            TokframeDeprecationWarning,
-            stacklevel=_outside(),
-        )
-    except TokframeDeprecationWarning:  # where warnings are errors, each use is one
-        with _warned_lock:
-            _warned.discard(key)
-        raise
+    with _warned_lock:
+        if key not in _warned:
+            warnings.warn(  # where warnings are errors, each use is one
+                f"{spec.kind} {spec.name!r}{whose} is deprecated{where}: use {spec.deprecated} instead",
+                TokframeDeprecationWarning,
+                stacklevel=_outside(),
+            )
+            _warned.add(key)
 
 
 def _outside() -> int:
@@ -281,6 +272,11 @@ def load_target(spec: Spec, what: str = "target") -> Any:
             distribution=spec.distribution,
             install=install,
         ) from cause
+
+
+def _claims(specs: Iterable[Spec], spec: Spec) -> list[Spec]:
+    """Return the specs of one kind and name."""
+    return [other for other in specs if (other.kind, other.name) == (spec.kind, spec.name)]
 
 
 def _origin(spec: Spec) -> dict[str, str]:

@@ -19,14 +19,26 @@ from tokframe.loading.loading import load
 from tokframe.shadowing.report import Log, Recorder, ShadowReport
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.tokenizer.bigrams import ImpossiblePairs
-from tokframe.tokenizer.results import Encoding, IntArray
+from tokframe.tokenizer.results import IntArray
 
 __all__ = ["ShadowTokenizer", "shadow"]
 
 Text = TypeVar("Text", str, bytes)
 Ids = TypeVar("Ids", bound=Sequence[int] | IntArray)
 Encode = Callable[[ITokenizer, Sequence[Text]], list[Ids]]
+
+#: What only the first answers, beside what every tokenizer must implement.
+_OF_FIRST = (
+    "capabilities",
+    "state_version",
+    "template",
+    "stable_prefix",
+    "impossible_pairs",
+    "model",
+    "decode_bytes",
+    "count",
+    "offsets",
+)
 
 
 def shadow(
@@ -88,8 +100,8 @@ class ShadowTokenizer(ITokenizer):
         self.first = first
         self.other = other
         self.name = first.name
-        # Class attributes elsewhere; here they are those of the first, so each instance has its own.
-        vars(self).update(capabilities=first.capabilities, state_version=first.state_version)
+        # What other tokenizers have from their class is the first's here, so each instance has its own.
+        vars(self).update({name: getattr(first, name) for name in _OF_FIRST})
         # A function as log belongs to this process; a file can be shared.
         kept = (log, sample, log_limit, keep_texts) if isinstance(log, Path) else (None, sample, log_limit, False)
         self._copied = (first, other, *kept, seed)
@@ -185,33 +197,9 @@ class ShadowTokenizer(ITokenizer):
         """Return the bytes of an id of the first. Raises: InvalidTokenError."""
         return self.first.token_bytes(token)
 
-    def template(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the template of the first."""
-        return self.first.template()
-
-    def stable_prefix(self, data: bytes) -> int:
-        """Return how many leading bytes are stable for the first."""
-        return self.first.stable_prefix(data)
-
-    def impossible_pairs(self) -> ImpossiblePairs | None:
-        """Return the impossible pairs of the first."""
-        return self.first.impossible_pairs()
-
     def decode_raw(self, ids: IntArray) -> bytes:
         """Return the bytes of ids of the first."""
         return self.first.decode_raw(ids)
-
-    def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
-        """Return the exact bytes of ids of the first."""
-        return self.first.decode_bytes(tokens, skip_special)
-
-    def count(self, text: str) -> int:
-        """Return the number of ids of the first."""
-        return self.first.count(text)
-
-    def offsets(self, text: str) -> Encoding:
-        """Return ids and spans of the first."""
-        return self.first.offsets(text)
 
     # -- saving ---------------------------------------------------------------------------------------------
 

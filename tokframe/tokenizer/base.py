@@ -309,16 +309,10 @@ class ITokenizer(ABC):
     def _without_special(self, ids: IntArray) -> IntArray:
         special = sorted(self.special_tokens.values())
         if special[-1] - special[0] == len(special) - 1:  # a block of ids, as first-party tokenizers have it
-            low, high = special[0], special[-1]
-            if low == 0:
-                if int(ids.min()) > high:
-                    return ids
-                kept: IntArray = ids[ids > high]
-                return kept
-            block: IntArray = ids[(ids < low) | (ids > high)]
-            return block
-        others: IntArray = ids[~np.isin(ids, special)]
-        return others
+            others = (ids < special[0]) | (ids > special[-1])
+        else:
+            others = ~np.isin(ids, special)
+        return ids if others.all() else ids[others]
 
     def _encode_with_special(self, text: str, allowed: Collection[str]) -> IntArray:
         known = self.special_tokens
@@ -326,9 +320,10 @@ class ITokenizer(ABC):
         if unknown:
             names = ", ".join(known) or "none"
             raise EncodingError(f"{unknown[0]!r} is not a special token of {self.name}; it has {names}")
-        parts: list[IntArray] = []
-        for piece, special in streams.split_special(text, allowed):
-            parts.append(np.asarray([known[piece]], np.int32) if special else self.encode_raw(utf8(piece)))
+        parts = [
+            np.asarray([known[piece]], np.int32) if special else self.encode_raw(utf8(piece))
+            for piece, special in streams.split_special(text, allowed)
+        ]
         return np.concatenate(parts) if parts else np.empty(0, np.int32)
 
 

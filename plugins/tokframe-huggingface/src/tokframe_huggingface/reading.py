@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tokframe.errors import ArtifactError, ArtifactNotFoundError
-from tokframe.plugins.discovery import host
-from tokframe.plugins.registry import load_target
+from tokframe.plugins.discovery import rebuild
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.table import GPT2_PATTERN
@@ -56,10 +55,8 @@ def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | No
     elif pattern or special:
         raise ArtifactError(f"{path} is not a tiktoken file: its pattern and special tokens are in the file", path=path)
     file = {"huggingface": "tokenizer.json", "tiktoken": "ranks.tiktoken", "sentencepiece": "sentencepiece.model"}[kind]
-    registry = host().registry
-    spec = registry.tokenizer(f"tokframe-huggingface/imported-{kind}")
-    tokenizer: ITokenizer = load_target(spec).from_state(State(config=config, files={file: content}))
-    tokenizer.name = registry.reference(spec)
+    state = State(config=config, files={file: content})
+    tokenizer: ITokenizer = rebuild(f"tokframe-huggingface/imported-{kind}", state)
     return tokenizer
 
 
