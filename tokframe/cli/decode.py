@@ -6,6 +6,8 @@ import base64
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from typing import BinaryIO
 
 import click
@@ -70,16 +72,11 @@ def _blocks(stream: BinaryIO) -> Iterator[list[int]]:
         yield _from_json(first + stream.read())
         return
     rest, done = b"", 0
-    block = first
-    while block:
+    for block in chain([first], iter(partial(stream.read, BLOCK_BYTES), b""), [b" "]):
         words = (rest + block).split()
-        ends_inside = not block[-1:].isspace() and words
-        rest = words.pop() if ends_inside else b""
+        rest = words.pop() if words and not block[-1:].isspace() else b""
         yield _numbers(words, done)
         done += len(words)
-        block = stream.read(BLOCK_BYTES)
-    if rest:
-        yield _numbers([rest], done)
 
 
 def _numbers(words: list[bytes], done: int) -> list[int]:
@@ -109,7 +106,5 @@ def _from_json(raw: bytes) -> list[int]:
 
 
 def _text(data: bytes) -> str | None:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return None
+    text = data.decode(errors="ignore")
+    return text if text.encode() == data else None

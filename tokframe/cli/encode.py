@@ -44,20 +44,19 @@ def command(name: str, file: str, special: bool, as_json: bool) -> None:
     tokenizer = load(name)
     before, after = tokenizer.template() if special else ((), ())
     with open_input(file) as stream:
-        if as_json:
-            ids: list[int] = [*before]
-            size = 0
-            for data, part in _encoded(tokenizer, stream):
-                size += data
-                ids += part
-            ids.extend(after)
-            show_json({"ids": ids, "tokens": len(ids), "bytes": size})
-            return
+        ids: list[int] = []
+        size = 0
         gap = ""
-        for some in chain([before], (part for _, part in _encoded(tokenizer, stream)), [after]):
-            if some:
-                click.echo(gap + " ".join(map(str, some)), nl=False)
+        for data, part in chain([(0, before)], _encoded(tokenizer, stream), [(0, after)]):
+            size += data
+            if as_json:
+                ids += part
+            elif part:
+                click.echo(gap + " ".join(map(str, part)), nl=False)
                 gap = " "
+    if as_json:
+        show_json({"ids": ids, "tokens": len(ids), "bytes": size})
+    else:
         click.echo()
 
 

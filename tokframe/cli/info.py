@@ -32,21 +32,18 @@ def command(name: str, as_json: bool) -> None:
     from tokframe.loading.inspection import describe
     from tokframe.loading.loading import load
 
-    described = describe(name)
-    loaded: dict[str, Any] = {"vocab_size": None, "special_tokens": None, "capabilities": None}
+    facts = describe(name) | {"vocab_size": None, "special_tokens": None, "capabilities": None}
     try:
         tokenizer = load(name)
-        loaded = {
-            "vocab_size": tokenizer.vocab_size,
-            "special_tokens": dict(tokenizer.special_tokens),
-            "capabilities": attrs.asdict(tokenizer.capabilities),
-        }
+        facts["vocab_size"] = tokenizer.vocab_size
+        facts["special_tokens"] = dict(tokenizer.special_tokens)
+        facts["capabilities"] = attrs.asdict(tokenizer.capabilities)
     except TokframeError as error:
         note(f"does not load: {error}")
     if as_json:
-        show_json({**described, **loaded})
+        show_json(facts)
     else:
-        show(_page({**described, **loaded}))
+        show(_page(facts))
 
 
 def _page(facts: Mapping[str, Any]) -> Any:

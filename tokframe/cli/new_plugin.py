@@ -5,12 +5,12 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from string import Template
 
 import click
-from attrs import frozen
 
 from tokframe._version import __version__
 from tokframe.errors import InvalidSpecError, UnknownNameError
@@ -19,32 +19,20 @@ from tokframe.storage.places import writing_folder
 
 __all__ = ["command", "render"]
 
-_KINDS = ("encoder", "quantizer", "decoder", "tokenizer")
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _PREFIX = "tokframe-"
-#: Kind -> settings other than the defaults for the contract, settings of a part in a small autoencoder.
-_SETTINGS = {
-    "encoder": ('"d_char": 8, "hidden": 48', '"d_latent": 32, "max_chunk_size": 8, "d_char": 16, "hidden": 128'),
-    "quantizer": ('"bits": 9, "vocab_size": 300, "spread": 1.0', '"bits": 14, "vocab_size": 300'),
-    "decoder": ('"hidden": 48', '"d_latent": 32, "hidden": 128'),
-    "tokenizer": ('"vocab_size": 300, "longest": 6', ""),
+#: Kind of part -> its summary, and its settings in a small autoencoder.
+_PARTS = {
+    "encoder": (
+        "two linear layers over the bytes of a segment",
+        '"d_latent": 32, "max_chunk_size": 8, "d_char": 16, "hidden": 128',
+    ),
+    "quantizer": ("one bit per dimension: the sign", '"bits": 14, "vocab_size": 300'),
+    "decoder": ("two linear layers from a latent to bytes and an end", '"d_latent": 32, "hidden": 128'),
 }
-_SUMMARIES = {
-    "encoder": "two linear layers over the bytes of a segment",
-    "quantizer": "one bit per dimension: the sign",
-    "decoder": "two linear layers from a latent to bytes and an end",
-    "tokenizer": "the most frequent words and the 256 bytes, by longest match",
-}
-
-
-@frozen(kw_only=True)
-class _Names:
-    """Names of a plugin's parts."""
-
-    distribution: str
-    module: str
-    name: str
-    class_name: str
+_KINDS = (*_PARTS, "tokenizer")
+_TOKENIZER_EXTRAS = 'test = ["tokframe[testing]"]'
+_PART_EXTRAS = 'train = ["torch>=2.2"]\ntest = ["tokframe[testing]", "tokframe-autoencoder[train]"]'
 
 
 @click.command(
@@ -61,7 +49,6 @@ def command(name: str, kind: str, out: Path | None) -> None:
     NAME is the distribution's: lower-case words joined by hyphens. The component has the same name, without a
     leading "tokframe-".
     """
-    names = _names(name, kind)
     target = out or Path(name)
     files = render(name, kind)
     with writing_folder(target) as folder:
@@ -70,49 +57,38 @@ def command(name: str, kind: str, out: Path | None) -> None:
             (folder / path).write_text(text, encoding="utf-8")
     for path in files:
         click.echo(target / path)
-    click.echo(f"\nThe {kind} {names.name!r}. Next:\n  cd {target}\n  pip install -e '.[test]'\n  pytest")
+    short = name.removeprefix(_PREFIX)
+    click.echo(f"\nThe {kind} {short!r}. Next:\n  cd {target}\n  pip install -e '.[test]'\n  pytest")
 
 
 def render(name: str, kind: str) -> dict[str, str]:
     """Return path -> text of every file of a new plugin. Raises: InvalidSpecError for a name it cannot have."""
-    names = _names(name, kind)
-    tokenizer = kind == "tokenizer"
-    contract, part = _SETTINGS[kind]
-    spec = [("kind", kind)] if not tokenizer else []
-    spec += [
-        ("name", names.name),
-        ("target", f"{names.module}.{kind}:{names.class_name}"),
-        ("config", f"{names.module}.config:Config"),
-        ("summary", _SUMMARIES[kind]),
-        *([] if tokenizer else [("extra", "train")]),
-    ]
-    train = [] if tokenizer else ['train = ["torch>=2.2"]']
-    needed = ["tokframe[testing]"] if tokenizer else ["tokframe[testing]", "tokframe-autoencoder[train]"]
-    extras = [*train, f"test = [{', '.join(f'{requirement!r}' for requirement in needed)}]".replace("'", '"')]
+    short, module = name.removeprefix(_PREFIX), name.replace("-", "_")
+    if problem := _problem(name, kind):
+        raise InvalidSpecError(f"the name {name!r} {problem}", kind=kind, name=name)
+    title = "".join(word.title() for word in short.split("-"))
+    summary, settings = _PARTS.get(kind, ("", ""))
     values = {
         "kind": kind,
-        "distribution": names.distribution,
-        "module": names.module,
-        "name": names.name,
-        "class_name": names.class_name,
+        "distribution": name,
+        "module": module,
+        "name": short,
+        "class_name": title if title.lower().endswith(kind) else title + kind.title(),
         "bounds": _bounds(),
-        "extras": "".join(f"{line}\n" for line in extras),
-        "spec_class": "TokenizerSpec" if tokenizer else "ComponentSpec",
-        "hook": "tokframe_tokenizers" if tokenizer else "tokframe_components",
-        "spec_lines": "\n".join(f'            {key}="{value}",' for key, value in spec),
-        "contract_settings": contract,
-        "part_settings": part,
-        "use": _use(names.name, kind),
+        "extras": _PART_EXTRAS if kind in _PARTS else _TOKENIZER_EXTRAS,
+        "summary": summary,
+        "part_settings": settings,
     }
-    source = f"src/{names.module}"
+    family = "component" if kind in _PARTS else kind
+    source = f"src/{module}"
     places = {
         "pyproject.toml": "common/pyproject.toml",
-        "README.md": "common/README.md",
-        f"{source}/__init__.py": "common/init.py",
+        "README.md": f"{family}/README.md",
+        f"{source}/__init__.py": f"{family}/init.py",
         f"{source}/config.py": f"{kind}/config.py",
         f"{source}/{kind}.py": f"{kind}/{kind}.py",
         "tests/test_contract.py": f"{kind}/test_contract.py",
-        "tests/test_training.py": "tokenizer/test_training.py" if tokenizer else "common/test_training.py",
+        "tests/test_training.py": f"{family}/test_training.py",
     }
     root = resources.files("tokframe.cli") / "templates"
     files = {
@@ -122,46 +98,24 @@ def render(name: str, kind: str) -> dict[str, str]:
     return files | {f"{source}/py.typed": ""}
 
 
-def _names(name: str, kind: str) -> _Names:
-    """Return the names of the parts. Raises: InvalidSpecError saying what is wrong with the name."""
-    short = name.removeprefix(_PREFIX)
-    module = name.replace("-", "_")
-    problem = ""
+def _problem(name: str, kind: str) -> str:
+    """Return what is wrong with the name of a plugin, or ""."""
+    short, module = name.removeprefix(_PREFIX), name.replace("-", "_")
     if not _NAME.fullmatch(name):
         near = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")
         hint = f"; {near!r} would do" if _NAME.fullmatch(near) else "; e.g. 'tokframe-sign'"
-        problem = f"is not lower-case words joined by hyphens, beginning with a letter{hint}"
-    elif not _NAME.fullmatch(short):
-        problem = f"leaves {short!r} as the name of the {kind}, which must begin with a letter"
-    elif keyword.iskeyword(module) or module in sys.stdlib_module_names or module == "tokframe":
-        problem = f"would be imported as {module!r}, which is Python's or tokframe's own; {_PREFIX + name!r} would do"
-    else:
-        registry = host().registry
-        try:
-            taken = registry.get(kind, short)
-            problem = f"would add the {kind} {short!r}, which {taken.distribution} has already; choose another name"
-        except UnknownNameError:
-            pass
-    if problem:
-        raise InvalidSpecError(f"the name {name!r} {problem}", kind=kind, name=name)
-    title = "".join(word.title() for word in short.split("-"))
-    class_name = title if title.lower().endswith(kind) else title + kind.title()
-    return _Names(distribution=name, module=module, name=short, class_name=class_name)
+        return f"is not lower-case words joined by hyphens, beginning with a letter{hint}"
+    if not _NAME.fullmatch(short):
+        return f"leaves {short!r} as the name of the {kind}, which must begin with a letter"
+    if keyword.iskeyword(module) or module in sys.stdlib_module_names or module == "tokframe":
+        return f"would be imported as {module!r}, which is Python's or tokframe's own; {_PREFIX + name!r} would do"
+    with suppress(UnknownNameError):
+        taken = host().registry.get(kind, short)
+        return f"would add the {kind} {short!r}, which {taken.distribution} has already; choose another name"
+    return ""
 
 
 def _bounds() -> str:
     """Return the requirement on tokframe: this minor version, as the next may change what plugins rely on."""
     major, minor = (int(part) for part in __version__.split(".")[:2])
     return f">={major}.{minor},<{major}.{minor + 1}" if major == 0 else f">={major}.{minor},<{major + 1}"
-
-
-def _use(name: str, kind: str) -> str:
-    if kind == "tokenizer":
-        return (
-            f"```\ntokframe train {name} --corpus my-text/ --out ./mine\n"
-            "tokframe compare ./mine bpe --corpus my-other-text/\n```"
-        )
-    return (
-        f'```\necho \'{{"{kind}": {{"component": "{name}"}}}}\' > config.json\n'
-        "tokframe train autoencoder-fsq --config config.json --corpus my-text/ --out ./mine\n```"
-    )

@@ -1,3 +1,3 @@
-"""A local web page on which tokenizers cut up text while one types: `bench` asks them, `server` serves the page."""
+"""Playground: a local web page that shows how tokenizers split text as you type: `bench` runs them, `server` serves."""
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -28,8 +27,10 @@ class Bench:
 
     def __init__(self, tokenizers: Mapping[str, ITokenizer]) -> None:
         self._tokenizers = dict(tokenizers)
-        self._spellings: dict[str, list[bytes]] = {}
-        self._lock = threading.Lock()
+        self._spellings = {
+            name: [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
+            for name, tokenizer in tokenizers.items()
+        }
 
     def about(self) -> list[dict[str, Any]]:
         """Return name, label, vocab_size, lossless and codes (whether ids have digits) of each tokenizer."""
@@ -55,8 +56,7 @@ class Bench:
         start = time.perf_counter()
         ids = tokenizer.encode_raw(data).tolist()
         took = round(1000 * (time.perf_counter() - start), 2)
-        spelling = self._spelling(name)
-        pieces = [spelling[token] for token in ids]
+        pieces = [self._spellings[name][token] for token in ids]
         if b"".join(pieces) == data:
             return {"ids": ids, "ms": took, "lengths": list(map(len, pieces))}
         return {"ids": ids, "ms": took, "pieces": list(map(shown, pieces))}
@@ -69,7 +69,7 @@ class Bench:
         Raises: UnknownNameError; InvalidTokenError.
         """
         tokenizer = self._named(name)
-        spelling = self._spelling(name)
+        spelling = self._spellings[name]
         if not 0 <= token < len(spelling):
             raise InvalidTokenError(
                 f"id {token} is outside the vocabulary; ids are 0 to {len(spelling) - 1}", token=token
@@ -100,13 +100,6 @@ class Bench:
         except KeyError:
             known = ", ".join(self._tokenizers)
             raise UnknownNameError(f"{name!r} is not on this page; there are {known}", kind="tokenizer") from None
-
-    def _spelling(self, name: str) -> list[bytes]:
-        with self._lock:
-            if name not in self._spellings:
-                tokenizer = self._tokenizers[name]
-                self._spellings[name] = [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
-            return self._spellings[name]
 
 
 def _nearest(digits: npt.NDArray[np.int64], token: int) -> list[tuple[int, int]]:

@@ -114,6 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         return _json(self.server.bench.segment(query.get("name", ""), data))
 
     def _answer(self, method: Any) -> None:
+        status, message = HTTPStatus.BAD_REQUEST, ""
         try:
             self._check_origin()
             parts = urlsplit(self.path)
@@ -121,19 +122,20 @@ class _Handler(BaseHTTPRequestHandler):
             kind, body = method(parts.path, query)
             status = HTTPStatus.OK
         except _RefusedError as error:
-            status, (kind, body) = error.status, _json({"error": str(error)})
+            status, message = error.status, str(error)
         except TokframeError as error:
-            status, (kind, body) = HTTPStatus.BAD_REQUEST, _json({"error": str(error)})
+            message = str(error)
         except UnicodeDecodeError as error:
             message = f"the text is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}"
-            status, (kind, body) = HTTPStatus.BAD_REQUEST, _json({"error": message})
         except ValueError:  # a malformed address
-            status, (kind, body) = HTTPStatus.BAD_REQUEST, _json({"error": "malformed request"})
+            message = "malformed request"
         except OSError:
             raise  # the browser disconnected
         except Exception as error:  # of a plugin; its message may contain the text, so only its class is sent
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
             message = f"the tokenizer failed with {type(error).__name__}; tokframe encode shows more"
-            status, (kind, body) = HTTPStatus.INTERNAL_SERVER_ERROR, _json({"error": message})
+        if message:
+            kind, body = _json({"error": message})
         if status >= HTTPStatus.BAD_REQUEST:
             self.close_connection = True  # an unread body must not be read as the next request
         self.send_response(status)

@@ -1,6 +1,6 @@
 """Contracts for plugin authors: pytest classes to subclass in five lines. Needs `pip install 'tokframe[testing]'`.
 
-pytest and hypothesis are imported with the first contract that is asked for, never with this module.
+pytest and hypothesis are imported with the first contract used, never with this module.
 """
 
 from __future__ import annotations
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from tokframe.testing.quantizer import QuantizerContract as QuantizerContract
     from tokframe.testing.tokenizer import TokenizerContract as TokenizerContract
 
-_HOMES = {
-    "DecoderContract": "decoder",
-    "EncoderContract": "encoder",
-    "EngineContract": "engine",
-    "PluginContract": "plugin",
-    "QuantizerContract": "quantizer",
-    "TokenizerContract": "tokenizer",
-}
-
 __all__ = [
     "DecoderContract",
     "EncoderContract",
@@ -37,8 +28,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in __all__:
         raise AttributeError(f"module 'tokframe.testing' has no attribute {name!r}; it has {', '.join(__all__)}")
     from importlib import import_module
 
@@ -50,7 +40,7 @@ def __getattr__(name: str) -> object:
             f"tokframe.testing needs pytest and hypothesis ({cause}). Try: pip install 'tokframe[testing]'",
             capability="testing",
         ) from cause
-    module = f"tokframe.testing.{home}"
+    module = f"tokframe.testing.{name.removesuffix('Contract').lower()}"
     pytest.register_assert_rewrite(module, "tokframe.testing.component")
     value: object = getattr(import_module(module), name)
     globals()[name] = value

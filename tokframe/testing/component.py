@@ -18,11 +18,11 @@ import pytest
 
 from tokframe.errors import ConfigError
 from tokframe.plugins.discovery import host
-from tokframe.plugins.registry import ComponentSpec, load_target
+from tokframe.plugins.registry import load_target
 from tokframe.storage.config import structure
 from tokframe.testing.fresh import run_fresh
 
-__all__ = ["ComponentContract", "offered", "torch_"]
+__all__ = ["ComponentContract", "torch_"]
 
 _REPORT = """
 import json, sys
@@ -42,11 +42,6 @@ np.savez(folder + "/outputs.npz", *called(module.eval(), inputs))
 def torch_() -> Any:
     """Return torch, or skip the test where it is not installed."""
     return pytest.importorskip("torch")
-
-
-def offered(value: Any, ability: type) -> Any:
-    """Return the value, or None if it does not offer the ability, a protocol of `tokframe.plugins.protocols`."""
-    return value if isinstance(value, ability) else None
 
 
 def build(kind: str, name: str, config: Mapping[str, Any], d_latent: int, max_length: int) -> Any:
@@ -76,7 +71,7 @@ class ComponentContract:
     config: ClassVar[Mapping[str, Any]] = {}
     d_latent: int = 32
     max_length: int = 8
-    rows: int = 64  #: how many inputs a test looks at
+    rows: int = 64  #: number of inputs of a test
     tolerance: float = 1e-4  #: how far floats may be apart between batches and processes
 
     def make(self) -> Any:
@@ -85,21 +80,26 @@ class ComponentContract:
         return build(self.kind, self.name, self.config, self.d_latent, self.max_length)
 
     def inputs(self) -> list[Any]:
-        """Return what the component is called with in the tests, the same at every call."""
+        """Return the inputs of the tests, the same at every call."""
         torch = torch_()
         random = torch.Generator().manual_seed(11)
         return [torch.randn(self.rows, self.d_latent, generator=random)]
+
+    def output(self) -> Any:
+        """Return what the component gives for `inputs` in evaluation mode."""
+        with torch_().no_grad():
+            return self.make().eval()(*self.inputs())
 
     # -- declared -----------------------------------------------------------------------------------------------
 
     def test_its_config_is_strict(self) -> None:
         """The config class is a frozen attrs class with defaults, and a setting that does not exist is refused."""
-        spec = self._spec()
+        spec = host().registry.component(self.kind, self.name)
         if not spec.config:
             assert not self.config, "it declares no config class, so it cannot have settings"
             return
         cls = load_target(spec, "config")
-        assert attrs.has(cls), f"{spec.config} is no attrs class"
+        assert attrs.has(cls), f"{spec.config} is not an attrs class"
         value = cls()
         for name in [field.name for field in attrs.fields(cls)][:1]:
             with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -165,9 +165,6 @@ class ComponentContract:
                 assert torch.isfinite(parameter.grad).all(), f"the gradient of {name} is not finite"
 
     # -- helpers ------------------------------------------------------------------------------------------------
-
-    def _spec(self) -> ComponentSpec:
-        return host().registry.component(self.kind, self.name)
 
     def _alike(self, mine: Any, other: Any, text: str) -> None:
         if np.asarray(mine).dtype.kind in "iu":

@@ -24,11 +24,12 @@ from tokframe.errors import ConfigError, EncodingError, InvalidTokenError, Unsup
 from tokframe.plugins.discovery import host
 from tokframe.plugins.protocols import Analyzable, Check, Creatable, HasCodes, HasNetwork, Recompilable, Verifiable
 from tokframe.plugins.registry import TokenizerSpec, load_target
-from tokframe.testing.component import offered, torch_
+from tokframe.testing.component import torch_
 from tokframe.testing.fingerprint import ids_of, same_parts, state_parts
 from tokframe.testing.fresh import run_fresh
 from tokframe.testing.texts import HARD_BYTES, HARD_TEXTS, TRAINING_TEXT
 from tokframe.tokenizer.base import ITokenizer
+from tokframe.training.job import TrainJob
 from tokframe.training.progress import SilentReporter
 
 __all__ = ["TokenizerContract"]
@@ -293,13 +294,16 @@ class TokenizerContract:
             with pytest.raises(ConfigError, match="no_such_setting"):
                 self._train({**self.config, "no_such_setting": 1})
             return
-        with tempfile.TemporaryDirectory() as folder, pytest.raises(UnsupportedError):
-            target.train(self._job(Path(folder)))
+        with tempfile.TemporaryDirectory() as folder:
+            corpus, work = self._corpus(Path(folder)), Path(folder) / "work"
+            job = TrainJob(corpus=corpus, config=self.config, workdir=work, registry=host().registry)
+            with pytest.raises(UnsupportedError):
+                target.train(job)
 
     def test_creating_is_configurable(self, tokenizer: ITokenizer) -> None:
         """Where `tokframe.create` can build one from a config, a setting that does not exist is a ConfigError."""
-        target = offered(load_target(host().registry.tokenizer(self.name or tokenizer.name)), Creatable)
-        if target is None:
+        target = load_target(host().registry.tokenizer(self.name or tokenizer.name))
+        if not isinstance(target, Creatable):
             return
         with pytest.raises(ConfigError, match="no_such_setting"):
             target.from_config({**self.config, "no_such_setting": 1})
@@ -308,38 +312,35 @@ class TokenizerContract:
 
     def test_its_own_checks_pass(self, tokenizer: ITokenizer) -> None:
         """`verify` returns at least one Check, and all are ok."""
-        able = offered(tokenizer, Verifiable)
-        if able is None:
+        if not isinstance(tokenizer, Verifiable):
             return
-        checks = list(able.verify(SilentReporter()))
+        checks = list(tokenizer.verify(SilentReporter()))
         assert checks and all(isinstance(check, Check) for check in checks), f"verify returned {checks!r:.100}"
         failed = [f"{check.name}: {check.detail}" for check in checks if not check.ok]
         assert not failed, f"its own check fails: {failed[0]}"
 
     def test_its_own_analysis_is_json(self, tokenizer: ITokenizer) -> None:
         """`analysis` returns a mapping that JSON can hold as it is, its numbers finite."""
-        able = offered(tokenizer, Analyzable)
-        if able is None:
+        if not isinstance(tokenizer, Analyzable):
             return
-        found = dict(able.analysis())
+        found = dict(tokenizer.analysis())
         assert json.loads(json.dumps(found, allow_nan=False)) == found, "JSON gives another value than analysis()"
 
     def test_codes_and_digits_agree(self, tokenizer: ITokenizer) -> None:
         """Codes and digits are int64, the same asked for one id or all; equal codes and no others have equal digits."""
-        coded = offered(tokenizer, HasCodes)
-        if coded is None:
+        if not isinstance(tokenizer, HasCodes):
             return
-        codes, levels = coded.codes(), coded.levels
+        codes, levels = tokenizer.codes(), tokenizer.levels
         assert codes.dtype == np.int64 and codes.shape == (tokenizer.vocab_size,) and codes.min() >= -1
         some = np.arange(0, tokenizer.vocab_size, 7)
-        assert np.array_equal(coded.codes(some), codes[some]), "the codes of some ids are not those among all"
+        assert np.array_equal(tokenizer.codes(some), codes[some]), "the codes of some ids are not those among all"
         if not levels:
             with pytest.raises(UnsupportedError):
-                coded.digits()
+                tokenizer.digits()
             return
-        digits = coded.digits()
+        digits = tokenizer.digits()
         assert digits.dtype == np.int64 and digits.shape == (tokenizer.vocab_size, len(levels))
-        assert np.array_equal(coded.digits(some), digits[some]), "the digits of some ids are not those among all"
+        assert np.array_equal(tokenizer.digits(some), digits[some]), "the digits of some ids are not those among all"
         assert (digits[codes < 0] == -1).all(), "an id without a code has digits"
         assert ((digits >= 0) & (digits < levels))[codes >= 0].all(), f"a digit is outside of levels {levels}"
         both = np.unique(np.column_stack([codes, digits]), axis=0)
@@ -347,13 +348,13 @@ class TokenizerContract:
 
     def test_its_network_gives_the_codes_of_its_ids(self, tokenizer: ITokenizer) -> None:
         """`network` has encoder, quantizer and decoder, does not train, and encodes an id's bytes to the id's code."""
-        network, coded = self._network(tokenizer), offered(tokenizer, HasCodes)
-        if network is None or coded is None:
+        network = self._network(tokenizer)
+        if network is None or not isinstance(tokenizer, HasCodes):
             return
         torch = torch_()
         assert not network.training, "the network is in training mode"
         assert callable(network.decoder), "the network has no decoder"
-        codes = coded.codes()
+        codes = tokenizer.codes()
         ids = np.flatnonzero(codes >= 0)[:: max(1, int((codes >= 0).sum()) // 256)]
         pieces = [tokenizer.token_bytes(token) for token in ids.tolist()]
         lengths = torch.tensor([len(piece) for piece in pieces])
@@ -365,11 +366,11 @@ class TokenizerContract:
 
     def test_recompiling_an_unchanged_network_changes_nothing(self, tokenizer: ITokenizer) -> None:
         """`recompile` of an unchanged network changes no id, bytes or code."""
-        able, network = offered(tokenizer, Recompilable), self._network(tokenizer)
-        if able is None or network is None:
+        network = self._network(tokenizer)
+        if network is None or not isinstance(tokenizer, Recompilable):
             return
         with tempfile.TemporaryDirectory() as folder:
-            found = able.recompile(network, workdir=Path(folder) / "work", steps=10, learning_rate=1e-4)
+            found = tokenizer.recompile(network, workdir=Path(folder) / "work", steps=10, learning_rate=1e-4)
         assert found.kept.tolist() == list(range(tokenizer.vocab_size)) and not found.dropped, "an id is not kept"
         assert found.moved == 0, f"{found.moved} codes moved"
         assert ids_of(found.tokenizer, HARD_TEXTS) == ids_of(tokenizer, HARD_TEXTS), "a text has other ids"
@@ -378,25 +379,20 @@ class TokenizerContract:
 
     def _train(self, config: Mapping[str, Any]) -> ITokenizer:
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "text.txt"
-            file.write_text(self.text, encoding="utf-8")
-            return tokframe.train(self.name, corpus=[file], config=config, out=Path(folder) / "out", seed=1)
+            corpus = self._corpus(Path(folder))
+            return tokframe.train(self.name, corpus=corpus, config=config, out=Path(folder) / "out", seed=1)
 
-    def _job(self, folder: Path) -> Any:
-        from tokframe.training.job import TrainJob
-
+    def _corpus(self, folder: Path) -> tokframe.Corpus:
         file = folder / "text.txt"
         file.write_text(self.text, encoding="utf-8")
-        corpus = tokframe.Corpus.open([file])
-        return TrainJob(corpus=corpus, config=self.config, workdir=folder / "work", registry=host().registry)
+        return tokframe.Corpus.open([file])
 
     def _network(self, tokenizer: ITokenizer) -> Any:
         """Return the network, or None where the tokenizer has none or was saved without it."""
-        able = offered(tokenizer, HasNetwork)
-        if able is not None:
+        if isinstance(tokenizer, HasNetwork):
             torch_()
             with contextlib.suppress(UnsupportedError):
-                return able.network()
+                return tokenizer.network()
         return None
 
     def _reports(self, tokenizer: ITokenizer) -> tuple[Any, Any]:
@@ -441,8 +437,4 @@ class TokenizerContract:
 
 
 def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return data.decode(errors="ignore").encode() == data
