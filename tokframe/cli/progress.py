@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Column, Table
 from rich.text import Text
 
 from tokframe.cli.console import make_console
@@ -85,32 +88,20 @@ class _Stage:
         return ", ".join(filter(None, [_duration(self.seconds), self.left]))
 
 
-class _Bar(Progress):
-    """The bar of one stage, its figures on a line below."""
-
-    def __init__(self, stage: _Stage, console: Console) -> None:
-        self.stage = stage
-        bar = BarColumn(BAR_COLUMNS, complete_style="cyan", finished_style="cyan", pulse_style="cyan")
-        columns = [_column(name, style) for name, style in (("share", ""), ("count", ""), ("times", "dim"))]
-        super().__init__(
-            *(_column("name", "bold"), bar, *columns),
-            console=console,
-            refresh_per_second=4,
-            transient=True,
-            redirect_stdout=False,  # which is for results
-        )
-        self.add_task("", total=stage.total or None, stage=stage)
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        for task in self.task_ids:
-            self.update(task, completed=self.stage.done)
-        yield from super().get_renderables()
-        if self.stage.figures:
-            yield Text(f"  {self.stage.figures}", style="cyan", no_wrap=True, overflow="ellipsis")
-
-
-def _column(name: str, style: str) -> TextColumn:
-    return TextColumn(f"{{task.fields[stage].{name}}}", style=style, markup=False)
+def _drawing(stage: _Stage) -> RenderableType:
+    """Return the bar of a stage, with its figures on a line below."""
+    bar = ProgressBar(
+        stage.total or None,
+        stage.done,
+        BAR_COLUMNS,
+        complete_style="cyan",
+        finished_style="cyan",
+        pulse_style="cyan",
+    )
+    line = Table.grid(*(Column(no_wrap=True) for _ in range(5)), padding=(0, 1))
+    line.add_row(Text(stage.name, "bold"), bar, stage.share, stage.count, Text(stage.times, "dim"))
+    figures = Text(f"  {stage.figures}", "cyan", no_wrap=True, overflow="ellipsis")
+    return Group(line, figures) if stage.figures else line
 
 
 class ConsoleReporter:
@@ -126,7 +117,7 @@ class ConsoleReporter:
         self._console, self._delay, self._interval, self._clock = console, delay, interval, clock
         self._lock = threading.RLock()
         self._stage: _Stage | None = None
-        self._bar: _Bar | None = None
+        self._bar: Live | None = None
         self._timer: threading.Timer | None = None
         self._next_line = 0.0
 
@@ -174,7 +165,13 @@ class ConsoleReporter:
     def _draw(self, stage: _Stage) -> None:
         with self._lock:  # which drawing never takes
             if self._stage is stage:
-                self._bar = _Bar(stage, self._console)
+                self._bar = Live(
+                    console=self._console,
+                    get_renderable=partial(_drawing, stage),
+                    refresh_per_second=4,
+                    transient=True,
+                    redirect_stdout=False,  # which is for results
+                )
                 self._bar.start()
 
 

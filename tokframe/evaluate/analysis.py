@@ -73,6 +73,11 @@ class Analysis:
         return int(self.counts.sum())
 
     @property
+    def bytes_per_token(self) -> float:
+        """UTF-8 bytes of text per token; 0 for no tokens."""
+        return self.text_bytes / self.tokens if self.tokens else 0.0
+
+    @property
     def used(self) -> int:
         """Number of ids that occur."""
         return int(np.count_nonzero(self.counts))
@@ -142,7 +147,7 @@ class Analysis:
             "bytes": self.text_bytes,
             "chars": self.text_chars,
             "tokens": self.tokens,
-            "bytes_per_token": self.text_bytes / self.tokens if self.tokens else None,
+            "bytes_per_token": self.bytes_per_token or None,
             "vocab_size": self.vocab_size,
             "vocab_used": self.used,
             "utilisation": self.utilization,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import product
 
 from attrs import frozen
 
@@ -37,15 +38,16 @@ def footprints(
     reporter = reporter or SilentReporter()
     reporter.stage("loading in fresh processes", rounds * len(names), "runs")
     runs: dict[str, list[Footprint]] = {name: [] for name in names}
-    for turn in range(rounds):
-        for number, name in enumerate(names):
-            if not any(run.reason for run in runs[name]):  # a failure is not repeated
-                runs[name].append(_run(name, timeout))
-            reporter.advance(turn * len(names) + number + 1)
-    return {name: next((run for run in found if run.reason), None) or _median(found) for name, found in runs.items()}
+    for done, (_, name) in enumerate(product(range(rounds), names), 1):
+        if not any(run.reason for run in runs[name]):  # a failure is not repeated
+            runs[name].append(_run(name, timeout))
+        reporter.advance(done)
+    return {name: _median(found) for name, found in runs.items()}
 
 
 def _median(runs: list[Footprint]) -> Footprint:
+    if runs[-1].reason:
+        return runs[-1]
     times = [run.load_ms for run in runs if run.load_ms is not None]
     memory = [run.memory_mb for run in runs if run.memory_mb is not None]
     return Footprint(load_ms=statistics.median(times), memory_mb=statistics.median(memory) if memory else None)

@@ -94,14 +94,9 @@ def measure(tokenizer: ITokenizer, file: CorpusFile, progress: Callable[[int], N
 
 def total(parts: list[Measures]) -> Measures:
     """Return the figures of several texts (at least one) together, all of one tokenizer."""
-    return Measures(
-        bytes=sum(part.bytes for part in parts),
-        chars=sum(part.chars for part in parts),
-        tokens=sum(part.tokens for part in parts),
-        unknown=sum(part.unknown for part in parts),
-        lossless=all(part.lossless for part in parts),
-        counts=np.sum([part.counts for part in parts], axis=0, dtype=np.int64),
-    )
+    sums = {name: sum(getattr(part, name) for part in parts) for name in ("bytes", "chars", "tokens", "unknown")}
+    counts = np.stack([part.counts for part in parts]).sum(axis=0)
+    return Measures(**sums, lossless=all(part.lossless for part in parts), counts=counts)
 
 
 def entropy(counts: Counts) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, product
+from statistics import median
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
@@ -43,10 +43,7 @@ def sample(corpus: Corpus, size: int = 2_000_000) -> list[str]:
 
 
 def speeds(
-    tokenizers: Mapping[str, ITokenizer],
-    texts: list[str],
-    rounds: int = 5,
-    reporter: Reporter | None = None,
+    tokenizers: Mapping[str, ITokenizer], texts: list[str], rounds: int = 5, reporter: Reporter | None = None
 ) -> dict[str, Speed]:
     """Return how fast each tokenizer encodes texts to arrays and decodes arrays to texts, over the same texts.
 
@@ -59,12 +56,10 @@ def speeds(
     ids = {name: [tok.encode_array(text, False) for text in texts] for name, tok in tokenizers.items()}
     encode: dict[str, list[float]] = {name: [] for name in tokenizers}
     decode: dict[str, list[float]] = {name: [] for name in tokenizers}
-    for turn in range(rounds):
-        for number, (name, tokenizer) in enumerate(tokenizers.items()):
-            encode[name].append(_seconds(partial(tokenizer.encode_array, add_special=False), texts))
-            decode[name].append(_seconds(tokenizer.decode, ids[name]))
-            reporter.advance(turn * len(tokenizers) + number + 1)
-    median = statistics.median
+    for done, (_, (name, tokenizer)) in enumerate(product(range(rounds), tokenizers.items()), 1):
+        encode[name].append(_seconds(partial(tokenizer.encode_array, add_special=False), texts))
+        decode[name].append(_seconds(tokenizer.decode, ids[name]))
+        reporter.advance(done)
     return {
         name: Speed(encode_mb_s=size / median(encode[name]), decode_mb_s=size / median(decode[name]))
         for name in tokenizers

@@ -62,7 +62,7 @@ def dots(title: str, note: str, rows: Sequence[tuple[str, Sequence[float | None]
     for place, (label, values) in enumerate(rows):
         for number, value in enumerate(values):
             if value is not None:
-                series.setdefault(number, []).append((value, place, f"{printable(label)}: {value:.2f}"))
+                series.setdefault(number, []).append((value, place, f"{_on_one_line(label)}: {value:.2f}"))
 
     def draw(axes: Any) -> None:
         _name_rows(axes, [label for label, _ in rows])
@@ -123,9 +123,13 @@ def _look(number: int) -> dict[str, Any]:
     return {"color": SERIES[number % len(SERIES)], "marker": _MARKERS[number % len(_MARKERS)]}
 
 
+def _on_one_line(label: str) -> str:
+    return printable(label).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def _name_rows(axes: Any, labels: Sequence[str]) -> None:
     """Put labels at 0, 1, ... from the top; a long one keeps its end, which tells file names apart."""
-    shown = [printable(label) for label in labels]
+    shown = [_on_one_line(label) for label in labels]
     shown = [label if len(label) <= _MAX_LABEL_CHARS else "\u2026" + label[1 - _MAX_LABEL_CHARS :] for label in shown]
     axes.set_yticks(range(len(shown)), shown)
     axes.set_ylim(len(shown) - 0.4, -0.6)

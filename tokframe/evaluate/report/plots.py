@@ -78,9 +78,8 @@ def _lengths(analysis: Analysis, axes: Any) -> _Titles:
     axes.set_xlim(left=sizes.min(initial=1) - 0.8, right=min(int(sizes.max(initial=1)), 32) + 0.8)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
-    mean = analysis.text_bytes / analysis.tokens if analysis.tokens else 0.0
     axes.grid(visible=False, axis="x")
-    return "Length of tokens", f"{mean:.2f} bytes a token", "bytes", "percent"
+    return "Length of tokens", f"{analysis.bytes_per_token:.2f} bytes a token", "bytes", "percent"
 
 
 def _utilization(analysis: Analysis, axes: Any) -> _Titles:

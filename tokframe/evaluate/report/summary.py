@@ -57,8 +57,7 @@ def _grid(titles: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
 def _figures(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
     size = analysis.vocab_size
     learned, single = analysis.coverage()["learned"], analysis.coverage()["single_byte"]
-    per_token = analysis.text_bytes / analysis.tokens if analysis.tokens else 0.0
-    yield "bytes per token", f"{per_token:.3f}", ""
+    yield "bytes per token", f"{analysis.bytes_per_token:.3f}", ""
     yield "ids used", f"{analysis.used:,}", f"of {size:,}: utilization {analysis.utilization:.1%}"
     yield "perplexity of ids", f"{analysis.perplexity:,.0f}", f"{analysis.perplexity / size:.1%} of the vocabulary"
     yield "Rényi efficiency", f"{renyi_efficiency(analysis.counts):.3f}", "alpha 2.5; 1 is a uniform vocabulary"

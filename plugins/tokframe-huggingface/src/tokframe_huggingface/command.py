@@ -1,10 +1,12 @@
-"""`tokframe import`: convert a tokenizer of another library, to compare and to migrate from."""
+"""`tokframe import`: convert a tokenizer of another library, to compare with and to migrate from."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+
+from tokframe.cli.options import Command, json_option
 
 __all__ = ["command"]
 
@@ -16,9 +18,14 @@ Examples:
 """
 
 
-@click.command("import", epilog=_EPILOG, short_help="Convert a tokenizer.json, tiktoken or sentencepiece file.")
+@click.command(
+    "import",
+    cls=Command,
+    epilog=_EPILOG,
+    short_help="Convert a tokenizer.json, tiktoken or sentencepiece file.",
+)
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where to save it.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Output folder.")
 @click.option(
     "--pattern",
     default="",
@@ -27,7 +34,7 @@ Examples:
 )
 @click.option("--special", multiple=True, metavar="TEXT=ID", help="For a tiktoken file: a special token; repeatable.")
 @click.option("--overwrite", is_flag=True, help="Replace the tokenizer at DIR.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, and nothing else.")
+@json_option()
 def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
     """Convert a tokenizer.json, a tiktoken file or a sentencepiece model to a tokenizer of tokframe.
 
