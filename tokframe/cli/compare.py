@@ -30,9 +30,10 @@ JSON: {{"tokenizers": {{NAME: {{{_KEYS}, "sources": {{SOURCE: {{...}}}}, "files"
     "compare",
     cls=Command,
     help=_HELP,
-    epilog="\b\nExample:\n"
-    "  tokframe compare autoencoder-fsq bpe word\n"
-    "  tokframe compare ./mine bpe --corpus notes/ 'docs/*.md' --html report.html",
+    examples=[
+        "tokframe compare autoencoder-fsq bpe word",
+        "tokframe compare ./mine bpe --corpus notes/ 'docs/*.md' --html report.html",
+    ],
 )
 @click.argument("names", nargs=-1, metavar="NAME...", shell_complete=complete_names)
 @corpus_option(required=False, default=f"{_DEFAULT}, which no shipped tokenizer was trained on")
@@ -45,7 +46,7 @@ JSON: {{"tokenizers": {{NAME: {{{_KEYS}, "sources": {{SOURCE: {{...}}}}, "files"
     metavar="FILE.html",
     help="Also write an HTML page: the table, charts, and text as each tokenizer segments it (extra: report).",
 )
-@json_file_option()
+@json_file_option
 def command(
     names: tuple[str, ...],
     corpus: tuple[str, ...],

@@ -16,9 +16,9 @@ from tokframe.plugins.registry import KINDS, ComponentSpec, Registry, TokenizerS
 __all__ = ["command"]
 
 
-@click.command("components", cls=Command, epilog="\b\nExample:\n  tokframe components --kind quantizer")
+@click.command("components", cls=Command, examples=["tokframe components --kind quantizer"])
 @click.option("--kind", type=click.Choice(["tokenizer", *KINDS]), help="Only one kind.")
-@json_option()
+@json_option
 def command(kind: str | None, as_json: bool) -> None:
     """List the tokenizers and parts of tokenizers that can be used by name.
 

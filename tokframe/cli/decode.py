@@ -22,13 +22,12 @@ __all__ = ["command"]
 @click.command(
     "decode",
     cls=Command,
-    epilog="\b\nExample:\n  tokframe decode autoencoder-fsq notes.ids > notes.txt\n"
-    "  echo 100 101 | tokframe decode bpe",
+    examples=["tokframe decode autoencoder-fsq notes.ids > notes.txt", "echo 100 101 | tokframe decode bpe"],
 )
-@name_argument()
+@name_argument
 @click.argument("file", default="-", metavar="[FILE|-]")
 @click.option("--special", is_flag=True, help="Write special tokens as their text instead of leaving them out.")
-@json_option()
+@json_option
 def command(name: str, file: str, special: bool, as_json: bool) -> None:
     """Turn ids from a file (or stdin) back into the exact bytes, on stdout; nothing is added, not even a line end.
 

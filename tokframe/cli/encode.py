@@ -24,13 +24,15 @@ BLOCK_BYTES = 1_000_000
 @click.command(
     "encode",
     cls=Command,
-    epilog="\b\nExample:\n  tokframe encode autoencoder-fsq notes.txt > notes.ids\n"
-    "  echo hello | tokframe encode bpe | tokframe decode bpe",
+    examples=[
+        "tokframe encode autoencoder-fsq notes.txt > notes.ids",
+        "echo hello | tokframe encode bpe | tokframe decode bpe",
+    ],
 )
-@name_argument()
+@name_argument
 @click.argument("file", default="-", metavar="[FILE|-]")
 @click.option("--special", is_flag=True, help="Add the tokenizer's special tokens around the text.")
-@json_option()
+@json_option
 def command(name: str, file: str, special: bool, as_json: bool) -> None:
     """Turn a file (or stdin) into ids: one line of numbers for the whole input.
 

@@ -14,15 +14,13 @@ _MARK = ".tokframe-export"  # says that a folder is an export, which --overwrite
 
 
 @click.command(
-    "export",
-    cls=Command,
-    epilog="\b\nExample:\n  tokframe export autoencoder-fsq --format huggingface --out hf-tokenizer",
+    "export", cls=Command, examples=["tokframe export autoencoder-fsq --format huggingface --out hf-tokenizer"]
 )
-@name_argument()
+@name_argument
 @click.option("--format", "kind", required=True, metavar="FORMAT", help="The format; see components --kind exporter.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export at DIR.")
-@json_option()
+@json_option
 def command(name: str, kind: str, out: Path, overwrite: bool, as_json: bool) -> None:
     """Write a tokenizer in another library's format, and compare what was written with it.
 

@@ -14,11 +14,9 @@ __all__ = ["command"]
 MAX_DEPTH = 4
 
 
-@click.command(
-    "info", cls=Command, epilog="\b\nExample:\n  tokframe info autoencoder-fsq\n  tokframe info ./mine --json"
-)
-@name_argument()
-@json_option()
+@click.command("info", cls=Command, examples=["tokframe info autoencoder-fsq", "tokframe info ./mine --json"])
+@name_argument
+@json_option
 def command(name: str, as_json: bool) -> None:
     """Show what a saved tokenizer is: parts, config, files, training.
 

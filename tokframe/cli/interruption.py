@@ -13,6 +13,7 @@ from typing import TypedDict
 import click
 
 from tokframe.cli.console import note
+from tokframe.cli.options import ARGUMENTS
 from tokframe.cli.progress import reporting
 from tokframe.errors import ShardsInterrupted, TrainingInterrupted
 from tokframe.training.progress import Reporter
@@ -90,21 +91,8 @@ def stopping(announce: Callable[[], None]) -> Iterator[Stop]:
 
 def _next_command(ctx: click.Context, kept: bool) -> str:
     """Return the running command as it was given, with `--resume` if it has that option and something was `kept`."""
-    names, at = [], ctx
-    while at.parent is not None:
-        names.append(at.info_name or "")
-        at = at.parent
-    words = [*command(), *reversed(names)]
-    for param in ctx.command.params:
-        value = ctx.params.get(param.name or "")
-        if param.name == "resume" or value in (None, (), param.get_default(ctx)):
-            continue
-        if isinstance(param, click.Option) and param.is_flag:
-            words.append(param.opts[0] if value else param.secondary_opts[0])
-            continue
-        if isinstance(param, click.Option):
-            words.append(param.opts[0])
-        words += map(str, value) if isinstance(value, tuple) else [str(value)]
+    given = [word for word in ctx.meta[ARGUMENTS] if word != "--resume"]
+    words = [*command(), *ctx.command_path.split()[1:], *given]
     if any(param.name == "resume" for param in ctx.command.params):  # others continue by themselves
         if not kept:
             return f"Start again with:\n  {shlex.join(words)}"

@@ -13,6 +13,7 @@ from string import Template
 import click
 
 from tokframe._version import __version__
+from tokframe.cli.options import Command
 from tokframe.errors import InvalidSpecError, UnknownNameError
 from tokframe.plugins.discovery import host
 from tokframe.storage.places import writing_folder
@@ -37,8 +38,11 @@ _PART_EXTRAS = 'train = ["torch>=2.2"]\ntest = ["tokframe[testing]", "tokframe-a
 
 @click.command(
     "new-plugin",
-    epilog="\b\nExample:\n  tokframe new-plugin tokframe-sign --kind quantizer\n"
-    "  cd tokframe-sign && pip install -e '.[test]' && pytest",
+    cls=Command,
+    examples=[
+        "tokframe new-plugin tokframe-sign --kind quantizer",
+        "cd tokframe-sign && pip install -e '.[test]' && pytest",
+    ],
 )
 @click.argument("name", metavar="NAME")
 @click.option("--kind", type=click.Choice(_KINDS), required=True, help="What the plugin adds.")

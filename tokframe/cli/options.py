@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
 
 __all__ = [
+    "ARGUMENTS",
     "Command",
     "FileOption",
     "SpreadOption",
@@ -31,7 +32,7 @@ __all__ = [
     "training_options",
 ]
 
-_JSON_PARAGRAPH = "\n\nJSON: "  # the last of a command's help
+ARGUMENTS = "tokframe.arguments"  #: where a command's context keeps them as they were given
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,22 +51,22 @@ class FileOption(click.Option):
 class Command(click.Command):
     """A command with `SpreadOption` and `FileOption`, rewritten for click; its help ends with its JSON and examples."""
 
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.help, _, self.schema = inspect.cleandoc(self.help or "").partition("\n\nJSON: ")
+        if examples:
+            self.epilog = "\n  ".join(("\b\nExample:", *examples))
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse arguments as click does, with spread options repeated before each value."""
+        ctx.meta[ARGUMENTS] = tuple(args)
         return super().parse_args(ctx, list(self._expanded(args)))
 
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help up to its paragraph on JSON, which follows the options."""
-        whole = inspect.cleandoc(self.help or "")
-        self.help = whole.partition(_JSON_PARAGRAPH)[0]
-        super().format_help_text(ctx, formatter)
-        self.help = whole
-
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the paragraph on JSON, then the examples."""
-        if schema := (self.help or "").partition(_JSON_PARAGRAPH)[2]:
+        """Write the paragraph on JSON, which follows the options, then the examples."""
+        if self.schema:
             with formatter.section("JSON"):
-                formatter.write_text(schema)
+                formatter.write_text(self.schema)
         super().format_epilog(ctx, formatter)
 
     def _expanded(self, args: list[str]) -> Iterator[str]:
@@ -128,26 +129,19 @@ def open_corpus(paths: Sequence[str], **options: Any) -> Corpus:
     return text
 
 
-def json_option() -> Callable[[F], F]:
-    """Return the flag `--json`, given to the command as `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout and nothing else.")
+#: The argument NAME: a registered tokenizer or a path with a separator.
+name_argument = click.argument("name", metavar="NAME", shell_complete=complete_names)
 
+#: The flag `--json`, given to the command as `as_json`.
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout and nothing else.")
 
-def json_file_option() -> Callable[[F], F]:
-    """Return the option `--json [FILE]`, given to the command as `json_to`: None, `-` or a file."""
-    return click.option(
-        "--json",
-        "json_to",
-        cls=FileOption,
-        metavar="[FILE.json]",
-        help="Write JSON to FILE as well, or only JSON to stdout.",
-    )
+_JSON_FILE = "Write JSON to FILE as well, or only JSON to stdout."
+#: The option `--json [FILE]`, given to the command as `json_to`: None, `-` or a file.
+json_file_option = click.option("--json", "json_to", cls=FileOption, metavar="[FILE.json]", help=_JSON_FILE)
 
-
-def device_option() -> Callable[[F], F]:
-    """Return the option `--device`."""
-    text = "Where to train, e.g. cpu, cuda, cuda:1.  [default: the best available]"
-    return click.option("--device", metavar="DEVICE", help=text)
+_DEVICE = "Where to train, e.g. cpu, cuda, cuda:1.  [default: the best available]"
+#: The option `--device`.
+device_option = click.option("--device", metavar="DEVICE", help=_DEVICE)
 
 
 def training_options(what: str) -> Callable[[F], F]:
@@ -158,8 +152,8 @@ def training_options(what: str) -> Callable[[F], F]:
         click.option("--config", metavar="FILE", help="JSON config; keys left out have defaults."),
         click.option("--resume", is_flag=True, help="Resume from the last checkpoint."),
         click.option("--overwrite", is_flag=True, help=f"Replace {what} at DIR once training is done."),
-        device_option(),
-        json_option(),
+        device_option,
+        json_option,
     ]
     return lambda command: reduce(lambda inner, option: option(inner), reversed(options), command)
 
@@ -167,8 +161,3 @@ def training_options(what: str) -> Callable[[F], F]:
 def as_path(folder: str) -> str:
     """Return a folder with a separator in it, so that it is a path where a NAME is expected."""
     return folder if os.sep in folder else f"./{folder}"
-
-
-def name_argument() -> Callable[[F], F]:
-    """Return the argument NAME: a registered tokenizer or a path with a separator."""
-    return click.argument("name", metavar="NAME", shell_complete=complete_names)

@@ -9,13 +9,15 @@ import sys
 import click
 
 from tokframe.cli.installed import complete_names, ready
+from tokframe.cli.options import Command
 
 __all__ = ["command"]
 
 
 @click.command(
     "playground",
-    epilog="\b\nExample:\n  tokframe playground\n  tokframe playground autoencoder-fsq ./mine --port 8123 --no-browser",
+    cls=Command,
+    examples=["tokframe playground", "tokframe playground autoencoder-fsq ./mine --port 8123 --no-browser"],
 )
 @click.argument("names", nargs=-1, metavar="[NAME...]", shell_complete=complete_names)
 @click.option("--port", default=0, show_default="a free one", type=click.IntRange(0, 65535), help="Port to listen on.")

@@ -19,10 +19,10 @@ _COLORS = {"ok": "green", "disabled": "dim", "incompatible": "yellow", "broken":
 @click.command(
     "plugins",
     cls=Command,
-    epilog="\b\nExample:\n  tokframe plugins\n  TOKFRAME_DISABLE_PLUGINS=tokframe-word tokframe plugins --json",
+    examples=["tokframe plugins", "TOKFRAME_DISABLE_PLUGINS=tokframe-word tokframe plugins --json"],
 )
 @click.option("--check", is_flag=True, help="Exit with 1 if any plugin is not ok.")
-@json_option()
+@json_option
 @click.pass_context
 def command(ctx: click.Context, check: bool, as_json: bool) -> None:
     """List installed plugins with their status, and why one is not ok.

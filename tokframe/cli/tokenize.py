@@ -36,12 +36,13 @@ class _Size(click.ParamType[int]):
 @click.command(
     "tokenize",
     cls=Command,
-    epilog="\b\nExample:\n"
-    "  tokframe tokenize autoencoder-fsq --corpus books/ --out shards --end '</s>'\n"
-    "  tokframe tokenize bpe --corpus crawl/*.jsonl.gz --column content --out shards --workers 8\n"
-    "  tokframe tokenize bpe --corpus crawl/*.jsonl.gz --column content --out shards --engine ray --resume",
+    examples=[
+        "tokframe tokenize autoencoder-fsq --corpus books/ --out shards --end '</s>'",
+        "tokframe tokenize bpe --corpus crawl/*.jsonl.gz --column content --out shards --workers 8",
+        "tokframe tokenize bpe --corpus crawl/*.jsonl.gz --column content --out shards --engine ray --resume",
+    ],
 )
-@name_argument()
+@name_argument
 @corpus_option(required=True)
 @click.option("--out", required=True, metavar="DIR", help="Output folder; until all is done, DIR.unfinished.")
 @click.option(
@@ -88,7 +89,7 @@ class _Size(click.ParamType[int]):
 )
 @click.option("--resume", is_flag=True, help="Resume from DIR.unfinished; finished shards are kept.")
 @click.option("--overwrite", is_flag=True, help="Replace the shards at DIR once the new ones are done; start over.")
-@json_option()
+@json_option
 @click.pass_context
 def command(
     ctx: click.Context,

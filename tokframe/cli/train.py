@@ -18,9 +18,10 @@ __all__ = ["command"]
 @click.command(
     "train",
     cls=Command,
-    epilog="\b\nExample:\n"
-    "  tokframe train autoencoder-fsq --corpus notes/ stdlib:train --out runs/mine\n"
-    "  tokframe train autoencoder-fsq --corpus notes/ stdlib:train --out runs/mine --resume",
+    examples=[
+        "tokframe train autoencoder-fsq --corpus notes/ stdlib:train --out runs/mine",
+        "tokframe train autoencoder-fsq --corpus notes/ stdlib:train --out runs/mine --resume",
+    ],
 )
 @click.argument("name", metavar="NAME")
 @corpus_option(required=True)

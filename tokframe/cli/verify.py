@@ -9,11 +9,9 @@ from tokframe.cli.options import Command, json_option, name_argument
 __all__ = ["command"]
 
 
-@click.command(
-    "verify", cls=Command, epilog="\b\nExample:\n  tokframe verify autoencoder-fsq\n  tokframe verify ./mine"
-)
-@name_argument()
-@json_option()
+@click.command("verify", cls=Command, examples=["tokframe verify autoencoder-fsq", "tokframe verify ./mine"])
+@name_argument
+@json_option
 @click.pass_context
 def command(ctx: click.Context, name: str, as_json: bool) -> None:
     """Check that a saved tokenizer is sound; exit with 1 if it is not.

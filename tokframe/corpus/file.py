@@ -42,10 +42,6 @@ class Format(ABC):
     def records(self, file: CorpusFile, start: int = 0, end: int | None = None) -> Iterator[str]:
         """Yield the texts between two places as `spans` gives them, empty ones too. Raises: CorpusError."""
 
-    def read(self, file: CorpusFile) -> bytes:
-        """Return the text as UTF-8 bytes: here the records joined by newlines. Raises: CorpusError."""
-        return "\n".join(self.records(file)).encode()
-
     def begins_with_text(self, file: CorpusFile, allow_nul: bool) -> bool:
         """Return whether there is any text, after a look at the first of it. Raises: CorpusError, NoTextError."""
         return any(self.records(file))
@@ -99,21 +95,14 @@ class CorpusFile:
         """Whether only reading the file would tell how much text there is."""
         return bool(self.compression) or self.format.packed
 
-    def read(self) -> bytes:
-        """Return the text as UTF-8 bytes; records are joined by newlines. Raises: CorpusError."""
-        return self.format.read(self)
-
-    def text(self) -> str:
-        """Return the text. Raises: CorpusError naming the first byte that is not UTF-8."""
-        return decoded(self, self.read())
-
     def documents(self, start: int = 0, end: int | None = None) -> Iterator[str]:
         """Yield the text in order, never empty: a record each, or pieces of about 1 MB cut after line ends.
 
         The pieces of a text file joined are the file. `start` and `end` select a span of it (see `Span`).
         Raises: CorpusError.
         """
-        yield from filter(None, [self.text()] if self.whole else self.format.records(self, start, end))
+        whole = [decoded(self, b"".join(self.chunks()))] if self.whole else None
+        yield from filter(None, whole or self.format.records(self, start, end))
 
     def slices(self, chars: int) -> Iterator[str]:
         """Yield the documents in slices of about `chars` characters, cut after line ends where there are any."""

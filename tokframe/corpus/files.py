@@ -189,11 +189,9 @@ def _stdlib(part: str) -> list[CorpusFile]:
     seen: set[Path] = set()
     for path in _walk(root):
         relative, real = path.relative_to(root), path.resolve()
-        if path.suffix != ".py" or {"site-packages", "dist-packages"} & set(relative.parts):
+        if path.suffix != ".py" or {"site-packages", "dist-packages"} & set(relative.parts) or real in seen:
             continue
-        if real in seen:  # by another name: one text must not be in both parts
-            continue
-        seen.add(real)
+        seen.add(real)  # a file of two names must not be in both parts
         held_out = int(hashlib.sha256(relative.as_posix().encode()).hexdigest(), 16) % 10 == 0
         if part and held_out != (part == "heldout"):
             continue

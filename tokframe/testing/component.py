@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -120,20 +119,18 @@ class ComponentContract:
                 self._alike(all_rows[row], one[0], f"row {row} has another output alone than in a batch")
                 self._alike(all_rows[row], turned[self.rows - 1 - row], f"row {row} depends on its place")
 
-    def test_saved_weights_give_the_same_in_a_fresh_process(self) -> None:
+    def test_saved_weights_give_the_same_in_a_fresh_process(self, tmp_path: Path) -> None:
         """Everything that was learned is in `state_dict()`, in types that can be saved."""
         from safetensors.numpy import save_file
 
         module, inputs = self.make().eval(), self.inputs()
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            weights = {k: np.ascontiguousarray(v.detach().numpy()) for k, v in module.state_dict().items()}
-            save_file(weights, folder / "weights.safetensors")
-            np.savez(folder / "inputs.npz", *[part.numpy() for part in inputs])
-            sizes = (self.d_latent, self.max_length)
-            run_fresh(_REPORT, folder, self.kind, self.name, json.dumps(dict(self.config)), *sizes)
-            with np.load(folder / "outputs.npz") as found:
-                there = list(found.values())
+        weights = {k: np.ascontiguousarray(v.detach().numpy()) for k, v in module.state_dict().items()}
+        save_file(weights, tmp_path / "weights.safetensors")
+        np.savez(tmp_path / "inputs.npz", *[part.numpy() for part in inputs])
+        sizes = (self.d_latent, self.max_length)
+        run_fresh(_REPORT, tmp_path, self.kind, self.name, json.dumps(dict(self.config)), *sizes)
+        with np.load(tmp_path / "outputs.npz") as found:
+            there = list(found.values())
         for mine, other in zip(called(module, inputs), there, strict=True):
             self._alike(mine, other, "after save and load in a fresh process the output differs")
 

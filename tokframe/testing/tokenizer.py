@@ -198,14 +198,13 @@ class TokenizerContract:
             for text, mine, loaded in zip(HARD_TEXTS, ids_of(tokenizer, HARD_TEXTS), first["ids"], strict=True):
                 assert mine == loaded, f"after save and load other ids for {text!r}"
 
-    def test_saving_twice_writes_the_same_bytes(self, tokenizer: ITokenizer) -> None:
+    def test_saving_twice_writes_the_same_bytes(self, tokenizer: ITokenizer, tmp_path: Path) -> None:
         """Same tokenizer, same files: no times, no random names."""
-        with tempfile.TemporaryDirectory() as folder:
-            one, two = (tokenizer.save(Path(folder) / name) for name in ("one", "two"))
-            files = sorted(path.name for path in one.iterdir())
-            assert files == sorted(path.name for path in two.iterdir())
-            for name in files:
-                assert (one / name).read_bytes() == (two / name).read_bytes(), f"{name} differs"
+        one, two = (tokenizer.save(tmp_path / name) for name in ("one", "two"))
+        files = sorted(path.name for path in one.iterdir())
+        assert files == sorted(path.name for path in two.iterdir())
+        for name in files:
+            assert (one / name).read_bytes() == (two / name).read_bytes(), f"{name} differs"
 
     def test_it_can_be_pickled_and_copied(self, tokenizer: ITokenizer) -> None:
         """A pickled copy is what `from_state` builds, as data loaders with workers need it."""
@@ -285,7 +284,7 @@ class TokenizerContract:
         assert dict(model.special) == dict(tokenizer.special_tokens)
         assert len(model.scores) in (0, tokenizer.vocab_size), f"{len(model.scores)} scores"
 
-    def test_training_is_configurable_or_refused(self, tokenizer: ITokenizer) -> None:
+    def test_training_is_configurable_or_refused(self, tokenizer: ITokenizer, tmp_path: Path) -> None:
         """A setting that does not exist is a ConfigError; without training, asking raises UnsupportedError."""
         spec = host().registry.tokenizer(self.name or tokenizer.name)
         assert isinstance(spec, TokenizerSpec)
@@ -294,11 +293,10 @@ class TokenizerContract:
             with pytest.raises(ConfigError, match="no_such_setting"):
                 self._train({**self.config, "no_such_setting": 1})
             return
-        with tempfile.TemporaryDirectory() as folder:
-            corpus, work = self._corpus(Path(folder)), Path(folder) / "work"
-            job = TrainJob(corpus=corpus, config=self.config, workdir=work, registry=host().registry)
-            with pytest.raises(UnsupportedError):
-                target.train(job)
+        corpus, work = self._corpus(tmp_path), tmp_path / "work"
+        job = TrainJob(corpus=corpus, config=self.config, workdir=work, registry=host().registry)
+        with pytest.raises(UnsupportedError):
+            target.train(job)
 
     def test_creating_is_configurable(self, tokenizer: ITokenizer) -> None:
         """Where `tokframe.create` can build one from a config, a setting that does not exist is a ConfigError."""
@@ -364,13 +362,12 @@ class TokenizerContract:
         wrong = ids[found != codes[ids]].tolist()
         assert not wrong, f"the network encodes the bytes of id {wrong[0]} to another code"
 
-    def test_recompiling_an_unchanged_network_changes_nothing(self, tokenizer: ITokenizer) -> None:
+    def test_recompiling_an_unchanged_network_changes_nothing(self, tokenizer: ITokenizer, tmp_path: Path) -> None:
         """`recompile` of an unchanged network changes no id, bytes or code."""
         network = self._network(tokenizer)
         if network is None or not isinstance(tokenizer, Recompilable):
             return
-        with tempfile.TemporaryDirectory() as folder:
-            found = tokenizer.recompile(network, workdir=Path(folder) / "work", steps=10, learning_rate=1e-4)
+        found = tokenizer.recompile(network, workdir=tmp_path / "work", steps=10, learning_rate=1e-4)
         assert found.kept.tolist() == list(range(tokenizer.vocab_size)) and not found.dropped, "an id is not kept"
         assert found.moved == 0, f"{found.moved} codes moved"
         assert ids_of(found.tokenizer, HARD_TEXTS) == ids_of(tokenizer, HARD_TEXTS), "a text has other ids"

@@ -30,7 +30,7 @@ def test_corpus_takes_several_values_and_json_a_file_or_none(tmp_path, monkeypat
     @click.command(cls=Command)
     @click.argument("names", nargs=-1)
     @corpus_option(required=False)
-    @json_file_option()
+    @json_file_option
     def command(**values):
         got.update(values)
 

@@ -28,10 +28,6 @@ class Text(Format):
             yield decoded(file, piece, start)
             start += len(piece)
 
-    def read(self, file: CorpusFile) -> bytes:
-        """Return the bytes as they are."""
-        return b"".join(file.chunks())
-
     def begins_with_text(self, file: CorpusFile, allow_nul: bool) -> bool:
         """Return whether the file has any bytes; a NUL among the first means a picture or a program."""
         head = next(file.chunks(_PROBE_BYTES), b"")

@@ -10,18 +10,15 @@ from tokframe.cli.options import Command, json_option
 
 __all__ = ["command"]
 
-_EPILOG = """\b
-Examples:
-  tokframe import tokenizer.json --out ./theirs
-  tokframe import cl100k_base.tiktoken --pattern cl100k_base --special '<|endoftext|>=100257' --out ./theirs
-  tokframe compare autoencoder-fsq ./theirs --corpus notes/
-"""
-
 
 @click.command(
     "import",
     cls=Command,
-    epilog=_EPILOG,
+    examples=[
+        "tokframe import tokenizer.json --out ./theirs",
+        "tokframe import cl100k_base.tiktoken --pattern cl100k_base --special '<|endoftext|>=100257' --out ./theirs",
+        "tokframe compare autoencoder-fsq ./theirs --corpus notes/",
+    ],
     short_help="Convert a tokenizer.json, tiktoken or sentencepiece file.",
 )
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
@@ -34,7 +31,7 @@ Examples:
 )
 @click.option("--special", multiple=True, metavar="TEXT=ID", help="For a tiktoken file: a special token; repeatable.")
 @click.option("--overwrite", is_flag=True, help="Replace the tokenizer at DIR.")
-@json_option()
+@json_option
 def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
     """Convert a tokenizer.json, a tiktoken file or a sentencepiece model to a tokenizer of tokframe.
 

@@ -46,8 +46,8 @@ __all__ = ["compare_command"]
 @click.option(
     "--bytes", "written", type=click.IntRange(8), default=400, show_default=True, help="Bytes of each generated text."
 )
-@device_option()
-@json_file_option()
+@device_option
+@json_file_option
 @click.pass_context
 def compare_command(
     ctx: click.Context,

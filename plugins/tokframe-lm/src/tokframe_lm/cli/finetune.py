@@ -16,9 +16,10 @@ __all__ = ["finetune_command"]
     "finetune",
     cls=ConfigCommand,
     config="tokframe_lm.finetuning.config:FinetuneConfig",
-    epilog="\b\nExample:\n"
-    "  tokframe lm finetune runs/lm --corpus books/ --out runs/joint --lambda 1.0 --steps 200\n"
-    "  tokframe lm finetune runs/lm --corpus books/ --out runs/joint --lambda 1.0 --steps 200 --resume",
+    examples=[
+        "tokframe lm finetune runs/lm --corpus books/ --out runs/joint --lambda 1.0 --steps 200",
+        "tokframe lm finetune runs/lm --corpus books/ --out runs/joint --lambda 1.0 --steps 200 --resume",
+    ],
 )
 @click.argument("model", metavar="MODEL")
 @corpus_option(required=True)

@@ -35,13 +35,11 @@ group.add_command(migrate_command)
 group.add_command(train_command)
 
 
-@group.command(
-    "eval", cls=Command, epilog="\b\nExample:\n  tokframe lm eval runs/lm --corpus held-out.txt --json result.json"
-)
+@group.command("eval", cls=Command, examples=["tokframe lm eval runs/lm --corpus held-out.txt --json result.json"])
 @click.argument("model", metavar="DIR")
 @corpus_option(required=True)
 @max_bytes_option()
-@json_file_option()
+@json_file_option
 def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, json_to: str | None) -> None:
     """Measure a model on held-out text, in bits per byte of the original text.
 
@@ -84,7 +82,7 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
     'JSON: {"text", "bytes", "tokens", "seconds", "bytes_per_s", "tokens_per_s"}, with --words also {"'
     + '", "'.join(measure.key for measure in MEASURES)
     + '"}.',
-    epilog="\b\nExample:\n  tokframe lm generate runs/lm --prompt 'It was' --bytes 500 --seed 1",
+    examples=["tokframe lm generate runs/lm --prompt 'It was' --bytes 500 --seed 1"],
 )
 @click.argument("model", metavar="DIR")
 @click.option("--prompt", default="", metavar="TEXT", help="Text to continue; without it, a new text.")
@@ -93,7 +91,7 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
 @click.option("--top-k", type=int, default=50, show_default=True, help="Sample from the k likeliest tokens; 0: all.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same text.")
 @click.option("--words", cls=SpreadOption, metavar="PATH...", help="Text whose words count as valid; adds measures.")
-@json_option()
+@json_option
 def generate_command(
     model: str, prompt: str, max_bytes: int, words: tuple[str, ...], as_json: bool, **options: Any
 ) -> None:

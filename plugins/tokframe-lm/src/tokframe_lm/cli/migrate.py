@@ -16,9 +16,10 @@ __all__ = ["migrate_command"]
 @click.command(
     "migrate",
     cls=Command,
-    epilog="\b\nExample:\n"
-    "  tokframe lm migrate runs/old --from word --to autoencoder-fsq --corpus books/ --out runs/warm\n"
-    "  tokframe lm train --tokenizer autoencoder-fsq --from runs/warm --corpus books/ --out runs/new",
+    examples=[
+        "tokframe lm migrate runs/old --from word --to autoencoder-fsq --corpus books/ --out runs/warm",
+        "tokframe lm train --tokenizer autoencoder-fsq --from runs/warm --corpus books/ --out runs/new",
+    ],
 )
 @click.argument("model", metavar="DIR")
 @click.option("--from", "old", metavar="NAME", help="The model's tokenizer, to check that it is this one.")
@@ -35,7 +36,7 @@ __all__ = ["migrate_command"]
 )
 @click.option("--embedding", default="lookup", show_default=True, metavar="NAME", help="Embedding of the new model.")
 @click.option("--overwrite", is_flag=True, help="Replace the model at DIR.")
-@json_option()
+@json_option
 def migrate_command(
     model: str, corpus: tuple[str, ...], new: str, out: str, max_bytes: int | None, as_json: bool, **options: Any
 ) -> None:

@@ -16,9 +16,10 @@ __all__ = ["train_command"]
     "train",
     cls=ConfigCommand,
     config="tokframe_lm.model.config:LMConfig",
-    epilog="\b\nExample:\n"
-    "  tokframe lm train --tokenizer bpe --corpus stdlib:train --out runs/lm --steps 200\n"
-    "  tokframe lm train --tokenizer bpe --corpus stdlib:train --out runs/lm --steps 200 --resume",
+    examples=[
+        "tokframe lm train --tokenizer bpe --corpus stdlib:train --out runs/lm --steps 200",
+        "tokframe lm train --tokenizer bpe --corpus stdlib:train --out runs/lm --steps 200 --resume",
+    ],
 )
 @click.option("--tokenizer", required=True, metavar="NAME", help="A registered tokenizer or a path with a separator.")
 @corpus_option(required=True)
