@@ -138,18 +138,10 @@ def _plugin_commands() -> dict[str, click.Command]:
     return commands
 
 
-def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        click.echo(f"tokframe {__version__}")
-        ctx.exit()
-
-
 @click.group(
-    cls=_Root,
-    epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    cls=_Root, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+@click.version_option(__version__, message="tokframe %(version)s", help="Show the version.")
 def _root() -> None:
     """Tokenizers as plugins: train, use and compare them."""
 

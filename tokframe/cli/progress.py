@@ -91,12 +91,7 @@ class _Stage:
 def _drawing(stage: _Stage) -> RenderableType:
     """Return the bar of a stage, with its figures on a line below."""
     bar = ProgressBar(
-        stage.total or None,
-        stage.done,
-        BAR_COLUMNS,
-        complete_style="cyan",
-        finished_style="cyan",
-        pulse_style="cyan",
+        stage.total or None, stage.done, BAR_COLUMNS, complete_style="cyan", finished_style="cyan", pulse_style="cyan"
     )
     line = Table.grid(*(Column(no_wrap=True) for _ in range(5)), padding=(0, 1))
     line.add_row(Text(stage.name, "bold"), bar, stage.share, stage.count, Text(stage.times, "dim"))

@@ -105,22 +105,19 @@ def _expand(given: str, column: str, skipped: list[str]) -> Iterator[CorpusFile]
         yield _from_stdin().checked()
         return
     path = Path(given).expanduser()
-    if path.is_dir():
-        yield from _folder(path, column, skipped)
-    elif path.exists():
-        yield _plain(path, column).checked()
-    elif glob.has_magic(given):
-        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
-        if not matches:
+    found = [path]
+    if glob.has_magic(given) and not path.exists():
+        matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
+        found = [match for match in matches if match.is_file()] or matches  # `docs/*` of folders only means the folders
+        if not found:
             raise CorpusError(f"no file matches {given!r} in {Path.cwd()}", path=given)
-        files = [match for match in matches if match.is_file()]
-        for match in files:
-            yield _plain(match, column).checked()
-        if not files:  # `docs/*` of folders only: then the folders are meant
-            for match in matches:
-                yield from _folder(match, column, skipped)
-    else:
-        raise CorpusError(f"no file or folder {given!r} in {Path.cwd()}{_nearest(path)}", path=given)
+    for path in found:
+        if path.is_dir():
+            yield from _folder(path, column, skipped)
+        elif path.exists():
+            yield _plain(path, column).checked()
+        else:
+            raise CorpusError(f"no file or folder {given!r} in {Path.cwd()}{_nearest(path)}", path=given)
 
 
 def _nearest(path: Path) -> str:

@@ -72,10 +72,6 @@ def _measured(part: Measures) -> dict[str, Any]:
     return {"bytes": part.bytes, "chars": part.chars, **figures}
 
 
-def _whole(value: float) -> str:
-    return f"{value:,.0f}"
-
-
 def _rounded(value: float) -> str:
     return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
 
@@ -93,7 +89,7 @@ COLUMNS = (
         "compression", "chars_per_token", "characters per token", "", lambda text: text.chars_per_token,
         "{:.3f}".format, better=1, ratio=True, only_lossless=True,
     ),
-    Column("compression", "tokens", "tokens", "", lambda text: text.tokens, _whole),
+    Column("compression", "tokens", "tokens", "", lambda text: text.tokens, "{:,.0f}".format),
     Column(
         "fidelity", "lossless", "lossless", "", lambda text: text.lossless, lambda value: "yes" if value else "no",
         note="Whether every document decoded from its ids is exactly the document",
@@ -118,6 +114,6 @@ COLUMNS = (
         "speed and cost", "memory_mb", "memory", "MB", lambda row: row.footprint.memory_mb, _rounded, better=-1,
         ratio=True, of_row=True, note="Resident memory that loading adds, 10^6 bytes",
     ),
-    Column("vocabulary", "vocab_size", "ids", "", lambda row: row.vocab_size, _whole, of_row=True),
-    Column("vocabulary", "vocab_used", "ids used by this text", "", lambda text: text.vocab_used, _whole),
+    Column("vocabulary", "vocab_size", "ids", "", lambda row: row.vocab_size, "{:,.0f}".format, of_row=True),
+    Column("vocabulary", "vocab_used", "ids used by this text", "", lambda text: text.vocab_used, "{:,.0f}".format),
 )  # fmt: skip

@@ -6,6 +6,7 @@ The markup is in `page.html.j2`; which passages are shown is left to `passages`,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tokframe.errors import EncodingError, UnsupportedError
@@ -26,9 +27,8 @@ _MAX_FILES = 200  # with a line in the list of files
 _MAX_PAIRS = 4  # tokenizers compared with the baseline in the section on differences
 
 
-def check_installed() -> None:
-    """Check that a page can be made. Raises: UnsupportedError with the command that installs what is missing."""
-    require("an HTML page", "jinja2", "matplotlib")
+#: Check that a page can be made. Raises: UnsupportedError with the command that installs what is missing.
+check_installed = partial(require, "an HTML page", "jinja2", "matplotlib")
 
 
 def comparison_page(

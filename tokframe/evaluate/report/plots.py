@@ -20,9 +20,8 @@ _Titles = tuple[str, str, str, str]  # title, what it shows, label of the x axis
 _Draw = Callable[["Analysis", Any], _Titles]
 
 
-def check_installed() -> None:
-    """Check that plots can be drawn. Raises: UnsupportedError with the command that installs matplotlib."""
-    require("plotting", "matplotlib")
+#: Check that plots can be drawn. Raises: UnsupportedError with the command that installs matplotlib.
+check_installed = partial(require, "plotting", "matplotlib")
 
 
 def save_plots(analysis: Analysis, folder: str | Path) -> list[Path]:
