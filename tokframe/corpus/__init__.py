@@ -1,4 +1,4 @@
-"""Text files as a stream of documents."""
+"""Corpus: text files as a stream of documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that break tokenizers, and a small one to train on."""
+"""Texts: inputs that break tokenizers, and a small text to train on."""
 
 from __future__ import annotations
 
