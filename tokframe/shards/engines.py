@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -146,26 +145,12 @@ def run_bounded(
     running: dict[Future[R], K] = {}
     while True:
         while not should_stop() and len(running) < limit and (task := next(waiting, None)) is not None:
-            with _sigint_blocked():
-                running[executor.submit(function, *task[1])] = task[0]
+            running[executor.submit(function, *task[1])] = task[0]
         if not running:
             return
         done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
         for future in done:
             yield running.pop(future), future.result()
-
-
-@contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT here and in processes started inside: a Ctrl-C that ends one at its start would hang its parent."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:
