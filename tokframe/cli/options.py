@@ -103,19 +103,27 @@ def _looks_like_a_file(word: str) -> bool:
     return word == "-" or path.suffix == ".json" or path.is_file() or (os.sep in word and not path.is_dir())
 
 
+class CorpusOption(SpreadOption):
+    """`--corpus`, whose help lists the file formats; these are imported only when the help is shown."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option and its help for `ctx.command`'s help page."""
+        from tokframe.corpus.compression import SUFFIXES
+        from tokframe.corpus.formats import FORMATS
+
+        formats = "".join(f", {suffix}" for each in FORMATS for suffix in each.suffixes[:1])
+        text = (
+            f"Text: files (.txt .md .py ...{formats}; also {' '.join(SUFFIXES)}), folders, globs, '-' for stdin, "
+            "'stdlib' for Python's own source. Accepts several paths, up to the next option."
+        )
+        option, help_text = super().get_help_record(ctx) or ("", "")
+        return option, f"{text}  {help_text}".rstrip()
+
+
 def corpus_option(required: bool, default: str = "") -> Callable[[F], F]:
     """Return the option `--corpus`, given to the command as a tuple of strings."""
-    from tokframe.corpus.compression import SUFFIXES
-    from tokframe.corpus.formats import FORMATS
-
-    formats = "".join(f", {suffix}" for each in FORMATS for suffix in each.suffixes[:1])
-    text = (
-        f"Text: files (.txt .md .py ...{formats}; also {' '.join(SUFFIXES)}), folders, globs, '-' for stdin, "
-        "'stdlib' for Python's own source. Accepts several paths, up to the next option."
-    )
-    if default:
-        text += f"  [default: {default}]"
-    return click.option("--corpus", cls=SpreadOption, required=required, metavar="PATH...", help=text)
+    text = f"[default: {default}]" if default else ""
+    return click.option("--corpus", cls=CorpusOption, required=required, metavar="PATH...", help=text)
 
 
 def open_corpus(paths: Sequence[str], **options: Any) -> Corpus:

@@ -14,7 +14,6 @@ from tokframe.errors import UnsupportedError
 from tokframe.loading.building import build
 from tokframe.loading.reference import resolve
 from tokframe.plugins.discovery import host
-from tokframe.plugins.protocols import Creatable
 from tokframe.plugins.registry import load_target, warn_if_deprecated
 from tokframe.storage import artifact
 from tokframe.tokenizer.base import ITokenizer
@@ -51,6 +50,8 @@ def create(name: str, config: Mapping[str, Any] | None = None) -> ITokenizer:
 
     Raises: UnknownNameError; ConfigError; UnsupportedError where the tokenizer only comes out of training.
     """
+    from tokframe.plugins.protocols import Creatable  # which loading does without
+
     spec = resolve(name).registered("create")
     target = load_target(spec)
     if not isinstance(target, Creatable):

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from tokframe.errors import EncodingError
-from tokframe.plugins.protocols import Check
 
 if TYPE_CHECKING:
     import torch
+
+    from tokframe.plugins.protocols import Check
 
 __all__ = ["Capabilities", "Encoding", "IntArray", "PaddedBatch", "TokenizerModel", "VerifyReport"]
 
