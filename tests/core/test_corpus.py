@@ -158,7 +158,8 @@ def test_each_format_has_suffixes_of_its_own_and_is_named_in_the_help():
     suffixes = [suffix for each in FORMATS for suffix in each.suffixes]
     assert len(set(suffixes)) == len(suffixes) and not set(suffixes) & set(SUFFIXES)
     assert all(format_of(suffix).suffixes.count(suffix) == 1 for suffix in suffixes) and format_of(".rst") is FORMATS[0]
-    help_text = corpus_option(required=False)(click.command()(lambda corpus: None)).params[0].help
+    option = corpus_option(required=False)(click.command()(lambda corpus: None)).params[0]
+    help_text = option.get_help_record(click.Context(click.Command("any")))[1]
     assert all(each.suffixes[0] in help_text for each in FORMATS if each.suffixes)
     assert all(suffix in help_text for suffix in SUFFIXES)
 
