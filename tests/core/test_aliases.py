@@ -10,13 +10,7 @@ from support.toys import toy
 
 import tokframe
 from tokframe.cli.main import main
-from tokframe.errors import (
-    ArtifactNotFoundError,
-    ConfigError,
-    NameConflictError,
-    UnknownNameError,
-    UnsupportedError,
-)
+from tokframe.errors import ArtifactNotFoundError, ConfigError, NameConflictError, UnknownNameError, UnsupportedError
 from tokframe.loading import aliases
 from tokframe.loading.reference import resolve
 

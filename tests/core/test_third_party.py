@@ -6,6 +6,7 @@ import json
 import textwrap
 
 import pytest
+from support.networks import SMALL_NETWORK
 
 CLI = "import sys\nfrom tokframe.cli.main import main\nsys.argv[0] = 'tokframe'\nsys.exit(main())"
 
@@ -102,22 +103,9 @@ def test_the_quantizer_is_found_configured_and_runs(fresh):
 # -- the whole way: train, save and reload a tokenizer that uses it ----------------------------------------------
 
 CONFIG = {
-    "encoder": {
-        "d_char": 16,
-        "d_latent": 32,
-        "conv_channels": [16, 32],
-        "kernel_sizes": [3, 3],
-        "strides": [1, 2],
-        "max_chunk_size": 8,
-    },
+    "encoder": {**SMALL_NETWORK["encoder"], "max_chunk_size": 8},
     "quantizer": {"component": "acme-sign", "bits": 14, "vocab_size": 400},
-    "decoder": {
-        "d_latent": 32,
-        "deconv_channels": [32, 16],
-        "kernel_sizes": [3, 3],
-        "strides": [2, 1],
-        "output_vocab_size": 256,
-    },
+    "decoder": SMALL_NETWORK["decoder"],
     "training": {"batch_size": 64, "learning_rate": 3e-3, "max_steps": 500, "warmup_steps": 10, "eval_interval": 250},
 }
 HARD = "the thing 🙂\x00 \ufeff é\u0301 שלום <s>\r\n" + "a" * 300

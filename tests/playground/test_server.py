@@ -9,7 +9,7 @@ import socket
 from importlib import resources
 
 import pytest
-from support.serving import served
+from support.serving import raw, served
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.playground.server import MAX_BYTES
@@ -128,13 +128,6 @@ def test_a_text_too_long_is_refused_with_the_limit(ask):
     assert ask("/api/segment?name=toy", b"the " * (MAX_BYTES // 4))[0] == 200
     answer = ask("/api/segment?name=toy", b"x" * (MAX_BYTES + 1))
     assert answer[0] == 413 and "1,000,001 bytes; at most 1,000,000" in error_of(answer)
-
-
-def raw(server, request):
-    with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as connection:
-        connection.sendall(request.replace(b"HOST", server.hosts[0].encode()))
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def test_a_length_that_is_none_is_refused(server):

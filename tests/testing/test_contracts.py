@@ -6,78 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support import faults
+from support.faults import OF_PARTS, OF_TOKENIZERS
 
 pytestmark = pytest.mark.slow
 
 FAULTY = Path(__file__).parent / "faulty"
 
-OF_TOKENIZERS = {
-    "sound": "",
-    "narrow": "",
-    "tells-pairs": "",
-    "loses-byte-order-mark": "test_any_text_decodes_exactly",
-    "loses-bytes": "test_any_bytes_decode_exactly_or_are_refused",
-    "takes-bytes-it-refuses": "test_any_bytes_decode_exactly_or_are_refused",
-    "miscounts": "test_all_ways_of_encoding_agree",
-    "empty-id": "test_every_id_stands_for_bytes",
-    "wraps-negative-ids": "test_an_id_outside_the_vocabulary_is_refused",
-    "replaces-surrogates": "test_a_lone_surrogate_is_refused",
-    "shows-special": "test_special_tokens_are_skipped_or_shown",
-    "parses-special": "test_special_token_text_is_ordinary_text",
-    "sorts-batches": "test_the_same_ids_in_any_batch",
-    "differs-by-process": "test_the_same_ids_in_any_process",
-    "forgets-config": "test_a_saved_one_is_the_same_in_a_fresh_process",
-    "dates-files": "test_saving_twice_writes_the_same_bytes",
-    "holds-a-lambda": "test_it_can_be_pickled_and_copied",
-    "shifts-offsets": "test_offsets_are_true_or_refused",
-    "gives-offsets-it-refuses": "test_offsets_are_true_or_refused",
-    "stable-too-early": "test_streams_give_the_ids_of_the_whole_or_are_refused",
-    "never-stable": "test_streams_give_the_ids_of_the_whole_or_are_refused",
-    "streams-though-it-refuses": "test_streams_give_the_ids_of_the_whole_or_are_refused",
-    "rules-out-too-much": "test_impossible_pairs_stand_in_no_text",
-    "models-other-pieces": "test_the_model_has_the_ids_or_is_refused",
-    "ignores-settings": "test_training_is_configurable_or_refused",
-    "trains-though-it-refuses": "test_training_is_configurable_or_refused",
-    "able": "",
-    "able-without-digits": "",
-    "creates-from-anything": "test_creating_is_configurable",
-    "fails-its-own-check": "test_its_own_checks_pass",
-    "analysis-is-no-json": "test_its_own_analysis_is_json",
-    "shares-digits": "test_codes_and_digits_agree",
-    "network-of-another": "test_its_network_gives_the_codes_of_its_ids",
-    "loses-ids-when-recompiled": "test_recompiling_an_unchanged_network_changes_nothing",
-}
 #: Processes take their time: these run for sound tokenizers and for faults that might touch them.
 OF_PROCESSES = ("test_the_same_ids_in_any_process", "test_a_saved_one_is_the_same_in_a_fresh_process")
-OF_PARTS = {
-    ("encoder", "sound-encoder"): "",
-    ("encoder", "counts-padding"): "test_bytes_past_the_length_do_not_count",
-    ("encoder", "forgets-order"): "test_different_segments_have_different_latents",
-    ("encoder", "looks-at-the-batch"): "test_the_same_in_any_batch",
-    ("encoder", "too-wide"): "test_latents_have_the_promised_shape",
-    ("quantizer", "sound-quantizer"): "",
-    ("quantizer", "returns-a-tuple"): "test_it_returns_what_a_quantizer_must",
-    ("quantizer", "decodes-backwards"): "test_a_code_decodes_to_what_was_quantized",
-    ("quantizer", "two-codes-one-latent"): "test_every_code_decodes_to_a_latent_of_its_own",
-    ("quantizer", "one-code"): "test_latents_spread_over_codes",
-    ("quantizer", "noisy-in-training"): "test_the_same_codes_in_training",
-    ("quantizer", "half-precision"): "test_the_same_codes_in_mixed_precision",
-    ("quantizer", "no-gradient"): "test_gradients_flow",
-    ("quantizer", "unsaved-weights"): "test_saved_weights_give_the_same_in_a_fresh_process",
-    ("quantizer", "cannot-be-pickled"): "test_it_can_be_pickled",
-    ("quantizer", "takes-any-setting"): "test_its_config_is_strict",
-    ("quantizer", "sound-digits"): "",
-    ("quantizer", "sound-codebook"): "",
-    ("quantizer", "input-side-decodes"): "test_the_input_side_is_all_before_the_codes",
-    ("quantizer", "digits-backwards"): "test_digits_are_the_bins_that_latents_fall_in",
-    ("quantizer", "targets-without-margin"): "test_targets_hold_the_pre_activations_of_their_digits",
-    ("quantizer", "miscounts-what-shares"): "test_separate_counts_the_latents_that_still_share",
-    ("decoder", "sound-decoder"): "",
-    ("decoder", "no-end"): "test_logits_have_the_promised_shape",
-    ("decoder", "ignores-the-latent-once"): "test_different_latents_have_different_logits",
-    ("decoder", "sound-positions"): "",
-    ("decoder", "logits-of-another-scale"): "test_positions_have_logits_of_their_own",
-}
 PLUGIN = """
 import tokframe
 
@@ -113,6 +50,7 @@ def faulty(tmp_path, put_distribution):
     """The folder in which the plugin "faulty" is installed."""
     site = tmp_path / "site"
     shutil.copytree(FAULTY, site, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(faults.__file__, site)
     put_distribution(site, "faulty", "faulty_plugin")
     return site
 

@@ -20,8 +20,6 @@ from tokframe.storage.strictjson import canonical_json
 
 pytestmark = pytest.mark.slow
 
-#: Positions tried in each file; the one-off run of docs/trust.md takes a thousand (`python -m fuzz.corruption`).
-SAMPLED = 12
 SHIPPED = ("autoencoder-fsq", "bpe", "word")
 
 
@@ -40,24 +38,6 @@ def files(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_one_byte_altered_anywhere_is_refused_by_name_of_the_file(copy):
-    random = np.random.default_rng(0)
-    for name in files(copy):
-        size = (copy / name).stat().st_size
-        with open(copy / name, "r+b") as file:
-            for position in {0, size - 1, *random.integers(0, size, SAMPLED).tolist()}:
-                file.seek(position)
-                was = file.read(1)[0]
-                file.seek(position)
-                file.write(bytes([was ^ int(random.integers(1, 256))]))
-                file.flush()
-                refused(copy, name)
-                file.seek(position)
-                file.write(bytes([was]))
-                file.flush()
-    read(copy)
-
-
 def test_every_byte_of_a_manifest_counts(copy):
     path = copy / "manifest.json"
     data = path.read_bytes()
@@ -69,15 +49,6 @@ def test_every_byte_of_a_manifest_counts(copy):
         altered[position] ^= 1 << position % 8
         path.write_bytes(altered)
         refused(copy, "manifest.json")
-
-
-def test_a_file_cut_off_anywhere_is_refused(copy):
-    for name in files(copy):
-        data = (copy / name).read_bytes()
-        for kept in (0, 1, len(data) // 2, len(data) - 1):
-            (copy / name).write_bytes(data[:kept])
-            refused(copy, name)
-        (copy / name).write_bytes(data)
 
 
 def test_files_that_changed_places_are_refused(copy):
@@ -178,17 +149,6 @@ def test_a_file_of_another_kind_of_artifact_is_refused(copy, tmp_path):
     read(copy)
 
 
-def test_weights_exchanged_after_loading_are_refused_when_they_are_first_used(twins, tmp_path):
-    """They are read late, and checked then as if at load."""
-    first, second = twins
-    mixed = shutil.copytree(first, tmp_path / "mixed")
-    found = read(mixed)
-    shutil.copy(second / "weights.safetensors", mixed / "weights.safetensors")
-    with pytest.raises(ArtifactCorruptError, match="was altered") as caught:
-        found.state.group("weights")
-    assert caught.value.file == "weights.safetensors"
-
-
 @pytest.mark.parametrize("where_twice", ["top", "files", "entry"])
 def test_a_key_that_stands_twice_is_refused_even_with_the_same_value(twins, tmp_path, where_twice):
     mixed = shutil.copytree(twins[0], tmp_path / "mixed")
@@ -201,15 +161,3 @@ def test_a_key_that_stands_twice_is_refused_even_with_the_same_value(twins, tmp_
         block = [*block[:-1], block[-1].rstrip() + ",\n"]
     path.write_text("".join([*lines[:at], *block, *lines[at:]]), encoding="utf-8")
     refused(mixed, "manifest.json")
-
-
-def test_a_file_that_grew_or_is_gone_or_was_added_is_told(copy):
-    for name in files(copy):
-        held = (copy / name).read_bytes()
-        (copy / name).write_bytes(held + b"\n")
-        refused(copy, name)
-        (copy / name).unlink()
-        refused(copy, name)
-        (copy / name).write_bytes(held)
-    (copy / "notes.txt").write_text("what the manifest does not list is not read")
-    read(copy)

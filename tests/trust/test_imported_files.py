@@ -8,6 +8,7 @@ import signal
 
 import numpy as np
 import pytest
+from support.imported import tiktoken_file
 
 from tokframe.errors import ArtifactCorruptError, EncodingError, TokframeError
 from tokframe.plugins.discovery import rebuild
@@ -20,12 +21,6 @@ def word_piece(**changes) -> bytes:
     vocab = {"[UNK]": 0, "the": 1, "cat": 2, "##s": 3}
     model = {"type": "WordPiece", "vocab": vocab, "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
     return json.dumps({"version": "1.0", "model": {**model, "max_input_chars_per_word": 100, **changes}}).encode()
-
-
-def ranks() -> bytes:
-    import base64
-
-    return b"".join(base64.b64encode(bytes([byte])) + b" %d\n" % byte for byte in range(256))
 
 
 def test_a_text_that_a_file_has_no_token_for_is_our_error():
@@ -56,7 +51,7 @@ def damaged(data: bytes, random: np.random.Generator) -> bytes:
 
 FILES = {
     "imported-huggingface": ("tokenizer.json", word_piece, {}),
-    "imported-tiktoken": ("ranks.tiktoken", ranks, {"pattern": r"\w+|\W", "special": {"<s>": 300}}),
+    "imported-tiktoken": ("ranks.tiktoken", tiktoken_file, {"pattern": r"\w+|\W", "special": {"<s>": 300}}),
 }
 
 
@@ -91,4 +86,4 @@ def test_damaged_files_are_tokenizers_or_our_errors_and_crash_nothing(name):
 def test_a_pattern_that_is_none_is_refused(pattern):
     pytest.importorskip("tiktoken")
     with pytest.raises(ArtifactCorruptError):
-        rebuild("imported-tiktoken", State(config={"pattern": pattern}, files={"ranks.tiktoken": ranks()}))
+        rebuild("imported-tiktoken", State(config={"pattern": pattern}, files={"ranks.tiktoken": tiktoken_file()}))

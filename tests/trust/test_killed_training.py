@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
 
 import pytest
 
@@ -58,38 +57,6 @@ def test_a_full_disk_is_a_clear_error_and_the_old_checkpoint_survives(tmp_path, 
 @needs_fork
 def test_a_system_that_refuses_to_write_more_is_the_same_clear_error(in_processes, tmp_path):
     assert "cannot write the checkpoint" in in_processes("full_disk", tmp_path / "work")
-
-
-def test_nothing_is_relied_on_before_it_is_flushed(tmp_path, monkeypatch):
-    """Writes that were not flushed are lost when power is cut, so the order of flushes and renames is what counts."""
-    write_checkpoint(tmp_path, state(1))
-    log = []
-    fsync, replace, unlink = os.fsync, os.replace, Path.unlink
-
-    def noted_unlink(path, missing_ok=False):
-        if path.exists() and not path.name.endswith(".lock"):  # which says nothing about what is on disk
-            log.append(("unlink", path.name))
-        unlink(path, missing_ok)
-
-    def noted_fsync(descriptor):
-        log.append(("fsync", os.fstat(descriptor).st_ino))
-        fsync(descriptor)
-
-    def noted_replace(source, target):
-        log.append(("rename", os.stat(source).st_ino, Path(target).name))
-        replace(source, target)
-
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(os, "replace", noted_replace)
-    monkeypatch.setattr(Path, "unlink", noted_unlink)
-    write_checkpoint(tmp_path, state(2, 6))
-    folder = os.stat(tmp_path).st_ino
-    (data, record) = [entry for entry in log if entry[0] == "rename"]
-    removed = [entry for entry in log if entry[0] == "unlink"]
-    assert len(removed) == 1 and removed[0][1].startswith("training-5-")
-    expected = [("fsync", data[1]), data, ("fsync", folder), ("fsync", record[1]), record, ("fsync", folder), *removed]
-    assert log == expected
-    assert data[2].startswith("training-6-") and record[2] == "training.json"
 
 
 def test_any_byte_of_a_checkpoint_altered_is_noticed(tmp_path):

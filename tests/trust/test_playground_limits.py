@@ -6,7 +6,7 @@ import http.client
 import socket
 
 import pytest
-from support.serving import served
+from support.serving import raw, served
 
 import tokframe
 from tokframe.playground.server import MAX_BYTES
@@ -16,22 +16,6 @@ from tokframe.playground.server import MAX_BYTES
 def server():
     with served({"word": tokframe.load("word")}) as found:
         yield found
-
-
-def answer(server, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as connection:
-        try:
-            connection.sendall(request.replace(b"HOST", server.hosts[0].encode()))
-            connection.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # it has hung up already
-        parts = []
-        try:
-            while part := connection.recv(65536):
-                parts.append(part)
-        except OSError:
-            pass
-        return b"".join(parts)
 
 
 def works(server) -> bool:
@@ -69,7 +53,7 @@ def test_there_is_no_option_to_listen_elsewhere():
 
 def test_another_page_s_browser_is_given_no_leave_to_ask(server):
     """A browser asks before it sends a token from another page (CORS); there is no answer that would allow it."""
-    found = answer(
+    found = raw(
         server,
         b"OPTIONS /api/segment?name=word HTTP/1.1\r\nHost: HOST\r\nOrigin: https://evil.example\r\n"
         b"Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-tokframe-token\r\n\r\n",
@@ -79,14 +63,14 @@ def test_another_page_s_browser_is_given_no_leave_to_ask(server):
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "HEAD"])
 def test_other_methods_do_nothing(server, method):
-    found = answer(server, f"{method} /api/about HTTP/1.1\r\nHost: HOST\r\n\r\n".encode())
+    found = raw(server, f"{method} /api/about HTTP/1.1\r\nHost: HOST\r\n\r\n".encode())
     assert found.startswith(b"HTTP/1.1 501 ")
 
 
 def test_what_is_sent_before_the_text_is_bounded(server):
-    long_line = answer(server, b"GET /" + b"x" * (1 << 20) + b" HTTP/1.1\r\nHost: HOST\r\n\r\n")
-    long_header = answer(server, b"GET / HTTP/1.1\r\nHost: HOST\r\nX: " + b"x" * (1 << 20) + b"\r\n\r\n")
-    many = answer(server, b"GET / HTTP/1.1\r\nHost: HOST\r\n" + b"X: y\r\n" * 5000 + b"\r\n")
+    long_line = raw(server, b"GET /" + b"x" * (1 << 20) + b" HTTP/1.1\r\nHost: HOST\r\n\r\n")
+    long_header = raw(server, b"GET / HTTP/1.1\r\nHost: HOST\r\nX: " + b"x" * (1 << 20) + b"\r\n\r\n")
+    many = raw(server, b"GET / HTTP/1.1\r\nHost: HOST\r\n" + b"X: y\r\n" * 5000 + b"\r\n")
     for found, status in ((long_line, b" 414 "), (long_header, b" 431 "), (many, b" 431 ")):
         assert not found or status in found[:20], "refused, or hung up on"
     assert works(server)
@@ -94,14 +78,14 @@ def test_what_is_sent_before_the_text_is_bounded(server):
 
 def test_a_refused_text_is_not_taken_for_the_next_request(server):
     hidden = f"GET /api/about HTTP/1.1\r\nHost: HOST\r\nX-Tokframe-Token: {server.token}\r\n\r\n".encode()
-    refused = answer(
+    refused = raw(
         server, b"POST /api/segment HTTP/1.1\r\nHost: evil\r\nContent-Length: %d\r\n\r\n" % len(hidden) + hidden
     )
     assert refused.count(b"HTTP/1.1 ") == 1 and b" 403 " in refused[:20]
 
 
 def test_a_length_beyond_all_bounds_is_refused_at_once(server):
-    found = answer(server, b"POST /api/segment HTTP/1.1\r\nHost: HOST\r\nContent-Length: 999999999999999\r\n\r\nabc")
+    found = raw(server, b"POST /api/segment HTTP/1.1\r\nHost: HOST\r\nContent-Length: 999999999999999\r\n\r\nabc")
     assert found.startswith(b"HTTP/1.1 413 ") and b"at most" in found
     assert MAX_BYTES <= 1 << 20
 

@@ -39,30 +39,6 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path, monkeypatch, 
     assert os.listdir(tmp_path) == []
 
 
-def test_nothing_is_relied_on_before_it_is_flushed(tmp_path, monkeypatch):
-    log = []
-    fsync, rename = os.fsync, os.rename
-
-    def noted_fsync(descriptor):
-        log.append(("fsync", os.fstat(descriptor).st_ino))
-        fsync(descriptor)
-
-    def noted_rename(source, target):
-        inside = {path.stat().st_ino for path in Path(source).iterdir()}
-        log.append(("rename", inside, os.stat(source).st_ino))
-        rename(source, target)
-
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(os, "rename", noted_rename)
-    write(tmp_path / "mine", HEADER, state(1))
-    (at,) = [number for number, entry in enumerate(log) if entry[0] == "rename"]
-    _, inside, folder = log[at]
-    assert len(inside) == 4
-    assert {number for _, number in log[:at]} == inside | {folder}, "every file and the folder, before the rename"
-    assert log[at - 1] == ("fsync", folder), "the folder after its files"
-    assert log[at + 1 :] == [("fsync", tmp_path.stat().st_ino)]
-
-
 # -- two savers -------------------------------------------------------------------------------------------------
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import pickle
 import warnings
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.imported import byte_level, sentencepiece_model, tiktoken_file, word_pieces
 
 import tokframe
 from tokframe.errors import ArtifactNotFoundError, ComponentImportError, InvalidTokenError, TokframeError
@@ -36,61 +35,33 @@ def loadable() -> list[str]:
 NAMES = loadable()
 
 
-def hugging_face_bytes(folder):
-    """A byte-level BPE that knows four special tokens."""
-    tokenizers = pytest.importorskip("tokenizers")
-    names = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    made = tokenizers.Tokenizer(tokenizers.models.BPE({name: n for n, name in enumerate([*names, "<s"])}, [("<", "s")]))
-    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = tokenizers.decoders.ByteLevel()
-    made.add_special_tokens(["<s>", "</s>", "<|endoftext|>", "[CLS]"])
-    made.save(str(folder / "tokenizer.json"))
-    return folder / "tokenizer.json"
-
-
-def word_pieces(folder):
-    tokenizers = pytest.importorskip("tokenizers")
-    words = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "the", "[", "]", "cls", "sep", "pad", "x", "y"]
-    vocab = {name: number for number, name in enumerate(words)}
-    made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocab, unk_token="[UNK]"))
-    made.normalizer = tokenizers.normalizers.BertNormalizer()
-    made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
-    made.decoder = tokenizers.decoders.WordPiece()
-    made.add_special_tokens(["[CLS]", "[SEP]", "[PAD]"])
-    made.save(str(folder / "tokenizer.json"))
-    return folder / "tokenizer.json"
-
-
-def tiktoken(folder):
-    pytest.importorskip("tiktoken")
-    tokens = [bytes([byte]) for byte in range(256)] + [b"<|", b"<|end"]
-    lines = [base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(tokens)]
-    (folder / "small.tiktoken").write_bytes(b"".join(lines))
-    return folder / "small.tiktoken"
-
-
-def sentencepiece(folder):
-    library = pytest.importorskip("sentencepiece")
-    made = io.BytesIO()
-    library.SentencePieceTrainer.train(
-        sentence_iterator=iter(["the cat < s > saw </ s the dog <pad on"] * 20),
-        model_writer=made,
-        vocab_size=300,
-        byte_fallback=True,
-        hard_vocab_limit=False,
-        minloglevel=2,
-        pad_id=3,
-    )
-    (folder / "small.model").write_bytes(made.getvalue())
-    return folder / "small.model"
-
-
-#: What makes the file, what it needs told beside it, and a special token it must know.
+WORDS = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "the", "[", "]", "cls", "sep", "pad", "x", "y"]
+#: The name of the file, what makes its contents, what it needs told beside it, and a special token it must know.
 IMPORTED = {
-    "imported byte-level": (hugging_face_bytes, {}, "<|endoftext|>"),
-    "imported word pieces": (word_pieces, {}, "[CLS]"),
-    "imported tiktoken": (tiktoken, {"pattern": "gpt2", "special": {"<|end|>": 300, "<|fim|>": 301}}, "<|end|>"),
-    "imported sentencepiece": (sentencepiece, {}, "</s>"),
+    "imported byte-level": (
+        "tokenizer.json",
+        lambda: byte_level(("<", "s"), ["<s>", "</s>", "<|endoftext|>", "[CLS]"]).to_str().encode(),
+        {},
+        "<|endoftext|>",
+    ),
+    "imported word pieces": (
+        "tokenizer.json",
+        lambda: word_pieces(WORDS, ["[CLS]", "[SEP]", "[PAD]"]).to_str().encode(),
+        {},
+        "[CLS]",
+    ),
+    "imported tiktoken": (
+        "small.tiktoken",
+        lambda: tiktoken_file([b"<|", b"<|end"]),
+        {"pattern": "gpt2", "special": {"<|end|>": 300, "<|fim|>": 301}},
+        "<|end|>",
+    ),
+    "imported sentencepiece": (
+        "small.model",
+        lambda: sentencepiece_model("the cat < s > saw </ s the dog <pad on", pad_id=3),
+        {},
+        "</s>",
+    ),
 }
 
 
@@ -98,9 +69,13 @@ IMPORTED = {
 def tokenizer(request, tmp_path_factory):
     if request.param not in IMPORTED:
         return tokframe.load(request.param)
-    make, options, known = IMPORTED[request.param]
+    name, make, options, known = IMPORTED[request.param]
     reading = pytest.importorskip("tokframe_huggingface.reading")
-    made = reading.read(make(tmp_path_factory.mktemp("made")), **options)
+    if request.param == "imported tiktoken":
+        pytest.importorskip("tiktoken")
+    path = tmp_path_factory.mktemp("made") / name
+    path.write_bytes(make())
+    made = reading.read(path, **options)
     assert known in made.special_tokens
     return tokframe.load(made.save(tmp_path_factory.mktemp("saved") / "artifact"))  # as who imports one uses it
 

@@ -122,13 +122,7 @@ def test_every_problem_of_a_config_is_told_at_once_with_its_path(tmp_path: Path,
     with pytest.raises(ConfigError) as caught:
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "out")
     paths = {path for path, _ in caught.value.problems}
-    assert {
-        "$.encoder.kernel_sizes",
-        "$.decoder.d_latent",
-        "$.fsqq",
-        "$.training.batch_size",
-        "$.training.lr",
-    } <= paths
+    assert {"$.encoder.kernel_sizes", "$.decoder.d_latent", "$.fsqq", "$.training.batch_size", "$.training.lr"} <= paths
     assert "did you mean 'fsq'" in str(caught.value)
     assert not (tmp_path / "out.training").exists()
 

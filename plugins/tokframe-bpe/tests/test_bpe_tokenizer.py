@@ -20,8 +20,7 @@ BORDERS = (
 )
 #: Bytes that meet at borders: of pieces of GPT-2's split, of characters, of what is UTF-8 and what is not.
 BYTES = st.one_of(
-    st.binary(max_size=60),
-    st.lists(st.sampled_from(BORDERS) | st.binary(max_size=3), max_size=40).map(b"".join),
+    st.binary(max_size=60), st.lists(st.sampled_from(BORDERS) | st.binary(max_size=3), max_size=40).map(b"".join)
 )
 
 

@@ -49,8 +49,7 @@ def test_a_file_that_would_change_ids_is_refused(bpe, change, problem):
 
 
 @pytest.mark.parametrize(
-    ("instead", "problem"),
-    [("aa", "no token for the byte 0x61"), ("\u4e00", "'\u4e00', which stands for no byte")],
+    ("instead", "problem"), [("aa", "no token for the byte 0x61"), ("\u4e00", "'\u4e00', which stands for no byte")]
 )
 def test_a_file_without_one_of_the_bytes_is_refused(instead, problem):
     data = json.loads(tokenizer_json.dump(tokenizer_json.blank()))

@@ -6,8 +6,8 @@ import itertools
 import pickle
 import random
 import sys
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -272,31 +272,15 @@ def test_lists_hold_as_many_references_as_they_have_ids_and_give_them_back() -> 
 
 
 @pytest.mark.usefixtures("compiled")
-def test_threads_share_one_segmenter_for_many_texts() -> None:
-    made = Segmenter([*BYTES, b"ab", b"aba"], range(258))
-    texts = ["abaabab\n" * (i % 90) for i in range(900)]
-    expected = [made.encode_list(text.encode()) for text in texts]
-    results: list[list[list[int]]] = []
-    threads = [threading.Thread(target=lambda: results.append(made.encode_lists(texts))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == [expected] * 4
-
-
-@pytest.mark.usefixtures("compiled")
-def test_threads_share_one_segmenter() -> None:
-    made = Segmenter([*BYTES, b"ab", b"aba"], range(258))
-    text = b"abaabab\n" * 5_000
-    expected = made.encode(text).tolist()
-    results: list[list[int]] = []
-    threads = [threading.Thread(target=lambda: results.append(made.encode_list(text))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == [expected] * 4
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [("encode_lists", ["abaabab\n" * (i % 90) for i in range(900)]), ("encode_list", b"abaabab\n" * 5_000)],
+)
+def test_threads_share_one_segmenter(call: str, given: list[str] | bytes) -> None:
+    encode = getattr(Segmenter([*BYTES, b"ab", b"aba"], range(258)), call)
+    expected = encode(given)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(encode, [given] * 4)) == [expected] * 4
 
 
 def test_without_the_extension_plain_python_takes_over_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,10 +132,7 @@ def test_a_heavier_source_gets_more_of_the_ids() -> None:
 
 
 def test_segments_of_several_sources_come_before_those_of_one() -> None:
-    sources = [
-        Source(name="a", data=b"shared\nonly-a\n" * 100),
-        Source(name="b", data=b"shared\nonly-b\n" * 100),
-    ]
+    sources = [Source(name="a", data=b"shared\nonly-a\n" * 100), Source(name="b", data=b"shared\nonly-b\n" * 100)]
     pool = prune([b"shared\n", b"only-a\n", b"only-b\n"], sources, 3, SelectionConfig(breadth=0.5))
     assert pool.segments[0] == b"shared\n"
     assert pool.value[0] > 2 * pool.value[1]

@@ -1,10 +1,11 @@
+"""The shipped tokenizers, exports of them, and small files of other libraries."""
+
 from __future__ import annotations
 
-import base64
-import io
 import warnings
 
 import pytest
+from support.imported import sentencepiece_model, tiktoken_file
 from tokframe_huggingface.export import export
 
 import tokframe
@@ -35,26 +36,15 @@ def auto_tokenizer():
 @pytest.fixture(scope="session")
 def ranks(tmp_path_factory):
     """A tiktoken file of the bytes and some merges."""
-    merges = [b"th", b"the", b" t", b" the", b"at", b"cat", b" cat", b"\xe6\xbc", b"\xe6\xbc\xa2", b"in", b"ing"]
-    tokens = [bytes([byte]) for byte in range(256)] + merges
     path = tmp_path_factory.mktemp("ranks") / "small.tiktoken"
-    path.write_bytes(b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(tokens)))
+    merges = [b"th", b"the", b" t", b" the", b"at", b"cat", b" cat", b"\xe6\xbc", b"\xe6\xbc\xa2", b"in", b"ing"]
+    path.write_bytes(tiktoken_file(merges))
     return path
 
 
 @pytest.fixture(scope="session")
 def spm(tmp_path_factory):
     """A sentencepiece model with byte fallback."""
-    sentencepiece = pytest.importorskip("sentencepiece")
-    made = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["the cat sat on the mat and the dog saw the cat"] * 20),
-        model_writer=made,
-        vocab_size=300,
-        byte_fallback=True,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
     path = tmp_path_factory.mktemp("spm") / "small.model"
-    path.write_bytes(made.getvalue())
+    path.write_bytes(sentencepiece_model("the cat sat on the mat and the dog saw the cat"))
     return path

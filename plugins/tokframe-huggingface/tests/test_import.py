@@ -6,7 +6,9 @@ import json
 import pickle
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from support import imported
+from support.imported import word_pieces
+from tokenizers import processors
 from tokframe_huggingface.reading import PATTERNS, read
 
 import tokframe
@@ -26,24 +28,13 @@ def saved(tokenizer, tmp_path):
 
 
 def word_piece():
-    vocab = {name: n for n, name in enumerate(["[UNK]", "[CLS]", "[SEP]", "the", "cat", "##s", "sat", "cafe"])}
-    made = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
-    made.normalizer = normalizers.BertNormalizer()
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.decoder = decoders.WordPiece()
-    made.add_special_tokens(["[CLS]", "[SEP]"])
+    made = word_pieces(["[UNK]", "[CLS]", "[SEP]", "the", "cat", "##s", "sat", "cafe"], ["[CLS]", "[SEP]"])
     made.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, [("[CLS]", 1), ("[SEP]", 2)])
     return made
 
 
 def byte_level(**changes):
-    """A byte-level BPE with nothing but bytes and one merge."""
-    names = sorted(pre_tokenizers.ByteLevel.alphabet())
-    made = Tokenizer(models.BPE({name: n for n, name in enumerate([*names, "th"])}, [("t", "h")]))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    made.add_special_tokens(["<s>"])
-    return {**json.loads(made.to_str()), **changes}
+    return {**json.loads(imported.byte_level(("t", "h"), ["<s>"]).to_str()), **changes}
 
 
 @pytest.fixture

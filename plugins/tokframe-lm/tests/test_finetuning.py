@@ -222,14 +222,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(small, damaged, roug
     done, folder = rough
     out = tmp_path / "stopped"
     with pytest.raises(TrainingInterrupted):
-        finetune(
-            damaged,
-            corpus=small.corpus,
-            out=out,
-            config=SLOW,
-            device="cpu",
-            should_stop=stop_after(polls),
-        )
+        finetune(damaged, corpus=small.corpus, out=out, config=SLOW, device="cpu", should_stop=stop_after(polls))
     assert not out.exists()
     resumed = finetune(damaged, corpus=small.corpus, out=out, config=SLOW, device="cpu", resume=True)
     assert same(resumed.model.model, done.model.model)

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 import torch
+from support.stopping import stop_after
 from tokframe_lm import storage
 from tokframe_lm.model.embeddings import FactoredSpelledEmbedding, SpelledEmbedding
 from tokframe_lm.model.rowsums import RowSums
@@ -122,9 +123,8 @@ def test_ids_that_training_hardly_shows_learn_by_what_they_share_alone(small, tm
     assert torch.equal(done.rows.any(1), often)
     assert torch.equal(storage.load(tmp_path / "model").model.embedding.table(), done.table())
     stopped = tmp_path / "stopped"
-    calls = iter(range(1000))
     with pytest.raises(TrainingInterrupted):
-        small.train(name, stopped, config=config, should_stop=lambda: next(calls) >= 6)
+        small.train(name, stopped, config=config, should_stop=stop_after(6))
     resumed = small.train(name, stopped, config=config, resume=True).model.embedding
     assert torch.equal(resumed.rows, done.rows)
 

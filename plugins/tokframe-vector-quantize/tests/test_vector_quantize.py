@@ -23,10 +23,7 @@ from tokframe_vector_quantize.residual import ResidualFSQuantizer  # noqa: E402
 
 pytestmark = pytest.mark.trains
 
-PARTS = {
-    "rfsq": {"levels": [5, 5, 5, 5], "quantizers": 2, "vocab_size": 300},
-    "lfq": {"bits": 10, "vocab_size": 300},
-}
+PARTS = {"rfsq": {"levels": [5, 5, 5, 5], "quantizers": 2, "vocab_size": 300}, "lfq": {"bits": 10, "vocab_size": 300}}
 NETWORK = {
     "encoder": {**SMALL_NETWORK["encoder"], "max_chunk_size": 8},
     "decoder": SMALL_NETWORK["decoder"],

@@ -1,3 +1,5 @@
+"""A small tokenizer "word" and its text."""
+
 from __future__ import annotations
 
 import pytest

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 import tokframe
@@ -29,14 +26,3 @@ def test_common_words_of_many_scripts_come_back():
     tokenizer = tokframe.load("word")
     text = "don't say that this is 1984; für das, для на, यह है, 的是, です, ที่\n\n"
     assert tokenizer.decode(tokenizer.encode(text)) == text
-
-
-@pytest.mark.slow
-def test_announcing_the_plugin_imports_nothing_heavy():
-    source = (
-        "import sys, tokframe_word; tokframe_word.tokframe_tokenizers(); "
-        "heavy = {'numpy', 'tokframe.tokenizer.base', 'tokframe_word.pattern'} & set(sys.modules); "
-        "sys.exit(' '.join(sorted(heavy)) or None)"
-    )
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")

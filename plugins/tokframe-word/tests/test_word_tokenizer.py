@@ -11,8 +11,7 @@ from tokframe.errors import ArtifactCorruptError, UnsupportedError
 from tokframe.storage.state import State
 
 TEXTS = st.text(
-    st.one_of(st.sampled_from(list("the cat'’\n\r\t 12_.क\u093f漢ก่é")), st.characters(codec="utf-8")),
-    max_size=60,
+    st.one_of(st.sampled_from(list("the cat'’\n\r\t 12_.क\u093f漢ก่é")), st.characters(codec="utf-8")), max_size=60
 )
 
 

@@ -10,9 +10,7 @@ import sys
 import pytest
 from support.stored import HEADER, contents, state
 
-from tokframe.errors import (
-    ArtifactError,
-)
+from tokframe.errors import ArtifactError
 from tokframe.storage import atomic as folders
 from tokframe.storage.artifact import read, write
 

@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 from support.stored import corrupt, replace_file
 
-from tokframe.errors import (
-    ArtifactCorruptError,
-    ArtifactNotFoundError,
-)
+from tokframe.errors import ArtifactCorruptError, ArtifactNotFoundError
 from tokframe.storage import artifact
 from tokframe.storage.artifact import read
 

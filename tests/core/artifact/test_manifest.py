@@ -8,10 +8,7 @@ import shutil
 import pytest
 from support.stored import corrupt, edit_manifest
 
-from tokframe.errors import (
-    ArtifactError,
-    ArtifactVersionError,
-)
+from tokframe.errors import ArtifactError, ArtifactVersionError
 from tokframe.storage import manifest as manifests
 from tokframe.storage.artifact import FORMAT, read
 
@@ -85,21 +82,9 @@ def test_a_newer_format_is_refused_before_anything_else_is_read(saved):
 @pytest.mark.parametrize(
     "name",
     [
-        "../mine2/vocab.txt",
-        "../vocab.txt",
-        "..",
-        ".",
-        "",
-        "/etc/hostname",
-        "sub/vocab.txt",
-        "..\\vocab.txt",
-        "C:vocab.txt",
-        "vocab.txt\n",
-        "vocab.txt\0",
-        ".hidden",
-        "manifest.json",
-        "vöcab.txt",
-        "~",
+        *("../mine2/vocab.txt", "../vocab.txt", "..", ".", "", "/etc/hostname", "sub/vocab.txt", "con/"),
+        *("..\\vocab.txt", "\\\\host\\x", "C:vocab.txt", "vocab.txt\n", "vocab.txt\0"),
+        *(".hidden", "manifest.json", "vöcab.txt", "~"),
     ],
 )
 def test_a_file_name_that_is_not_plain_is_refused_and_not_opened(saved, tmp_path, name, monkeypatch):
@@ -120,20 +105,9 @@ def test_a_file_name_that_is_not_plain_is_refused_and_not_opened(saved, tmp_path
 @pytest.mark.parametrize(
     "entry",
     [
-        None,
-        [],
-        "x",
-        {},
-        {"bytes": 8},
-        {"sha256": "0" * 64},
-        {"bytes": -8},
-        {"bytes": True},
-        {"bytes": 8.0},
-        {"bytes": "8"},
-        {"sha256": None},
-        {"sha256": "0" * 63},
-        {"sha256": "A" * 64},
-        {"sha256": "0" * 64 + "\n"},
+        *(None, [], "x", {}, {"bytes": 8}, {"sha256": "0" * 64}),
+        *({"bytes": -8}, {"bytes": True}, {"bytes": 8.0}, {"bytes": "8"}),
+        *({"sha256": None}, {"sha256": "0" * 63}, {"sha256": "A" * 64}, {"sha256": "0" * 64 + "\n"}),
     ],
 )
 def test_an_entry_without_a_sound_size_and_sum(saved, entry):

@@ -10,10 +10,7 @@ import numpy as np
 import pytest
 from support.stored import HEADER, contents, state
 
-from tokframe.errors import (
-    ArtifactError,
-    ArtifactExistsError,
-)
+from tokframe.errors import ArtifactError, ArtifactExistsError
 from tokframe.storage import artifact
 from tokframe.storage.artifact import FORMAT, read, write
 from tokframe.storage.state import State

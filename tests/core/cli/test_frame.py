@@ -99,10 +99,7 @@ def test_a_reader_that_goes_away_is_no_error(installed, tmp_path):
     subprocess.run([sys.executable, "-c", f"import sys; {write_toy}", toy], env=environment, check=True)
     command = [sys.executable, "-c", "import sys; from tokframe.cli.main import main; sys.exit(main())"]
     process = subprocess.Popen(
-        [*command, "encode", toy, tmp_path / "big.txt"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
+        [*command, "encode", toy, tmp_path / "big.txt"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     )
     assert process.stdout.read(4).split()[0].isdigit()
     process.stdout.close()

@@ -7,12 +7,7 @@ from support.stored import edit_manifest
 from support.toys import RIVAL, toy
 
 import tokframe
-from tokframe.errors import (
-    ArtifactCorruptError,
-    ArtifactVersionError,
-    ComponentImportError,
-    MissingPluginError,
-)
+from tokframe.errors import ArtifactCorruptError, ArtifactVersionError, ComponentImportError, MissingPluginError
 from tokframe.loading import building
 from tokframe.storage.state import ComponentUse
 

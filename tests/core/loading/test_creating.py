@@ -7,12 +7,7 @@ from support.toys import RIVAL
 from toy_bytes.tokenizer import ToyTokenizer
 
 import tokframe
-from tokframe.errors import (
-    ArtifactError,
-    ArtifactExistsError,
-    UnknownNameError,
-    UnsupportedError,
-)
+from tokframe.errors import ArtifactError, ArtifactExistsError, UnknownNameError, UnsupportedError
 
 
 def test_create_builds_from_a_config():

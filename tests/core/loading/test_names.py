@@ -9,11 +9,7 @@ import pytest
 from support.toys import RIVAL, TEXT, manifest_of, toy
 
 import tokframe
-from tokframe.errors import (
-    ArtifactNotFoundError,
-    NameConflictError,
-    UnknownNameError,
-)
+from tokframe.errors import ArtifactNotFoundError, NameConflictError, UnknownNameError
 from tokframe.storage.state import ComponentUse
 
 

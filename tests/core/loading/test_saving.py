@@ -9,10 +9,7 @@ from support.toys import TEXT, manifest_of, toy
 from toy_bytes.tokenizer import ToyTokenizer
 
 import tokframe
-from tokframe.errors import (
-    ArtifactExistsError,
-    UnknownNameError,
-)
+from tokframe.errors import ArtifactExistsError, UnknownNameError
 from tokframe.storage.state import ComponentUse
 
 

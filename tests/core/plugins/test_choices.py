@@ -93,10 +93,7 @@ def test_two_entry_points_of_one_distribution_claiming_one_name(plugin):
 
 @pytest.mark.parametrize(
     ("source", "requires", "error"),
-    [
-        ("raise ValueError('bad day')", [], PluginBrokenError),
-        (GOOD, ["tokframe<0.1"], PluginIncompatibleError),
-    ],
+    [("raise ValueError('bad day')", [], PluginBrokenError), (GOOD, ["tokframe<0.1"], PluginIncompatibleError)],
 )
 def test_strict_raises_for_the_first_plugin_that_is_not_ok(plugin, source, requires, error):
     points = plugin("acme-bad", source, entry_point="bad", requires=requires), plugin("acme-good", declares("fine"))

@@ -1,3 +1,5 @@
+"""A saved toy tokenizer, text to tokenize, and what one worker makes of it."""
+
 from __future__ import annotations
 
 import pytest

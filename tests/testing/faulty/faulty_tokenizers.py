@@ -20,24 +20,7 @@ from tokframe.tokenizer.results import Capabilities, TokenizerModel
 
 SPECIAL = {"<pad>": 0, "<s>": 1}
 FIRST = len(SPECIAL)
-PAIRS = [
-    b"th",
-    b"he",
-    b"in",
-    b"er",
-    b"an",
-    b"  ",
-    b"aa",
-    b"ab",
-    b"qu",
-    b"ck",
-    b"br",
-    b"ow",
-    b"ju",
-    b"ov",
-    b"la",
-    b"\xf5\xf5",
-]
+PAIRS = [*b"th he in er an aa ab qu ck br ow ju ov la".split(), b"  ", b"\xf5\xf5"]
 
 
 @frozen(kw_only=True)
