@@ -38,6 +38,16 @@ class TestConv(EncoderContract):
     config: ClassVar = {"d_char": 8, "d_latent": 32, "conv_channels": [16], "kernel_sizes": [3], "strides": [2]}
 
 
+class TestConvThatPoolsByTheMean(EncoderContract):
+    name = "conv"
+    config: ClassVar = {**TestConv.config, "pooling": "mean"}
+
+
+class TestSigmoidFSQ(QuantizerContract):
+    name = "fsq"
+    config: ClassVar = {"levels": [8, 5, 5], "vocab_size": 150, "bound": "sigmoid"}
+
+
 class TestFSQ(QuantizerContract):
     name = "fsq"
     config: ClassVar = {"levels": [7, 5, 4], "vocab_size": 100, "bound": "tanh", "temperature": 0.5}

@@ -96,27 +96,6 @@ def test_preactivations_aimed_at_give_their_digit_with_the_margin_asked_for(boun
         assert float(inside[inner].min()) > 0.199 and float(inside[inner].max()) < 0.801
 
 
-def test_codes_do_not_depend_on_batch_training_or_autocast() -> None:
-    fsq = make()
-    latents = torch.randn(64, 16)
-    whole = fsq.train()(latents)
-    safe = whole.margin > 1e-4  # nearer to a border than rounding error, any answer is right
-    single = torch.cat([fsq.eval()(row[None]).indices for row in latents])
-    with torch.autocast("cpu", torch.bfloat16):
-        cast = fsq(latents)
-    assert whole.indices.dtype == torch.int64
-    assert torch.equal(whole.indices[safe], single[safe])
-    assert torch.equal(whole.indices, cast.indices)
-    assert torch.allclose(fsq.decode_indices(whole.indices), whole.latents, atol=1e-5)
-
-
-def test_gradient_passes_through_the_rounding() -> None:
-    fsq = make()
-    latents = torch.randn(32, 16, requires_grad=True)
-    fsq(latents).latents.square().sum().backward()
-    assert latents.grad is not None and float(latents.grad.abs().sum()) > 0
-
-
 def test_temperature_divides_the_preactivation() -> None:
     cold, warm = make(temperature=1.0), make(temperature=4.0)
     latents = torch.randn(8, 16)

@@ -60,26 +60,6 @@ def test_transposed_convolution_is_torchs_own(kernel: int, stride: int, count: i
     assert torch.allclose(layer(x), full[:, left : left + count * stride], atol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", ["flatten", "mean"])
-def test_padding_and_what_it_holds_do_not_reach_the_latent(pooling: str) -> None:
-    config = EncoderConfig(d_char=8, conv_channels=(8, 8), kernel_sizes=(3, 3), strides=(1, 2), pooling=pooling)
-    encoder = ConvEncoder(config, **SHAPE)
-    lengths = torch.tensor([3])
-    tight = encoder(torch.tensor([[65, 66, 67]]), lengths)
-    wide = encoder(torch.tensor([[65, 66, 67, 255, 1, 2, 3, 4]]), lengths)
-    assert torch.equal(tight, wide)
-
-
-def test_a_trailing_zero_byte_is_not_padding() -> None:
-    network = make()
-    latents = network.encoder(torch.tensor([[65, 0], [65, 0]]), torch.tensor([1, 2]))
-    assert not torch.allclose(latents[0], latents[1])
-
-
-def test_decoder_scores_one_position_more_than_the_longest_segment() -> None:
-    assert make().decoder(torch.randn(3, 16)).shape == (3, 9, 257)
-
-
 def test_table_marks_bytes_end_and_nothing() -> None:
     table = SegmentTable.of([b"ab", b"\x00"], 3)
     assert table.data.tolist() == [[97, 98, 0], [0, 0, 0]]
@@ -157,15 +137,6 @@ def test_vq_follows_its_latents_and_revives_unused_codes() -> None:
     assert distance(vq, latents) < before
     assert len(after.indices.unique()) > used
     assert torch.allclose(vq.decode_indices(after.indices), after.latents, atol=1e-5)
-
-
-def test_vq_separates_latents_that_share_a_code() -> None:
-    torch.manual_seed(0)
-    vq = VQ(VQConfig(codebook_size=64, vocab_size=32), **SHAPE).eval()
-    latents = torch.randn(40, 16)
-    assert len(vq(latents).indices.unique()) < 40
-    assert vq.separate(latents) == 0
-    assert len(vq(latents).indices.unique()) == 40
 
 
 def test_vq_says_how_many_latents_still_share_when_codes_run_out() -> None:

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.trains
 
 CONFIG = {"d_model": 16, "layers": 1, "heads": 2, "context": 32, "batch_bytes": 200, "bias": "frequencies"}
 SMALL = {"seeds": 2, "max_bytes": 1500, "eval_bytes": 300, "prompts": 2, "written": 40, "scorer_bytes": 3000}
+#: One seed of each, and nothing written.
+ONE_SEED = Settings(**{**SMALL, "seeds": 1, "equal": "bytes", "prompts": 0})
 
 
 @pytest.fixture(scope="module")
@@ -120,17 +122,15 @@ def test_a_stopped_comparison_goes_on_with_its_checkpoint(args, tmp_path, done):
     with pytest.raises(TrainingInterrupted):
         compare(**args, out=tmp_path / "out", should_stop=stop_after(2))
     assert (tmp_path / "out" / "runs" / "tokenizer-word-0.training" / "training.json").is_file()
-    settings = Settings(**{**SMALL, "seeds": 1, "equal": "bytes", "prompts": 0})
-    found = compare(**{**args, "settings": settings}, out=tmp_path / "out")
+    found = compare(**{**args, "settings": ONE_SEED}, out=tmp_path / "out")
     kept = done[1]["models"]["tokenizer-word"]["equal_bytes"]["evals"]["held"]["seeds"][0]
     assert found["models"]["tokenizer-word"]["equal_bytes"]["evals"]["held"]["seeds"] == [kept]
 
 
 def test_embeddings_are_compared_where_the_tokenizer_has_codes(args, tmp_path):
-    settings = Settings(**{**SMALL, "seeds": 1, "equal": "bytes", "prompts": 0})
     names = ["autoencoder-fsq", args["tokenizers"][1]]
     found = compare(
-        **{**args, "tokenizers": names, "settings": settings},
+        **{**args, "tokenizers": names, "settings": ONE_SEED},
         embeddings=["lookup", "factored+lookup"],
         out=tmp_path / "out",
     )
@@ -138,9 +138,8 @@ def test_embeddings_are_compared_where_the_tokenizer_has_codes(args, tmp_path):
 
 
 def test_a_tokenizer_without_codes_gets_what_is_left_of_an_embedding(args, tmp_path):
-    settings = Settings(**{**SMALL, "seeds": 1, "equal": "bytes", "prompts": 0})
     names = ["autoencoder-fsq", args["tokenizers"][1]]
-    same = {**args, "tokenizers": names, "settings": settings}
+    same = {**args, "tokenizers": names, "settings": ONE_SEED}
     found = compare(**same, embeddings=["factored-spelled"], out=tmp_path / "out")["models"]
     expected = {"autoencoder-fsq": "factored-spelled", "tokenizer-bpe": "spelled"}
     assert {label: entry["embedding"] for label, entry in found.items()} == expected
@@ -149,13 +148,12 @@ def test_a_tokenizer_without_codes_gets_what_is_left_of_an_embedding(args, tmp_p
 
 
 def test_runs_of_before_own_rows_could_be_left_alone_are_of_another_config(args, tmp_path):
-    settings = Settings(**{**SMALL, "seeds": 1, "equal": "bytes", "prompts": 0})
-    compare(**{**args, "settings": settings}, out=tmp_path / "out")
+    compare(**{**args, "settings": ONE_SEED}, out=tmp_path / "out")
     edit_json(tmp_path / "out" / "plan.json", lambda plan: plan["config"].pop("min_count"))
     with pytest.raises(ConfigError, match="another min_count"):
-        compare(**{**args, "settings": settings}, out=tmp_path / "out")
+        compare(**{**args, "settings": ONE_SEED}, out=tmp_path / "out")
     all_rows = {**CONFIG, "min_count": 0}
-    assert compare(**{**args, "settings": settings, "config": all_rows}, out=tmp_path / "out")["models"]
+    assert compare(**{**args, "settings": ONE_SEED, "config": all_rows}, out=tmp_path / "out")["models"]
 
 
 @pytest.mark.parametrize("wrong", [{"seeds": 0}, {"equal": "tokens"}, {"prompts": -1}])

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-import multiprocessing
 import pickle
 
 import pytest
 from support.toys import TEXT, toy
 
 import tokframe
-
-
-def test_pickles_and_copies_encode_alike():
-    mine = toy(wrap=True)
-    for again in (pickle.loads(pickle.dumps(mine)), copy.deepcopy(mine), copy.copy(mine)):
-        assert again is not mine and again.name == "toy"
-        assert again.encode(TEXT) == mine.encode(TEXT)
 
 
 def test_a_loaded_tokenizer_can_be_pickled_when_its_folder_is_gone(saved):
@@ -74,11 +65,3 @@ def test_a_tokenizer_works_in_spawned_workers(fresh):
                 raise AssertionError("no error came back")
     """
     fresh(source, TOKFRAME_PLUGINS="toy-bytes")
-
-
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_tokenizer_works_in_forked_workers():
-    mine = toy()
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.map(mine.encode, [TEXT]) == [mine.encode(TEXT)]

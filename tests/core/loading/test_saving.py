@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from support.toys import TEXT, manifest_of, toy
 from toy_bytes.tokenizer import ToyTokenizer
@@ -19,23 +17,6 @@ def test_what_is_saved_is_loaded(saved):
         assert type(again) is ToyTokenizer and again.name == "toy"
         assert again.pieces == toy().pieces and again.wrap is True
         assert again.encode(TEXT) == toy(wrap=True).encode(TEXT) and again.decode(again.encode(TEXT)) == TEXT
-
-
-def test_saving_again_gives_the_same_bytes(saved, tmp_path):
-    again = tokframe.save(tokframe.load(saved), tmp_path / "again")
-    for path in saved.iterdir():
-        assert (again / path.name).read_bytes() == path.read_bytes()
-
-
-def test_a_saved_tokenizer_is_the_same_in_a_fresh_process(saved, fresh):
-    source = """
-    import json, sys, tokframe
-    tok = tokframe.load(sys.argv[1])
-    text = json.loads(sys.argv[2])
-    print(json.dumps([tok.encode(text), tok.decode(tok.encode(text)) == text]))
-    """
-    done = fresh(source, saved, json.dumps(TEXT), TOKFRAME_PLUGINS="toy-bytes")
-    assert json.loads(done.stdout) == [toy(wrap=True).encode(TEXT), True]
 
 
 def test_the_manifest_names_plugins_and_no_code(saved):
