@@ -12,7 +12,6 @@ import os
 import pickle
 import sys
 import sysconfig
-import types
 from pathlib import Path
 
 import click
@@ -171,54 +170,13 @@ def test_parquet_without_pyarrow_says_what_to_install(write, monkeypatch):
         joined([write("a.parquet", b"PAR1")])
 
 
-class FakeParquet:
-    """Stands for pyarrow.parquet.ParquetFile: the calls that the reader makes, on rows given by the test."""
-
-    rows: tuple = ()
-    columns = ("text",)
-
-    def __init__(self, path):
-        self.schema_arrow = types.SimpleNamespace(names=list(self.columns))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def iter_batches(self, batch_size, columns):
-        for row in self.rows:
-            yield types.SimpleNamespace(column=lambda _, row=row: types.SimpleNamespace(to_pylist=lambda: [row]))
-
-
-@pytest.fixture
-def parquet(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", types.ModuleType("pyarrow"))
-    fake = types.ModuleType("pyarrow.parquet")
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", fake)
-
-    def use(rows, columns=("text",)):
-        fake.ParquetFile = type("ParquetFile", (FakeParquet,), {"rows": tuple(rows), "columns": columns})
-
-    return use
-
-
-def test_parquet_rows_are_documents_and_nulls_are_left_out(write, parquet):
-    parquet(["one", None, "two"])
-    assert list(Corpus.open([write("a.parquet", b"PAR1")]).documents()) == ["one", "two"]
-
-
-def test_parquet_without_text_column_names_those_it_has(write, parquet):
-    parquet(["one"], columns=("id", "body"))
-    with pytest.raises(CorpusError, match='no column "text"; it has id, body'):
-        Corpus.open([write("a.parquet", b"PAR1")])
-
-
-def test_real_parquet_is_read(write, tmp_path):
-    arrow = pytest.importorskip("pyarrow")
-    parquet_module = pytest.importorskip("pyarrow.parquet")
-    parquet_module.write_table(arrow.table({"text": ["one", None, "zwei 🙂"]}), tmp_path / "a.parquet")
+def test_parquet_rows_are_documents_and_nulls_are_left_out(write, tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"text": ["one", None, "zwei 🙂"]}), tmp_path / "a.parquet")
     assert list(Corpus.open([tmp_path / "a.parquet"]).documents()) == ["one", "zwei 🙂"]
+    parquet.write_table(arrow.table({"id": [1], "body": ["one"]}), tmp_path / "b.parquet")
+    with pytest.raises(CorpusError, match='no column "text"; it has id, body'):
+        Corpus.open([tmp_path / "b.parquet"])
     with pytest.raises(CorpusError, match="not a readable parquet"):
         Corpus.open([write("broken.parquet", b"PAR1 and nothing else")])
 
@@ -309,53 +267,27 @@ def test_standard_library_files_are_one_document_each_and_belong_to_python_itsel
         assert file.size == len("".join(file.documents()).encode())
 
 
-def missing(tmp_path):
-    return tmp_path / "nowhere.txt"
-
-
-def empty_file(tmp_path):
-    path = tmp_path / "void.txt"
-    path.touch()
-    return path
-
-
-def empty_folder(tmp_path):
-    path = tmp_path / "void"
-    path.mkdir()
-    return path
-
-
-def folder_of_pictures(tmp_path):
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "a.png").write_bytes(b"\0\1")
-    return tmp_path / "pictures"
-
-
-def empty_records(tmp_path):
-    (tmp_path / "a.jsonl").write_text('{"text": ""}\n')
-    return tmp_path / "a.jsonl"
-
-
-def archive(tmp_path):
-    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(b"tar"))
-    return tmp_path / "a.tar.gz"
-
-
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("name", "data", "told"),
     [
-        (missing, "no file or folder"),
-        (empty_file, "void.txt is empty"),
-        (empty_folder, "no text in folder"),
-        (folder_of_pictures, "1 files were left out, e.g."),
-        (empty_records, "a.jsonl is empty"),
-        (archive, "is an archive"),
-        (lambda tmp_path: tmp_path / "*.nothing", "no file matches"),
+        ("nowhere.txt", None, "no file or folder"),
+        ("*.nothing", None, "no file matches"),
+        ("void.txt", b"", "void.txt is empty"),
+        ("a.jsonl", b'{"text": ""}\n', "a.jsonl is empty"),
+        ("a.tar.gz", gzip.compress(b"tar"), "is an archive"),
+        ("void", {}, "no text in folder"),
+        ("pictures", {"a.png": b"\0\1"}, "1 files were left out, e.g."),
     ],
 )
-def test_a_path_without_text_is_an_error_that_names_it(tmp_path, make, told):
+def test_a_path_without_text_is_an_error_that_names_it(write, tmp_path, name, data, told):
+    if isinstance(data, bytes):
+        write(name, data)
+    elif data is not None:
+        (tmp_path / name).mkdir()
+        for inside, content in data.items():
+            write(f"{name}/{inside}", content)
     with pytest.raises(CorpusError) as caught:
-        Corpus.open([make(tmp_path)])
+        Corpus.open([tmp_path / name])
     assert told in str(caught.value)
 
 
