@@ -1,4 +1,4 @@
-"""Faulty plugins, put on disk as installed distributions, and a run of their contracts in a pytest of its own."""
+"""A run of contracts in a pytest of its own."""
 
 from __future__ import annotations
 
@@ -9,22 +9,6 @@ import textwrap
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-
-
-@pytest.fixture
-def put_distribution():
-    """Return a function that writes the metadata pip would write for a distribution with one entry point."""
-
-    def put(folder, name, module, *, requires="tokframe>=0.1,<0.2", extra="", version="1.0"):
-        info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(parents=True)
-        lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-        lines += [f"Requires-Dist: {requires}"] if requires else []
-        lines += [f"Provides-Extra: {extra}"] if extra else []
-        (info / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (info / "entry_points.txt").write_text(f"[tokframe]\n{name} = {module}\n", encoding="utf-8")
-
-    return put
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support import faults
 from support.faults import OF_PARTS, OF_TOKENIZERS
+from support.hosts import put_distribution
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ def class_of(*words):
 
 
 @pytest.fixture
-def faulty(tmp_path, put_distribution):
+def faulty(tmp_path):
     """The folder in which the plugin "faulty" is installed."""
     site = tmp_path / "site"
     shutil.copytree(FAULTY, site, ignore=shutil.ignore_patterns("__pycache__"))
@@ -80,7 +81,7 @@ def test_a_faulty_part_fails_exactly_its_test(failures, faulty):
     assert failures(source, faulty) == wanted
 
 
-def test_a_faulty_distribution_fails_exactly_its_test(failures, tmp_path, put_distribution):
+def test_a_faulty_distribution_fails_exactly_its_test(failures, tmp_path):
     site = tmp_path / "site"
     site.mkdir()
     (site / "toy_part.py").write_text("class Part:\n    pass\n", encoding="utf-8")

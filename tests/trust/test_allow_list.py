@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from support.hosts import put_distribution
 from support.stored import edit_manifest
 
 import tokframe
@@ -18,10 +19,7 @@ EVIL = "from pathlib import Path\nPath({mark!r}).write_text('ran')\n"
 def make_plugin(site, name, mark):
     module = name.replace("-", "_")
     (site / f"{module}.py").write_text(EVIL.format(mark=str(mark)), encoding="utf-8")
-    info = site / f"{module}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(f"[tokframe]\n{name} = {module}\n", encoding="utf-8")
+    put_distribution(site, name, module, requires="")
 
 
 SOURCE = """

@@ -6,7 +6,7 @@ import sys
 from importlib import metadata
 
 import pytest
-from support.hosts import GOOD, by_name, declares, host
+from support.hosts import GOOD, by_name, declares, host, put_distribution
 
 import tokframe
 from tokframe.errors import UnknownNameError
@@ -166,12 +166,7 @@ def test_a_strangers_damaged_metadata_does_not_end_discovery(tmp_path, monkeypat
 
 def test_of_two_copies_of_a_distribution_the_first_on_the_path_counts(tmp_path, monkeypatch):
     for place, version in (("a", "2.0"), ("b", "1.0")):
-        info = tmp_path / place / f"acme_twice-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: acme-twice\nVersion: {version}\n", encoding="utf-8"
-        )
-        (info / "entry_points.txt").write_text("[tokframe]\nx = acme_twice_nowhere\n", encoding="utf-8")
+        put_distribution(tmp_path / place, "acme-twice", "acme_twice_nowhere", version=version)
     for place in ("b", "a"):
         monkeypatch.syspath_prepend(str(tmp_path / place))
     found = [d.version for point, d in distributions.installed() if d.name == "acme-twice"]
