@@ -13,7 +13,7 @@ from tokframe.cli.options import Command, as_path, corpus_option, json_option, n
 __all__ = ["command"]
 
 MIN_SHARD_BYTES = 1_000
-_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 class _Size(click.ParamType[int]):
@@ -25,9 +25,8 @@ class _Size(click.ParamType[int]):
         """Return the bytes. Raises: click.BadParameter."""
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?b?)", value.strip().lower())
-        unit = "" if not match or match[2] == "b" else match[2].removesuffix("b") + ("b" if match[2] else "")
-        size = int(float(match[1]) * _UNITS[unit]) if match else 0
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", value.strip().lower())
+        size = int(float(match[1]) * _UNITS[match[2]]) if match else 0
         if size < MIN_SHARD_BYTES:  # `64` probably means 64 MB, and would make every line a shard
             self.fail(f"{value!r} is not a size; expected one such as 64MB or 1.5GB", param, ctx)
         return size

@@ -121,10 +121,6 @@ class Analysis:
         seen = np.sort(self.first_seen[self.first_seen >= 0])
         return [(step, int(np.searchsorted(seen, step, side="left"))) for step in steps]
 
-    def rank_frequency(self) -> list[tuple[int, int]]:
-        """Return (rank, count) of used ids, most frequent first, at ranks evenly spaced on a log scale."""
-        return rank_frequency(self.counts)
-
     def length_distribution(self) -> list[tuple[int, int, int]]:
         """Return (bytes per id, ids of that length, tokens of that length), special tokens left out."""
         ordinary = ~self.special
@@ -161,7 +157,7 @@ class Analysis:
             ],
             "growth": [{"bytes": size, "vocab_used": used} for size, used in self.growth()],
             "pruning": [asdict(point) for point in self.pruning],
-            "rank_frequency": [{"rank": rank, "count": count} for rank, count in self.rank_frequency()],
+            "rank_frequency": [{"rank": rank, "count": count} for rank, count in rank_frequency(self.counts)],
             "top": [
                 {"id": token, "text": shown(self.spelling[token]), "count": int(self.counts[token])}
                 for token in self.top(top)

@@ -102,7 +102,7 @@ def total(parts: list[Measures]) -> Measures:
 def entropy(counts: Counts) -> float:
     """Return the Shannon entropy of ids in bits per token; 0 for no tokens."""
     p = _distribution(counts)
-    return max(0.0, float(-(p * np.log2(p)).sum())) if len(p) else 0.0
+    return max(0.0, float(-(p * np.log2(p)).sum()))
 
 
 def perplexity(counts: Counts) -> float:
@@ -139,9 +139,9 @@ def length_distribution(lengths: npt.NDArray[np.int64], counts: Counts) -> list[
 
 
 def _distribution(counts: Counts) -> npt.NDArray[np.float64]:
-    used = counts[counts > 0].astype(np.float64)
-    probabilities: npt.NDArray[np.float64] = used / used.sum() if len(used) else used
-    return probabilities
+    used = counts[counts > 0]
+    shares: npt.NDArray[np.float64] = used / used.sum()
+    return shares
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tokframe.cli.options import Command, json_option
+from tokframe.cli.options import Command, as_path, json_option
 
 __all__ = ["command"]
 
@@ -59,9 +59,8 @@ def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overw
         )
         return
     capabilities = ", ".join(name.replace("_", " ") for name, has in able.items() if has) or "no capabilities"
-    place = out if out.is_absolute() or out.parts[:1] == ("..",) else f"./{out}"
     note(f"wrote {out}: {tokenizer.name}, {tokenizer.vocab_size:,} ids; {capabilities}")
-    note(f"try: tokframe compare autoencoder-fsq {place} --corpus stdlib:heldout")
+    note(f"try: tokframe compare autoencoder-fsq {as_path(str(out))} --corpus stdlib:heldout")
 
 
 def _special(given: tuple[str, ...]) -> dict[str, int]:
