@@ -16,12 +16,13 @@ __all__ = ["PluginContract"]
 
 #: Modules that take longer to import than a command may take to start.
 _HEAVY = ("jax", "numba", "numpy", "pandas", "scipy", "sklearn", "tensorflow", "tokenizers", "torch", "transformers")
-_IMPORTED = """
-import importlib, json, sys
-for name in sys.argv[1:]:
-    importlib.import_module(name)
-print()
-print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+_IMPORT = """
+import contextlib, importlib, io, json, sys
+written = io.StringIO()
+with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
+print(json.dumps([sorted({name.partition(".")[0] for name in sys.modules}), written.getvalue()]))
 """
 
 
@@ -52,21 +53,13 @@ class PluginContract:
 
     def test_importing_it_is_light(self) -> None:
         """The entry module imports nothing heavy: that is for the modules its specs name."""
-        loaded = run_fresh(_IMPORTED, *self._modules())
+        loaded, _ = run_fresh(_IMPORT, *self._modules())
         heavy = sorted(set(_HEAVY) & set(loaded))
         assert not heavy, f"its entry module imports {', '.join(heavy)}; import it in the module that uses it"
 
     def test_importing_it_is_silent(self) -> None:
         """The entry module writes nothing: output of `tokframe encode` is read by programs."""
-        source = """
-        import contextlib, importlib, io, json, sys
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            for name in sys.argv[1:]:
-                importlib.import_module(name)
-        print(json.dumps(out.getvalue() + err.getvalue()))
-        """
-        written = run_fresh(source, *self._modules())
+        _, written = run_fresh(_IMPORT, *self._modules())
         assert not written, f"its entry module writes {written!r}"
 
     def test_everything_it_declares_can_be_imported(self) -> None:

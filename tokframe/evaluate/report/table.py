@@ -97,14 +97,11 @@ def figures(comparison: Comparison, column: Column, baseline: str) -> dict[str, 
     differ = column.better and len({column.text(value) for value in known}) > 1  # where all are equal none is best
     best = column.text(max(known, key=lambda value: column.better * value)) if differ else None
     base = column.value(rows[baseline])
-    found: dict[str, Figure | None] = {}
+    found: dict[str, Figure | None] = dict.fromkeys(rows)
     for name, row in rows.items():
-        value = column.value(row)
-        if value is None:
-            found[name] = None
-            continue
-        ratio = _ratio(value / base) if column.ratio and name != baseline and value and base else ""
-        found[name] = Figure(column.text(value), name in fair and column.text(value) == best, ratio)
+        if (value := column.value(row)) is not None:
+            ratio = _ratio(value / base) if column.ratio and name != baseline and value and base else ""
+            found[name] = Figure(column.text(value), name in fair and column.text(value) == best, ratio)
     return found
 
 
