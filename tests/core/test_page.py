@@ -216,9 +216,9 @@ def test_charts_are_sound_svg_without_ids_links_or_fixed_colors():
 
 
 def test_each_marker_says_whose_figure_it_is_and_labels_are_text():
-    drawing = dots("d", "", [("<b>$x$ 世", [1.0, 2.25]), ("b\x00\udcff", [None, 7.0])]).svg
+    drawing = dots("d", "", [("<b>$x$ 世", [1.0, 2.25]), ("b\n\x00\udcff", [None, 7.0])]).svg
     titles = [title.text for title in ElementTree.fromstring(drawing).iter("title")]
-    assert titles == ["d", "<b>$x$ 世: 1.00", "<b>$x$ 世: 2.25", "b\\x00\\udcff: 7.00"]
+    assert titles == ["d", "<b>$x$ 世: 1.00", "<b>$x$ 世: 2.25", "b\\n\\x00\\udcff: 7.00"]
     assert ">&lt;b&gt;$x$ 世<" in drawing and "var(--c1)" in drawing and "var(--c2)" not in drawing
 
 
