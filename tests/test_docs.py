@@ -1,4 +1,4 @@
-"""The site's pages: their Python examples run as they stand, every page is in the menu, every link leads somewhere."""
+"""The README and the pages of the site: examples run as they stand, pages are in the menu, links lead somewhere."""
 
 import re
 import subprocess
@@ -13,14 +13,24 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+README = ROOT / "README.md"
 PAGES = sorted(page.name for page in DOCS.glob("*.md"))
+OUTPUT = "<!-- output -->"
+
+
+def text_of(page):
+    return page.read_text(encoding="utf-8")
+
+
+def by_name(page):
+    return page.name
 
 
 @pytest.mark.parametrize(
     "page", ["index.md", "concepts.md", "looking.md", "migration.md", "optimisation.md", "scale.md", "switching.md"]
 )
 def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatch):
-    examples = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", text_of(DOCS / page), re.DOTALL)
     assert examples
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOKFRAME_ALIASES", "production=word,next=autoencoder-fsq")  # as docs/switching.md has them
@@ -30,25 +40,29 @@ def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if "<!-- output -->" in (DOCS / page).read_text(encoding="utf-8")]
+    "page", [page for page in [README, *DOCS.glob("*.md")] if OUTPUT in text_of(page)], ids=by_name
 )
 def test_an_example_prints_what_stands_below_it(page, capsys):
-    text = (DOCS / page).read_text(encoding="utf-8")
-    shown = re.findall(r"```python\n((?:(?!```).)*)```\n<!-- output -->\n```\n(.*?)```", text, re.DOTALL)
+    shown = re.findall(rf"```python\n((?:(?!```).)*)```\n{OUTPUT}\n```\n(.*?)```", text_of(page), re.DOTALL)
     assert shown
     for example, printed in shown:
-        exec(compile(example, page, "exec"), {})
+        exec(compile(example, page.name, "exec"), {})
         assert capsys.readouterr().out == printed
 
 
+def test_every_file_the_readme_links_to_exists():
+    links = re.findall(r"\]\(([^)#:]+)\)", text_of(README))
+    assert links and [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_every_page_is_in_the_menu():
-    menu = re.findall(r"([\w-]+\.md)", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    menu = re.findall(r"([\w-]+\.md)", text_of(ROOT / "mkdocs.yml"))
     assert sorted(menu) == PAGES
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_to_a_file_leads_somewhere(page):
-    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", (DOCS / page).read_text(encoding="utf-8"))
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text_of(DOCS / page))
     inside = [link for link in links if (DOCS / link).exists() and (DOCS / link).resolve().is_relative_to(DOCS)]
     assert links == inside  # the site holds what is in docs/ and nothing else
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import pickle
 import subprocess
 import sys
 import threading
@@ -56,29 +55,11 @@ def test_a_network_built_by_many_threads_at_once_is_built_once():
     assert len(set(map(id, networks))) == 1
 
 
-def digest(tokenizer):
-    ids = tokenizer.encode_batch(LINES * 20, threads=2)
-    return hashlib.sha256(repr((ids, tokenizer.decode_batch(ids))).encode()).hexdigest()
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("name", ["autoencoder-fsq", "bpe", "word"])
 def test_processes_forked_while_threads_encode_get_the_same_ids(in_processes, name):
     """The threads of Hugging Face's pool too: a forked process has none of them, and does without."""
     in_processes("forked_encoders", name)
-
-
-def test_a_spawned_process_gets_the_same_ids(shipped, in_processes, tmp_path):
-    (tmp_path / "pickled").write_bytes(pickle.dumps(shipped))
-    (tmp_path / "lines").write_bytes(pickle.dumps(LINES))
-    source = """
-    import hashlib, pickle
-    from pathlib import Path
-    tokenizer, lines = (pickle.loads(Path(name).read_bytes()) for name in ("pickled", "lines"))
-    ids = tokenizer.encode_batch(lines * 20, threads=2)
-    print(hashlib.sha256(repr((ids, tokenizer.decode_batch(ids))).encode()).hexdigest())
-    """
-    assert in_processes(source).strip() == digest(shipped)
 
 
 @pytest.mark.parametrize("way", ["fork", "spawn"])

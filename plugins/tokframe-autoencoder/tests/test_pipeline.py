@@ -13,7 +13,6 @@ from tokframe_dictionary.mining.sources import Source
 
 import tokframe
 from tokframe.errors import (
-    ArtifactExistsError,
     ConfigError,
     CorpusError,
     TrainingError,
@@ -146,15 +145,6 @@ def test_the_design_documents_config_is_taken_as_it_is():
         for key, value in values.items():
             assert written[section][key] == value, (section, key)
     assert resolve(written, tokframe.host().registry, {}).to_json() == written
-
-
-def test_an_existing_folder_is_refused_before_any_work(tmp_path: Path, corpus: Path, config: dict):
-    out = tmp_path / "taken"
-    out.mkdir()
-    (out / "precious").write_text("mine", encoding="utf-8")
-    with pytest.raises(ArtifactExistsError, match="nothing was written"):
-        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out)
-    assert (out / "precious").read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize(
