@@ -111,19 +111,20 @@ def installed(tmp_path_factory):
 
 @pytest.fixture
 def fresh(installed, tmp_path):
-    """Return a function that runs Python source in a fresh process where those distributions are installed.
+    """Return a function that runs a program in a fresh process where those distributions are installed.
 
-    Keyword arguments are environment variables; `cwd` is an empty folder. Returns the completed process.
+    It is the name of one in tests/programs or, if it has a blank or several lines, Python source. Keyword arguments
+    are environment variables; `cwd` is an empty folder. Returns the completed process.
     """
     empty = tmp_path / "cwd"
     empty.mkdir()
 
-    def run(source, *arguments, check=True, **environment):
+    def run(program, *arguments, check=True, **environment):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TOKFRAME_")}
         inherited |= {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
         inherited |= {"TOKFRAME_CONFIG": ""}  # no alias file of whoever runs the tests
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", textwrap.dedent(source), *map(str, arguments)],
+            [sys.executable, "-W", "error", *_script(program), *map(str, arguments)],
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -178,8 +179,7 @@ def in_processes(tmp_path):
     """
 
     def run(program, *arguments, **environment):
-        script = [program_path(program)] if program.isidentifier() else ["-c", textwrap.dedent(program)]
-        done = _completed(tmp_path, [*script, *arguments], environment)
+        done = _completed(tmp_path, [*_script(program), *arguments], environment)
         assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -199,6 +199,10 @@ def torchrun(tmp_path):
 
 def program_path(name):
     return TESTS / "programs" / f"{name}.py"
+
+
+def _script(program):
+    return [str(program_path(program))] if program.isidentifier() else ["-c", textwrap.dedent(program)]
 
 
 def _completed(folder, words, environment=None):

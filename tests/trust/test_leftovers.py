@@ -38,24 +38,10 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from tokframe.storage import atomic as folders
-from tokframe.storage.artifact import write
-from tokframe.storage.state import State
-folders.write_file = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
-child = os.fork()
-if child == 0:
-    write(Path(sys.argv[1]), {"tokenizer": {"name": "toy"}, "components": []}, State(config={}))
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_what_a_killed_saver_left_is_removed_by_the_next_save(in_processes, tmp_path):
     target = tmp_path / "place" / "mine"
-    assert int(in_processes(KILLED, target)) == -9
+    assert int(in_processes("killed_saver", target)) == -9
     left = names(target.parent)
     assert len(left) == 2 and left[0].startswith(".mine.tmp-") and left[1] == f"{left[0]}.lock"
     write(target, HEADER, state(1))

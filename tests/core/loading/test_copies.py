@@ -41,27 +41,4 @@ def test_a_pickle_is_read_in_a_fresh_process(fresh, tmp_path):
 
 @pytest.mark.slow
 def test_a_tokenizer_works_in_spawned_workers(fresh):
-    source = """
-    import multiprocessing, sys
-    import tokframe
-    from toy_bytes.tokenizer import ToyTokenizer
-
-    def ready():
-        tok = ToyTokenizer([b"the "])
-        tok.name = "toy"
-        return tok
-
-    if __name__ == "__main__":
-        tok = ready()
-        texts = ["the a", "", "b the"]
-        with multiprocessing.get_context("spawn").Pool(2) as pool:
-            assert pool.map(tok.encode, texts) == [tok.encode(t) for t in texts]
-            assert pool.map(tok.decode, tok.encode_batch(texts)) == texts
-            try:
-                pool.apply(tok.encode, ("a\\ud800",))
-            except tokframe.EncodingError as error:
-                assert error.position == 1
-            else:
-                raise AssertionError("no error came back")
-    """
-    fresh(source, TOKFRAME_PLUGINS="toy-bytes")
+    fresh("spawned_workers", TOKFRAME_PLUGINS="toy-bytes")
