@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokframe.errors import UnsupportedError
 from tokframe.loading.building import build
-from tokframe.loading.reference import resolve
+from tokframe.loading.reference import explained, resolve
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target, warn_if_deprecated
 from tokframe.storage import artifact
@@ -41,7 +41,7 @@ def load(name: str | os.PathLike[str]) -> ITokenizer:
     path = reference.folder()
     if reference.spec is not None:
         warn_if_deprecated(reference.spec)  # before `build`, which could only name the artifact that uses it
-    with reference.explained():
+    with explained(reference.alias):
         return build(artifact.read(path))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import frozen
@@ -22,7 +22,7 @@ from tokframe.loading.aliases import Alias, effective
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import Registry, TokenizerSpec, normal_name
 
-__all__ = ["Reference", "resolve"]
+__all__ = ["Reference", "explained", "resolve"]
 
 
 @frozen
@@ -42,7 +42,7 @@ class Reference:
         """Return the folder to load from. Raises: ArtifactNotFoundError for a name that ships no trained tokenizer."""
         if isinstance(self.target, Path):
             return self.target
-        with self.explained():
+        with explained(self.alias):
             name = self.alias.target if self.alias else self.name
             if not self.target.artifact:
                 raise ArtifactNotFoundError(
@@ -60,17 +60,13 @@ class Reference:
     def registered(self, capability: str) -> TokenizerSpec:
         """Return the registered tokenizer, which `capability` needs. Raises: UnsupportedError for a folder."""
         if isinstance(self.target, Path):
-            with self.explained():
+            with explained(self.alias):
                 raise UnsupportedError(
                     f"{self.name!r} refers to the saved tokenizer {self.target}, and {capability} needs a registered "
                     "name (tokframe components --kind tokenizer)",
                     capability=capability,
                 )
         return self.target
-
-    def explained(self) -> AbstractContextManager[None]:
-        """Return a context in which a TokframeError gets a note of the alias that led there."""
-        return _explained(self.alias)
 
 
 def resolve(name: str | os.PathLike[str]) -> Reference:
@@ -90,7 +86,7 @@ def resolve(name: str | os.PathLike[str]) -> Reference:
             target = os.path.normpath(alias.folder / Path(alias.target).expanduser())
             return Reference(name, Path(target), alias)
     real = alias.target if alias else name
-    with _explained(alias):
+    with explained(alias):
         try:
             return Reference(name, registry.tokenizer(real), alias)
         except UnknownNameError:
@@ -101,7 +97,8 @@ def resolve(name: str | os.PathLike[str]) -> Reference:
 
 
 @contextmanager
-def _explained(alias: Alias | None) -> Iterator[None]:
+def explained(alias: Alias | None) -> Iterator[None]:
+    """Add to a TokframeError a note of the alias that led there, if one did."""
     try:
         yield
     except TokframeError as error:

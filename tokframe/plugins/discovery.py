@@ -96,11 +96,6 @@ class Host:
         """Return the artifact migrations plugins offer."""
         return self._gathered("migrations", Migration)
 
-    def refresh(self) -> None:
-        """Forget what was found; the next use discovers again."""
-        with self._lock:
-            self._found = None
-
     def _gathered(self, what: str, kind: type[T]) -> list[T]:
         """Call the hook of that name plugin by plugin, so that a failure has a name and harms no other."""
         found: list[T] = []

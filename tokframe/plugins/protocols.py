@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from attrs import field, frozen
+from attrs import frozen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,14 +45,13 @@ class Quantized:
 
     `latents` (batch, d_latent) for the decoder, gradient passing straight through; `indices` (batch,) int64 codes;
     `loss` a scalar to minimize; `margin` (batch,) distance of the nearest digit to the border of its bin, in bins, or
-    None for a quantizer without bins; `metrics` figures to show.
+    None for a quantizer without bins.
     """
 
     latents: torch.Tensor
     indices: torch.Tensor
     loss: torch.Tensor
     margin: torch.Tensor | None = None
-    metrics: dict[str, Any] = field(factory=dict)
 
 
 class Encoder(Protocol):

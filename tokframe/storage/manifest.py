@@ -9,8 +9,8 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
@@ -68,13 +68,11 @@ class FolderFormat:
 
         check_place(path, self.is_ours, overwrite=overwrite)
 
-    @contextmanager
-    def writing(self, path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    def writing(self, path: str | Path, *, overwrite: bool = False) -> AbstractContextManager[Path]:
         """Yield a folder for `fill`, moved to `path` at the end. Raises: as `places.writing_folder`."""
         from tokframe.storage.places import writing_folder
 
-        with writing_folder(path, self.is_ours, overwrite=overwrite) as folder:
-            yield folder
+        return writing_folder(path, self.is_ours, overwrite=overwrite)
 
     def fill(self, folder: Path, header: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
         """Write files and a manifest with the keys of `header`; same arguments, same bytes. Raises: OSError."""

@@ -135,7 +135,10 @@ class ITokenizer(ABC):
             ids = self._encode_with_special(text, allowed_special)
         else:
             ids = self.encode_raw(utf8(text))
-        return self._wrap(ids) if add_special else ids
+        before, after = self.template() if add_special else ((), ())
+        if not before and not after:
+            return ids
+        return np.concatenate([np.asarray(before, np.int32), ids, np.asarray(after, np.int32)])
 
     def decode(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> str:
         """Return the text of ids; bytes that are not UTF-8 become U+FFFD (see `decode_bytes`).
@@ -299,12 +302,6 @@ class ITokenizer(ABC):
             if before or after:
                 return [*before, *ids, *after]
         return ids
-
-    def _wrap(self, ids: IntArray) -> IntArray:
-        before, after = self.template()
-        if not before and not after:
-            return ids
-        return np.concatenate([np.asarray(before, np.int32), ids, np.asarray(after, np.int32)])
 
     def _without_special(self, ids: IntArray) -> IntArray:
         special = sorted(self.special_tokens.values())

@@ -24,7 +24,7 @@ class PrefixEncoder(Protocol):
     def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes encode the same whatever follows."""
 
-    def encode_raw(self, data: bytes) -> IntArray:
+    def encode_raw_list(self, data: bytes) -> list[int]:
         """Return the ids of bytes, without special tokens."""
 
 
@@ -60,18 +60,14 @@ class StreamEncoder:
         del self._pending[:stable]
         # Each look costs time in what is pending: waiting until it has grown by a share keeps the sum of looks linear.
         self._next_look = len(self._pending) + len(self._pending) // RETRY_GROWTH
-        if not ready:
-            return []
-        ids: list[int] = self._tokenizer.encode_raw(ready).tolist()
-        return ids
+        return self._tokenizer.encode_raw_list(ready) if ready else []
 
     def finish(self) -> list[int]:
         """Return the ids of what is still pending; the encoder is then empty and can be used again."""
         rest = bytes(self._pending)
         self._pending.clear()
         self._next_look = 0
-        ids: list[int] = self._tokenizer.encode_raw(rest).tolist() if rest else []
-        return ids
+        return self._tokenizer.encode_raw_list(rest) if rest else []
 
 
 class StreamDecoder:
