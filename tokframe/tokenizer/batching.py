@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import TypeVar
 
@@ -25,38 +23,14 @@ def map_shares(call: Callable[[range], list[T]], items: Sequence[object], thread
 
     `threads` is the number of worker threads, by default one per core; of several errors the first is raised.
     """
-    shares = deque(_shares(items))
+    shares = list(_shares(items))
     workers = min(threads or os.cpu_count() or 1, len(shares))
     if workers <= 1:
         return [result for share in shares for result in call(share)]
-    # A free worker takes the next share: none is assigned in advance, so all end at about the same time.
-    rows: list[T | None] = [None] * len(items)
-    errors: dict[int, BaseException] = {}
+    from concurrent.futures import ThreadPoolExecutor  # short texts do without
 
-    def work() -> None:
-        while True:
-            try:
-                share = shares.popleft()
-            except IndexError:
-                return
-            try:
-                rows[share.start : share.stop] = call(share)
-            except BaseException as error:  # raised below, in the calling thread
-                errors[share.start] = error
-                shares.clear()
-
-    others = [threading.Thread(target=work, name="tokframe-batch", daemon=True) for _ in range(workers - 1)]
-    for thread in others:
-        thread.start()
-    try:
-        work()
-    finally:
-        shares.clear()
-        for thread in others:
-            thread.join()
-    if errors:
-        raise errors[min(errors)]
-    return rows  # type: ignore[return-value]  # every position was filled or an error raised
+    with ThreadPoolExecutor(workers, "tokframe-batch") as pool:
+        return [result for results in pool.map(call, shares) for result in results]
 
 
 def map_texts(encode: Callable[[list[str]], list[T]], texts: Sequence[str], threads: int | None) -> list[T]:
