@@ -76,7 +76,9 @@ def _text_of(error: Exception) -> str:
 
 def check_soundness(tokenizer: ITokenizer) -> list[Check]:
     """Check what holds for every tokenizer: bytes for each id, invalid ids refused, round trips as promised."""
-    checks = [_every_id_has_bytes(tokenizer), _refuses_invalid_ids(tokenizer)]
+    empty = [token for token in range(tokenizer.vocab_size) if not tokenizer.token_bytes(token)]
+    detail = f"id {empty[0]} has none" if empty else f"{tokenizer.vocab_size} ids have bytes"
+    checks = [Check(name="ids", ok=not empty, detail=detail), _refuses_invalid_ids(tokenizer)]
     if tokenizer.capabilities.lossless:
         failed = [text for text in HARD_TEXTS if tokenizer.decode(tokenizer.encode(text)) != text]
         detail = (
@@ -91,12 +93,6 @@ def check_soundness(tokenizer: ITokenizer) -> list[Check]:
         detail = f"{bad} of {orders} not decoded exactly" if bad else f"{orders} decoded exactly"
         checks.append(Check(name="bytes round trip", ok=not bad, detail=detail))
     return checks
-
-
-def _every_id_has_bytes(tokenizer: ITokenizer) -> Check:
-    empty = [token for token in range(tokenizer.vocab_size) if not tokenizer.token_bytes(token)]
-    detail = f"id {empty[0]} has none" if empty else f"{tokenizer.vocab_size} ids have bytes"
-    return Check(name="ids", ok=not empty, detail=detail)
 
 
 def _refuses_invalid_ids(tokenizer: ITokenizer) -> Check:

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -159,7 +158,7 @@ def _kill(pool: ProcessPoolExecutor) -> None:
         process.kill()
 
 
-_work: Callable[[Any], Any] | None = None
+_work: Callable[[Any], Any] | Exception = EngineError("a worker was given an item before it was ready")
 
 
 def _begin(function: Path) -> None:
@@ -171,7 +170,7 @@ def _begin(function: Path) -> None:
     try:
         _work = pickle.loads(function.read_bytes())
     except Exception as error:  # raised where somebody listens, with the first item
-        _work = partial(_fail, error)
+        _work = error
 
 
 def _end_with_parent() -> None:
@@ -182,11 +181,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _fail(error: Exception, _: Any) -> Any:
-    raise error
-
-
 def _run(item: Any) -> Any:
-    if _work is None:
-        raise EngineError("a worker was given an item before it was ready")
+    if isinstance(_work, Exception):
+        raise _work
     return _work(item)

@@ -85,9 +85,7 @@ class StreamDecoder:
 
     def finish(self) -> str:
         """Return what is left (an incomplete character as U+FFFD); the decoder can be used again."""
-        rest = self._decoder.decode(b"", final=True)
-        self._decoder.reset()
-        return rest
+        return self._decoder.decode(b"", final=True)
 
 
 def spans(data: bytes, ids: IntArray, lengths: Sequence[int]) -> Encoding:

@@ -21,7 +21,10 @@ def most_frequent(job: TrainJob, size: int) -> list[str]:
     """
     if job.resume:
         job.reporter.note("counting words takes seconds and keeps no checkpoint: it starts from the beginning")
-    counts = _count(job)
+    counts: Counter[str] = Counter()
+    for document in job.documents("count words", lambda: {"words": len(counts)}):
+        for part in pieces(document):
+            counts.update(part)
     if not counts:
         raise TrainingError("the corpus holds no text, so there are no words to count. Choose another: --corpus FILE")
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -34,11 +37,3 @@ def most_frequent(job: TrainJob, size: int) -> list[str]:
     if len(kept) < size:
         job.reporter.note(f"the corpus is too small to fill the vocabulary: {len(kept):,} of {size:,} words")
     return [text for text, _ in kept]
-
-
-def _count(job: TrainJob) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for document in job.documents("count words", lambda: {"words": len(counts)}):
-        for part in pieces(document):
-            counts.update(part)
-    return counts
