@@ -20,12 +20,14 @@ def bench_mining_and_pruning(benchmark, run):
     from tokframe_dictionary.mining.candidates import mine
     from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
     from tokframe_dictionary.mining.pruning import prune
-    from tokframe_dictionary.mining.sources import balance
+    from tokframe_dictionary.mining.sources import Gathered, balance
 
     config = MiningConfig(words=False, limit=_LIMIT)
     size = int(4_000_000 * run.scale)
     data = one_text(mix(size, "train").texts, size).encode()
-    sources = balance({"mix": data}, config)
+    gathered = Gathered(config.budget, lambda: [data])
+    gathered.add(data)
+    sources = balance({"mix": gathered}, config)
     seconds: dict[str, float] = {}
 
     def work():

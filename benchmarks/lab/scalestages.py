@@ -215,12 +215,15 @@ def sample(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     from tokframe_dictionary.mining.candidates import mine
     from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
     from tokframe_dictionary.mining.pruning import prune
-    from tokframe_dictionary.mining.sources import balance
+    from tokframe_dictionary.mining.sources import Gathered, balance
     from tokframe_dictionary.segmenter.segmenter import Segmenter
     from tokframe_dictionary.vocabulary.table import SINGLE_BYTES
 
     config = MiningConfig(words=False, flatness=0, script=0)
-    sources = balance({"text": _sampled(fresh(folder).read_bytes(), size)}, config)
+    data = _sampled(fresh(folder).read_bytes(), size)
+    gathered = Gathered(config.budget, lambda: [data])
+    gathered.add(data)
+    sources = balance({"text": gathered}, config)
     with clock.step("mining"):
         found = mine(sources, config)
     with clock.step("pruning"):

@@ -115,7 +115,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, st
 
 
 def test_the_seed_decides(tmp_path: Path) -> None:
-    first, same, other = (train(tmp_path / name, SHORT, seed=s) for name, s in (("a", 5), ("b", 5), ("c", 6)))
+    seeds = {"a": 5, "b": 5, "c": 6}
+    first, same, other = (train(tmp_path / name, attrs.evolve(SHORT, seed=seed)) for name, seed in seeds.items())
     weight = "decoder.out.weight"
     assert np.array_equal(first.network.arrays()[weight], same.network.arrays()[weight])
     assert not np.array_equal(first.network.arrays()[weight], other.network.arrays()[weight])
@@ -186,7 +187,7 @@ def test_progress_gives_an_end_only_where_one_is_known(tmp_path: Path, listener:
 def test_resuming_another_run_is_refused(tmp_path: Path) -> None:
     train(tmp_path, SHORT)
     with pytest.raises(TrainingError, match="text, config, seed or tokenizer differ"):
-        train(tmp_path, SHORT, resume=True, seed=9)
+        train(tmp_path, attrs.evolve(SHORT, seed=9), resume=True)
 
 
 @pytest.mark.parametrize(

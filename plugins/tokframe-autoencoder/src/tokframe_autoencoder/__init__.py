@@ -12,41 +12,28 @@ __version__ = "0.1.0"
 @hookimpl
 def tokframe_components() -> list[ComponentSpec]:
     """Add encoder `conv`, quantizers `fsq` and `vq`, decoder `deconv`."""
-    config = "tokframe_autoencoder.network.config"
-    network = "tokframe_autoencoder.network"
+    parts = (
+        ("encoder", "conv", "encoder:ConvEncoder", "Encoder", "strided 1-d convolutions over the bytes of a segment"),
+        ("quantizer", "fsq", "fsq:FSQ", "FSQ", "finite scalar quantization (Mentzer et al., 2023)"),
+        ("quantizer", "vq", "vq:VQ", "VQ", "vector quantization with an EMA codebook (van den Oord et al., 2017)"),
+        (
+            "decoder",
+            "deconv",
+            "decoder:DeconvDecoder",
+            "Decoder",
+            "transposed 1-d convolutions from a latent to bytes and an end",
+        ),
+    )
     return [
         ComponentSpec(
-            kind="encoder",
-            name="conv",
-            target=f"{network}.encoder:ConvEncoder",
-            config=f"{config}:EncoderConfig",
-            summary="strided 1-d convolutions over the bytes of a segment",
+            kind=kind,
+            name=name,
+            target=f"tokframe_autoencoder.network.{target}",
+            config=f"tokframe_autoencoder.network.config:{config}Config",
+            summary=summary,
             extra="train",
-        ),
-        ComponentSpec(
-            kind="quantizer",
-            name="fsq",
-            target=f"{network}.fsq:FSQ",
-            config=f"{config}:FSQConfig",
-            summary="finite scalar quantization (Mentzer et al., 2023)",
-            extra="train",
-        ),
-        ComponentSpec(
-            kind="quantizer",
-            name="vq",
-            target=f"{network}.vq:VQ",
-            config=f"{config}:VQConfig",
-            summary="vector quantization with an EMA codebook (van den Oord et al., 2017)",
-            extra="train",
-        ),
-        ComponentSpec(
-            kind="decoder",
-            name="deconv",
-            target=f"{network}.decoder:DeconvDecoder",
-            config=f"{config}:DecoderConfig",
-            summary="transposed 1-d convolutions from a latent to bytes and an end",
-            extra="train",
-        ),
+        )
+        for kind, name, target, config, summary in parts
     ]
 
 

@@ -61,17 +61,3 @@ class Codebook(Vocabulary):
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return the tables as the arrays an artifact stores."""
         return {**super().tensors(), "codes": self.codes}
-
-    def to_bytes(self) -> bytes:
-        """Return the tables as one safetensors file."""
-        from safetensors.numpy import save
-
-        data: bytes = save(self.tensors())
-        return data
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Return what `to_bytes` wrote."""
-        from safetensors.numpy import load
-
-        return cls.from_tensors(load(data))

@@ -82,34 +82,33 @@ class Parts:
         return int(getattr(self.quantizer.config, "vocab_size", self.selection.vocab_size))
 
     @property
+    def components(self) -> tuple[Part, Part, Part]:
+        """Encoder, quantizer and decoder."""
+        return self.encoder, self.quantizer, self.decoder
+
+    @property
     def uses(self) -> tuple[ComponentUse, ...]:
         """The components as an artifact records them."""
-        return tuple(
-            ComponentUse(section=part.section, kind=part.spec.kind, name=part.name)
-            for part in (self.encoder, self.quantizer, self.decoder)
-        )
+        return tuple(ComponentUse(section=p.section, kind=p.spec.kind, name=p.name) for p in self.components)
+
+    def classes(self) -> tuple[Any, ...]:
+        """Import encoder, quantizer and decoder. Raises: ComponentImportError naming what to install."""
+        return tuple(load_target(part.spec) for part in self.components)
 
     def network(self) -> Autoencoder:
         """Build the untrained network. Raises: ComponentImportError naming what to install."""
         classes = self.classes()
         from tokframe_autoencoder.network.autoencoder import Autoencoder
 
-        parts = (self.encoder, self.quantizer, self.decoder)
-        built = [
-            make(part.config, d_latent=self.d_latent, max_length=self.max_length)
-            for make, part in zip(classes, parts, strict=True)
-        ]
+        sizes = {"d_latent": self.d_latent, "max_length": self.max_length}
+        built = [make(part.config, **sizes) for make, part in zip(classes, self.components, strict=True)]
         return Autoencoder(*built, max_length=self.max_length)
-
-    def classes(self) -> tuple[Any, ...]:
-        """Import encoder, quantizer and decoder. Raises: ComponentImportError naming what to install."""
-        return tuple(load_target(part.spec) for part in (self.encoder, self.quantizer, self.decoder))
 
     def to_json(self) -> dict[str, Any]:
         """Return the config with every default written out; `resolve` reads it back to the same parts."""
         data: dict[str, Any] = {
             part.section: {"component": part.name, **(unstructure(part.config) if part.config else {})}
-            for part in (self.encoder, self.quantizer, self.decoder)
+            for part in self.components
         }
         return data | {name: unstructure(getattr(self, name)) for name in _OWN}
 
@@ -136,13 +135,11 @@ def resolve(
         value, found = problems_of(cls, config.get(name, {}), f"$.{name}")
         problems += found
         parts[name] = value
+    if not problems:
+        problems += _across(Parts(**parts))
     if problems:
         raise ConfigError(source, problems)
-    result = Parts(**parts)
-    problems += _across(result)
-    if problems:
-        raise ConfigError(source, problems)
-    return result
+    return Parts(**parts)
 
 
 def _sections(config: Mapping[str, Any], registry: Registry, problems: list[Problem]) -> dict[str, str]:
@@ -182,12 +179,12 @@ def _part(
         problems.append((f"{where}.component", str(error)))
         return None
     rest = {key: value for key, value in given.items() if key != "component"}
-    if not spec.config:
-        if rest:
-            problems.append((where, f"{kind} {spec.name!r} takes no settings, got {', '.join(sorted(rest))}"))
-        return Part(section=section, name=registry.reference(spec), spec=spec, config=None)
-    value, found = problems_of(load_target(spec, "config"), rest, where)
-    problems += found
+    value: Any = None
+    if spec.config:
+        value, found = problems_of(load_target(spec, "config"), rest, where)
+        problems += found
+    elif rest:
+        problems.append((where, f"{kind} {spec.name!r} takes no settings, got {', '.join(sorted(rest))}"))
     return Part(section=section, name=registry.reference(spec), spec=spec, config=value)
 
 
@@ -195,8 +192,7 @@ def _across(parts: Parts) -> Iterator[Problem]:
     """Yield what does not fit between sections."""
     d_decoder = getattr(parts.decoder.config, "d_latent", parts.d_latent)
     if d_decoder != parts.d_latent:
-        where = f"$.{parts.decoder.section}.d_latent"
-        yield where, f"is {d_decoder}, but the encoder's d_latent is {parts.d_latent}"
+        yield f"$.{parts.decoder.section}.d_latent", f"is {d_decoder}, but the encoder's d_latent is {parts.d_latent}"
     if not 2 <= parts.max_length <= MAX_SEGMENT_BYTES:
         where = f"$.{parts.encoder.section}.max_chunk_size"
         yield where, f"is {parts.max_length}; a segment has 2 to {MAX_SEGMENT_BYTES} bytes"

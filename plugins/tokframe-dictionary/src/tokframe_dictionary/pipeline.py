@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from tokframe.errors import CorpusError, TrainingError, TrainingInterrupted
+from tokframe.storage.config import unstructure
 from tokframe_dictionary.mining.candidates import Candidates, mine
 from tokframe_dictionary.mining.pruning import Pool, prune
 from tokframe_dictionary.mining.sources import Gathered, Source, balance
@@ -28,19 +29,11 @@ if TYPE_CHECKING:
     from tokframe_dictionary.config import DictionaryConfig
     from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
 
-__all__ = ["Miner", "TrainedVocabulary", "train", "use_counts", "versions", "vocabulary_record"]
+__all__ = ["Miner", "train", "use_counts", "versions", "vocabulary_record"]
 
 
-@frozen(kw_only=True, eq=False)
-class TrainedVocabulary:
-    """A compiled vocabulary and the `record` of the run that made it, JSON data."""
-
-    vocabulary: Vocabulary
-    record: dict[str, Any]
-
-
-def train(job: TrainJob, config: DictionaryConfig, config_json: dict[str, Any]) -> TrainedVocabulary:
-    """Train a vocabulary on a job's corpus. Keeps no checkpoint.
+def train(job: TrainJob, config: DictionaryConfig) -> tuple[Vocabulary, dict[str, Any]]:
+    """Train a vocabulary on a job's corpus; return it and the record of the run, JSON data. Keeps no checkpoint.
 
     Raises: CorpusError; TrainingError if no segment is frequent enough; TrainingInterrupted on request.
     """
@@ -56,12 +49,12 @@ def train(job: TrainJob, config: DictionaryConfig, config_json: dict[str, Any]) 
         )
     record = {
         "tokenizer": job.name,
-        "config": config_json,
+        "config": unstructure(config),
         "corpus": corpus,
         "vocabulary": vocabulary_record(pool, sources),
         "versions": versions("tokframe-dictionary", "numpy"),
     }
-    return TrainedVocabulary(vocabulary=Vocabulary.build(pool.segments, use_counts(pool)), record=record)
+    return Vocabulary.build(pool.segments, use_counts(pool)), record
 
 
 @frozen(eq=False)
@@ -89,17 +82,18 @@ class Miner:
         digests: dict[str, Any] = {}
         records: dict[str, dict[str, Any]] = {}
         for number, file in enumerate(job.corpus.files):
-            digest = digests.setdefault(file.source, hashlib.sha256())
-            record = records.setdefault(file.source, {"source": file.source, "bytes": 0, "files": 0})
+            name = file.source
+            record = records.setdefault(name, {"source": name, "bytes": 0, "files": 0})
             record["files"] += 1
             for document in file.documents():
+                if name not in texts:
+                    texts[name] = Gathered(self.mining.budget, partial(self._again, name))
+                    digests[name] = hashlib.sha256()
                 data = document.encode()
                 record["bytes"] += len(data)
-                digest.update(data)
-                if file.source not in texts:
-                    texts[file.source] = Gathered(self.mining.budget, partial(self._again, file.source))
-                texts[file.source].add(data)
-            job.reporter.advance(number + 1, source=file.source)
+                digests[name].update(data)
+                texts[name].add(data)
+            job.reporter.advance(number + 1, source=name)
             self.check_stop()
         sources = balance(texts, self.mining)
         if not sources:

@@ -141,14 +141,13 @@ class DictionaryTokenizer(ITokenizer):
     @classmethod
     def train(cls, job: TrainJob) -> Self:
         """Mine, prune and compile. Raises: ConfigError; CorpusError; TrainingError; TrainingInterrupted."""
-        from tokframe.storage.config import structure, unstructure
+        from tokframe.storage.config import structure
         from tokframe_dictionary.config import DictionaryConfig
         from tokframe_dictionary.pipeline import train
 
         config = structure(DictionaryConfig, job.config)
-        config_json = unstructure(config)
-        trained = train(job, config, config_json)
-        return cls(trained.vocabulary, config=config_json, files={"training.json": canonical_json(trained.record)})
+        vocabulary, record = train(job, config)
+        return cls(vocabulary, config=record["config"], files={"training.json": canonical_json(record)})
 
 
 def _block(config: Mapping[str, Any]) -> int:

@@ -38,11 +38,6 @@ class FusedFSQ:
         self._build_table(quantizer)
 
     @torch.inference_mode()
-    def codes(self, latents: Tensor) -> Tensor:
-        """(batch, d_latent) -> (batch,) int64: exactly what the quantizer gives."""
-        return self._index(self._bins(latents))
-
-    @torch.inference_mode()
     def codes_and_margins(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, d_latent) -> codes and how near the nearest border is, 0 to 0.5 bins, each (batch,)."""
         bins = self._bins(latents)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tokframe.errors import ComponentImportError, UnsupportedError
 from tokframe_autoencoder.network.autoencoder import Autoencoder
-from tokframe_autoencoder.network.fsq import FSQ, bins_of
+from tokframe_autoencoder.network.fsq import FSQ, bins_of, digits_of
 from tokframe_autoencoder.network.segments import SegmentTable
 
 __all__ = ["OnnxEncoder", "export_encoder", "quantize_encoder"]
@@ -49,9 +49,8 @@ class OnnxEncoder:
             return np.zeros(0, np.int64)
         (values,) = self._session.run(None, _inputs(self._network, segments))
         quantizer = self._network.quantizer
-        bins = bins_of(torch.from_numpy(values), quantizer.shape, quantizer.bound).numpy()
-        digits = np.clip(np.floor(bins), 0, np.asarray(quantizer.shape) - 1).astype(np.int64)
-        codes: npt.NDArray[np.int64] = quantizer.indices_of(torch.from_numpy(digits)).numpy()
+        bins = bins_of(torch.from_numpy(values), quantizer.shape, quantizer.bound)
+        codes: npt.NDArray[np.int64] = quantizer.indices_of(digits_of(bins, quantizer.levels)).numpy()
         return codes
 
 

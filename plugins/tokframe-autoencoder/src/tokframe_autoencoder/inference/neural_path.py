@@ -7,7 +7,7 @@ the order of a sum could matter.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,8 @@ from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.decoder import DeconvDecoder
 from tokframe_autoencoder.network.encoder import ConvEncoder
 from tokframe_autoencoder.network.fsq import FSQ
-from tokframe_autoencoder.network.segments import END
+from tokframe_autoencoder.network.layers import SequenceDeconv
+from tokframe_autoencoder.network.segments import batches, segments_of
 
 __all__ = ["NeuralPath"]
 
@@ -43,15 +44,16 @@ class NeuralPath:
     def __init__(self, autoencoder: Autoencoder, *, cache: int = 65536) -> None:
         self._autoencoder = autoencoder
         self._cache = CodeCache(cache)
-        self._max_length = autoencoder.max_length
         quantizer, decoder = autoencoder.quantizer, autoencoder.decoder
         fused = FusedFSQ(quantizer) if type(quantizer) is FSQ else None
         self._encode: _Encoder | None = None
         if fused is not None and type(autoencoder.encoder) is ConvEncoder:
             self._encode = _Encoder(autoencoder.encoder, fused)
         self._latents: Callable[[Tensor], Tensor] = quantizer.decode_indices if fused is None else fused.latents
-        self._logits: Callable[[Tensor], Tensor] = _Decoder(decoder) if type(decoder) is DeconvDecoder else decoder
-        self._device = autoencoder.device
+        self._logits: Callable[[Tensor], Tensor] = decoder
+        if type(decoder) is DeconvDecoder:
+            windows = [Windows.of_deconv(layer) for layer in cast("list[SequenceDeconv]", list(decoder.layers))]
+            self._logits = lambda latents: decoder.logits(decoder.features(latents, windows))
 
     def codes(self, segments: Sequence[bytes]) -> Codes:
         """Return the code of each segment, from the cache where it is known: (segments,) int64.
@@ -61,25 +63,17 @@ class NeuralPath:
         found = self._cache.find(segments)
         if len(found) < len(segments):
             new = list(dict.fromkeys(segment for segment in segments if segment not in found))
-            if new:
-                known = dict(zip(new, self._computed(new), strict=True))
-                self._cache.add(known)
-                found.update(known)
+            known = dict(zip(new, self._computed(new), strict=True))
+            self._cache.add(known)
+            found.update(known)
         return np.fromiter((found[segment] for segment in segments), np.int64, len(segments))
 
     def segments(self, codes: Codes | Sequence[int]) -> list[bytes]:
         """Return the bytes the decoder makes of each code. Raises: ValueError for a code outside the codebook."""
-        indices = np.asarray(codes, np.int64)
-        size = int(self._autoencoder.quantizer.codebook_size)
-        if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= size):
-            bad = int(indices[(indices < 0) | (indices >= size)][0])
-            raise ValueError(f"code {bad} is outside the codebook of {size} codes")
         pieces: list[bytes] = []
         with torch.inference_mode():
-            for start in range(0, len(indices), MAX_ROWS):
-                part = torch.from_numpy(np.ascontiguousarray(indices[start : start + MAX_ROWS])).to(self._device)
-                symbols = self._logits(self._latents(part)).argmax(-1)
-                pieces += [_until_end(row) for row in symbols.tolist()]
+            for (part,) in batches([self._autoencoder.checked(codes)], MAX_ROWS):
+                pieces += segments_of(self._logits(self._latents(part)))
         return pieces
 
     def cache_info(self) -> CacheInfo:
@@ -91,32 +85,25 @@ class NeuralPath:
         self._cache.clear()
 
     def _computed(self, segments: list[bytes]) -> list[int]:
+        longest = self._autoencoder.max_length
         for number, segment in enumerate(segments):
             if not isinstance(segment, bytes):
                 raise TypeError(f"segment {number} is {segment!r}; give a list of bytes")
-            if not 1 <= len(segment) <= self._max_length:
-                raise ValueError(
-                    f"segment {number} has {len(segment)} bytes; the network reads 1 to {self._max_length}"
-                )
+            if not 1 <= len(segment) <= longest:
+                raise ValueError(f"segment {number} has {len(segment)} bytes; the network reads 1 to {longest}")
         if self._encode is None:
-            result: list[int] = self._autoencoder.encode(segments).codes.tolist()
-            return result
+            return list(self._autoencoder.encode(segments).codes.tolist())
         found: list[int] = []
         for start in range(0, len(segments), MAX_ROWS):
             part = segments[start : start + MAX_ROWS]
-            codes, margins = self._encode(part)
-            numbers = codes.tolist()
-            doubtful = [row for row, margin in enumerate(margins.tolist()) if margin < MIN_MARGIN_BINS]
+            codes, margins = (values.tolist() for values in self._encode(part))
+            doubtful = [row for row, margin in enumerate(margins) if margin < MIN_MARGIN_BINS]
             if doubtful:
                 again = self._autoencoder.encode([part[row] for row in doubtful]).codes.tolist()
                 for row, code in zip(doubtful, again, strict=True):
-                    numbers[row] = code
-            found += numbers
+                    codes[row] = code
+            found += codes
         return found
-
-
-def _until_end(symbols: list[int]) -> bytes:
-    return bytes(symbols[: symbols.index(END)] if END in symbols else symbols)
 
 
 class _Encoder:
@@ -127,9 +114,8 @@ class _Encoder:
         self._fused = fused
         layers: list[Any] = list(encoder.layers)
         first = layers[0]
-        self._length, self._pooling = encoder.max_length, encoder.pooling
-        self._kernel: int = first.kernel
-        self._stride: int = first.stride
+        length, self._pooling = encoder.max_length, encoder.pooling
+        self._kernel, self._stride = int(first.kernel), int(first.stride)
         width = encoder.embedding.shape[1]
         self._device = encoder.embedding.device
         taps = first.weight.view(-1, first.kernel, width)
@@ -138,12 +124,8 @@ class _Encoder:
         self._table = torch.cat([rows, silent], dim=1).flatten(0, 1).contiguous()
         self._taps = torch.arange(0, 257 * first.kernel, 257, device=self._device)
         # What places add does not depend on the bytes there, only on how many there are.
-        places = torch.zeros(self._length + 1, self._length, width, device=self._device)
-        if encoder.position is not None:
-            inside = torch.arange(self._length, device=self._device) < torch.arange(
-                self._length + 1, device=self._device
-            ).unsqueeze(1)
-            places = encoder.position * inside[..., None]
+        inside = torch.ones(length + 1, length, device=self._device).tril(-1)[..., None]
+        places = inside * (inside.new_zeros(width) if encoder.position is None else encoder.position)
         self._places: Tensor = first(places).detach()
         self._layers = [Windows.of_conv(layer) for layer in layers[1:]]
         self._out = (encoder.out.weight.detach(), encoder.out.bias.detach())
@@ -167,25 +149,3 @@ class _Encoder:
             hidden = functional.gelu(layer(hidden))
         pooled = hidden.flatten(1) if self._pooling == "flatten" else hidden.mean(1)
         return self._fused.codes_and_margins(self._norm(functional.linear(pooled, *self._out)))
-
-
-class _Decoder:
-    """Latents to logits, as the decoder's own forward, with convolutions as windows."""
-
-    def __init__(self, decoder: DeconvDecoder) -> None:
-        self._decoder = decoder
-        layers: list[Any] = list(decoder.layers)
-        self._layers = [Windows.of_deconv(layer) for layer in layers]
-
-    @torch.inference_mode()
-    def __call__(self, latents: Tensor) -> Tensor:
-        """(batch, d_latent) -> (batch, max_length + 1, 257)."""
-        decoder = self._decoder
-        for block in decoder.blocks:
-            latents = latents + block(latents)
-        hidden = functional.gelu(decoder.project(decoder.norm(latents)))
-        hidden = hidden.view(len(latents), decoder.start, decoder.start_channels)
-        for layer in self._layers:
-            hidden = functional.gelu(layer(hidden))
-        logits: Tensor = decoder.out(hidden[:, : decoder.positions])
-        return logits

@@ -5,7 +5,8 @@ Parts are anything that follows tokframe's Encoder, Quantizer and Decoder protoc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from tokframe.plugins.protocols import Quantized
 from tokframe_autoencoder.network.results import EncodedSegments, RoundTrip
-from tokframe_autoencoder.network.segments import END, SegmentTable, batches
+from tokframe_autoencoder.network.segments import END, SegmentTable, batches, segments_of
 
 __all__ = ["Autoencoder"]
 
@@ -52,17 +53,17 @@ class Autoencoder(nn.Module):
 
     def decode(self, codes: npt.NDArray[np.int64] | Sequence[int]) -> list[bytes]:
         """Return the bytes of each code. Raises: ValueError for a code outside the codebook."""
-        indices = np.asarray(codes, np.int64)
+        parts = batches([self.checked(codes)])
+        return [segment for (part,) in parts for segment in segments_of(self._logits_of(part))]
+
+    def checked(self, codes: npt.NDArray[np.int64] | Sequence[int]) -> Tensor:
+        """Return codes as a tensor on the network's device. Raises: ValueError for a code outside the codebook."""
+        indices = np.ascontiguousarray(codes, np.int64)
         size = int(self.quantizer.codebook_size)
-        if len(indices) and (indices.min() < 0 or indices.max() >= size):
+        if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= size):
             bad = int(indices[(indices < 0) | (indices >= size)][0])
             raise ValueError(f"code {bad} is outside the codebook of {size} codes")
-        pieces: list[bytes] = []
-        for (part,) in batches([torch.from_numpy(indices).to(self.device)]):
-            symbols = self._logits_of(part).argmax(-1).cpu().numpy()
-            ends = np.where((symbols == END).any(1), (symbols == END).argmax(1), symbols.shape[1])
-            pieces += [row[:end].astype(np.uint8).tobytes() for row, end in zip(symbols, ends, strict=True)]
-        return pieces
+        return torch.from_numpy(indices).to(self.device)
 
     def roundtrip(self, segments: Sequence[bytes], weights: npt.NDArray[np.float64] | None = None) -> RoundTrip:
         """Send segments through encoder, quantizer and decoder and measure how exactly they are reproduced."""
@@ -77,32 +78,34 @@ class Autoencoder(nn.Module):
             codes, margins = self.encode_table(table)
         else:
             margins = torch.full((len(codes),), float("nan"))
-        right, losses, leads = [], [], []
-        for indices, targets in batches([codes, table.targets]):
-            logits = self._logits_of(indices)
-            known = targets >= 0
-            wanted = targets.clamp(min=0)
-            losses.append((functional.cross_entropy(logits.mT, wanted, reduction="none") * known).cpu())
-            own = logits.gather(-1, wanted[..., None])[..., 0]
-            best = logits.scatter(-1, wanted[..., None], float("-inf")).amax(-1)
-            lead = torch.where(known, own - best, torch.full_like(own, float("inf")))
-            leads.append(lead.amin(1).cpu())
-            right.append(((lead > 0) & known & (wanted != END)).sum(1).cpu())
-        return _measure(
-            table,
-            weights,
-            codes=codes,
-            margins=margins,
-            right=torch.cat(right),
-            losses=torch.cat(losses),
-            leads=torch.cat(leads),
+        parts = batches([codes, table.targets])
+        scores = [_scores(self._logits_of(indices), targets) for indices, targets in parts]
+        right, nats, leads = (torch.cat(part).cpu().numpy() for part in zip(*scores, strict=True))
+        lengths = table.lengths.cpu().numpy()
+        use = np.ones(len(lengths)) if weights is None or not np.sum(weights) > 0 else np.asarray(weights, np.float64)
+        exact, numbers = leads > 0, codes.cpu().numpy()
+        _, place, count = np.unique(numbers, return_inverse=True, return_counts=True)
+        return RoundTrip(
+            exact=exact,
+            own_code=count[place] == 1,
+            codes=numbers,
+            margins=margins.cpu().numpy(),
+            leads=leads,
+            exact_rate=float(exact.mean()),
+            exact_rate_weighted=float(np.average(exact, weights=use)),
+            character_accuracy=float(right.sum() / lengths.sum()),
+            character_accuracy_weighted=float((right * use).sum() / (lengths * use).sum()),
+            perplexity=float(np.exp(min(nats.sum() / (lengths + 1).sum(), 700.0))),
+            perplexity_weighted=float(np.exp(min((nats * use).sum() / ((lengths + 1) * use).sum(), 700.0))),
+            codes_used=len(count),
+            collisions=len(numbers) - len(count),
         )
 
     @torch.no_grad()
     def encode_table(self, table: SegmentTable) -> tuple[Tensor, Tensor]:
         """Return codes and margins (NaN where there are none), each (segments,)."""
         codes, margins = [], []
-        with self._evaluating():
+        with _evaluating(self):
             for data, lengths in batches([table.data, table.lengths]):
                 quantized = self.quantizer(self.encoder(data, lengths))
                 codes.append(quantized.indices)
@@ -122,58 +125,27 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def _logits_of(self, indices: Tensor) -> Tensor:
-        with self._evaluating():
+        with _evaluating(self):
             logits: Tensor = self.decoder(self.quantizer.decode_indices(indices)).float()
         return logits
 
-    def _evaluating(self) -> _Evaluating:
-        return _Evaluating(self)
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Set evaluation mode, and at the end the mode of before."""
+    before = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(before)
 
 
-class _Evaluating:
-    """Evaluation mode for the length of a with block, then the mode of before."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module, self.before = module, module.training
-
-    def __enter__(self) -> None:
-        self.module.eval()
-
-    def __exit__(self, *_: object) -> None:
-        self.module.train(self.before)
-
-
-def _measure(
-    table: SegmentTable,
-    weights: npt.NDArray[np.float64] | None,
-    *,
-    codes: Tensor,
-    margins: Tensor,
-    right: Tensor,
-    losses: Tensor,
-    leads: Tensor,
-) -> RoundTrip:
-    """Turn per-segment counts into figures."""
-    lengths = table.lengths.cpu().numpy()
-    use = np.ones(len(lengths)) if weights is None else np.asarray(weights, np.float64)
-    use = use if use.sum() > 0 else np.ones(len(lengths))
-    exact = (leads > 0).numpy()
-    numbers = codes.cpu().numpy()
-    _, place, count = np.unique(numbers, return_inverse=True, return_counts=True)
-    hits = right.numpy()
-    nats = losses.double().sum(1).numpy()
-    return RoundTrip(
-        exact=exact,
-        own_code=count[place] == 1,
-        codes=numbers,
-        margins=margins.cpu().numpy(),
-        leads=leads.numpy(),
-        exact_rate=float(exact.mean()),
-        exact_rate_weighted=float(np.average(exact, weights=use)),
-        character_accuracy=float(hits.sum() / lengths.sum()),
-        character_accuracy_weighted=float((hits * use).sum() / (lengths * use).sum()),
-        perplexity=float(np.exp(min(nats.sum() / (lengths + 1).sum(), 700.0))),
-        perplexity_weighted=float(np.exp(min((nats * use).sum() / ((lengths + 1) * use).sum(), 700.0))),
-        codes_used=len(count),
-        collisions=len(numbers) - len(count),
-    )
+def _scores(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return of each segment its right bytes, the nats of its symbols, and its smallest lead, each (batch,)."""
+    known, wanted = targets >= 0, targets.clamp(min=0)
+    nats = (functional.cross_entropy(logits.mT, wanted, reduction="none") * known).double().sum(1)
+    own = logits.gather(-1, wanted[..., None])[..., 0]
+    best = logits.scatter(-1, wanted[..., None], float("-inf")).amax(-1)
+    lead = torch.where(known, own - best, torch.full_like(own, float("inf")))
+    return ((lead > 0) & known & (wanted != END)).sum(1), nats, lead.amin(1)

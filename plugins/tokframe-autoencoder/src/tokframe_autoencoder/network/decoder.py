@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -50,12 +52,12 @@ class DeconvDecoder(nn.Module):
         logits: Tensor = self.out(features)
         return logits
 
-    def features(self, latents: Tensor) -> Tensor:
-        """(batch, d_latent) -> (batch, max_length + 1, channels)."""
+    def features(self, latents: Tensor, layers: Iterable[Callable[[Tensor], Tensor]] | None = None) -> Tensor:
+        """(batch, d_latent) -> (batch, max_length + 1, channels), by other forms of the convolutions if given."""
         for block in self.blocks:
             latents = latents + block(latents)
         hidden = functional.gelu(self.project(self.norm(latents)))
         hidden = hidden.view(len(latents), self.start, self.start_channels)
-        for layer in self.layers:
+        for layer in layers or self.layers:
             hidden = functional.gelu(layer(hidden))
         return hidden[:, : self.positions]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
+from attrs import asdict, frozen
 
 __all__ = ["EncodedSegments", "RoundTrip"]
 
@@ -45,9 +45,7 @@ class RoundTrip:
 
     def figures(self) -> dict[str, Any]:
         """Return the plain numbers."""
-        names = ("exact_rate", "exact_rate_weighted", "character_accuracy", "character_accuracy_weighted")
-        rest = ("perplexity", "perplexity_weighted", "codes_used", "collisions")
-        return {name: getattr(self, name) for name in (*names, *rest)} | {
+        return {name: value for name, value in asdict(self, recurse=False).items() if np.isscalar(value)} | {
             "segments": len(self.exact),
             "margin_min": float(np.nanmin(self.margins)) if np.isfinite(self.margins).any() else None,
             "score_min": float(self.leads.min()),

@@ -9,7 +9,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-__all__ = ["END", "SegmentTable", "batches"]
+__all__ = ["END", "SegmentTable", "batches", "segments_of"]
 
 #: The symbol after the last byte of a segment.
 END = 256
@@ -57,3 +57,9 @@ def batches(tensors: Sequence[Tensor], size: int = 2048) -> Iterator[tuple[Tenso
     """Yield consecutive rows of tensors of equal length, `size` at a time, so that memory stays bounded."""
     for start in range(0, len(tensors[0]), size):
         yield tuple(tensor[start : start + size] for tensor in tensors)
+
+
+def segments_of(logits: Tensor) -> list[bytes]:
+    """Return the likeliest bytes before the first end: (batch, max_length + 1, 257) -> one segment for each row."""
+    rows = logits.argmax(-1).tolist()
+    return [bytes(row[: row.index(END)] if END in row else row) for row in rows]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
+from attrs import evolve, frozen
+from safetensors.numpy import load, save
 from tokframe_dictionary.mining.pruning import Pool
 from tokframe_dictionary.mining.sources import Source
 from tokframe_dictionary.pipeline import Miner, use_counts, versions, vocabulary_record
@@ -68,22 +69,20 @@ def train(job: TrainJob) -> TrainedCodebook:
         if not processes.main:  # mining here too would only need the text and the memory once more
             pool = TrainingPool.from_bytes(processes.broadcast())
             trained = _train_network(job, parts, pool, seed, processes)
-            codebook, record = Codebook.from_bytes(processes.broadcast()), processes.broadcast()
+            codebook, record = Codebook.from_tensors(load(processes.broadcast())), processes.broadcast()
         else:
             sources, corpus = miner.read()
             run = {"tokenizer": job.name, "seed": seed, "config": parts.to_json(), "corpus": corpus}
             _claim(job, run)
             pool = TrainingPool.read(job.workdir) or _make_pool(job, parts, miner, sources)
             miner.check_stop()
-            if processes.world_size > 1:
-                processes.broadcast(pool.to_bytes())
+            processes.broadcast(pool.to_bytes())
             trained = _train_network(job, parts, pool, seed, processes)
             codebook, chosen = _compile(job, parts, miner, pool, sources, trained)
             run |= {"network": _figures(trained, pool), "vocabulary": vocabulary_record(chosen, sources)}
             record = canonical_json(run)
-            if processes.world_size > 1:
-                processes.broadcast(codebook.to_bytes())
-                processes.broadcast(record)
+            processes.broadcast(save(codebook.tensors()))
+            processes.broadcast(record)
         return TrainedCodebook(codebook=codebook, parts=parts, weights=trained.network.arrays(), record=record)
 
 
@@ -142,24 +141,18 @@ def _train_network(job: TrainJob, parts: Parts, pool: TrainingPool, seed: int, p
         parts.network,
         pool.segments,
         np.maximum(pool.uses, 1).astype(np.float64),
-        parts.training,
+        evolve(parts.training, seed=seed),
         workdir=job.workdir / "network",
         resume=True,  # `_claim` has checked that this is the same run
         reporter=job.reporter,
         should_stop=job.should_stop,
         processes=processes,
-        seed=seed,
         identity=canonical_json(_fixed("config", parts.to_json())).decode(),
     )
 
 
 def _compile(
-    job: TrainJob,
-    parts: Parts,
-    miner: Miner,
-    pool: TrainingPool,
-    sources: tuple[Source, ...],
-    trained: TrainedNetwork,
+    job: TrainJob, parts: Parts, miner: Miner, pool: TrainingPool, sources: tuple[Source, ...], trained: TrainedNetwork
 ) -> tuple[Codebook, Pool]:
     """Choose the best of what the network has made exact, and freeze it."""
     rows = zip(pool.segments, trained.roundtrip.codes.tolist(), trained.eligible, strict=True)
@@ -182,14 +175,13 @@ def _compile(
 def _figures(trained: TrainedNetwork, pool: TrainingPool) -> dict[str, Any]:
     """Return the record of the network: how exact it is on what it was trained on and on other segments."""
     names = ("character_accuracy", "perplexity", "exact_rate")
-    unseen = trained.network.roundtrip(list(pool.unseen)) if pool.unseen else None
+    taught = trained.roundtrip.figures()
+    unseen = trained.network.roundtrip(pool.unseen) if pool.unseen else None
     return {
         "segments": len(pool.segments),
         "steps": trained.steps,
         "finished": trained.finished,
-        "taught": {
-            name: round(float(value), 6) for name, value in trained.roundtrip.figures().items() if value is not None
-        },
+        "taught": {name: round(float(value), 6) for name, value in taught.items() if value is not None},
         "never_taught": {name: round(float(getattr(unseen, name)), 6) for name in names} if unseen else {},
         "versions": versions("tokframe-autoencoder", "torch", "numpy"),
     }

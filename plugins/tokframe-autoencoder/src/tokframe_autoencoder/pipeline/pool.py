@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from tokframe.errors import TrainingError
 from tokframe.storage.atomic import write_atomically
@@ -27,20 +29,15 @@ class TrainingPool:
 
     def to_bytes(self) -> bytes:
         """Return the pool as one safetensors file."""
-        from safetensors.numpy import save
-
         arrays: dict[str, npt.NDArray[Any]] = {"uses": self.uses}
         for name, segments in (("segments", self.segments), ("unseen", self.unseen)):
             arrays[f"{name}.bytes"] = np.frombuffer(b"".join(segments), np.uint8)
             arrays[f"{name}.lengths"] = np.fromiter(map(len, segments), np.int64, len(segments))
-        data: bytes = save(arrays)
-        return data
+        return bytes(save(arrays))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> TrainingPool:
         """Return what `to_bytes` wrote. Raises: SafetensorError, KeyError or ValueError for anything else."""
-        from safetensors.numpy import load
-
         arrays = load(data)
         segments, unseen = (_split(arrays[f"{n}.bytes"], arrays[f"{n}.lengths"]) for n in ("segments", "unseen"))
         return cls(segments=segments, uses=arrays["uses"], unseen=unseen)
@@ -52,13 +49,9 @@ class TrainingPool:
     @classmethod
     def read(cls, folder: Path) -> TrainingPool | None:
         """Return the pool of a run's folder, or None. Raises: TrainingError for a damaged one."""
-        from safetensors import SafetensorError
-
         path = folder / _FILE
-        if not path.is_file():
-            return None
         try:
-            return cls.from_bytes(path.read_bytes())
+            return cls.from_bytes(path.read_bytes()) if path.is_file() else None
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise TrainingError(f"{path} is damaged ({error}); remove the folder and train again") from error
 

@@ -83,6 +83,7 @@ def recompile(
         eval_interval=max(1, min(100, steps // 10)),
         warmup_steps=min(50, steps // 10),
         learning_rate=learning_rate,
+        seed=seed,
         precision="fp32",
         threads=None,
         max_minutes=None,
@@ -107,7 +108,6 @@ def recompile(
             reporter=reporter,
             should_stop=should_stop,
             device=device,
-            seed=seed,
             identity=RECORD_FILE,
         )
         network, trip, taken, finished = trained.network, trained.roundtrip, trained.steps, trained.finished

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tokframe_dictionary.vocabulary.table import FIRST_BYTE, FIRST_LEARNED
+from tokframe_dictionary.vocabulary.table import FIRST_LEARNED
 
 from tokframe.plugins.protocols import Check
 from tokframe_autoencoder.codebook import Codebook
@@ -31,41 +31,26 @@ def check_against_network(codebook: Codebook, network: Autoencoder, reporter: Re
     missing = np.flatnonzero(codebook.codes[FIRST_LEARNED:] < 0)
     learned = codebook.vocab_size - FIRST_LEARNED
     bytes_coded = int((coded < FIRST_LEARNED).sum())
+    detail = f"{learned} learned ids and {bytes_coded} of 256 single bytes have a code"
+    if len(missing):
+        detail = f"learned id {int(missing[0]) + FIRST_LEARNED} has no code"
+    distinct = len(np.unique(codes))
     checks = [
-        Check(
-            name="codes",
-            ok=not len(missing),
-            detail=f"learned id {int(missing[0]) + FIRST_LEARNED} has no code"
-            if len(missing)
-            else f"{learned} learned ids and {bytes_coded} of 256 single bytes have a code",
-        ),
-        Check(
-            name="one code each",
-            ok=len(np.unique(codes)) == len(codes),
-            detail=f"{len(codes)} ids on {len(np.unique(codes))} codes",
-        ),
+        Check(name="codes", ok=not len(missing), detail=detail),
+        Check(name="one code each", ok=distinct == len(codes), detail=f"{len(codes)} ids on {distinct} codes"),
     ]
     reporter.stage("verifying against the network", len(coded), "ids")
     decoded_wrong: list[int] = []
     encoded_wrong: list[int] = []
     for start in range(0, len(coded), _BATCH):
         part = slice(start, start + _BATCH)
-        decoded = network.decode(codes[part])
-        encoded = network.encode(segments[part]).codes
+        decoded, encoded = network.decode(codes[part]), network.encode(segments[part]).codes
         decoded_wrong += [int(t) for t, a, b in zip(coded[part], decoded, segments[part], strict=True) if a != b]
         encoded_wrong += [int(t) for t, a, b in zip(coded[part], encoded, codes[part], strict=True) if a != b]
         reporter.advance(min(start + _BATCH, len(coded)))
-    checks.append(_exact("decoder: code to bytes", decoded_wrong, len(coded), codebook))
-    checks.append(_exact("encoder: bytes to code", encoded_wrong, len(coded), codebook))
+    for name, wrong in (("decoder: code to bytes", decoded_wrong), ("encoder: bytes to code", encoded_wrong)):
+        detail = f"{len(coded) - len(wrong)} of {len(coded)} exact"
+        if wrong:
+            detail += f"; first wrong: id {wrong[0]} {codebook.token_bytes(wrong[0])!r}"
+        checks.append(Check(name=name, ok=not wrong, detail=detail))
     return checks
-
-
-def _exact(name: str, wrong: list[int], total: int, codebook: Codebook) -> Check:
-    if not wrong:
-        return Check(name=name, ok=True, detail=f"{total} of {total} exact")
-    first = codebook.token_bytes(wrong[0]) if wrong[0] >= FIRST_BYTE else b""
-    return Check(
-        name=name,
-        ok=False,
-        detail=f"{total - len(wrong)} of {total} exact; first wrong: id {wrong[0]} {first!r}",
-    )

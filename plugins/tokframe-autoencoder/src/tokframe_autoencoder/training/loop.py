@@ -32,13 +32,7 @@ from tokframe_autoencoder.training.config import MAY_CHANGE, TrainingConfig
 from tokframe_autoencoder.training.results import TrainedNetwork, eligible
 from tokframe_autoencoder.training.sampler import HardSampler
 from tokframe_autoencoder.training.schedule import Phase, Schedule
-from tokframe_autoencoder.training.stages import (
-    CodeStage,
-    DecodeStage,
-    JointStage,
-    Stage,
-    separate_codes,
-)
+from tokframe_autoencoder.training.stages import CodeStage, DecodeStage, JointStage, Stage
 
 __all__ = ["train_network"]
 
@@ -56,7 +50,6 @@ def train_network(
     reporter: Reporter | None = None,
     should_stop: Callable[[], bool] = never_stop,
     device: str | None = None,
-    seed: int | None = None,
     identity: str = "",
     processes: Processes | None = None,
 ) -> TrainedNetwork:
@@ -81,7 +74,6 @@ def train_network(
             workdir=workdir,
             reporter=reporter or SilentReporter(),
             processes=processes or Processes(device),
-            seed=config.seed if seed is None else seed,
             identity=identity,
         )
         run.begin(resume=resume)
@@ -104,7 +96,6 @@ class _Run(Run):
         workdir: Path,
         reporter: Reporter,
         processes: Processes,
-        seed: int,
         identity: str,
     ) -> None:
         if not segments:
@@ -116,15 +107,15 @@ class _Run(Run):
                 f"a batch of {config.batch_size} cannot be split over {processes.world_size} processes; set a larger "
                 "training.batch_size, or start fewer processes"
             )
-        self.seed, self.segments, self.weights, self.config = seed, segments, weights, config
+        self.segments, self.weights, self.config = segments, weights, config
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(config.seed)
             self.network = build()
         try:
             self.table = SegmentTable.of(segments, self.network.max_length, processes.device)
         except ValueError as error:
             raise TrainingError(f"{error}; set encoder.max_chunk_size to the longest segment") from error
-        fingerprint = _fingerprint(segments, weights, config, seed, identity)
+        fingerprint = _fingerprint(segments, weights, config, identity)
         super().__init__(self.network, workdir=workdir, identity=fingerprint, reporter=reporter, processes=processes)
         guided = config.guide != "none" and isinstance(self.network.quantizer, DigitQuantizer)
         self.names = ("codes" if guided else "joint", "decoder")
@@ -151,27 +142,19 @@ class _Run(Run):
             self.phase = phase
             self.reporter.stage(f"training: {self.stage.name}{phase.name}", phase.length, "steps")
         self.mark = self.mark or (self.step, time.monotonic())
-        self.loss = self._step(self.schedule.rate(self.step), self.bfloat and not self.schedule.finishing)
+        device = self.processes.device
+        drawn = self.sampler.draw(self.config.batch_size)  # the same in every process
+        batch, rows = drawn.to(device), self.processes.share(len(drawn))
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat and not self.schedule.finishing):
+            part, found = self.stage.loss(batch[rows], batch)
+        self.loss, difficulty = part.detach().clone(), torch.zeros(len(batch), device=device)
+        difficulty[rows] = found.float()
+        self.optimizer.update(part, self.schedule.rate(self.step), self.loss, difficulty)
+        self.sampler.update(drawn, difficulty)
         step = self.step + 1
         if step % _REPORT_EVERY == 0:
             self.reporter.advance(step - phase.start, loss=float(self.loss))
         return self.schedule.due(step)
-
-    def _step(self, rate: float, bfloat: bool) -> Tensor:
-        """Make one optimizer step on this process's share of a batch; return the loss of the whole batch.
-
-        Every process draws the same batch. `rate` is a share of the learning rate; `bfloat` computes in bf16.
-        """
-        device = self.processes.device
-        drawn = self.sampler.draw(self.config.batch_size)
-        batch, rows = drawn.to(device), self.processes.share(len(drawn))
-        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat):
-            part, found = self.stage.loss(batch[rows], batch)
-        loss, difficulty = part.detach().clone(), torch.zeros(len(batch), device=device)
-        difficulty[rows] = found.float()
-        self.optimizer.update(part, rate, loss, difficulty)
-        self.sampler.update(drawn, difficulty)
-        return loss
 
     def evaluate(self) -> None:
         """Measure in the main process, let the schedule decide what follows, and load that in the others."""
@@ -199,8 +182,13 @@ class _Run(Run):
         self.number = number
         last = number == len(self.names) - 1
         self.schedule = Schedule(self.config, begin=self.step, minutes=self.seconds / 60, last=last)
-        self.stage = self._make(self.names[number], codes)
-        self.sampler = HardSampler(self.stage.allowed, self.config.hard_floor, self.seed + number)
+        shared = (self.network, self.table, self.weights, self.config)
+        self.stage: Stage
+        if self.names[number] == "codes":
+            self.stage = CodeStage(*shared, segments=self.segments, codes=codes)
+        else:
+            self.stage = DecodeStage(*shared, codes=codes) if last else JointStage(*shared)
+        self.sampler = HardSampler(self.stage.allowed, self.config.hard_floor, self.config.seed + number)
         self.optimizer = Optimizer(
             {"learning_rate": (self.stage.parameters(), self.config.learning_rate)},
             weight_decay=self.config.weight_decay,
@@ -209,28 +197,17 @@ class _Run(Run):
             processes=self.processes,
         )
 
-    def _make(self, name: str, codes: Tensor | None) -> Stage:
-        if name == "codes":
-            return CodeStage(self.network, self.table, self.segments, self.config, codes=codes)
-        if name == "joint":
-            return JointStage(self.network, self.table, self.weights, self.config)
-        if codes is None:
-            separate_codes(self.network, self.table)
-            codes, _ = self.network.encode_table(self.table)
-        return DecodeStage(self.network, self.table, codes.to(self.processes.device), self.weights, self.config)
-
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return which stage this is, where it stands, and what was measured."""
         record = {"stage": self.number, "schedule": self.schedule.state(), "outcome": self.outcome}
         tensors = {f"sampler.{name}": value for name, value in self.sampler.state().items()}
-        tensors |= {f"stage.{name}": value for name, value in self.stage.state().items()}
+        if self.stage.codes is not None:
+            tensors["stage.codes"] = self.stage.codes
         return record | {"history": self.history}, tensors
 
     def load(self, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Restore what `state` returned."""
-        if self.number != int(record["stage"]):
-            self._enter(int(record["stage"]), tensors.get("stage.codes"))
-        self.stage.load(with_prefix("stage.", tensors))
+        self._enter(int(record["stage"]), tensors.get("stage.codes"))
         self.sampler.load(with_prefix("sampler.", tensors))
         self.schedule.load(record["schedule"])
         self.outcome, self.history = str(record["outcome"]), list(record["history"])
@@ -252,11 +229,11 @@ class _Run(Run):
 
 
 def _fingerprint(
-    segments: Sequence[bytes], weights: npt.NDArray[np.float64], config: TrainingConfig, seed: int, identity: str
+    segments: Sequence[bytes], weights: npt.NDArray[np.float64], config: TrainingConfig, identity: str
 ) -> str:
     """Return a hash of all that a resumed run must share with its beginning."""
     settings = {k: v for k, v in attrs.asdict(config).items() if k not in MAY_CHANGE}
-    digest = hashlib.sha256(json.dumps([settings, seed, identity], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([settings, identity], sort_keys=True).encode())
     for segment in segments:
         digest.update(len(segment).to_bytes(4, "little") + segment)
     digest.update(weights.tobytes())

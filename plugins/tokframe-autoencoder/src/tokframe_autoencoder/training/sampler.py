@@ -34,9 +34,9 @@ class HardSampler:
 
     def state(self) -> dict[str, Tensor]:
         """Return everything the next draw depends on."""
-        return {"difficulty": self.difficulty, "allowed": self.allowed, "generator": self.generator.get_state()}
+        return {"difficulty": self.difficulty, "generator": self.generator.get_state()}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Restore what `state` returned."""
-        self.difficulty, self.allowed = state["difficulty"].clone(), state["allowed"].clone()
+        self.difficulty = state["difficulty"].clone()
         self.generator.set_state(state["generator"])

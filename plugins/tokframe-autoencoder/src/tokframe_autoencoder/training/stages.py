@@ -8,8 +8,9 @@ straight-through gradient: all there is for a quantizer without digits, and for 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,73 +20,64 @@ from torch.nn import functional
 
 from tokframe.plugins.protocols import HasInputSide, PositionwiseDecoder, SeparatesCodes
 from tokframe_autoencoder.network.autoencoder import Autoencoder
+from tokframe_autoencoder.network.results import RoundTrip
 from tokframe_autoencoder.network.segments import SegmentTable, batches
 from tokframe_autoencoder.training.config import TrainingConfig
 from tokframe_autoencoder.training.plan import assign_free_codes, front_length_back
 from tokframe_autoencoder.training.results import StageReport, code_owners
 
-__all__ = [
-    "CodeStage",
-    "DecodeStage",
-    "JointStage",
-    "Stage",
-    "separate_codes",
-]
+__all__ = ["CodeStage", "DecodeStage", "JointStage", "Stage"]
 
 #: Share of segments on their planned code, or exact, with which a stage may begin to finish.
-_READY_CODES, _READY_TEXT = 0.5, 0.5
+_READY_SHARE = 0.5
 
 
-class Stage(Protocol):
-    """What the loop needs of a stage."""
+class Stage(ABC):
+    """What the loop needs of a stage. Its state is `codes` and the network."""
 
     name: str
     allowed: Tensor  #: which segments are sampled, (segments,) bool
+    codes: Tensor | None = None  #: of the segments, (segments,) int64, where the stage has fixed any
 
+    def __init__(
+        self, network: Autoencoder, table: SegmentTable, weights: npt.NDArray[np.float64], config: TrainingConfig
+    ) -> None:
+        self.network, self.table, self.weights, self.config = network, table, weights, config
+        self.allowed = torch.ones(len(table), dtype=torch.bool)
+
+    @abstractmethod
     def parameters(self) -> list[nn.Parameter]:
         """Return what is trained."""
 
+    @abstractmethod
     def loss(self, chosen: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
         """(rows,) segment numbers out of (batch,) -> their part of the batch's loss, and their difficulty (rows,).
 
         Parts of a batch add up to its loss, however it is split.
         """
 
+    @abstractmethod
     def evaluate(self, finishing: bool) -> StageReport:
         """Measure in fp32; `finishing` says that the finish, with a falling learning rate, has begun."""
 
-    def state(self) -> dict[str, Tensor]:
-        """Return what the next step depends on, besides the network."""
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Restore what `state` returned."""
-
-
-class CodeStage:
-    """Encoder to codes: a hinge on the quantizer's pre-activations, in bins."""
+class CodeStage(Stage):
+    """Encoder to codes: a hinge on the quantizer's pre-activations, in bins. `codes` are those aimed at."""
 
     name = "codes"
+    codes: Tensor
 
-    def __init__(
-        self,
-        network: Autoencoder,
-        table: SegmentTable,
-        segments: Sequence[bytes],
-        config: TrainingConfig,
-        *,
-        codes: Tensor | None = None,
-    ) -> None:
-        self.network, self.table, self.config = network, table, config
-        self.allowed = torch.ones(len(table), dtype=torch.bool)
-        quantizer = network.quantizer
+    def __init__(self, *shared: Any, segments: Sequence[bytes], codes: Tensor | None) -> None:
+        super().__init__(*shared)
+        quantizer = self.network.quantizer
         if codes is not None:
-            digits = quantizer.digits(codes.to(table.lengths.device)).cpu().numpy()
-        elif config.guide == "own":
-            codes, _ = network.encode_table(table)
-            digits, _ = self._assigned(quantizer.digits(codes).cpu().numpy(), self._bins())
+            self._aim_at(quantizer.digits(codes.to(self.table.lengths.device)))
+        elif self.config.guide == "own":
+            self._keep(self.network.encode_table(self.table)[0])
         else:
-            digits, _ = self._assigned(front_length_back(segments, quantizer.shape), None)
-        self._aim_at(digits)
+            planned = front_length_back(segments, quantizer.shape)
+            digits, _ = assign_free_codes(planned, planned + 0.5, quantizer.shape)
+            self._aim_at(torch.from_numpy(digits))
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the encoder's parameters and the quantizer's input side."""
@@ -97,22 +89,16 @@ class CodeStage:
         values = self.network.quantizer.preactivations(latents)
         low, high, width = self.low[chosen], self.high[chosen], self.width[chosen]
         outside = (functional.relu(low - values) + functional.relu(values - high)) / width
-        loss = functional.smooth_l1_loss(outside, torch.zeros_like(outside), beta=0.5, reduction="none").sum() / len(
-            batch
-        )
+        hinge = functional.smooth_l1_loss(outside, torch.zeros_like(outside), beta=0.5, reduction="none")
         # Anything outside its interval counts as hard: a small miss is still a miss.
         worst = outside.detach().amax(1)
-        return loss, torch.where(worst > 0, worst * 4 + 0.2, worst)
+        return hinge.sum() / len(batch), torch.where(worst > 0, worst * 4 + 0.2, worst)
 
     def evaluate(self, finishing: bool) -> StageReport:
         """Measure; once finishing, let segments keep the codes they have and move those that share one."""
         codes, margins = self.network.encode_table(self.table)
-        ready = bool((codes == self.codes).float().mean() >= _READY_CODES)
-        reassigned = 0
-        if finishing or ready:
-            quantizer = self.network.quantizer
-            digits, reassigned = self._assigned(quantizer.digits(codes).cpu().numpy(), self._bins())
-            self._aim_at(digits)
+        ready = bool((codes == self.codes).float().mean() >= _READY_SHARE)
+        reassigned = self._keep(codes) if finishing or ready else 0
         planned = codes == self.codes
         safe = planned & (margins >= self.config.margin)
         used = len(np.unique(codes.cpu().numpy()))
@@ -128,23 +114,17 @@ class CodeStage:
             },
         )
 
-    def state(self) -> dict[str, Tensor]:
-        """Return the codes aimed at."""
-        return {"codes": self.codes}
+    def _keep(self, codes: Tensor) -> int:
+        """Aim at the codes that segments have, moving those that share one; return how many moved."""
+        quantizer = self.network.quantizer
+        digits, moved = assign_free_codes(quantizer.digits(codes).cpu().numpy(), self._bins(), quantizer.shape)
+        self._aim_at(torch.from_numpy(digits))
+        return moved
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Restore the codes aimed at."""
-        self._aim_at(self.network.quantizer.digits(state["codes"].to(self.table.lengths.device)).cpu().numpy())
-
-    def _assigned(
-        self, digits: npt.NDArray[np.int64], bins: npt.NDArray[Any] | None
-    ) -> tuple[npt.NDArray[np.int64], int]:
-        return assign_free_codes(digits, digits + 0.5 if bins is None else bins, self.network.quantizer.shape)
-
-    def _aim_at(self, digits: npt.NDArray[np.int64]) -> None:
-        wanted = torch.from_numpy(digits).to(self.table.lengths.device)
-        self.codes = self.network.quantizer.indices_of(wanted)
-        self.low, self.high, self.width = self.network.quantizer.targets(wanted, self.config.aim_margin)
+    def _aim_at(self, digits: Tensor) -> None:
+        digits = digits.to(self.table.lengths.device)
+        self.codes = self.network.quantizer.indices_of(digits)
+        self.low, self.high, self.width = self.network.quantizer.targets(digits, self.config.aim_margin)
 
     @torch.no_grad()
     def _bins(self) -> npt.NDArray[Any]:
@@ -155,21 +135,19 @@ class CodeStage:
         return torch.cat(parts).cpu().numpy()
 
 
-class DecodeStage:
-    """Codes to bytes: cross-entropy per byte and end, on fixed codes."""
+class DecodeStage(Stage):
+    """Codes to bytes: cross-entropy per byte and end, on fixed codes: those given, or as the network has them."""
 
     name = "decoder"
+    codes: Tensor
 
-    def __init__(
-        self,
-        network: Autoencoder,
-        table: SegmentTable,
-        codes: Tensor,
-        weights: npt.NDArray[np.float64],
-        config: TrainingConfig,
-    ) -> None:
-        self.network, self.table, self.codes, self.weights, self.config = network, table, codes, weights, config
-        self.allowed = _owners(codes, weights)
+    def __init__(self, *shared: Any, codes: Tensor | None) -> None:
+        super().__init__(*shared)
+        if codes is None:
+            _separate_codes(self.network, self.table)
+            codes, _ = self.network.encode_table(self.table)
+        self.codes = codes.to(self.table.lengths.device)
+        self.allowed = torch.from_numpy(code_owners(codes.cpu().numpy(), self.weights))
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the decoder's parameters and what of the quantizer makes latents out of codes."""
@@ -178,7 +156,7 @@ class DecodeStage:
     def loss(self, chosen: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Return the cross-entropy per symbol of the batch and the loss of each segment's worst symbol."""
         latents = self.network.quantizer.decode_indices(self.codes[chosen])
-        total, worst = symbol_loss(self.network.decoder, latents, self.table.targets[chosen])
+        total, worst = _symbol_loss(self.network.decoder, latents, self.table.targets[chosen])
         return total / self.table.symbols(batch), worst
 
     def evaluate(self, finishing: bool) -> StageReport:
@@ -188,30 +166,15 @@ class DecodeStage:
         learned = (trip.leads >= self.config.score_margin) | ~allowed
         return StageReport(
             reached=bool(learned.all()),
-            ready_to_anneal=trip.exact_rate >= _READY_TEXT * float(allowed.mean()),
+            ready_to_anneal=trip.exact_rate >= _READY_SHARE * float(allowed.mean()),
             figures=_trip_figures(trip) | {"learned_share": float(learned.mean())},
         )
 
-    def state(self) -> dict[str, Tensor]:
-        """Return the codes."""
-        return {"codes": self.codes}
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Restore the codes."""
-        self.codes = state["codes"].to(self.table.lengths.device)
-        self.allowed = _owners(self.codes, self.weights)
-
-
-class JointStage:
+class JointStage(Stage):
     """Everything end to end, the quantizer's own loss added."""
 
     name = "joint"
-
-    def __init__(
-        self, network: Autoencoder, table: SegmentTable, weights: npt.NDArray[np.float64], config: TrainingConfig
-    ) -> None:
-        self.network, self.table, self.weights, self.config = network, table, weights, config
-        self.allowed = torch.ones(len(table), dtype=torch.bool)
 
     def parameters(self) -> list[nn.Parameter]:
         """Return all parameters."""
@@ -223,7 +186,7 @@ class JointStage:
         The quantizer's loss is taken as a mean over rows.
         """
         quantized = self.network.quantizer(self.network.encoder(self.table.data[chosen], self.table.lengths[chosen]))
-        total, worst = symbol_loss(self.network.decoder, quantized.latents, self.table.targets[chosen])
+        total, worst = _symbol_loss(self.network.decoder, quantized.latents, self.table.targets[chosen])
         return total / self.table.symbols(batch) + quantized.loss * (len(chosen) / len(batch)), worst
 
     def evaluate(self, finishing: bool) -> StageReport:
@@ -232,19 +195,12 @@ class JointStage:
         learned = (trip.leads >= self.config.score_margin) & trip.own_code
         return StageReport(
             reached=bool(learned.all()),
-            ready_to_anneal=trip.exact_rate >= _READY_TEXT,
+            ready_to_anneal=trip.exact_rate >= _READY_SHARE,
             figures=_trip_figures(trip) | {"collisions": trip.collisions, "learned_share": float(learned.mean())},
         )
 
-    def state(self) -> dict[str, Tensor]:
-        """Return nothing: the weights are the whole state."""
-        return {}
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Restore nothing."""
-
-
-def symbol_loss(decoder: Any, latents: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _symbol_loss(decoder: Any, latents: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Return the summed cross-entropy of the symbols that count, and each segment's worst: scalar, (batch,)."""
     known = targets >= 0
     if isinstance(decoder, PositionwiseDecoder):
@@ -259,15 +215,11 @@ def symbol_loss(decoder: Any, latents: Tensor, targets: Tensor) -> tuple[Tensor,
 
 
 @torch.no_grad()
-def separate_codes(network: Autoencoder, table: SegmentTable) -> None:
+def _separate_codes(network: Autoencoder, table: SegmentTable) -> None:
     """Let a quantizer that can (as VQ) give segments that share a code one of their own, before codes are fixed."""
     if isinstance(network.quantizer, SeparatesCodes):
         parts = [network.encoder(data, lengths) for data, lengths in batches([table.data, table.lengths])]
         network.quantizer.separate(torch.cat(parts))
-
-
-def _owners(codes: Tensor, weights: npt.NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(code_owners(codes.cpu().numpy(), weights))
 
 
 def _output_side(quantizer: nn.Module) -> Iterator[nn.Parameter]:
@@ -276,7 +228,8 @@ def _output_side(quantizer: nn.Module) -> Iterator[nn.Parameter]:
     yield from (p for p in quantizer.parameters() if id(p) not in skipped)
 
 
-def _trip_figures(trip: Any) -> dict[str, float | int]:
-    names = ("character_accuracy", "character_accuracy_weighted", "exact_rate", "exact_rate_weighted")
-    rest = ("perplexity_weighted", "codes_used")
-    return {name: getattr(trip, name) for name in (*names, *rest)}
+def _trip_figures(trip: RoundTrip) -> dict[str, float | int]:
+    names = (
+        "character_accuracy character_accuracy_weighted exact_rate exact_rate_weighted perplexity_weighted codes_used"
+    )
+    return {name: getattr(trip, name) for name in names.split()}

@@ -11,8 +11,8 @@ that kind count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -122,34 +122,29 @@ def _count(
         done += size
         report.advance(done / max(1, work) * total / 1e6, source=sources[number].name, found=len(found[number]))
 
-    for (number, size), counts in workers.run(count_part, _first_tasks(parts, enough, longest, words)):
+    # The largest parts before the others, so that workers end together.
+    tasks = sorted(((number, part) for number, of in enumerate(parts) for part in of), key=lambda task: -len(task[1]))
+    wholes = [sum(map(len, of)) for of in parts]
+    first = (
+        ((number, len(part)), (part, longest, threshold(enough[number], len(part), wholes[number]), words))
+        for number, part in tasks
+    )
+    for (number, size), counts in workers.run(count_part, first):
         found[number] = Counts.merge([found[number], counts])
         advance(number, size)
+    second = (
+        ((number, len(part)), (part, found[number], words))
+        for number, of in enumerate(parts)
+        if len(of) > 1
+        for part in of
+    )
     exact: dict[int, Counts] = {}
-    for (number, size), counts in workers.run(recount_part, _second_tasks(parts, found, words)):
+    for (number, size), counts in workers.run(recount_part, second):
         exact[number] = Counts.merge([exact[number], counts]) if number in exact else counts
         advance(number, size)
     return [
         exact[number].at_least(enough[number]) if number in exact else counts for number, counts in enumerate(found)
     ]
-
-
-def _first_tasks(
-    parts: Sequence[Sequence[memoryview]], enough: Sequence[int], longest: int, words: bool
-) -> Iterator[tuple[tuple[int, int], tuple[Any, ...]]]:
-    """What is to be counted first, the largest parts before the others, so that workers end together."""
-    tasks = [(len(part), number, part) for number, of in enumerate(parts) for part in of]
-    for size, number, part in sorted(tasks, key=lambda task: -task[0]):
-        whole = sum(map(len, parts[number]))
-        yield (number, size), (part, longest, threshold(enough[number], size, whole), words)
-
-
-def _second_tasks(
-    parts: Sequence[Sequence[memoryview]], found: Sequence[Counts], words: bool
-) -> Iterator[tuple[tuple[int, int], tuple[Any, ...]]]:
-    for number, of in enumerate(parts):
-        if len(of) > 1:
-            yield from (((number, len(part)), (part, found[number], words)) for part in of)
 
 
 def _is_utf8(segment: bytes) -> bool:

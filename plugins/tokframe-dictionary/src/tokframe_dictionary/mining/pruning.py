@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tokframe.training.progress import SilentReporter
 from tokframe_dictionary.mining.parts import cut
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from tokframe_dictionary.mining.config import SelectionConfig
     from tokframe_dictionary.mining.sources import Source
 
-__all__ = ["Measures", "Pool", "measure_part", "prune"]
+__all__ = ["Pool", "measure_part", "prune"]
 
-FloatArray = npt.NDArray[np.float64]
 #: Share of a plain estimate (uses times bytes saved) that decides between segments of equal value.
 _USE_WEIGHT = 0.01
 #: Above this multiple of the size wanted, plain use decides: value costs three times as long and agrees that far out.
@@ -42,13 +41,12 @@ PART_BYTES = 8 << 20
 class Pool:
     """Learned segments, most valuable first, and how the sources use them.
 
-    `value` and `use` (segments,) are weighted tokens; `counts` (segments,) and `byte_counts` (256,) plain uses in all
-    sources; `tokens` is by source.
+    `value` (segments,) is in weighted tokens; `counts` (segments,) and `byte_counts` (256,) are uses in all sources;
+    `tokens` is by source.
     """
 
     segments: tuple[bytes, ...] = field(repr=False)
-    value: FloatArray = field(repr=False)
-    use: FloatArray = field(repr=False)
+    value: npt.NDArray[np.float64] = field(repr=False)
     counts: npt.NDArray[np.int64] = field(repr=False)
     byte_counts: npt.NDArray[np.int64] = field(repr=False)
     tokens: Mapping[str, int]
@@ -59,37 +57,17 @@ class Pool:
     def by_use(self) -> Pool:
         """The same segments, most used first: the order of ids."""
         order = np.argsort(-self.counts, kind="stable")
-        return Pool(
-            segments=tuple(self.segments[i] for i in order),
-            value=self.value[order],
-            use=self.use[order],
-            counts=self.counts[order],
-            byte_counts=self.byte_counts,
-            tokens=self.tokens,
-        )
+        segments = tuple(self.segments[i] for i in order)
+        return evolve(self, segments=segments, value=self.value[order], counts=self.counts[order])
 
 
-@frozen(kw_only=True, eq=False)
-class Measures:
-    """Figures of segments in a part of a text: `use` and `loss` (256 + segments,) int64, single bytes first.
+def measure_part(data: bytes | memoryview, segmenter: Segmenter, coarse: bool) -> npt.NDArray[np.int64]:
+    """Segment a part of a text that ends where `parts.cut` cuts: figures that add up over parts.
 
-    `loss` is what the part would cost more if each use by itself were forbidden; empty where it was not asked for.
+    (2, 256 + segments) int64, single bytes first: uses, and what the part would cost more if each use by itself were
+    forbidden. `coarse` leaves out the second row, which costs most: (1, 256 + segments).
     """
-
-    use: npt.NDArray[np.int64] = field(repr=False)
-    loss: npt.NDArray[np.int64] = field(repr=False)
-
-    def merge(self, other: Measures) -> Measures:
-        """Return the sums: the same in whatever order parts are merged."""
-        return Measures(use=self.use + other.use, loss=self.loss + other.loss)
-
-
-def measure_part(data: bytes | memoryview, segmenter: Segmenter, coarse: bool) -> Measures:
-    """Segment a part of a text that ends where `parts.cut` cuts; `coarse` leaves out the loss, which costs most."""
-    if coarse:
-        return Measures(use=segmenter.usage(data), loss=np.zeros(0, np.int64))
-    use, loss = segmenter.savings(data)
-    return Measures(use=use, loss=loss)
+    return np.stack([segmenter.usage(data)] if coarse else segmenter.savings(data))
 
 
 def prune(
@@ -135,15 +113,14 @@ def _weigh(
     """Segment all sources once; the segments come back ordered by value."""
     segmenter = Segmenter([*SINGLE_BYTES, *segments], range(len(segments) + 256), block=config.block)
     spared = np.fromiter(map(len, segments), np.float64, len(segments)) - 1
-    value, use = np.zeros((2, len(segments)))
+    value = np.zeros(len(segments))
     counts = np.zeros(len(segments) + 256, np.int64)
     tokens: dict[str, int] = {}
     # Sums of floats depend on their order: that of the sources, each once all of its parts are summed.
     for source, measures in zip(sources, _measure(sources, segmenter, coarse, part, workers, report), strict=True):
-        uses = measures.use
-        saved = uses[256:] * spared if coarse else measures.loss[256:] + _USE_WEIGHT * uses[256:] * spared
+        uses = measures[0]
+        saved = uses[256:] * spared if coarse else measures[1, 256:] + _USE_WEIGHT * uses[256:] * spared
         value += (source.weight * saved) ** config.breadth
-        use += source.weight * uses[256:]
         counts += uses
         tokens[source.name] = tokens.get(source.name, 0) + int(uses.sum())
     value **= 1 / config.breadth
@@ -151,7 +128,6 @@ def _weigh(
     return Pool(
         segments=tuple(segments[i] for i in order),
         value=value[order],
-        use=use[order],
         counts=counts[256:][order],
         byte_counts=counts[:256],
         tokens=tokens,
@@ -160,22 +136,21 @@ def _weigh(
 
 def _measure(
     sources: Sequence[Source], segmenter: Segmenter, coarse: bool, part: int, workers: Workers, report: Reporter
-) -> Iterator[Measures]:
+) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the measures of each source, in order, whatever order its parts are done in."""
-    names = [source.name for source in sources]
     left = [0] * len(sources)
     tasks = []
     for number, source in enumerate(sources):
         for text in cut(source.data, part) or [memoryview(b"")]:
             left[number] += 1
             tasks.append(((number, len(text)), (text, segmenter, coarse)))
-    sums: dict[int, Measures] = {}
+    sums: dict[int, npt.NDArray[np.int64]] = {}
     done, turn = 0, 0
     for (number, size), measures in workers.run(measure_part, tasks):
-        sums[number] = sums[number].merge(measures) if number in sums else measures
+        sums[number] = sums[number] + measures if number in sums else measures
         left[number] -= 1
         done += size
-        report.advance(done / 1e6, source=names[number])
+        report.advance(done / 1e6, source=sources[number].name)
         while turn < len(sources) and not left[turn]:
             yield sums.pop(turn)
             turn += 1

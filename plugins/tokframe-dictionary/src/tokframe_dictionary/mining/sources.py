@@ -57,29 +57,20 @@ class Gathered:
         return b"".join(kept)
 
 
-def balance(
-    texts: Mapping[str, bytes | Iterable[bytes] | Gathered],
-    config: MiningConfig,
-) -> tuple[Source, ...]:
+def balance(texts: Mapping[str, Gathered], config: MiningConfig) -> tuple[Source, ...]:
     """Give each source its weight: `factor * megabytes ** -flatness * (bytes per character) ** script`.
 
     `flatness` 0 treats all bytes alike, 1 all sources alike. `script` makes up for characters of several bytes,
     which cost ids that English spends on words. `weights` holds factors by name, 1 where a name is absent; a name
-    that ends in `*` stands for all that begin so. A source over `budget` bytes is thinned evenly to it. Sources
-    without text are left out. Documents that do not end in a newline are given one, so that none runs into the next.
+    that ends in `*` stands for all that begin so. A source thinned to `budget` bytes weighs as much as it did whole.
+    Sources without text are left out.
     """
     made = []
     for name, text in texts.items():
-        data = text.text() if isinstance(text, Gathered) else text if isinstance(text, bytes) else _joined(text)
-        if not data:
-            continue
-        size = text.size if isinstance(text, Gathered) else len(data)
-        characters = text.characters if isinstance(text, Gathered) else _characters(data)
-        weight = float(_factor(name, config.weights))
-        weight *= (size / 1e6) ** -config.flatness * (size / max(1, characters)) ** config.script
-        if len(data) > config.budget and not isinstance(text, Gathered):
-            data = b"".join(_thin(_stretches(data), size, config.budget))
-        made.append(Source(name=name, data=data, weight=weight * max(1.0, size / config.budget)))
+        if text.size:
+            weight = float(_factor(name, config.weights))
+            weight *= (text.size / 1e6) ** -config.flatness * (text.size / max(1, text.characters)) ** config.script
+            made.append(Source(name=name, data=text.text(), weight=weight * max(1.0, text.size / config.budget)))
     return tuple(made)
 
 
@@ -95,19 +86,11 @@ def _ended(document: bytes) -> bytes:
     return document if document.endswith(b"\n") else document + b"\n"
 
 
-def _joined(documents: Iterable[bytes]) -> bytes:
-    return b"".join(map(_ended, documents))
-
-
 def _factor(name: str, weights: Mapping[str, float]) -> float:
     if name in weights:
         return weights[name]
     stems = [key for key in weights if key.endswith("*") and name.startswith(key[:-1])]
     return weights[max(stems, key=len)] if stems else 1.0
-
-
-def _stretches(data: bytes) -> Iterator[bytes]:
-    return (data[start : start + STRETCH_BYTES] for start in range(0, len(data), STRETCH_BYTES))
 
 
 def _thin(stretches: Iterable[bytes], total: int, budget: int) -> Iterator[bytes]:
