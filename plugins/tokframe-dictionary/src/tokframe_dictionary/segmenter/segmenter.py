@@ -157,9 +157,15 @@ class Segmenter:
 
 
 def _by_id(blob: bytes, offsets: npt.NDArray[np.int64], ids: IntArray) -> tuple[bytes, npt.NDArray[np.int64]]:
-    """The segments laid end to end, with nothing at ids that have none."""
-    if len(ids) and (ids[0] < 0 or (ids[1:] <= ids[:-1]).any()):
-        raise ValueError("ids must ascend and not be negative")
-    table = np.zeros(int(ids[-1]) + 2 if len(ids) else 1, np.int64)
-    table[ids + 1] = np.diff(offsets)
-    return blob, np.cumsum(table)
+    """The segments laid end to end in the order of their ids, with nothing at ids that have none."""
+    ordered = bool((ids[1:] > ids[:-1]).all())
+    if len(ids) and (ids.min() < 0 or (not ordered and len(np.unique(ids)) != len(ids))):
+        raise ValueError("ids must be distinct and not negative")
+    lengths = np.diff(offsets)
+    table = np.zeros(int(ids.max()) + 2 if len(ids) else 1, np.int64)
+    table[ids + 1] = lengths
+    np.cumsum(table, out=table)
+    if len(ids) and ordered:
+        return blob, table  # already in order, the usual case
+    order = np.argsort(ids)
+    return b"".join(blob[offsets[i] : offsets[i + 1]] for i in order), table
