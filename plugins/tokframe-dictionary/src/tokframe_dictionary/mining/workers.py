@@ -13,12 +13,9 @@ from attrs import field, frozen
 
 from tokframe.errors import TrainingError
 from tokframe.shards.engines import available_cores, run_bounded
+from tokframe.training.progress import never_stop
 
 __all__ = ["Workers"]
-
-
-def _no_check() -> None:
-    pass
 
 
 @frozen(kw_only=True, eq=False)
@@ -33,7 +30,7 @@ class Workers:
 
     count: int | None = None
     executor: Executor | None = field(default=None, repr=False)
-    check: Callable[[], None] = field(default=_no_check, repr=False)
+    check: Callable[[], object] = field(default=never_stop, repr=False)
 
     @property
     def number(self) -> int:
@@ -53,7 +50,11 @@ class Workers:
                 yield key, function(*arguments)
             return
         if self.executor is not None:
-            tasks = ((key, _pickled(arguments)) for key, arguments in tasks)
+            # Views of a text cannot be sent to another process.
+            tasks = (
+                (key, tuple(bytes(value) if isinstance(value, memoryview) else value for value in arguments))
+                for key, arguments in tasks
+            )
         pool = self.executor or ThreadPoolExecutor(self.number, thread_name_prefix="tokframe")
         try:
             # One more than there are workers: the next part is ready, and memory holds few results.
@@ -70,8 +71,3 @@ class Workers:
     def _stopped(self) -> bool:
         self.check()
         return False
-
-
-def _pickled(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return views of a text as bytes of their own, which can be sent to another process."""
-    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in arguments)

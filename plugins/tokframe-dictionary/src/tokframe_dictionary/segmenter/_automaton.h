@@ -202,7 +202,6 @@ static int build(Index *x, Key *keys, size_t n, uint32_t *where)
             listed += POPCOUNT(x->mask[s]);
         }
     }
-    x->list_count = listed;
     x->lists = malloc((listed ? listed : 1) * sizeof(uint32_t));
     if (!x->lists) goto done;
     listed = 0;

@@ -303,10 +303,3 @@ static PyObject *Index_settled(Index *x, PyObject *object)
     let_go(&data);
     return PyLong_FromSize_t(pos);
 }
-
-static PyObject *Index_memory(Index *x, PyObject *Py_UNUSED(ignored))
-{
-    size_t bytes = x->slot_count * (sizeof(uint64_t) + 6) + x->list_count * 4 +
-                   x->piece_count * (6 + (x->costs ? 4 : 0));
-    return PyLong_FromSize_t(bytes);
-}

@@ -24,7 +24,7 @@ typedef struct {
     int32_t *ids;        /* per piece */
     int32_t *costs;      /* per piece, NULL where all are 1 */
     PyObject **numbers;  /* per piece: its id as a Python int, made when the first list is asked for */
-    size_t slot_count, node_count, piece_count, list_count;
+    size_t slot_count, node_count, piece_count;
     Py_ssize_t block;
     struct Scratch *spare; /* working memory of calls that are over, for the next; touched under the GIL alone */
 } Index;

@@ -143,7 +143,6 @@ static PyMethodDef Index_methods[] = {
     {"measure", (PyCFunction)Index_measure, METH_VARARGS,
      "measure(data, use, loss=None): adds to int64 buffers with one item per segment; returns the tokens."},
     {"settled", (PyCFunction)Index_settled, METH_O, "How many leading bytes are cut the same whatever follows."},
-    {"memory", (PyCFunction)Index_memory, METH_NOARGS, "Bytes held by the tables."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -148,10 +148,6 @@ class Index:
             at = end
         return at
 
-    def memory(self) -> int:
-        """Bytes held by the tables, roughly."""
-        return sum(len(segment) + 120 for segment in self._segments)
-
 
 def decode(blob: Any, offsets: Any, ids: Sequence[int]) -> bytes:
     """Bytes of the ids. Raises: IndexError with the position of the first id out of range."""

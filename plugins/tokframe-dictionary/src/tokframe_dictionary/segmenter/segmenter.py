@@ -77,7 +77,7 @@ class Segmenter:
     def _use(self, engine: ModuleType) -> None:
         blob, offsets, ids = self._packed
         self._module = engine
-        self._index: Any = engine.Index(blob, offsets, ids, self._costs, self._block)
+        self._index: reference.Index = engine.Index(blob, offsets, ids, self._costs, self._block)
         self._table = _by_id(blob, offsets, ids)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -89,31 +89,24 @@ class Segmenter:
         """Whether the compiled search is at work."""
         return self._module is not reference
 
-    @property
-    def memory(self) -> int:
-        """Bytes held by the search tables."""
-        return int(self._index.memory())
-
     def encode(self, data: bytes) -> IntArray:
         """Ids of any bytes, `(tokens,)` int32."""
         return np.frombuffer(self._index.encode(data), np.int32)
 
     def encode_list(self, data: bytes) -> list[int]:
         """Ids of any bytes as a list, without an array between."""
-        result: list[int] = self._index.encode_list(data)
-        return result
+        return self._index.encode_list(data)
 
     def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each of many strings, in one go without the interpreter's lock.
 
         Raises: UnicodeEncodeError for a lone surrogate; TypeError for what is no string.
         """
-        result: list[list[int]] = self._index.encode_lists(texts)
-        return result
+        return self._index.encode_lists(texts)
 
     def count(self, data: bytes) -> int:
         """Number of tokens of any bytes, without making them."""
-        return int(self._index.count(data))
+        return self._index.count(data)
 
     def usage(self, data: bytes | memoryview) -> npt.NDArray[np.int64]:
         """Uses of each segment, in the order the segments were given, `(segments,)`."""
@@ -132,7 +125,7 @@ class Segmenter:
 
         A stream encodes `data[:stable_prefix(data)]` and appends what comes next to the rest; at the end, all.
         """
-        return int(self._index.settled(data))
+        return self._index.settled(data)
 
     def decode_known(self, ids: list[int] | IntArray) -> bytes | None:
         """Bytes of a list of ints or an int32 array of ids; None if one of them is not the id of a segment."""
