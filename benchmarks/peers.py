@@ -79,7 +79,7 @@ def _tiktoken_cl100k() -> System:
 
 
 def _cl100k_pattern() -> str:
-    from quicktok._import_core import CL100K_PAT_POSSESSIVE  # the one spelling that quicktok recognises
+    from quicktok._import_core import CL100K_PAT_POSSESSIVE  # the one spelling that quicktok recognizes
 
     pattern: str = CL100K_PAT_POSSESSIVE
     return pattern

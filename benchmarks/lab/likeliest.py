@@ -181,8 +181,8 @@ def _network(ids: Ids, steps: int) -> Callable[[Ids], float]:
     cell = nn.GRU(width, width, batch_first=True)
     bias = nn.Parameter(torch.zeros(size))
     parameters = [*embedding.parameters(), *cell.parameters(), bias]
-    optimiser = torch.optim.Adam(parameters, lr=3e-3)
-    plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.1)
+    optimizer = torch.optim.Adam(parameters, lr=3e-3)
+    plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps, pct_start=0.1)
     rows = torch.from_numpy(ids[: len(ids) // batch * batch]).view(batch, -1)
     span = rows.shape[1] // steps
     state = None
@@ -192,10 +192,10 @@ def _network(ids: Ids, steps: int) -> Callable[[Ids], float]:
         state = state.detach()
         scores = functional.linear(out.flatten(0, 1), embedding.weight, bias)
         loss = functional.cross_entropy(scores, part[:, 1:].flatten())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+        optimizer.step()
         plan.step()
 
     def bits(test: Ids) -> float:

@@ -276,7 +276,7 @@ def test_the_pruning_estimate_respells_dropped_ids_by_the_fewest_kept_ones():
     assert all(point.unspellable == 0 for point in points.values())
 
 
-def test_the_pruning_estimate_counts_what_could_not_be_spelt():
+def test_the_pruning_estimate_counts_what_could_not_be_spelled():
     points = pruning_curve([b"a", b"ab", b"xyz"], np.array([9, 4, 3]), np.zeros(3, bool))
     assert [(point.kept, point.tokens, point.unspellable) for point in points][-1] == (3, 16, 0)
     assert (points[1].kept, points[1].tokens, points[1].unspellable) == (1, 16, 7)

@@ -119,7 +119,7 @@ def test_a_tokenizer_using_the_quantizer_is_trained_saved_and_reloaded_in_a_fres
     trained, fresh, installed, tmp_path
 ):
     folder, vocab_size, ids = trained
-    assert vocab_size > 4 + 256 + 20, "it learnt segments, each on a code of its own"
+    assert vocab_size > 4 + 256 + 20, "it learned segments, each on a code of its own"
     assert len(ids) < len("the quick brown fox")
     manifest = json.loads((folder / "manifest.json").read_bytes())
     (quantizer,) = [part for part in manifest["components"] if part["kind"] == "quantizer"]

@@ -127,5 +127,5 @@ def test_the_page_of_a_comparison_opens_without_network_on_a_phone(
     context.close()
 
 
-def brightness(colour):
-    return sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(",")))
+def brightness(color):
+    return sum(map(int, color.removeprefix("rgb(").removesuffix(")").split(",")))

@@ -59,7 +59,7 @@ class Column:
         return f"{self.label} {self.unit}".rstrip()
 
     def of_source(self, name: str) -> Column:
-        """Return this figure for one source of the corpus, labelled with its name."""
+        """Return this figure for one source of the corpus, labeled with its name."""
         return evolve(self, label=name, note="", of_row=True, figure=lambda row: self.figure(row.sources[name]))
 
     def value(self, row: Row) -> float | None:

@@ -62,7 +62,7 @@ class Bench:
         return {"ids": ids, "ms": took, "pieces": list(map(shown, pieces))}
 
     def token(self, name: str, token: int) -> dict[str, Any]:
-        """Return what an id is: `text`, `hex`, `bytes`, `special`, and where it has a code, that and its neighbours.
+        """Return what an id is: `text`, `hex`, `bytes`, `special`, and where it has a code, that and its neighbors.
 
         `code`, `digits`, `levels` and `nearest` (ids by the sum of the steps between their digits, the lower id
         first among equals) are there where the tokenizer has `codes(ids)`, `digits(ids)` and `levels`.

@@ -50,7 +50,7 @@ class QuantizerContract(ComponentContract):
         with torch.no_grad():
             latents = module.decode_indices(torch.from_numpy(codes))
         assert tuple(latents.shape) == (len(codes), self.d_latent) and torch.isfinite(latents).all()
-        # A code's nearest neighbours in these coordinates are apart by far more than rounding is.
+        # A code's nearest neighbors in these coordinates are apart by far more than rounding is.
         rounded = np.round(latents.numpy().astype(np.float64), 6)
         _, first = np.unique(rounded, axis=0, return_index=True)
         shared = sorted(set(range(len(codes))) - set(first.tolist()))

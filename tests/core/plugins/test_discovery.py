@@ -40,7 +40,7 @@ BROKEN = {
     "hook raises": ("@tokframe.hookimpl\ndef tokframe_components():\n    return 1 / 0", "ZeroDivisionError"),
     "hook returns none": ("@tokframe.hookimpl\ndef tokframe_components():\n    return None", "TypeError"),
     "hook with arguments": ("@tokframe.hookimpl\ndef tokframe_components(x):\n    return []", "'x'"),
-    "misspelt hook": ("@tokframe.hookimpl\ndef tokframe_component():\n    return []", "tokframe_component"),
+    "misspelled hook": ("@tokframe.hookimpl\ndef tokframe_component():\n    return []", "tokframe_component"),
     "no spec": ("@tokframe.hookimpl\ndef tokframe_components():\n    return ['fsq']", "got str"),
     "half a list": (GOOD.replace("]", ", None]"), "got NoneType"),
     "bad name": (declares("Bad Name"), "'Bad Name' is not lower-case words"),
