@@ -41,8 +41,8 @@ def edit_json(path, change):
     """Apply `change` to the data of a file and write it back, as an older version would: without a sum of its own."""
     data = json.loads(path.read_bytes())
     data.pop("sha256", None)
-    data = change(data) or data
-    path.write_text(json.dumps(data), encoding="utf-8")
+    changed = change(data)
+    path.write_text(json.dumps(changed if isinstance(changed, dict) else data), encoding="utf-8")
 
 
 def edit_manifest(folder, change):
