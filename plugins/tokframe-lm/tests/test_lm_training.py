@@ -72,7 +72,7 @@ def test_the_seed_decides_the_weights(small, same):
 
 
 def test_the_body_has_the_same_size_whatever_the_tokenizer(small):
-    assert len({storage.load(small.model(name)).model.sizes.body for name in NAMES}) == 1
+    assert len({storage.load(small.model(name)).model.sizes["body"] for name in NAMES}) == 1
 
 
 def test_a_factored_embedding_is_the_sum_of_one_row_per_digit():

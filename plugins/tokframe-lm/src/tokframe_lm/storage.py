@@ -27,7 +27,7 @@ from tokframe.tokenizer.base import ITokenizer
 from tokframe_lm.model.config import LMConfig, saved_config
 from tokframe_lm.model.model import LanguageModel, build
 
-__all__ = ["FORMAT", "SavedModel", "fit", "load", "read_record", "save"]
+__all__ = ["FORMAT", "SavedModel", "fit", "load", "save"]
 
 _RECORD, _WEIGHTS, _SPELLING, _TOKENIZER = "model.json", "model.safetensors", "spelling.json", "tokenizer"
 FORMAT = FolderFormat(
@@ -83,7 +83,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> SavedModel:
     is another than the model was trained with, or the embedding has not a row for each id.
     """
     folder = Path(path)
-    record = read_record(folder)
+    record = FORMAT.read(folder)
     try:
         expected, name = record["tokenizer"]["sha256"], record["tokenizer"]["name"]
         config = structure(LMConfig, saved_config(record["config"]), source=_RECORD)
@@ -133,8 +133,3 @@ def fit(model: LanguageModel, weights: Mapping[str, Tensor], source: str) -> Non
                 f"{source} holds {shape} for {name}, and the config asks for {tuple(tensor.shape)}", file=_WEIGHTS
             )
     model.load_state_dict({name: weights[name] for name in wanted})
-
-
-def read_record(path: str | Path) -> dict[str, Any]:
-    """Return what `model.json` says of a model, its weights unread. Raises: ArtifactError and its kinds."""
-    return FORMAT.read(Path(path))

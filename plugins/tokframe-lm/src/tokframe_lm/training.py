@@ -29,7 +29,7 @@ from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.model import LanguageModel, build
 from tokframe_lm.storage import FORMAT, SavedModel, load, save
 
-__all__ = ["train"]
+__all__ = ["run_identity", "train"]
 
 
 def train(
@@ -61,15 +61,8 @@ def train(
         with processes.main_process_first():
             sha256 = loaded.sha256()
             settings, model = _begin(settings, loaded, sha256, start)
-            tokens = tokenize(
-                corpus,
-                loaded,
-                work / "tokens",
-                sha256=sha256,
-                max_bytes=settings.max_bytes,
-                reporter=reporter,
-                should_stop=should_stop,
-            )
+            source = (corpus, loaded, work / "tokens", sha256, settings.max_bytes)
+            tokens = tokenize(*source, reporter=reporter, should_stop=should_stop)
         counts = tokens.counts(loaded.vocab_size)
         if start is None and settings.bias == "frequencies":
             model.embedding.set_unigram_bias(counts)
@@ -85,7 +78,7 @@ def train(
             checkpoint_every=settings.checkpoint_every,
             tokens=windows.seen,
             workdir=work,
-            identity=_identity(settings, sha256, start, tokens),
+            identity=run_identity(settings, tokens, tokenizer=sha256, start=str(start or "")),
             reporter=reporter,
         )
         run.begin(resume=resume or restarted(), required=resume)
@@ -121,7 +114,7 @@ def _begin(
     canonical = settings.canonical or before.model.config.canonical
     settings = evolve(settings, **shape, context=before.model.config.context, canonical=canonical)
     model = build(settings, tokenizer)
-    model.load_weights(before.model)
+    model.load_state_dict(before.model.state_dict())
     return settings, model
 
 
@@ -165,7 +158,7 @@ def _summary(run: StepRun, model: LanguageModel, tokens: TokenFile, windows: Win
     """Return the record of the training for model.json."""
     sizes, seen = model.sizes, windows.seen(run.step)
     # 6 per parameter used and token, forward and backward (Kaplan et al., 2020), the output included, not the look-up
-    used = sizes.body + model.embedding.vocab_size * model.config.d_model
+    used = sizes["body"] + model.embedding.vocab_size * model.config.d_model
     return {
         "steps": run.step,
         "tokens": seen,
@@ -173,18 +166,12 @@ def _summary(run: StepRun, model: LanguageModel, tokens: TokenFile, windows: Win
         "documents": tokens.documents,
         "seconds": round(run.seconds, 2),
         "flops": 6 * used * seen,
-        "parameters": {"embedding": sizes.embedding, "body": sizes.body},
+        "parameters": sizes,
         "loss": run.curve,
     }
 
 
-def _identity(config: LMConfig, sha256: str, start: str | Path | None, tokens: TokenFile) -> str:
+def run_identity(config: Any, tokens: TokenFile, **more: str) -> str:
     """Return what a resumed run must share with its beginning."""
-    known = {
-        "config": {k: v for k, v in unstructure(config).items() if k != "checkpoint_every"},
-        "tokenizer": sha256,
-        "start": str(start or ""),
-        "tokens": len(tokens.ids),
-        "bytes": tokens.bytes,
-    }
-    return canonical_json(known).decode()
+    shared = {k: v for k, v in unstructure(config).items() if k != "checkpoint_every"}
+    return canonical_json({"config": shared, "tokens": len(tokens.ids), "bytes": tokens.bytes, **more}).decode()

@@ -50,18 +50,7 @@ __all__ = ["compare_command"]
 @json_file_option
 @click.pass_context
 def compare_command(
-    ctx: click.Context,
-    /,
-    names: tuple[str, ...],
-    corpus: tuple[str, ...],
-    evals: tuple[str, ...],
-    out: str,
-    config: str | None,
-    embeddings: tuple[str, ...],
-    max_bytes: int | None,
-    device: str | None,
-    json_to: str | None,
-    **measured: Any,
+    ctx: click.Context, /, names: tuple[str, ...], corpus: tuple[str, ...], json_to: str | None, **options: Any
 ) -> None:
     """Train a model per tokenizer and seed under the same config; compare bits per byte, speed and generated text.
 
@@ -76,21 +65,12 @@ def compare_command(
     from tokframe_lm.comparison.comparison import compare
     from tokframe_lm.comparison.config import Settings
 
-    settings = read_settings(config)
-    size = max_bytes or settings.get("max_bytes") or Settings().max_bytes
-    text = open_corpus(corpus)
+    config = read_settings(options, "max_bytes")
+    text, evals = open_corpus(corpus), _named(options.pop("evals"))
+    passed = {key: options.pop(key) for key in ("out", "embeddings", "device")}
+    settings = Settings(max_bytes=config.get("max_bytes") or Settings().max_bytes, **options)
     with resumable(ctx) as control:
-        report = compare(
-            names,
-            corpus=text,
-            evals=_named(evals),
-            out=out,
-            config=settings,
-            embeddings=embeddings,
-            settings=Settings(max_bytes=size, **measured),
-            device=device,
-            **control,
-        )
+        report = compare(names, corpus=text, evals=evals, config=config, settings=settings, **passed, **control)
     if json_to is not None:
         write_json(report, json_to)
     if json_to != "-":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 import click
 
@@ -34,20 +35,7 @@ __all__ = ["finetune_command"]
 @training_options
 @click.pass_context
 def finetune_command(
-    ctx: click.Context,
-    /,
-    model: str,
-    corpus: tuple[str, ...],
-    out: str,
-    config: str | None,
-    reconstruction: float | None,
-    steps: int | None,
-    max_bytes: int | None,
-    seed: int | None,
-    resume: bool,
-    overwrite: bool,
-    device: str | None,
-    as_json: bool,
+    ctx: click.Context, /, model: str, corpus: tuple[str, ...], out: str, as_json: bool, **options: Any
 ) -> None:
     """Train a model together with its tokenizer's encoder and decoder: loss = LM + lambda * reconstruction.
 
@@ -65,19 +53,10 @@ def finetune_command(
     from tokframe.cli.interruption import resumable
     from tokframe_lm.finetuning.finetuning import finetune
 
-    settings = read_settings(config, reconstruction=reconstruction, steps=steps, max_bytes=max_bytes, seed=seed)
+    settings = read_settings(options, "reconstruction", "steps", "max_bytes", "seed")
     text = open_corpus(corpus)
     with resumable(ctx) as control:
-        done = finetune(
-            model,
-            corpus=text,
-            out=out,
-            config=settings,
-            resume=resume,
-            overwrite=overwrite,
-            device=device,
-            **control,
-        )
+        done = finetune(model, corpus=text, out=out, config=settings, **control, **options)
     record = done.model.training["finetuned"]
     if as_json:
         dropped = [piece.decode(errors="backslashreplace") for piece in done.dropped]

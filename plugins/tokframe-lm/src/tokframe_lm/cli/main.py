@@ -103,19 +103,17 @@ def generate_command(
     from tokframe_lm.storage import load
 
     saved = load(model)
-    pieces: list[str] = []
-    tokens = 0
+    pieces: list[generation.Piece] = []
     started = time.monotonic()
     for piece in generation.generate(saved, prompt, max_bytes=max_bytes, sampling=generation.Sampling(**options)):
         if not as_json:  # the prompt only once it is known to be valid
             click.echo(piece.text if pieces else prompt + piece.text, nl=False)
-        pieces.append(piece.text)
-        tokens += piece.tokens
+        pieces.append(piece)
     seconds = time.monotonic() - started
     if not as_json:
         click.echo()
-    text = "".join(pieces)
-    size = len(text.encode())
+    text = "".join(piece.text for piece in pieces)
+    size, tokens = len(text.encode()), sum(piece.tokens for piece in pieces)
     result: dict[str, Any] = {
         "text": text,
         "bytes": size,

@@ -55,9 +55,14 @@ def training_options(command: F) -> F:
     return max_bytes_option()(seed(options.training_options("the model")(command)))
 
 
-def read_settings(config: str | None, **given: Any) -> dict[str, Any]:
-    """Return the config of a file with the options given beside it. Raises: ConfigError."""
+def read_settings(options: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Take the file of `--config` and the options that are config keys out of `options`; return the config.
+
+    Raises: ConfigError.
+    """
     from tokframe.storage.strictjson import read_json
 
+    config = options.pop("config")
+    given = {key: options.pop(key) for key in keys}
     settings = read_json(config) if config else {}
-    return settings | {name: value for name, value in given.items() if value is not None}
+    return settings | {key: value for key, value in given.items() if value is not None}

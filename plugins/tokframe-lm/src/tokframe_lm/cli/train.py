@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 import click
 
@@ -28,20 +29,7 @@ __all__ = ["train_command"]
 @training_options
 @click.pass_context
 def train_command(
-    ctx: click.Context,
-    /,
-    tokenizer: str,
-    corpus: tuple[str, ...],
-    out: str,
-    config: str | None,
-    start: str | None,
-    steps: int | None,
-    max_bytes: int | None,
-    seed: int | None,
-    resume: bool,
-    overwrite: bool,
-    device: str | None,
-    as_json: bool,
+    ctx: click.Context, /, tokenizer: str, corpus: tuple[str, ...], out: str, as_json: bool, **options: Any
 ) -> None:
     """Train a language model on your text, the tokenizer frozen, and save both at DIR.
 
@@ -54,20 +42,10 @@ def train_command(
     from tokframe.training.torchrun import is_first
     from tokframe_lm.training import train
 
-    settings = read_settings(config, steps=steps, max_bytes=max_bytes, seed=seed)
+    settings = read_settings(options, "steps", "max_bytes", "seed")
     text = open_corpus(corpus)
     with resumable(ctx) as control:
-        done = train(
-            tokenizer,
-            corpus=text,
-            out=out,
-            config=settings,
-            start=start,
-            resume=resume,
-            overwrite=overwrite,
-            device=device,
-            **control,
-        )
+        done = train(tokenizer, corpus=text, out=out, config=settings, **control, **options)
     if not is_first():
         return
     record = {"out": out, "tokenizer": done.tokenizer.name, **done.training}

@@ -30,7 +30,7 @@ from tokframe_lm.comparison.writing import compare_writing
 from tokframe_lm.data.texts import Mixture, mix
 from tokframe_lm.model.config import LMConfig, embedding_name
 from tokframe_lm.model.embeddings import Embedding, has_codes
-from tokframe_lm.storage import load, read_record
+from tokframe_lm.storage import FORMAT, load
 from tokframe_lm.training import train
 
 __all__ = ["compare"]
@@ -73,29 +73,26 @@ def compare(
         raise ConfigError("config", [("$.steps", "a comparison takes one pass over its text; leave this key out")])
     reporter = reporter or SilentReporter()
     variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
-    work = _Comparison(Path(out), base, settings, corpus, evals, reporter, should_stop, device)
+    folder = Path(out)
+    text = mix(corpus, settings.max_bytes, folder / "text")
+    work = _Comparison(folder, text, base, settings, corpus, evals, reporter, should_stop, device)
+    work.check_plan()
     return work.report(variants)
 
 
+@frozen
 class _Comparison:
-    """A comparison in its folder."""
+    """A comparison in its folder; `text` is what every model is trained on first."""
 
-    def __init__(
-        self,
-        folder: Path,
-        base: LMConfig,
-        settings: Settings,
-        corpus: Corpus,
-        evals: Mapping[str, Corpus],
-        reporter: Reporter,
-        should_stop: Callable[[], bool],
-        device: str | None,
-    ) -> None:
-        self.folder, self.base, self.settings = folder, base, settings
-        self.corpus, self.evals = corpus, evals
-        self.reporter, self.should_stop, self.device = reporter, should_stop, device
-        self.text = mix(corpus, settings.max_bytes, folder / "text")
-        self._check_plan()
+    folder: Path
+    text: Mixture
+    base: LMConfig
+    settings: Settings
+    corpus: Corpus
+    evals: Mapping[str, Corpus]
+    reporter: Reporter
+    should_stop: Callable[[], bool]
+    device: str | None
 
     def report(self, variants: Sequence[Variant]) -> dict[str, Any]:
         """Run what is missing and return the report."""
@@ -135,7 +132,7 @@ class _Comparison:
         write_atomically(self.folder / "comparison.json", json.dumps(report, indent=2).encode() + b"\n")
         return report
 
-    def _check_plan(self) -> None:
+    def check_plan(self) -> None:
         """Record what the runs in the folder share; a folder of other runs is refused. Raises: ConfigError."""
         place = self.folder / "plan.json"
         plan: dict[str, Any] = {
@@ -173,7 +170,7 @@ class _Comparison:
                 should_stop=self.should_stop,
                 device=self.device,
             )
-        record = read_record(place)
+        record = FORMAT.read(place)
         kept = place.with_name(place.name + ".eval.json")
         found = json.loads(kept.read_bytes()) if kept.is_file() else {}
         missing = {k: v for k, v in self.evals.items() if found.get(k, {}).get("asked") != self._asked(v)}

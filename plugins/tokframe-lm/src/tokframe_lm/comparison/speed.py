@@ -22,7 +22,7 @@ from tokframe_lm.storage import SavedModel
 
 Key = TypeVar("Key", bound=Hashable)
 
-__all__ = ["Speed", "Written", "interleaved", "rate", "training_speed", "write"]
+__all__ = ["Speed", "interleaved", "rate", "training_speed", "write"]
 
 
 @frozen(kw_only=True)
@@ -32,14 +32,6 @@ class Speed:
     seconds: float
     bytes: int
     tokens: int
-
-
-@frozen(kw_only=True)
-class Written:
-    """A text that a model wrote after a prompt, cut to equal bytes, and the speed of writing it before the cut."""
-
-    text: str
-    speed: Speed
 
 
 def interleaved(jobs: Mapping[Key, Callable[[int], Speed]], rounds: int) -> dict[Key, list[Speed]]:
@@ -85,14 +77,14 @@ class _Trainer:
         return Speed(seconds=time.monotonic() - started, bytes=size, tokens=used)
 
 
-def write(saved: SavedModel, prompt: Prompt, *, size: int, sampling: Sampling) -> Written:
-    """Continue a prompt until at least `size` bytes are written, and cut the text there."""
+def write(saved: SavedModel, prompt: Prompt, *, size: int, sampling: Sampling) -> tuple[str, Speed]:
+    """Return a text of `size` bytes written after a prompt, and the speed of writing it before it was cut there."""
     started = time.monotonic()
     pieces = list(generate(saved, prompt.text, max_bytes=size, sampling=sampling))
     seconds = time.monotonic() - started
     data = "".join(piece.text for piece in pieces).encode()
     speed = Speed(seconds=seconds, bytes=len(data), tokens=sum(piece.tokens for piece in pieces))
-    return Written(text=data[:size].decode("utf-8", "ignore"), speed=speed)
+    return data[:size].decode("utf-8", "ignore"), speed
 
 
 def rate(rounds: Sequence[Speed]) -> dict[str, float]:

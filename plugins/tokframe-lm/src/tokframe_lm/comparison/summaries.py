@@ -57,6 +57,7 @@ def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for name in runs[0]["evals"]:
         values = [run["evals"][name]["bits_per_byte"] for run in runs]
         entry = runs[0]["evals"][name]
+        by_count = zip(*(run["evals"][name]["by_count"] for run in runs), strict=True)
         evals[name] = {
             "bits_per_byte": statistics.fmean(values),
             "spread": statistics.stdev(values) if len(values) > 1 else None,
@@ -64,14 +65,10 @@ def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "seeds": values,
             "bytes": entry["bytes"],
             "tokens": entry["tokens"],
-            "by_count": _mean_by_count([run["evals"][name]["by_count"] for run in runs]),
+            "by_count": [{**rows[0], "bits": statistics.fmean(row["bits"] for row in rows)} for rows in by_count],
         }
     return {
         **{key: first[key] for key in ("bytes", "tokens", "steps", "flops", "parameters")},
         "seconds": [run["training"]["seconds"] for run in runs],
         "evals": evals,
     }
-
-
-def _mean_by_count(runs: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    return [{**rows[0], "bits": statistics.fmean(row["bits"] for row in rows)} for rows in zip(*runs, strict=True)]

@@ -50,10 +50,10 @@ def compare_writing(
         def one(number: int) -> Speed:
             check()
             sampling = Sampling(temperature=settings.temperature, top_k=settings.top_k, seed=number)
-            found = write(models[key], chosen[number], size=settings.written, sampling=sampling)
-            texts[key].append(found.text)
+            text, speed = write(models[key], chosen[number], size=settings.written, sampling=sampling)
+            texts[key].append(text)
             reporter.advance(sum(len(written) for written in texts.values()))
-            return found.speed
+            return speed
 
         return one
 
@@ -77,6 +77,7 @@ def compare_writing(
         }
     kept: dict[str, Any] = {"prompts": [asdict(prompt) for prompt in chosen]}
     kept |= {f"{label}-{seed}": written for (label, seed), written in texts.items()}
+    held_out = {name: "".join(shares(held, settings.eval_bytes)).encode() for name, held in evals.items()}
     write_atomically(folder / "written.json", json.dumps(kept, indent=2, ensure_ascii=False).encode() + b"\n")
     return {
         "models": found,
@@ -84,7 +85,7 @@ def compare_writing(
         "scorer": {
             "kind": f"interpolated Kneser-Ney byte n-grams, order {_SCORER_ORDER}",
             "bytes": sum(map(len, texts_seen)),
-            "bits_per_byte": {name: _scored(scorer, held, settings.eval_bytes) for name, held in evals.items()},
+            "bits_per_byte": {name: scorer.bits_per_byte(text) for name, text in held_out.items()},
         },
     }
 
@@ -105,7 +106,3 @@ def _prompts(evals: Mapping[str, Corpus], settings: Settings) -> list[Prompt]:
     groups = [prompts(held, count=each, size=settings.written, max_bytes=1_000_000) for held in evals.values()]
     ordered = [group[number] for number in range(each) for group in groups if number < len(group)]
     return ordered[: settings.prompts]
-
-
-def _scored(scorer: ByteNgrams, corpus: Corpus, max_bytes: int) -> float:
-    return scorer.bits_per_byte("".join(shares(corpus, max_bytes)).encode())

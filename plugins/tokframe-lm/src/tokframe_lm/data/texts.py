@@ -69,7 +69,8 @@ def prompts(corpus: Corpus, *, count: int, size: int, max_bytes: int) -> list[Pr
     text = "".join(documents(corpus, max_bytes))
     lines = [0, *(place + 1 for place, character in enumerate(text) if character == "\n")]
     # long lines of words only, not headings and lists
-    long = [start for start in lines if text.find("\n", start) > start + _PROMPT_CHARS and _begins_a_word(text, start)]
+    words = [start for start in lines if text[start : start + 2].lstrip(" ")[:1].isalnum()]
+    long = [start for start in words if text.find("\n", start) > start + _PROMPT_CHARS]
     starts = long if len(long) >= count else [number * len(text) // count for number in range(count)]
     found: list[Prompt] = []
     for number in range(count):
@@ -85,7 +86,3 @@ def prompts(corpus: Corpus, *, count: int, size: int, max_bytes: int) -> list[Pr
             f"the held-out text is too short for a prompt and {size:,} bytes after it. Name a longer one: --eval FILE"
         )
     return found
-
-
-def _begins_a_word(text: str, start: int) -> bool:
-    return text[start : start + 2].lstrip(" ")[:1].isalnum()

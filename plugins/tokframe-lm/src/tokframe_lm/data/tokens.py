@@ -105,11 +105,11 @@ def tokenize(
     corpus: Corpus,
     tokenizer: ITokenizer,
     folder: Path,
-    *,
     sha256: str,
     max_bytes: int,
+    *,
     reporter: Reporter,
-    should_stop: Callable[[], bool],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> TokenFile:
     """Tokenize a corpus into `folder`, or open what is there if it was made of the same text, tokenizer and limit.
 

@@ -21,6 +21,7 @@ from tokframe_lm.storage import SavedModel
 
 __all__ = ["Evaluation", "ScoredDocument", "evaluate", "score_documents", "summarize", "token_nll"]
 
+_BATCH_WINDOWS = 8
 _UNKNOWN_ORDER = 4  # bytes of an n-gram in the model of text behind <unk>
 
 
@@ -52,18 +53,16 @@ class ScoredDocument:
     unknown: int
 
 
-def evaluate(
-    saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, batch: int = 8, reporter: Reporter | None = None
-) -> Evaluation:
+def evaluate(saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, reporter: Reporter | None = None) -> Evaluation:
     """Return the bits per byte of a corpus, of its first `max_bytes` if given.
 
     Raises: CorpusError if there is no text; UnsupportedError for a lossy tokenizer without offsets.
     """
-    return summarize(list(score_documents(saved, corpus, max_bytes=max_bytes, batch=batch, reporter=reporter)))
+    return summarize(list(score_documents(saved, corpus, max_bytes=max_bytes, reporter=reporter)))
 
 
 def score_documents(
-    saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, batch: int = 8, reporter: Reporter | None = None
+    saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, reporter: Reporter | None = None
 ) -> Iterator[ScoredDocument]:
     """Yield each document of a corpus with the cost of each of its tokens; arguments and errors of `evaluate`."""
     reporter = reporter or SilentReporter()
@@ -76,7 +75,7 @@ def score_documents(
         ids = np.concatenate([np.asarray([start], np.int32), document.ids])
         scored = ScoredDocument(
             ids=document.ids,
-            nll=token_nll(saved.model, ids, batch=batch).numpy(),
+            nll=token_nll(saved.model, ids).numpy(),
             unknown_bits=sum(float(unknown.bits(surface).sum()) for surface in document.unknown_surfaces),
             size=document.size,
             unknown=len(document.unknown_surfaces),
@@ -102,7 +101,7 @@ def summarize(scored: Sequence[ScoredDocument]) -> Evaluation:
 
 
 @torch.no_grad()
-def token_nll(model: LanguageModel, ids: IntArray, *, batch: int = 8) -> torch.Tensor:
+def token_nll(model: LanguageModel, ids: IntArray) -> torch.Tensor:
     """Return the negative log-likelihood of every id after the first, in nats, as float64 (tokens - 1,).
 
     Windows of the model's context overlap by half: past the first window, each id has at least half a context before
@@ -113,8 +112,8 @@ def token_nll(model: LanguageModel, ids: IntArray, *, batch: int = 8) -> torch.T
     stride = context // 2
     starts = range(0, max(1, len(ids) - 1 - context + stride), stride)
     found = torch.zeros(len(ids) - 1, dtype=torch.float64)
-    for group in range(0, len(starts), batch):
-        chosen = starts[group : group + batch]
+    for group in range(0, len(starts), _BATCH_WINDOWS):
+        chosen = starts[group : group + _BATCH_WINDOWS]
         # padded on the right, which causal attention does not see
         rows = np.zeros((len(chosen), context + 1), np.int64)
         for row, start in enumerate(chosen):

@@ -16,22 +16,25 @@ from typing import Any
 import numpy as np
 import torch
 from attrs import evolve, field, frozen
+from tokframe_torch.optimizer import Optimizer
 from tokframe_torch.processes import process_group
+from tokframe_torch.run import StepRun
+from torch import Tensor
 
 from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingError, UnsupportedError
 from tokframe.plugins.protocols import Check, Recompilable
 from tokframe.storage.config import structure, unstructure
-from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.progress import Reporter, SilentReporter
 from tokframe.training.torchrun import count
-from tokframe_lm.data.tokens import TokenFile, tokenize
+from tokframe_lm.data.tokens import tokenize
+from tokframe_lm.data.windows import Windows
 from tokframe_lm.finetuning.config import FinetuneConfig
 from tokframe_lm.finetuning.joint import JointModel
-from tokframe_lm.finetuning.run import joint_run, joint_summary
 from tokframe_lm.model.model import LanguageModel, build
 from tokframe_lm.storage import FORMAT, SavedModel, fit, load, save
+from tokframe_lm.training import run_identity
 
 __all__ = ["FineTuned", "FinetuneConfig", "finetune"]
 
@@ -90,19 +93,30 @@ def finetune(
     reporter = reporter or SilentReporter()
     work = target.with_name(target.name + ".training")
     with process_group(device, work) as processes:
-        tokens = tokenize(
-            corpus,
-            before.tokenizer,
-            work / "tokens",
-            sha256=before.sha256,
-            max_bytes=settings.max_bytes,
-            reporter=reporter,
-            should_stop=should_stop,
+        source = (corpus, tokenizer, work / "tokens", before.sha256, settings.max_bytes)
+        tokens = tokenize(*source, reporter=reporter, should_stop=should_stop)
+        joint = JointModel(before.model, network, tokenizer).to(processes.device)
+        shape = evolve(
+            before.model.config, batch=settings.batch, batch_bytes=0, steps=settings.steps, seed=settings.seed
         )
-        joint = JointModel(before.model, network, before.tokenizer)
-        identity = _identity(settings, Path(model), tokens)
-        run = joint_run(
-            joint, settings, tokens, workdir=work, identity=identity, reporter=reporter, processes=processes
+        windows = Windows(tokens, shape)
+        groups = {
+            "learning_rate": ([*joint.model.parameters(), *joint.project.parameters()], settings.learning_rate),
+            "network_rate": (network.parameters(), settings.network_rate),
+        }
+        # model.json names weights and tokenizer by hash
+        sha256 = hashlib.sha256((Path(model) / "model.json").read_bytes()).hexdigest()
+        run = StepRun(
+            joint,
+            Optimizer(groups, weight_decay=settings.weight_decay, clip=settings.clip, processes=processes),
+            _losses_of(joint, windows, settings, processes.device),
+            steps=settings.steps,
+            warmup=settings.warmup,
+            checkpoint_every=settings.checkpoint_every,
+            tokens=windows.seen,
+            workdir=work,
+            identity=run_identity(settings, tokens, model=sha256),
+            reporter=reporter,
         )
         run.begin(resume=resume, required=resume)
         if not resume:
@@ -121,9 +135,15 @@ def finetune(
         should_stop=should_stop,
         device=str(processes.device),
     )
-    summary = joint_summary(run, settings) | {
+    summary = {
+        "steps": run.step,
+        "tokens": windows.seen(run.step),
+        "seconds": round(run.seconds, 2),
+        "lambda": settings.reconstruction,
+        "config": unstructure(settings),
+        "loss": run.curve,
         "ids": {
-            "before": before.tokenizer.vocab_size,
+            "before": tokenizer.vocab_size,
             "kept": len(found.kept),
             "dropped": len(found.dropped),
             "codes_moved": found.moved,
@@ -142,12 +162,30 @@ def finetune(
     shutil.rmtree(work, ignore_errors=True)  # nothing in it is needed any more
     return FineTuned(
         model=result,
-        before=before.tokenizer.vocab_size,
+        before=tokenizer.vocab_size,
         kept=len(found.kept),
         moved=found.moved,
         dropped=found.dropped,
         checks=found.checks,
     )
+
+
+def _losses_of(
+    joint: JointModel, windows: Windows, config: FinetuneConfig, device: torch.device
+) -> Callable[[int], tuple[Tensor, dict[str, Tensor]]]:
+    """Return the function of a step that gives its loss, and its two parts by name."""
+    coded = joint.coded.cpu().nonzero()[:, 0].numpy()
+
+    def losses(step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        if step and step % config.refresh == 0:
+            joint.refresh()
+        both = torch.from_numpy(windows.read(windows.of(step))).to(device)
+        draw = np.random.default_rng([config.seed, 1, step])  # ids to reconstruct: seed and step alone decide
+        drawn = torch.from_numpy(draw.choice(coded, config.segments)).to(device)
+        lm, reconstruction = joint.losses(both[:, :-1], both[:, 1:], drawn)
+        return lm + config.reconstruction * reconstruction, {"lm": lm, "reconstruction": reconstruction}
+
+    return losses
 
 
 @torch.no_grad()
@@ -160,14 +198,3 @@ def _fold(joint: JointModel, tokenizer: ITokenizer, kept: Any, source: str) -> L
     weights |= {"embedding.rows": joint.table()[rows], "embedding.bias": trained.embedding.bias.detach()[rows]}
     fit(after, weights, source)
     return after.eval()
-
-
-def _identity(config: FinetuneConfig, model: Path, tokens: TokenFile) -> str:
-    """Return what a resumed run must share with its beginning; model.json names weights and tokenizer by hash."""
-    known = {
-        "config": {k: v for k, v in unstructure(config).items() if k != "checkpoint_every"},
-        "model": hashlib.sha256((model / "model.json").read_bytes()).hexdigest(),
-        "tokens": len(tokens.ids),
-        "bytes": tokens.bytes,
-    }
-    return canonical_json(known).decode()

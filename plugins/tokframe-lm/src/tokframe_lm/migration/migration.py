@@ -19,7 +19,6 @@ from torch import Tensor
 import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ArtifactCorruptError, ArtifactError
-from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.progress import Reporter, SilentReporter
 from tokframe_lm.data.tokens import tokenize
 from tokframe_lm.migration.calibration import calibrate
@@ -91,7 +90,9 @@ def migrate(
     kept = _embed(after, mixture, rows, before.model.embedding.bias.detach())
     scale = 1.0
     if corpus is not None:
-        scale = _calibrated(after, tokenizer, corpus, max_bytes, reporter or SilentReporter())
+        with TemporaryDirectory(prefix="tokframe-") as folder:
+            reporter = reporter or SilentReporter()
+            scale = calibrate(after, tokenize(corpus, tokenizer, Path(folder), "", max_bytes, reporter=reporter))
     record: dict[str, Any] = {
         "migrated": {"from": before.tokenizer.name, "from_sha256": before.sha256, "method": method}
     }
@@ -130,20 +131,3 @@ def _embed(model: LanguageModel, mixture: Mixture, rows: Tensor, bias: Tensor) -
     model.embedding.bias.copy_(biases)
     missing = (model.embedding.table() - table).square().sum()
     return float(1 - missing / (table - table.mean(0)).square().sum().clamp_min(1e-30))
-
-
-def _calibrated(
-    model: LanguageModel, tokenizer: ITokenizer, corpus: Corpus, max_bytes: int, reporter: Reporter
-) -> float:
-    """Calibrate a model on a corpus and return the scale of its final norm."""
-    with TemporaryDirectory(prefix="tokframe-") as folder:
-        tokens = tokenize(
-            corpus,
-            tokenizer,
-            Path(folder),
-            sha256="",
-            max_bytes=max_bytes,
-            reporter=reporter,
-            should_stop=lambda: False,
-        )
-        return calibrate(model, tokens)

@@ -6,7 +6,7 @@ without an old id are mixtures of their neighbours, as in FOCUS (Dobler and de M
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import torch
@@ -19,11 +19,7 @@ from tokframe_lm.migration.neighbours import Neighbours
 
 __all__ = ["METHODS", "Mixture", "mix"]
 
-#: name -> meaning, the default first
-METHODS: Mapping[str, str] = {
-    "weighted": "parts are weighted by their bytes; parts without an id come from their nearest neighbours",
-    "mean": "the plain mean of the parts that have an id",
-}
+METHODS = ("weighted", "mean")
 
 
 @frozen(kw_only=True, eq=False)
@@ -53,11 +49,25 @@ class Mixture:
 
 
 def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
-    """Return each id of `new` as a mixture of ids of `old`. Raises: ConfigError for an unknown method."""
+    """Return each id of `new` as a mixture of ids of `old`. Raises: ConfigError for an unknown method.
+
+    "weighted": parts are weighted by their bytes, and parts without an id come from their nearest neighbours.
+    "mean": the plain mean of the parts that have an id.
+    """
     if method not in METHODS:
         raise ConfigError("migration", [("method", f"{method!r} is not one of {', '.join(METHODS)}")])
     special = {token: old.special_tokens.get(text) for text, token in new.special_tokens.items()}
-    similar = _Similar(old) if method == "weighted" else None
+    weighted = method == "weighted"
+    ids = sorted({*range(old.vocab_size)}.difference(old.special_tokens.values()))
+
+    @cache
+    def index() -> Neighbours:  # only where a part has no id
+        return Neighbours([old.token_bytes(token) for token in ids])
+
+    @cache
+    def similar(text: bytes) -> list[tuple[int, float]]:
+        return [(ids[place], share) for place, share in index().nearest(text)]
+
     entries: list[tuple[int, int, float]] = []
     kinds = []
     for token in range(new.vocab_size):
@@ -67,11 +77,10 @@ def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
             kinds.append("special" if found else "unknown")
         else:
             parts = _spell(old, new.token_bytes(token))
-            known = [(part, float(len(text)) if similar else 1.0) for part, text in parts if part is not None]
+            known = [(part, float(len(text)) if weighted else 1.0) for part, text in parts if part is not None]
             found = list(known)
-            if similar is not None:
-                for text in (text for part, text in parts if part is None):
-                    found += [(near, share * len(text)) for near, share in similar.parts(text)]
+            for text in (text for part, text in parts if part is None and weighted):
+                found += [(near, share * len(text)) for near, share in similar(text)]
             kinds.append(_kind(len(known), len(parts), bool(found)))
         total = sum(weight for _, weight in found)
         entries += [(token, part, weight / total) for part, weight in found]
@@ -89,26 +98,6 @@ def _kind(known: int, parts: int, found: bool) -> str:
     if not known:
         return "neighbours"
     return "copied" if parts == 1 else "averaged"
-
-
-class _Similar:
-    """Neighbours among the ids of a tokenizer, indexed at the first use."""
-
-    def __init__(self, tokenizer: ITokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._index: Neighbours | None = None
-        self._ids: list[int] = []
-        self._seen: dict[bytes, list[tuple[int, float]]] = {}
-
-    def parts(self, text: bytes) -> list[tuple[int, float]]:
-        """Return `(old id, share)` of the neighbours of `text`."""
-        if self._index is None:
-            taken = set(self._tokenizer.special_tokens.values())
-            self._ids = [token for token in range(self._tokenizer.vocab_size) if token not in taken]
-            self._index = Neighbours([self._tokenizer.token_bytes(token) for token in self._ids])
-        if text not in self._seen:
-            self._seen[text] = [(self._ids[place], share) for place, share in self._index.nearest(text)]
-        return self._seen[text]
 
 
 def _spell(old: ITokenizer, data: bytes) -> list[tuple[int | None, bytes]]:

@@ -5,11 +5,9 @@ Training, evaluation and generation are in their own modules.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
-from attrs import frozen
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaModel
@@ -23,15 +21,7 @@ from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.embeddings import Embedding
 from tokframe_lm.model.loss import mean_cross_entropy
 
-__all__ = ["LanguageModel", "Sizes", "build", "start_id"]
-
-
-@frozen(kw_only=True)
-class Sizes:
-    """Number of parameters of the embedding (tied output included) and of the body."""
-
-    embedding: int
-    body: int
+__all__ = ["LanguageModel", "build", "start_id"]
 
 
 class LanguageModel(nn.Module):
@@ -85,14 +75,11 @@ class LanguageModel(nn.Module):
         found: Tensor = self.body(inputs_embeds=self.embedding(ids, table), use_cache=False).last_hidden_state
         return found
 
-    def load_weights(self, other: LanguageModel) -> None:
-        """Copy the weights of a model of this shape and vocabulary."""
-        self.load_state_dict(other.state_dict())
-
     @property
-    def sizes(self) -> Sizes:
-        """Number of parameters."""
-        return Sizes(embedding=_count(self.embedding.parameters()), body=_count(self.body.parameters()))
+    def sizes(self) -> dict[str, int]:
+        """Number of parameters of the "embedding" (tied output included) and of the "body"."""
+        parts = {"embedding": self.embedding, "body": self.body}
+        return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
 
 
 def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
@@ -100,8 +87,7 @@ def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
 
     Raises: UnknownNameError for the embedding's name; UnsupportedError where the tokenizer does not suit it.
     """
-    spec = host().registry.component("embedding", config.embedding)
-    kind = load_target(spec)
+    kind = load_target(host().registry.component("embedding", config.embedding))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         # The body first: its weights do not depend on the vocabulary, so models of one seed begin with the same.
@@ -138,7 +124,3 @@ def _llama(config: LMConfig) -> LlamaConfig:
         bos_token_id=None,
         eos_token_id=None,
     )
-
-
-def _count(parameters: Iterator[nn.Parameter]) -> int:
-    return sum(parameter.numel() for parameter in parameters)
