@@ -107,8 +107,12 @@ class _Comparison:
         if self.settings.equal == "flops":
             for label, entry in self._equal_flops(variants, runs).items():
                 found[label]["equal_flops"] = entry
-        for label, entry in self._training_speeds(labels).items():
-            found[label]["training_speed"] = entry
+        self._check_stop()
+        self.reporter.stage("time training", None)
+        first = {label: self._place(label, 0) for label in labels}
+        timed = self.text.path.read_bytes()[: 2 * (self.base.batch_bytes or 4096)].decode("utf-8", "ignore")
+        for label, rounds in training_speed(first, timed, rounds=_SPEED_ROUNDS).items():
+            found[label]["training_speed"] = rate(rounds)
         report: dict[str, Any] = {
             "config": unstructure(self.base),
             "settings": asdict(self.settings),
@@ -209,14 +213,6 @@ class _Comparison:
             seeds = range(self.settings.seeds)
             found[label] = summary([self._run(variant, seed, text, f"-{longer[label]}") for seed in seeds])
         return found
-
-    def _training_speeds(self, labels: Sequence[str]) -> dict[str, Any]:
-        self._check_stop()
-        size = self.base.batch_bytes or 4096
-        text = self.text.path.read_bytes()[: 2 * size].decode("utf-8", "ignore")
-        self.reporter.stage("time training", None)
-        models = {label: load(self._place(label, 0)) for label in labels}
-        return {label: rate(r) for label, r in training_speed(models, text, rounds=_SPEED_ROUNDS).items()}
 
     def _check_stop(self) -> None:
         if self.should_stop():

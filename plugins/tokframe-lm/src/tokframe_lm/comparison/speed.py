@@ -5,10 +5,10 @@ Interleaved, because other load on the machine would otherwise slow down one mod
 
 from __future__ import annotations
 
-import copy
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from attrs import frozen
 from tokframe_lm.data.texts import Prompt
 from tokframe_lm.generation import Sampling, generate
 from tokframe_lm.model.model import start_id
-from tokframe_lm.storage import SavedModel
+from tokframe_lm.storage import SavedModel, load
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -43,38 +43,36 @@ def interleaved(jobs: Mapping[Key, Callable[[int], Speed]], rounds: int) -> dict
     return found
 
 
-def training_speed(models: Mapping[str, SavedModel], text: str, *, rounds: int) -> dict[str, list[Speed]]:
-    """Time tokenizing a text and one training step on all of it, on copies of the models."""
-    trainers = {name: _Trainer(saved, text) for name, saved in models.items()}
-    for trainer in trainers.values():
-        trainer.step(0)  # creates the optimizer's state
-    return interleaved({name: trainer.step for name, trainer in trainers.items()}, rounds)
+def training_speed(places: Mapping[str, Path], text: str, *, rounds: int) -> dict[str, list[Speed]]:
+    """Time tokenizing a text and one training step on all of it, with the models saved at places."""
+    steps = {name: _training_step(load(place), text) for name, place in places.items()}
+    for step in steps.values():
+        step(0)  # creates the optimizer's state
+    return interleaved(steps, rounds)
 
 
-class _Trainer:
-    """A copy of a model that takes steps on a text, as training does."""
+def _training_step(saved: SavedModel, text: str) -> Callable[[int], Speed]:
+    """Return a function that trains a model on a text, one step at each call."""
+    model, tokenizer = saved.model.train(), saved.tokenizer
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
 
-    def __init__(self, saved: SavedModel, text: str) -> None:
-        self.tokenizer, self.text = saved.tokenizer, text
-        self.model = copy.deepcopy(saved.model).train()
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.0)
-
-    def step(self, _: int) -> Speed:
+    def step(_: int) -> Speed:
         started = time.monotonic()
-        context = self.model.config.context
-        ids = np.concatenate([[start_id(self.tokenizer)], self.tokenizer.encode_array(self.text, False)])
-        count = max(1, (len(ids) - 1) // context)
-        used = min(len(ids) - 1, count * context)
+        ids = np.concatenate([[start_id(tokenizer)], tokenizer.encode_array(text, False)])
+        count = max(1, (len(ids) - 1) // model.config.context)
+        used = min(len(ids) - 1, count * model.config.context)
         width = used // count
         windows = np.stack([ids[place * width : (place + 1) * width + 1] for place in range(count)])
-        rows = torch.from_numpy(windows).to(next(self.model.parameters()).device, torch.long)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.model.loss(rows[:, :-1], rows[:, 1:]).backward()  # type: ignore[no-untyped-call]  # torch has no types there
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.model.config.clip)
-        self.optimizer.step()
+        rows = torch.from_numpy(windows).to(next(model.parameters()).device, torch.long)
+        optimizer.zero_grad(set_to_none=True)
+        model.loss(rows[:, :-1], rows[:, 1:]).backward()  # type: ignore[no-untyped-call]  # torch has no types there
+        torch.nn.utils.clip_grad_norm_(model.parameters(), model.config.clip)
+        optimizer.step()
         # the windows leave out the rest of the text
-        size = round(len(self.text.encode()) * used / (len(ids) - 1))
+        size = round(len(text.encode()) * used / (len(ids) - 1))
         return Speed(seconds=time.monotonic() - started, bytes=size, tokens=used)
+
+    return step
 
 
 def write(saved: SavedModel, prompt: Prompt, *, size: int, sampling: Sampling) -> tuple[str, Speed]:

@@ -32,9 +32,9 @@ def evaluation_by_count(
     model: SavedModel, corpus: Corpus, max_bytes: int, counts: np.ndarray[Any, Any]
 ) -> dict[str, Any]:
     """Return an evaluation, and the bits of ids by their `counts` (ids,) in the training text."""
-    documents = list(score_documents(model, corpus, max_bytes=max_bytes))
-    ids = np.concatenate([document.ids for document in documents])
-    bits = np.concatenate([document.nll for document in documents]) / math.log(2)
+    scored = list(score_documents(model, corpus, max_bytes=max_bytes))
+    ids = np.concatenate([one.document.ids for one in scored])
+    bits = np.concatenate([one.nll for one in scored]) / math.log(2)
     lengths = np.asarray([len(model.tokenizer.token_bytes(token)) for token in range(model.tokenizer.vocab_size)])
     lengths[list(model.tokenizer.special_tokens.values())] = 0  # the text behind <unk> is charged separately
     bins = np.searchsorted(_EDGES, counts[ids], side="right") - 1
@@ -47,7 +47,7 @@ def evaluation_by_count(
         }
         for number, edge in enumerate(_EDGES)
     ]
-    return {**asdict(summarize(documents)), "by_count": rows}
+    return {**asdict(summarize(scored)), "by_count": rows}
 
 
 def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from tokframe.corpus.file import CorpusFile
 from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError, TrainingInterrupted, UnsupportedError
 from tokframe.storage.atomic import write_atomically
@@ -118,7 +117,7 @@ def tokenize(
     made_of = {
         "format": _FORMAT,
         "tokenizer": sha256,
-        "corpus": [[file.name, _identity(file)] for file in corpus.files],
+        "corpus": [[file.name, _identity(file.path.stat())] for file in corpus.files],
         "max_bytes": max_bytes,
     }
     if (found := _open(folder, made_of)) is not None:
@@ -165,7 +164,6 @@ def _open(folder: Path, made_of: dict[str, Any]) -> TokenFile | None:
         return None
 
 
-def _identity(file: CorpusFile) -> str:
+def _identity(status: os.stat_result) -> str:
     """Return what changes when a file does, without reading it: its size and time, hashed."""
-    status = file.path.stat()
     return hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]

@@ -14,7 +14,7 @@ from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError
 from tokframe.tokenizer.results import IntArray
 from tokframe.training.progress import Reporter, SilentReporter
-from tokframe_lm.data.tokens import documents, read_document
+from tokframe_lm.data.tokens import Document, documents, read_document
 from tokframe_lm.evaluation.ngrams import ByteNgrams
 from tokframe_lm.model.model import LanguageModel, start_id
 from tokframe_lm.storage import SavedModel
@@ -41,16 +41,11 @@ class Evaluation:
 
 @frozen(kw_only=True, eq=False)
 class ScoredDocument:
-    """A document's `ids` (tokens,), their negative log-likelihoods `nll` (tokens,) in nats, and `unknown_bits`.
+    """A document, negative log-likelihoods `nll` (tokens,) of its ids in nats, and the bits of the text they hide."""
 
-    `size` is in bytes of UTF-8, `unknown` the number of ids that hide their text, charged with `unknown_bits` in all.
-    """
-
-    ids: IntArray
+    document: Document
     nll: np.ndarray[Any, Any]
     unknown_bits: float
-    size: int
-    unknown: int
 
 
 def evaluate(saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, reporter: Reporter | None = None) -> Evaluation:
@@ -74,29 +69,28 @@ def score_documents(
         document = read_document(saved.tokenizer, text)
         ids = np.concatenate([np.asarray([start], np.int32), document.ids])
         scored = ScoredDocument(
-            ids=document.ids,
+            document=document,
             nll=token_nll(saved.model, ids).numpy(),
             unknown_bits=sum(float(unknown.bits(surface).sum()) for surface in document.unknown_surfaces),
-            size=document.size,
-            unknown=len(document.unknown_surfaces),
         )
-        size, bits = size + scored.size, bits + float(scored.nll.sum()) / math.log(2) + scored.unknown_bits
+        size, bits = size + document.size, bits + float(scored.nll.sum()) / math.log(2) + scored.unknown_bits
         reporter.advance(size / 1e6, bits_per_byte=bits / size)
         yield scored
 
 
 def summarize(scored: Sequence[ScoredDocument]) -> Evaluation:
     """Return the bits per byte of scored documents. Raises: CorpusError if there is no text."""
-    size = sum(document.size for document in scored)
+    found = [one.document for one in scored]
+    size = sum(document.size for document in found)
     if not size:
         raise CorpusError("the corpus holds no text, so there is nothing to evaluate. Name another: --corpus FILE")
-    unknown_bits = sum(document.unknown_bits for document in scored)
+    unknown_bits = sum(one.unknown_bits for one in scored)
     return Evaluation(
-        bits_per_byte=(sum(float(document.nll.sum()) for document in scored) / math.log(2) + unknown_bits) / size,
+        bits_per_byte=(sum(float(one.nll.sum()) for one in scored) / math.log(2) + unknown_bits) / size,
         bits_per_byte_unknown=unknown_bits / size,
         bytes=size,
-        tokens=sum(len(document.ids) for document in scored),
-        unknown=sum(document.unknown for document in scored),
+        tokens=sum(len(document.ids) for document in found),
+        unknown=sum(len(document.unknown_surfaces) for document in found),
     )
 
 

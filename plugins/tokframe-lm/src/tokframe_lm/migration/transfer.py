@@ -81,7 +81,8 @@ def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
             found = list(known)
             for text in (text for part, text in parts if part is None and weighted):
                 found += [(near, share * len(text)) for near, share in similar(text)]
-            kinds.append(_kind(len(known), len(parts), bool(found)))
+            source = "averaged" if len(parts) > 1 else "copied"
+            kinds.append("unknown" if not found else source if known else "neighbours")
         total = sum(weight for _, weight in found)
         entries += [(token, part, weight / total) for part, weight in found]
     return Mixture(
@@ -90,14 +91,6 @@ def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
         share=np.array([entry[2] for entry in entries], np.float64),
         kind=tuple(kinds),
     )
-
-
-def _kind(known: int, parts: int, found: bool) -> str:
-    if not found:
-        return "unknown"
-    if not known:
-        return "neighbours"
-    return "copied" if parts == 1 else "averaged"
 
 
 def _spell(old: ITokenizer, data: bytes) -> list[tuple[int | None, bytes]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import reduce
 from itertools import groupby
 from typing import Any, ClassVar, TypeGuard
 
@@ -67,10 +68,7 @@ class Embedding(nn.Module):
 
     def table(self) -> Tensor:
         """Return the rows of all ids (ids, d_model)."""
-        found, *others = [self._rows(feature) for feature in self.features]
-        for other in others:
-            found = found + other
-        return found
+        return reduce(torch.add, map(self._rows, self.features))
 
     def forward(self, ids: Tensor, table: Tensor | None = None) -> Tensor:
         """Return the vectors of ids: (batch, tokens) -> (batch, tokens, d_model)."""
