@@ -38,7 +38,7 @@ group.add_command(train_command)
 @group.command("eval", cls=Command, examples=["tokframe lm eval runs/lm --corpus held-out.txt --json result.json"])
 @click.argument("model", metavar="DIR")
 @corpus_option(required=True)
-@max_bytes_option()
+@max_bytes_option
 @json_file_option
 def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, json_to: str | None) -> None:
     """Measure a model on held-out text, in bits per byte of the original text.

@@ -26,7 +26,7 @@ __all__ = ["migrate_command"]
 @click.option("--to", "new", required=True, metavar="NAME", help="Tokenizer to migrate to.")
 @click.option("--out", required=True, metavar="DIR", help="Output folder.")
 @corpus_option(required=False)
-@max_bytes_option()
+@max_bytes_option
 @click.option(
     "--method",
     default="weighted",

@@ -18,6 +18,8 @@ __all__ = ["ConfigCommand", "max_bytes_option", "read_settings", "training_optio
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+max_bytes_option = click.option("--max-bytes", type=click.IntRange(1), help="Read at most N bytes of the corpus.")
+
 
 class ConfigCommand(Command):
     """A command whose help lists the keys of its config class, named as `module:Class` and imported only then."""
@@ -44,15 +46,10 @@ def _documented_keys(config: type[Any]) -> Iterator[tuple[str, str]]:
             comment = ""
 
 
-def max_bytes_option() -> Callable[[F], F]:
-    """Return the option `--max-bytes`."""
-    return click.option("--max-bytes", type=click.IntRange(1), help="Read at most N bytes of the corpus.")
-
-
 def training_options(command: F) -> F:
     """Add the options of a training run to a command."""
-    seed: Callable[[F], F] = click.option("--seed", type=click.IntRange(0), help="Random seed.")
-    return max_bytes_option()(seed(options.training_options("the model")(command)))
+    seed = click.option("--seed", type=click.IntRange(0), help="Random seed.")
+    return max_bytes_option(seed(options.training_options("the model")(command)))
 
 
 def read_settings(options: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +47,17 @@ def compare_writing(
     texts: dict[tuple[str, int], list[str]] = {key: [] for key in models}
     reporter.stage("write", len(chosen) * len(models), "texts")
 
-    def job(key: tuple[str, int]) -> Callable[[int], Speed]:
-        def one(number: int) -> Speed:
-            check()
-            sampling = Sampling(temperature=settings.temperature, top_k=settings.top_k, seed=number)
-            text, speed = write(models[key], chosen[number], size=settings.written, sampling=sampling)
-            texts[key].append(text)
-            reporter.advance(sum(len(written) for written in texts.values()))
-            return speed
-
-        return one
+    def job(key: tuple[str, int], number: int) -> Speed:
+        check()
+        sampling = Sampling(temperature=settings.temperature, top_k=settings.top_k, seed=number)
+        text, speed = write(models[key], chosen[number], size=settings.written, sampling=sampling)
+        texts[key].append(text)
+        reporter.advance(sum(len(written) for written in texts.values()))
+        return speed
 
     for model in models.values():  # warm-up, not timed
         write(model, chosen[0], size=20, sampling=Sampling())
-    speeds = interleaved({key: job(key) for key in models}, len(chosen))
+    speeds = interleaved({key: partial(job, key) for key in models}, len(chosen))
 
     check()
     reporter.stage("train the scorer", None)

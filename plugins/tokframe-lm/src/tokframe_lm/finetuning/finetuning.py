@@ -10,6 +10,7 @@ import copy
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def finetune(
         run = StepRun(
             joint,
             Optimizer(groups, weight_decay=settings.weight_decay, clip=settings.clip, processes=processes),
-            _losses_of(joint, windows, settings, processes.device),
+            partial(_losses, joint, windows, settings, joint.coded.cpu().nonzero()[:, 0].numpy()),
             steps=settings.steps,
             warmup=settings.warmup,
             checkpoint_every=settings.checkpoint_every,
@@ -170,22 +171,17 @@ def finetune(
     )
 
 
-def _losses_of(
-    joint: JointModel, windows: Windows, config: FinetuneConfig, device: torch.device
-) -> Callable[[int], tuple[Tensor, dict[str, Tensor]]]:
-    """Return the function of a step that gives its loss, and its two parts by name."""
-    coded = joint.coded.cpu().nonzero()[:, 0].numpy()
-
-    def losses(step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        if step and step % config.refresh == 0:
-            joint.refresh()
-        both = torch.from_numpy(windows.read(windows.of(step))).to(device)
-        draw = np.random.default_rng([config.seed, 1, step])  # ids to reconstruct: seed and step alone decide
-        drawn = torch.from_numpy(draw.choice(coded, config.segments)).to(device)
-        lm, reconstruction = joint.losses(both[:, :-1], both[:, 1:], drawn)
-        return lm + config.reconstruction * reconstruction, {"lm": lm, "reconstruction": reconstruction}
-
-    return losses
+def _losses(
+    joint: JointModel, windows: Windows, config: FinetuneConfig, coded: np.ndarray[Any, Any], step: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the loss of a step, and its two parts by name."""
+    if step and step % config.refresh == 0:
+        joint.refresh()
+    both = torch.from_numpy(windows.read(windows.of(step))).to(joint.coded.device)
+    draw = np.random.default_rng([config.seed, 1, step])  # ids to reconstruct: seed and step alone decide
+    drawn = torch.from_numpy(draw.choice(coded, config.segments)).to(joint.coded.device)
+    lm, reconstruction = joint.losses(both[:, :-1], both[:, 1:], drawn)
+    return lm + config.reconstruction * reconstruction, {"lm": lm, "reconstruction": reconstruction}
 
 
 @torch.no_grad()
