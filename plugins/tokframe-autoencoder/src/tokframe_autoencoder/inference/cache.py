@@ -42,15 +42,12 @@ class CodeCache:
         found: dict[bytes, int] = {}
         with self._lock:
             entries = self._entries
-            hits = 0
-            for segment in segments:
-                code = entries.get(segment)
-                if code is not None:
-                    entries.move_to_end(segment)
-                    found[segment] = code
-                    hits += 1
-            self._hits += hits
-            self._misses += len(segments) - hits
+            known = [segment for segment in segments if segment in entries]
+            for segment in known:
+                entries.move_to_end(segment)
+                found[segment] = entries[segment]
+            self._hits += len(known)
+            self._misses += len(segments) - len(known)
         return found
 
     def add(self, codes: Mapping[bytes, int]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import Any
 
 import torch
@@ -50,7 +49,7 @@ class FusedFSQ:
         """(batch,) int64 -> (batch, d_latent): the quantizer's up to rounding error of the sum."""
         # A group's row is found from the code alone, as the digits before and after it do not matter.
         rows = (codes[:, None] // self._divisors) % self._moduli
-        rows = rows * self._factors + (codes[:, None] // self._divisors_b) % self._moduli_b
+        rows = rows * self._moduli_b + (codes[:, None] // self._divisors_b) % self._moduli_b
         rows += self._starts
         return functional.embedding_bag(rows, self._table, mode="sum")
 
@@ -73,44 +72,38 @@ class FusedFSQ:
     def _build_table(self, quantizer: FSQ) -> None:
         """Fold projection, digit and pair vectors into one table: a row for each pair of digits, all rows summed."""
         dims = len(self.shape)
-        basis = [math.prod(self.shape[:i]) for i in range(dims)]
         # A quantizer of one dimension pairs its digit with a second one that is always 0.
         pairs = list(itertools.combinations(range(dims), 2)) or [(0, 0)]
-        levels = [(self.shape[a], self.shape[b] if a != b else 1) for a, b in pairs]
+        first, second = torch.tensor(pairs, device=self._weight.device).T
+        self._divisors, self._divisors_b = quantizer.basis[first], quantizer.basis[second]
+        self._moduli = quantizer.levels[first]
+        self._moduli_b = torch.where(first == second, 1, quantizer.levels[second])
+        sizes = (self._moduli * self._moduli_b).tolist()
+        starts = [0, *itertools.accumulate(sizes[:-1])]
+        self._starts = torch.tensor(starts, device=self._weight.device)
         embeddings: list[Any] = list(quantizer.embeddings)
-        single = self._single_rows(quantizer, embeddings)
-        paired = next((e.weight.detach().float() for e in embeddings if e.chosen.shape[1] == 2), None)
-        parts, starts, start = [], [], 0
-        seen: set[int] = set()
-        for (a, b), (n, m) in zip(pairs, levels, strict=True):
+        learned = {e.chosen.shape[1]: e.weight.detach().float() for e in embeddings}  # by the size of groups
+        single = self._single_rows(quantizer, learned.get(1))
+        parts: list[Tensor] = []
+        for (a, b), n, start, size in zip(pairs, self._moduli.tolist(), starts, sizes, strict=True):
             # Ordered as first digit * m + second; the trained table has the first digit fastest.
-            part = torch.zeros(n, m, single[0].shape[1], device=self._weight.device)
-            if paired is not None:
-                part += paired[start : start + n * m].view(m, n, -1).transpose(0, 1)
-            for dim, rows in ((a, single[a][:, None]), (b, single[b][None])):
-                if dim not in seen:
-                    seen.add(dim)
-                    part += rows
-            starts.append(start)
-            start += n * m
-            parts.append(part.reshape(n * m, -1))
-        parts[0] += quantizer.project_out.bias.detach().float()
+            part = torch.zeros(n, size // n, single[0].shape[1], device=self._weight.device)
+            if 2 in learned:
+                part += learned[2][start : start + size].view(size // n, n, -1).transpose(0, 1)
+            if not parts:
+                part += single[0][:, None] + quantizer.project_out.bias.detach().float()
+            if a == 0 < b:
+                part += single[b]
+            parts.append(part.flatten(0, 1))
         self._table = torch.cat(parts)
-        whole: dict[str, Any] = {"dtype": torch.int64, "device": self._weight.device}
-        self._divisors = torch.tensor([basis[a] for a, _ in pairs], **whole)
-        self._divisors_b = torch.tensor([basis[b] for _, b in pairs], **whole)
-        self._moduli = torch.tensor([n for n, _ in levels], **whole)
-        self._moduli_b = self._factors = torch.tensor([m for _, m in levels], **whole)
-        self._starts = torch.tensor(starts, **whole)
 
-    def _single_rows(self, quantizer: FSQ, embeddings: list[Any]) -> list[Tensor]:
+    def _single_rows(self, quantizer: FSQ, learned: Tensor | None) -> list[Tensor]:
         """Return, for each dimension, what each of its digits adds to the latent alone: (level, d_latent)."""
         weight = quantizer.project_out.weight.detach().float()
-        digits = next((e.weight.detach().float() for e in embeddings if e.chosen.shape[1] == 1), None)
-        found, start = [], 0
+        found = []
         for dim, level in enumerate(self.shape):
             values = (torch.arange(level, device=weight.device) + 0.5) / level * 2 - 1
-            rows = values[:, None] * weight[:, dim]
-            found.append(rows if digits is None else rows + digits[start : start + level])
-            start += level
+            found.append(values[:, None] * weight[:, dim])
+        if learned is not None:
+            found = [rows + more for rows, more in zip(found, torch.split(learned, list(self.shape)), strict=True)]
         return found

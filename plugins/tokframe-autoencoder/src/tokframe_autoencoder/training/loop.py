@@ -36,7 +36,7 @@ from tokframe_autoencoder.training.stages import CodeStage, DecodeStage, JointSt
 
 __all__ = ["train_network"]
 
-_REPORT_EVERY = 20  # steps
+REPORT_EVERY_STEPS = 20
 
 
 def train_network(
@@ -152,7 +152,7 @@ class _Run(Run):
         self.optimizer.update(part, self.schedule.rate(self.step), self.loss, difficulty)
         self.sampler.update(drawn, difficulty)
         step = self.step + 1
-        if step % _REPORT_EVERY == 0:
+        if step % REPORT_EVERY_STEPS == 0:
             self.reporter.advance(step - phase.start, loss=float(self.loss))
         return self.schedule.due(step)
 
