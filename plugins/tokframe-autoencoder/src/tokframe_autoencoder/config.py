@@ -125,7 +125,7 @@ def resolve(
     sections = _sections(config, registry, problems)
     parts: dict[str, Any] = {}
     for kind in _KINDS:
-        section = sections.get(kind, "quantizer" if kind == "quantizer" else kind)
+        section = sections.get(kind, kind)
         given = config.get(section, {})
         fallback = section if kind == "quantizer" and section != "quantizer" else defaults.get(kind, "")
         parts[kind] = _part(kind, section, given, fallback, registry, problems)

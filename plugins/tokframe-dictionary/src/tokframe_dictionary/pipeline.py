@@ -45,7 +45,7 @@ def train(job: TrainJob, config: DictionaryConfig) -> tuple[Vocabulary, dict[str
     ids = FIRST_LEARNED + len(pool)
     if ids < config.vocab_size:
         job.reporter.note(
-            f"the corpus is too small to fill the vocabulary: there are {ids:,} ids and not {config.vocab_size:,}"
+            f"the corpus is too small to fill the vocabulary: it has {ids:,} ids instead of {config.vocab_size:,}"
         )
     record = {
         "tokenizer": job.name,

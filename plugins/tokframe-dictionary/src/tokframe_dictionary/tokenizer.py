@@ -55,7 +55,7 @@ class DictionaryTokenizer(ITokenizer):
 
     @property
     def special_tokens(self) -> Mapping[str, int]:
-        """`<pad> <unk> <s> </s>`; `<unk>` is never needed and there so that ids agree with other tokenizers."""
+        """`<pad> <unk> <s> </s>`; `<unk>` is never produced; it keeps ids aligned with other tokenizers."""
         return SPECIAL_TOKENS
 
     def token_bytes(self, token: int) -> bytes:

@@ -70,11 +70,9 @@ class NeuralPath:
 
     def segments(self, codes: Codes | Sequence[int]) -> list[bytes]:
         """Return the bytes the decoder makes of each code. Raises: ValueError for a code outside the codebook."""
-        pieces: list[bytes] = []
         with torch.inference_mode():
-            for (part,) in batches([self._autoencoder.checked(codes)], MAX_ROWS):
-                pieces += segments_of(self._logits(self._latents(part)))
-        return pieces
+            parts = batches([self._autoencoder.checked(codes)], MAX_ROWS)
+            return [segment for (part,) in parts for segment in segments_of(self._logits(self._latents(part)))]
 
     def cache_info(self) -> CacheInfo:
         """Return how often the cache knew a segment, and how full it is."""

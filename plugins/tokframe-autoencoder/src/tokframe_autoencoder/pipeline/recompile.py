@@ -1,7 +1,7 @@
 """Recompilation: a network that was trained further, made a lossless tokenizer again.
 
-Codes are assigned anew where they must be, segments re-selected, tables compiled. What changed the network is the
-caller's business, e.g. a language model's gradient. Ids keep their order; a segment that the network no longer
+Codes are assigned anew where they must be, segments re-selected, tables compiled. What changed the network, e.g. a
+language model's gradient, is left to the caller. Ids keep their order; a segment that the network no longer
 reproduces loses its id, and text that used it is encoded by others. Single bytes never do.
 """
 

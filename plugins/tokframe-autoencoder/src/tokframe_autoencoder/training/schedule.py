@@ -77,7 +77,7 @@ class Schedule:
         length = self._finish_length(self.finish_from)
         if step < self.finish_from + length:
             return Phase(name=", finish", start=self.finish_from, length=length)
-        return Phase(name=", the last of it", start=self.finish_from + length, length=None)
+        return Phase(name=", remaining steps", start=self.finish_from + length, length=None)
 
     def update(self, report: StageReport, step: int, minutes: float) -> None:
         """Apply an evaluation after a step: bring the end forward, begin the finish, count what was reached."""

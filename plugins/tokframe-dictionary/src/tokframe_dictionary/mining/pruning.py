@@ -29,7 +29,7 @@ __all__ = ["Pool", "measure_part", "prune"]
 
 #: Share of a plain estimate (uses times bytes saved) that decides between segments of equal value.
 _USE_WEIGHT = 0.01
-#: Above this multiple of the size wanted, plain use decides: value costs three times as long and agrees that far out.
+#: Above this multiple of the size wanted, plain use decides: value takes three times as long and ranks alike there.
 COARSE_RATIO = 8
 #: Share of segments that survives a round by plain use.
 COARSE_KEEP = 0.4

@@ -1,6 +1,6 @@
 """Source: text of one kind with the weight of its bytes, so that the largest kind does not take every id.
 
-Which files make up a source is the caller's business (`tokframe.corpus.files` groups them by name).
+Which files make up a source is left to the caller (`tokframe.corpus.files` groups them by name).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Source:
 
 
 class Gathered:
-    """The documents of one source, taken one by one: all of them up to `budget` bytes, then only their sizes.
+    """The documents of one source, added one by one: all of them up to `budget` bytes, then only their sizes.
 
     Where they are more than `budget`, `again` is asked for all of them once more, when the source is thinned: so memory
     holds at most `budget` bytes of a source, twice while they are joined. Documents that do not end in a newline are
@@ -40,7 +40,7 @@ class Gathered:
         self._kept: list[bytes] = []
 
     def add(self, document: bytes) -> None:
-        """Take the next document."""
+        """Add the next document."""
         document = _ended(document)
         self.size += len(document)
         self.characters += _characters(document)
@@ -118,7 +118,7 @@ class _Window:
         return stretch is not None
 
     def drop(self, to: int) -> None:
-        """Let go of what is before an offset."""
+        """Drop what is before an offset."""
         while self.start + len(self._held) < to:
             self.start += len(self._held)
             self._held.clear()

@@ -1,6 +1,6 @@
 """Workers: run a function over the parts of a text on threads or on an executor of the caller's.
 
-What the parts are, and how results are joined, is the caller's business.
+What the parts are, and how results are joined, is left to the caller.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Workers:
             yield from run_bounded(pool, function, tasks, self.number + 1, self._stopped)
         except BrokenExecutor as lost:
             raise TrainingError(
-                f"a worker ended without giving its result ({lost}): killed, or out of memory. Finished stages are "
+                f"a worker ended without returning its result ({lost}): killed, or out of memory. Finished stages are "
                 "kept; use --resume, with fewer workers (mining.workers) if memory was short"
             ) from lost
         finally:
