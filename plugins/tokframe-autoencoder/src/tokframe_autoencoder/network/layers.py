@@ -59,4 +59,8 @@ class SequenceDeconv(nn.Module):
 
 def _shift(x: Tensor, by: int) -> Tensor:
     """Return `x[:, i + by]` with zeros beyond the ends."""
-    return functional.pad(x, (0, 0, -by, by)) if by else x
+    if by > 0:
+        return functional.pad(x[:, by:], (0, 0, 0, by))
+    if by < 0:
+        return functional.pad(x[:, :by], (0, 0, -by, 0))
+    return x
