@@ -38,7 +38,7 @@ def mine(tmp_path):
 
 def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
 
@@ -206,6 +206,7 @@ def test_an_alias_of_nothing_says_where_it_is_set(place):
     [
         ('[aliases]\nx = "y"\nproduction = \n', "file", "not valid TOML: Invalid value (at line 3, column 14)"),
         ("[aliases", "file", "not valid TOML"),
+        (b'[aliases]\na = "\xff"\n', "file", "not valid TOML: 'utf-8' codec can't decode byte 0xff in position 15"),
         ('production = "toy"\n', "production", "unknown key; aliases are lines under [aliases]"),
         ('\n[alias]\nproduction = "toy"\n', "alias", "unknown key"),
         ("[aliases]\n\nproduction = 3\n", "aliases.production", '3; expected production = "NAME", a registered name'),
@@ -225,11 +226,6 @@ def test_a_malformed_file_is_named_with_the_key(place, text, where, says):
 def test_all_problems_of_a_file_are_reported_at_once(place):
     write(place / "tokframe.toml", '[aliases]\nA = "toy"\nb = 1\nc = "toy"\n')
     assert [place_ for place_, _ in problems().problems] == ["aliases.A", "aliases.b"]
-
-
-def test_bytes_that_are_not_text_are_refused(place):
-    (place / "tokframe.toml").write_bytes(b'[aliases]\nproduction = "\xff"\n')
-    assert "not valid TOML: 'utf-8' codec can't decode byte 0xff in position 24" in str(problems())
 
 
 def test_a_named_file_must_be_there(monkeypatch, place):
@@ -298,12 +294,3 @@ def test_aliases_can_be_checked_by_exit_code(monkeypatch, mine, capsys):
 def test_without_aliases_the_command_says_how_to_set_one(capsys):
     assert main(["aliases"]) == 0
     assert '[aliases]\n  production = "word"' in capsys.readouterr().out
-
-
-def test_a_malformed_file_is_one_message_on_the_command_line(place, capsys):
-    write(place / "tokframe.toml", "[aliases]\nproduction = toy\n")
-    assert main(["aliases"]) == 1
-    assert (
-        "tokframe.toml: 1 problem\n  file: not valid TOML: Invalid value (at line 2, column 14)"
-        in capsys.readouterr().err
-    )

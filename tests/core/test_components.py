@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tokframe.errors import ComponentImportError, InvalidSpecError, NameConflictError, UnknownNameError
-from tokframe.plugins.registry import KINDS, ComponentSpec, Registry, TokenizerSpec, load_target, normal_name
+from tokframe.plugins.registry import KINDS, ComponentSpec, Registry, TokenizerSpec, load_target
 
 
 def component(name="fsq", kind="quantizer", distribution="tokframe-autoencoder", **more):
@@ -183,7 +183,3 @@ def test_without_an_extra_the_distribution_itself_is_to_be_installed():
     spec = ComponentSpec(kind="encoder", name="x", target="nowhere_at_all:X", distribution="acme-x")
     with pytest.raises(ComponentImportError, match=r"Try: pip install acme-x$"):
         load_target(spec)
-
-
-def test_distribution_names_compare_as_pep_503_says():
-    assert normal_name("Acme__Toy.Thing") == normal_name("acme-toy-thing") == "acme-toy-thing"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tokframe.errors import ConfigError
 from tokframe.storage.config import problems_of, structure, unstructure
 from tokframe.storage.settings import check, setting
-from tokframe.storage.strictjson import canonical_json, json_type, parse_json, read_json
+from tokframe.storage.strictjson import canonical_json, parse_json, read_json
 
 
 @frozen(kw_only=True)
@@ -88,11 +88,7 @@ def test_a_sound_config_is_built():
     assert built.many == (Inner(), Inner(scale=0.5))
     assert built.extra == {"free": [1, None]}
     assert (built.seed, built.path, built.rate) == (7, None, 0.5)
-
-
-def test_an_integer_is_a_number_and_becomes_a_float():
-    rate = structure(Outer, {"steps": 1, "rate": 2}).rate
-    assert rate == 2.0 and isinstance(rate, float)
+    assert isinstance(built.inner.scale, float), "an integer is a number"
 
 
 @pytest.mark.parametrize(
@@ -169,17 +165,15 @@ def test_all_problems_are_reported_at_once():
 
 
 def test_what_classes_say_of_themselves_is_collected_from_every_depth():
-    found = problems({"steps": 0, "fast": True, "rate": 2, "inner": {"levels": []}, "maybe": {"levels": []}})
+    bad = {"levels": []}
+    found = problems({"steps": 0, "fast": True, "rate": 2, "inner": bad, "maybe": bad, "many": [{}, bad]})
     assert found == {
         "$.steps": "is 0; at least 1",
         "$": "fast needs a small rate",
         "$.inner.levels": "is empty",
         "$.maybe.levels": "is empty",
+        "$.many[1].levels": "is empty",
     }
-
-
-def test_classes_inside_lists_are_asked_too():
-    assert problems({"steps": 1, "many": [{}, {"levels": []}]}) == {"$.many[1].levels": "is empty"}
 
 
 def test_paths_begin_where_the_caller_says():
@@ -319,19 +313,3 @@ def test_canonical_json_depends_on_the_data_alone():
         canonical_json({"a": math.nan})
     with pytest.raises(TypeError):
         canonical_json({"a": b"bytes"})
-
-
-@pytest.mark.parametrize(
-    ("value", "name"),
-    [
-        (None, "null"),
-        (True, "bool True"),
-        (1, "int 1"),
-        (1.5, "float 1.5"),
-        ("x", "str 'x'"),
-        ({}, "object"),
-        ([], "list"),
-    ],
-)
-def test_json_values_are_named_for_people(value, name):
-    assert json_type(value) == name

@@ -75,13 +75,6 @@ class TestEveryError:
         assert vars(again) == vars(error)
 
 
-def test_facts_stand_on_the_object():
-    error = errors.InvalidTokenError("id 9", token=9, position=4)
-    assert (error.token, error.position) == (9, 4)
-    missing = errors.ComponentImportError("no", kind="quantizer", name="x", install="pip install 'a[b]'")
-    assert (missing.kind, missing.name, missing.install) == ("quantizer", "x", "pip install 'a[b]'")
-
-
 def test_config_error_counts_and_lists_its_problems():
     one = errors.ConfigError("a.json", [("$.x", "bad")])
     assert str(one) == "a.json: 1 problem\n  $.x: bad"

@@ -13,7 +13,6 @@ from tokframe.errors import ArtifactNotFoundError, UnknownNameError
 from tokframe.loading.inspection import check_soundness, describe, verify
 from tokframe.plugins.protocols import Check
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
-from tokframe.tokenizer.results import VerifyReport
 
 
 @pytest.fixture(autouse=True)
@@ -125,12 +124,6 @@ def test_a_tokenizer_that_raises_is_unsound_and_no_crash(saved, monkeypatch, met
     report = verify(saved)
     assert not report.ok
     assert "ZeroDivisionError: of the plugin" in failed(report).popitem()[1]
-
-
-def test_a_report_is_sound_when_every_check_is():
-    good, bad = Check(name="a", ok=True), Check(name="b", ok=False)
-    assert VerifyReport(tokenizer="x", checks=(good,)).ok
-    assert not VerifyReport(tokenizer="x", checks=(good, bad)).ok
 
 
 def test_hard_texts_are_hard():

@@ -39,16 +39,6 @@ def violations(tokenizer, pairs, text):
     return [(a, b) for a, b in pairwise(ids) if b in pairs.after(a)]
 
 
-def test_no_document_or_source_has_an_impossible_pair(telling):
-    from tokframe import errors
-    from tokframe.tokenizer import base as interfaces
-    from tokframe.tokenizer import streams
-
-    for module in (errors, interfaces, streams):
-        with open(module.__file__, encoding="utf-8") as file:
-            assert violations(*telling, file.read()) == []
-
-
 def test_a_pair_is_impossible_where_its_own_bytes_are_encoded_otherwise(telling):
     """Both ways, for pairs drawn from neighbours in text, where such pairs are frequent, and from all ids."""
     tokenizer, pairs = telling

@@ -85,8 +85,5 @@ def test_only_the_first_process_speaks(toy, started, tmp_path, monkeypatch, caps
 
 
 def test_python_m_tokframe_is_the_command(fresh):
-    source = (
-        "import runpy, sys; sys.argv = ['tokframe', '--version']; runpy.run_module('tokframe', run_name='__main__')"
-    )
-    done = fresh(source)
-    assert done.stdout == f"tokframe {tokframe.__version__}\n"
+    source = "import runpy, sys; sys.argv[1:] = ['--version']; runpy.run_module('tokframe', run_name='__main__')"
+    assert fresh(source).stdout == f"tokframe {tokframe.__version__}\n"

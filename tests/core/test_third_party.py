@@ -8,8 +8,6 @@ import textwrap
 import pytest
 from support.networks import SMALL_NETWORK
 
-CLI = "import sys\nfrom tokframe.cli.main import main\nsys.argv[0] = 'tokframe'\nsys.exit(main())"
-
 
 def printed(done):
     """Return the JSON on the last line a process printed."""
@@ -31,17 +29,6 @@ def test_discovery_finds_both_and_says_what_is_wrong_with_the_broken_one(fresh):
     assert records["toy-bytes"]["status"] == "ok"
 
 
-def test_the_command_line_lists_both(fresh):
-    done = fresh(CLI, "plugins", "--json")
-    records = {record["distribution"]: record for record in json.loads(done.stdout)["plugins"]}
-    assert records["acme-broken"]["status"] == "broken"
-    assert "acme-broken needs libacme 3, found 2" in records["acme-broken"]["reason"]
-    assert records["acme-sign"]["status"] == "ok" and records["acme-sign"]["components"] == ["quantizer acme-sign"]
-    for_people = fresh(CLI, "plugins", COLUMNS="100").stdout
-    assert "acme-broken" in for_people and "libacme 3" in for_people and "acme-sign" in for_people
-    assert fresh(CLI, "plugins", "--check", check=False).returncode == 1
-
-
 def test_the_broken_one_harms_nothing(fresh):
     # Warnings are errors in these processes, so a broken plugin does not even warn.
     source = """
@@ -59,23 +46,6 @@ def test_the_broken_one_harms_nothing(fresh):
         raise AssertionError("no error")
     """
     fresh(source)
-
-
-def test_strict_mode_and_the_deny_list_are_the_users_choice(fresh):
-    source = "import tokframe; tokframe.host().records"
-    done = fresh(source, TOKFRAME_STRICT_PLUGINS="1", TOKFRAME_PLUGINS="acme-broken,acme-sign", check=False)
-    assert done.returncode != 0 and "plugin acme-broken is broken: ImportError" in done.stderr
-    fresh(
-        source,
-        TOKFRAME_STRICT_PLUGINS="1",
-        TOKFRAME_PLUGINS="acme-broken,acme-sign",
-        TOKFRAME_DISABLE_PLUGINS="acme-broken",
-    )
-
-
-def test_the_quantizer_is_found_configured_and_runs(fresh):
-    pytest.importorskip("torch")
-    fresh("acme_quantizer")
 
 
 # -- the whole way: train, save and reload a tokenizer that uses it ----------------------------------------------

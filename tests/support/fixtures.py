@@ -120,18 +120,8 @@ def fresh(installed, tmp_path):
     empty.mkdir()
 
     def run(program, *arguments, check=True, **environment):
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("TOKFRAME_")}
-        inherited |= {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
-        inherited |= {"TOKFRAME_CONFIG": ""}  # no alias file of whoever runs the tests
-        done = subprocess.run(
-            [sys.executable, "-W", "error", *_script(program), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            cwd=empty,
-            env=inherited | environment,
-            check=False,
-        )
+        words = ["-W", "error", *_script(program), *arguments]
+        done = _completed(empty, words, {"PYTHONPATH": str(installed)} | environment)
         if check:
             assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -206,21 +196,17 @@ def _script(program):
 
 
 def _completed(folder, words, environment=None):
+    """Run Python without what would make it part of other processes, with one thread and no aliases of the user's."""
+    ours = ("TOKFRAME_", "TORCHELASTIC_", "MASTER_", "RANK", "WORLD_SIZE", "LOCAL_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    kept |= {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8", "TOKFRAME_CONFIG": "", "PYTHONPATH": str(TESTS)}
     return subprocess.run(
         [sys.executable, *map(str, words)],
         capture_output=True,
         text=True,
         encoding="utf-8",
         cwd=folder,
-        env=_plain_environment() | (environment or {}),
+        env=kept | (environment or {}),
         timeout=900,  # a hang, not a slow machine
         check=False,
     )
-
-
-def _plain_environment():
-    """Return the environment without what would make processes part of others, and for one thread each."""
-    ours = ("TOKFRAME_", "TORCHELASTIC_", "MASTER_", "RANK", "WORLD_SIZE", "LOCAL_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    kept |= {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8", "TOKFRAME_CONFIG": "", "PYTHONPATH": str(TESTS)}
-    return kept

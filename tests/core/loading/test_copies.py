@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 
-import pytest
 from support.toys import TEXT, toy
 
 import tokframe
@@ -37,8 +36,3 @@ def test_a_pickle_is_read_in_a_fresh_process(fresh, tmp_path):
     """
     done = fresh(source, tmp_path / "toy.pickle", TOKFRAME_PLUGINS="toy-bytes")
     assert done.stdout.strip() == f"{toy(wrap=True).encode('the th')} <ToyTokenizer 'toy' vocab_size=263>"
-
-
-@pytest.mark.slow
-def test_a_tokenizer_works_in_spawned_workers(fresh):
-    fresh("spawned_workers", TOKFRAME_PLUGINS="toy-bytes")

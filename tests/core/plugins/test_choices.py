@@ -26,12 +26,6 @@ def test_allow_list_lets_only_its_own_in(plugin):
     assert found.registry.names("quantizer") == ["b"]
 
 
-def test_an_empty_allow_list_lets_none_in_and_deny_wins(plugin):
-    assert host(plugin("acme-a", GOOD), allow=[]).registry.specs() == []
-    found = host(plugin("acme-a", GOOD), allow=["acme-a"], deny=["acme-a"])
-    assert found.records[0].status == "disabled"
-
-
 def test_the_lists_come_from_the_environment(plugin, monkeypatch):
     points = plugin("acme-a", declares("a")), plugin("acme-b", declares("b"))
     monkeypatch.setenv("TOKFRAME_PLUGINS", " acme_a, acme-b ,")
@@ -74,12 +68,6 @@ def test_two_plugins_claiming_a_name_are_both_marked_and_told_apart(plugin):
 def test_a_name_in_two_kinds_is_no_conflict(plugin):
     found = host(plugin("acme-one", declares("same", "encoder")), plugin("acme-two", declares("same", "decoder")))
     assert [r.status for r in found.records] == ["ok", "ok"]
-
-
-def test_disabling_one_ends_a_conflict(plugin):
-    found = host(plugin("acme-one", GOOD), plugin("acme-two", GOOD), deny=["acme-one"])
-    assert by_name(found)["acme-two"].status == "ok"
-    assert found.registry.component("quantizer", "good").distribution == "acme-two"
 
 
 def test_two_entry_points_of_one_distribution_claiming_one_name(plugin):

@@ -49,14 +49,6 @@ def test_a_failed_discovery_is_not_kept(plugin):
     assert found.registry.names("quantizer") == ["good"]
 
 
-def test_what_was_found_is_kept(plugin):
-    points = [plugin("acme-a", declares("a"))]
-    found = Host(entry_points=points)
-    assert found.registry.names("quantizer") == ["a"]
-    points.append(plugin("acme-b", declares("b")))
-    assert found.registry.names("quantizer") == ["a"]
-
-
 def test_the_processs_own_host_is_made_once_and_anew_after_refresh(monkeypatch):
     monkeypatch.setattr(plugins, "_host", None)
     first = tokframe.host()
