@@ -28,7 +28,7 @@ from tokframe.storage import atomic as folders
 __all__ = ["SCENARIOS", "Recorder", "Scenario", "examine"]
 
 #: Outcomes tried at one moment; where there are more, that many are drawn, those with nothing or all of it first.
-_MOST = 400
+MAX_OUTCOMES = 400
 
 Tree = dict[str, bytes | None]  # path below the root -> contents, None for a folder
 Change = dict[tuple[int, str], int | None]  # folder and name -> what is called so
@@ -164,9 +164,9 @@ def apply(change: Change, to: dict[int, dict[str, int]]) -> None:
 
 def outcomes(moment: Moment, random: np.random.Generator) -> Iterator[Tree]:
     """Yield what may be on disk when the power goes at this moment."""
-    choices = list(itertools.islice(itertools.product((False, True), repeat=len(moment.pending)), _MOST + 1))
-    if len(choices) > _MOST:
-        drawn = random.integers(0, 2, (_MOST, len(moment.pending))).astype(bool)
+    choices = list(itertools.islice(itertools.product((False, True), repeat=len(moment.pending)), MAX_OUTCOMES + 1))
+    if len(choices) > MAX_OUTCOMES:
+        drawn = random.integers(0, 2, (MAX_OUTCOMES, len(moment.pending))).astype(bool)
         drawn[0], drawn[1] = False, True
         choices = [tuple(row) for row in drawn.tolist()]
     for chosen in choices:
@@ -184,7 +184,7 @@ def outcomes(moment: Moment, random: np.random.Generator) -> Iterator[Tree]:
         walk(0, "")
         paths = [path for path, number in tree.items() if number in moment.written or number in moment.files]
         kinds = [contents(moment, tree[path]) for path in paths]
-        several = itertools.islice(itertools.product(*kinds), _MOST)
+        several = itertools.islice(itertools.product(*kinds), MAX_OUTCOMES)
         for data in several:
             yield {path: None for path in tree if path not in paths} | dict(zip(paths, data, strict=True))
 

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from support.stored import edit_manifest, replace_file
 
 import tokframe
-from tokframe.errors import ArtifactCorruptError, ArtifactError, ConfigError, TokframeError
+from tokframe.errors import ArtifactCorruptError, ConfigError, TokframeError
 from tokframe.loading.reference import resolve
 from tokframe.storage import artifact
 from tokframe.storage.manifest import FolderFormat
@@ -190,54 +190,30 @@ def test_codebooks_that_contradict_themselves_are_refused(fsq, change):
 # -- the vocabularies of the others -----------------------------------------------------------------------------
 
 
-def vocab(change):
-    def damaged(folder):
-        (name,) = [n for n in ("vocab.json", "tokenizer.json") if (folder / n).exists()]
-        data = json.loads((folder / name).read_bytes())
-        replaced = change(data)
-        data = data if replaced is None else replaced
-        return name, json.dumps(data).encode()
-
-    return damaged
-
-
 BPE = {
     "id out of range": lambda d: d["model"]["vocab"].update(zzz=4_000_000_000),
     "id negative": lambda d: d["model"]["vocab"].update(zzz=-1),
     "id twice": lambda d: d["model"]["vocab"].update({list(d["model"]["vocab"])[-1]: 300}),
     "merge of itself": lambda d: d["model"]["merges"].insert(0, ["zzz", "zzz"]),
     "merge of nothing": lambda d: d["model"]["merges"].append(["", ""]),
-    "no model": lambda d: {k: v for k, v in d.items() if k != "model"},
-    "list": lambda d: [],
-}
-WORD = {
-    "no texts": lambda d: d.__setitem__(10, 7),
-    "text twice": lambda d: d.append(d[-1]),
-    "other specials": lambda d: d.__setitem__(0, "x"),
-    "empty": lambda d: [],
-    "object": lambda d: {"a": 1},
+    "no model": lambda d: d.pop("model"),
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [*(("bpe", change) for change in BPE.values()), *(("word", change) for change in WORD.values())],
-    ids=[*(f"bpe {key}" for key in BPE), *(f"word {key}" for key in WORD)],
-)
-def test_vocabularies_that_make_no_sense_are_refused(tmp_path, name, change):
-    folder = Path(shutil.copytree(resolve(name).folder(), tmp_path / name))
-    file, data = vocab(change)(folder)
-    replace_file(folder, file, data)
-    with pytest.raises(ArtifactError) as caught:
+@pytest.mark.parametrize("change", BPE.values(), ids=BPE)
+def test_merges_that_make_no_sense_are_refused(tmp_path, change):
+    folder = Path(shutil.copytree(resolve("bpe").folder(), tmp_path / "bpe"))
+    data = json.loads((folder / "tokenizer.json").read_bytes())
+    change(data)
+    replace_file(folder, "tokenizer.json", json.dumps(data).encode())
+    with pytest.raises(ArtifactCorruptError):
         tokframe.load(folder)
-    assert isinstance(caught.value, ArtifactCorruptError)
 
 
-@pytest.mark.parametrize("raw", [b"", b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"null", b"1e999"])
-@pytest.mark.parametrize("name", ["bpe", "word"])
-def test_vocabularies_that_are_no_json_are_refused(tmp_path, name, raw):
+@pytest.mark.parametrize("raw", [b"[" * 100_000, b'{"a":' * 100_000, b"1e999"])
+@pytest.mark.parametrize(("name", "file"), [("bpe", "tokenizer.json"), ("word", "vocab.json")])
+def test_vocabularies_that_are_json_bombs_are_refused(tmp_path, name, file, raw):
     folder = Path(shutil.copytree(resolve(name).folder(), tmp_path / name))
-    file = "tokenizer.json" if name == "bpe" else "vocab.json"
     replace_file(folder, file, raw)
     with pytest.raises(ArtifactCorruptError):
         tokframe.load(folder)

@@ -20,7 +20,7 @@ def powercut(fuzz):
 @pytest.fixture(autouse=True)
 def few(powercut, monkeypatch):
     """All outcomes are tried by `python -m fuzz.powercut`; here those with nothing, with all and some between."""
-    monkeypatch.setattr(powercut, "_MOST", 24)
+    monkeypatch.setattr(powercut, "MAX_OUTCOMES", 24)
 
 
 def scenario(powercut, name):

@@ -12,7 +12,7 @@ from support.numbered import HEADER, state, value_of
 from tokframe.errors import ArtifactError, ArtifactExistsError
 from tokframe.storage import atomic as folders
 from tokframe.storage.artifact import read, write
-from tokframe.storage.manifest import FolderFormat, sum_of
+from tokframe.storage.manifest import FolderFormat
 
 pytestmark = pytest.mark.slow
 
@@ -131,8 +131,3 @@ def test_an_artifact_put_there_meanwhile_under_the_old_one_s_number_is_noticed(t
 
     monkeypatch.setattr(folders.os, "lstat", same_number)
     assert folders.identity(target)[:2] == before[:2] and folders.identity(target) != before
-
-
-def test_the_manifest_sum_is_of_all_the_rest(tmp_path):
-    manifest = read(write(tmp_path / "mine", HEADER, state(1))).manifest
-    assert manifest["sha256"] == sum_of(manifest)

@@ -26,13 +26,11 @@ __all__ = ["build"]
 def build(found: artifact.Artifact) -> ITokenizer:
     """Resolve the names in a checked artifact's manifest and build its tokenizer. Raises: as `loading.load`."""
     registry = host().registry
-    head = found.manifest.get("tokenizer")
+    head = found.tokenizer
     parts = found.manifest.get("components", [])
-    if not isinstance(head, dict) or not isinstance(head.get("name"), str) or not isinstance(parts, list):
-        raise artifact.FORMAT.corrupt(found.path, artifact.FORMAT.manifest, "names no tokenizer")
     spec = _resolve(found, registry, "tokenizer", head)
     uses = []
-    for part in parts:
+    for part in parts if isinstance(parts, list) else [parts]:
         if not isinstance(part, dict) or not all(isinstance(part.get(k), str) for k in ("section", "kind", "name")):
             raise artifact.FORMAT.corrupt(found.path, artifact.FORMAT.manifest, f"has a malformed component {part!r}")
         resolved = _resolve(found, registry, part["kind"], part)

@@ -46,6 +46,14 @@ class Artifact:
     manifest: Mapping[str, Any]
     state: State
 
+    @property
+    def tokenizer(self) -> Mapping[str, Any]:
+        """The manifest's entry of that key, which has a `name`. Raises: ArtifactCorruptError."""
+        entry = self.manifest.get("tokenizer")
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise FORMAT.corrupt(self.path, FORMAT.manifest, "names no tokenizer")
+        return entry
+
 
 class _Groups(Mapping[str, Tensors]):
     """Tensor groups read, checked again and parsed when looked up, so that unused weights cost nothing."""
@@ -121,18 +129,17 @@ def read(path: str | Path) -> Artifact:
 
 def tokenizer_sha256(folder: str | Path) -> str:
     """Return the SHA-256 that identifies a saved tokenizer: of its name, version and files. Raises: as `read`."""
-    manifest = read(folder).manifest
-    return _sha256(manifest, manifest["files"])
+    found = read(folder)
+    return _sha256(found.tokenizer, found.manifest["files"])
 
 
 def state_sha256(header: Mapping[str, Any], state: State) -> str:
     """Return the `tokenizer_sha256` of what `write` would write. Raises: ArtifactError."""
-    return _sha256(header, {name: entry_of(data) for name, data in _contents(Path(), state).items()})
+    return _sha256(header["tokenizer"], {name: entry_of(data) for name, data in _contents(Path(), state).items()})
 
 
-def _sha256(header: Mapping[str, Any], files: Mapping[str, Any]) -> str:
-    head = header["tokenizer"]
-    known = {"name": head["name"], "version": head.get("version", 1), "files": files}
+def _sha256(tokenizer: Mapping[str, Any], files: Mapping[str, Any]) -> str:
+    known = {"name": tokenizer["name"], "version": tokenizer.get("version", 1), "files": files}
     return hashlib.sha256(canonical_json(known)).hexdigest()
 
 

@@ -154,6 +154,9 @@ def test_runs_of_before_own_rows_could_be_left_alone_are_of_another_config(args,
         compare(**{**args, "settings": ONE_SEED}, out=tmp_path / "out")
     all_rows = {**CONFIG, "min_count": 0}
     assert compare(**{**args, "settings": ONE_SEED, "config": all_rows}, out=tmp_path / "out")["models"]
+    (tmp_path / "out" / "plan.json").write_text("[]")
+    with pytest.raises(ConfigError, match="expected an object, got list"):
+        compare(**{**args, "settings": ONE_SEED}, out=tmp_path / "out")
 
 
 @pytest.mark.parametrize("wrong", [{"seeds": 0}, {"equal": "tokens"}, {"prompts": -1}])

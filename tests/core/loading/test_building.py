@@ -9,6 +9,7 @@ from support.toys import RIVAL, toy
 import tokframe
 from tokframe.errors import ArtifactCorruptError, ArtifactVersionError, ComponentImportError, MissingPluginError
 from tokframe.loading import building
+from tokframe.storage.artifact import tokenizer_sha256
 from tokframe.storage.state import ComponentUse
 
 
@@ -50,8 +51,9 @@ def test_a_plugin_whose_code_cannot_be_imported(saved, use_host, plugin):
 @pytest.mark.parametrize("head", [None, [], "toy", {}, {"name": 3}, {"name": None}])
 def test_a_manifest_that_names_no_tokenizer(saved, head):
     edit_manifest(saved, lambda data: data | {"tokenizer": head})
-    with pytest.raises(ArtifactCorruptError, match="names no tokenizer"):
-        tokframe.load(saved)
+    for read in (tokframe.load, tokenizer_sha256):
+        with pytest.raises(ArtifactCorruptError, match="names no tokenizer"):
+            read(saved)
 
 
 @pytest.mark.parametrize(

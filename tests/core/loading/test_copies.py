@@ -1,4 +1,4 @@
-"""Pickles, copies and worker processes have the same tokenizer."""
+"""Pickles and copies have the same tokenizer."""
 
 from __future__ import annotations
 

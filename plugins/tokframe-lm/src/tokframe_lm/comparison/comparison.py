@@ -21,7 +21,7 @@ from tokframe.plugins.registry import load_target
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.settings import check
-from tokframe.storage.strictjson import canonical_json
+from tokframe.storage.strictjson import canonical_json, read_json
 from tokframe.training.progress import Reporter, SilentReporter
 from tokframe_lm.comparison.config import Settings
 from tokframe_lm.comparison.speed import rate, training_speed
@@ -144,7 +144,7 @@ class _Comparison:
             "text": self.text.sha256,
         }
         if place.is_file():
-            kept = json.loads(place.read_bytes())
+            kept = read_json(place)
             # older versions wrote fewer keys and trained all own rows
             before = {**unstructure(LMConfig()), "min_count": 0, **kept.get("config", {})}
             differing = [k for k in plan["config"] if before[k] != plan["config"][k]]
