@@ -78,3 +78,10 @@ def test_the_site_is_built_without_a_complaint(tmp_path):
     assert built.returncode == 0, built.stdout + built.stderr
     api = (tmp_path / "site" / "api.html").read_text(encoding="utf-8")
     assert "encode_batch_padded" in api and "UnsupportedError" in api
+
+
+def test_the_architecture_names_files_and_folders_that_exist():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:tokframe|tests|tokframe_\w+)/[\w/]*(?:\.py)?)`", text)
+    sources = [ROOT, *ROOT.glob("plugins/*/src")]
+    assert paths and [path for path in paths if not any((root / path).exists() for root in sources)] == []
