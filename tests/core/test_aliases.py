@@ -92,12 +92,6 @@ def test_saving_and_pickling_record_the_real_name(mine, tmp_path, monkeypatch):
     assert pickle.loads(data).pieces == tokenizer.pieces and tokframe.load(saved).pieces == tokenizer.pieces
 
 
-def test_training_by_alias_trains_the_registered_one(tmp_path, monkeypatch):
-    monkeypatch.setenv(aliases.ENVIRONMENT, "ours=toy")
-    corpus = write(tmp_path / "text.txt", "the text\n")
-    assert tokframe.train("ours", corpus=[corpus], out=tmp_path / "out").name == "toy"
-
-
 def test_what_needs_a_registered_name_refuses_an_alias_of_a_path(mine, monkeypatch):
     monkeypatch.setenv(aliases.ENVIRONMENT, "production=./models/mine")
     with pytest.raises(UnsupportedError, match=r"'production' refers to the saved tokenizer .*create needs a regist"):

@@ -171,12 +171,9 @@ def test_what_is_no_id_is_an_error_with_its_position(ids, position):
 
 
 @pytest.mark.parametrize("ids", [5, None, np.int64(5), np.array(5)])
-def test_what_is_no_sequence_of_ids(ids):
+def test_what_is_no_sequence_of_ids_or_several(ids):
     with pytest.raises(EncodingError, match="expected a sequence of ids, got"):
         toy.decode(ids)
-
-
-def test_several_sequences_get_a_hint():
     with pytest.raises(EncodingError, match="for several sequences there is decode_batch"):
         toy.decode([[5, 6], [7, 8]])
 

@@ -39,64 +39,39 @@ def patch(monkeypatch, dotted, at, error):
     return calls
 
 
-@pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "two renames"])
+@pytest.mark.parametrize("way", ["exchange", "two renames", "new"])
 @pytest.mark.parametrize(
     "error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=["full", "interrupt"]
 )
 @pytest.mark.parametrize("step", STEPS)
-def test_a_failure_at_any_step_leaves_a_whole_artifact_and_no_rubbish(saved, monkeypatch, step, error, exchange):
-    new = contents(write(saved.parent / "new", HEADER, state(1)))
-    shutil.rmtree(saved.parent / "new")
-    old = contents(saved)
-    replaced = 0
+def test_a_failure_at_any_step_leaves_the_old_or_the_new_and_no_rubbish(tmp_path, monkeypatch, step, error, way):
+    target, new = tmp_path / "mine", contents(write(tmp_path / "mine", HEADER, state(1)))
     for at in range(1, 40):
+        shutil.rmtree(target)
+        old = None if way == "new" else contents(write(target, HEADER, state()))
         with monkeypatch.context() as patched:
-            if not exchange:
+            if way == "two renames":
                 patched.setattr(folders, "_exchange", lambda first, second: False)
             calls = patch(patched, step, at, error)
             try:
-                write(saved, HEADER, state(1), overwrite=True)
+                write(target, HEADER, state(1), overwrite=way != "new")
                 failed = False
             except ArtifactError as raised:
                 assert isinstance(error, OSError)
-                assert "No space left on device" in str(raised) and raised.path == saved
+                assert "No space left on device" in str(raised) and raised.path == target
                 failed = True
             except KeyboardInterrupt:
                 assert isinstance(error, KeyboardInterrupt)
                 failed = True
-        assert os.listdir(saved.parent) == ["mine"], f"rubbish after failure {at} of {step}"
-        found = contents(saved)
-        assert found in (old, new), f"torn by failure {at} of {step}"
-        read(saved)
-        if found == new:
-            replaced += 1
-            shutil.rmtree(saved)
-            write(saved, HEADER, state())
+        left = os.listdir(tmp_path)
+        assert (contents(target) if left else None) in (old, new), f"torn by failure {at} of {step}"
+        assert left in ([], ["mine"]), f"rubbish after failure {at} of {step}"
+        if left:
+            read(target)
         if not failed:
-            assert calls[0] < at
-            break
-    else:
-        raise AssertionError("never got through")
-    assert replaced, "the write that did not fail replaced the artifact"
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_failure_when_nothing_was_there_leaves_nothing_or_the_whole(tmp_path, monkeypatch, step):
-    for at in range(1, 40):
-        with monkeypatch.context() as patched:
-            calls = patch(patched, step, at, OSError(errno.EIO, "Input/output error"))
-            try:
-                write(tmp_path / "mine", HEADER, state())
-                failed = False
-            except ArtifactError:
-                failed = True
-        if os.listdir(tmp_path):
-            assert os.listdir(tmp_path) == ["mine"]
-            read(tmp_path / "mine")
-            shutil.rmtree(tmp_path / "mine")
-        if not failed:
-            assert calls[0] < at
+            assert calls[0] < at and contents(target) == new
             return
+        target.mkdir(exist_ok=True)
     raise AssertionError("never got through")
 
 

@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-from tokframe.cli import main as main_module
-
 
 def test_help_lists_every_command_with_its_own_help_and_an_example(shipped, run):
     code, out, _ = run("--help")
@@ -36,10 +34,6 @@ def test_the_commands_start_without_torch_or_numpy(fresh):
     """
     done = fresh(source, TOKFRAME_PLUGINS="toy-bytes,acme-sign,acme-broken")
     assert "toy-bytes" in done.stdout
-
-
-def test_version(run):
-    assert run("--version") == (0, f"tokframe {main_module.__version__}\n".encode(), "")
 
 
 def test_a_plugins_command_runs_and_cannot_take_a_built_in_name(shipped, run):

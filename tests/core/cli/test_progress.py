@@ -27,6 +27,20 @@ def log():
     return reporter, clock, stream
 
 
+@pytest.fixture
+def terminal(monkeypatch):
+    """As `log`, but a terminal, which gets a bar at once."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream, clock = io.StringIO(), Clock()
+    return ConsoleReporter(Console(file=stream, width=100, force_terminal=True), delay=0.0, clock=clock), clock, stream
+
+
+def drawn(reporter):
+    picture = io.StringIO()
+    Console(file=picture, width=100).print(reporter._bar.get_renderable())
+    return picture.getvalue()
+
+
 def test_short_work_reports_nothing(log):
     reporter, clock, stream = log
     reporter.stage("training", 100, "steps")
@@ -68,36 +82,28 @@ def test_time_left_counts_only_what_this_run_has_done(log):
     assert "80 s left" not in stream.getvalue() and "1:29 left" in stream.getvalue()
 
 
-def test_a_terminal_gets_a_bar_with_figures_and_is_left_clean(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm-256color")
-    stream, clock = io.StringIO(), Clock()
-    console = Console(file=stream, width=100, force_terminal=True)
-    reporter = ConsoleReporter(console, delay=0.0, clock=clock)
+def test_a_terminal_gets_a_bar_with_figures_and_is_left_clean(terminal):
+    reporter, clock, stream = terminal
     reporter.stage("training", 10, "steps")
     reporter._timer.join(5)
     clock.now += 3
     reporter.advance(1, loss=1.25)
     clock.now += 3
     reporter.advance(4, loss=1.0)
-    picture = io.StringIO()
-    Console(file=picture, width=100).print(reporter._bar.get_renderable())
+    picture = drawn(reporter)
     reporter.close()
-    assert "40%" in picture.getvalue() and "4/10 steps" in picture.getvalue() and "loss 1" in picture.getvalue()
-    assert "6 s left" in picture.getvalue()
+    assert all(part in picture for part in ("40%", "4/10 steps", "loss 1", "6 s left"))
     assert reporter._bar is None and reporter._timer is None
     assert "training: 6 s, 4/10 steps  loss 1" in stream.getvalue()
 
 
-def test_a_stage_without_an_end_pulses_and_its_successor_is_drawn_anew(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm-256color")
-    stream, clock = io.StringIO(), Clock()
-    reporter = ConsoleReporter(Console(file=stream, width=60, force_terminal=True), delay=0.0, clock=clock)
+def test_a_stage_without_an_end_pulses_and_its_successor_is_drawn_anew(terminal):
+    reporter, _, stream = terminal
     for name in ("reading [all] {it}", "mining"):
         reporter.stage(name)
         reporter._timer.join(5)
-        picture = io.StringIO()
-        Console(file=picture, width=60).print(reporter._bar.get_renderable())
-        assert name in picture.getvalue() and "━" * 24 in picture.getvalue() and "%" not in picture.getvalue()
+        picture = drawn(reporter)
+        assert name in picture and "━" * 24 in picture and "%" not in picture
     reporter.close()
     assert "reading [all] {it}: 0 s" in stream.getvalue() and "mining: 0 s" in stream.getvalue()
 
@@ -113,10 +119,8 @@ def test_a_terminal_that_cannot_draw_gets_lines(monkeypatch):
     assert stream.getvalue() == "training 40%  4/10 steps\ntraining: 3 s, 4/10 steps\n"
 
 
-def test_any_number_of_threads_may_report_while_a_bar_is_drawn(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm-256color")
-    stream = io.StringIO()
-    reporter = ConsoleReporter(Console(file=stream, width=60, force_terminal=True), delay=0.0)
+def test_any_number_of_threads_may_report_while_a_bar_is_drawn(terminal):
+    reporter, _, stream = terminal
 
     def work(number):
         for step in range(100):

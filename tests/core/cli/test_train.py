@@ -16,12 +16,8 @@ def test_train_saves_a_tokenizer_that_can_be_used(shipped, run):
     code, out, err = run("train", "shipped", "--corpus", "a.txt", "b.txt", "--out", "new", "--corpus", "c.md", "--json")
     assert (code, err) == (0, "")
     facts = json.loads(out)
-    assert (facts["tokenizer"], facts["out"], facts["vocab_size"], facts["corpus"]["files"]) == (
-        "shipped",
-        "new",
-        261,
-        3,
-    )
+    assert (facts["tokenizer"], facts["out"], facts["vocab_size"]) == ("shipped", "new", 261)
+    assert facts["corpus"]["files"] == 3
     code, out, _ = run("train", "shipped", "--corpus", "a.txt", "--out", "new2")
     assert "saved at ./new2" in out.decode() and "tokframe compare ./new2 shipped" in out.decode()
     assert run("encode", "./new2", stdin=b"the ")[1] == b"260\n"

@@ -10,6 +10,8 @@ import tokframe
 from tokframe.errors import ArtifactExistsError, UnknownNameError
 from tokframe.storage.state import ComponentUse
 
+PLUGIN = {"distribution": "toy-bytes", "distribution_version": "0.3.0"}
+
 
 def test_what_is_saved_is_loaded(saved):
     for place in (saved, str(saved)):
@@ -20,28 +22,15 @@ def test_what_is_saved_is_loaded(saved):
 
 
 def test_the_manifest_names_plugins_and_no_code(saved):
-    manifest = manifest_of(saved)
-    assert manifest["tokenizer"] == {
-        "name": "toy",
-        "version": 2,
-        "distribution": "toy-bytes",
-        "distribution_version": "0.3.0",
-    }
+    assert manifest_of(saved)["tokenizer"] == {"name": "toy", "version": 2} | PLUGIN
     assert "toy_bytes" not in (saved / "manifest.json").read_text() + (saved / "config.json").read_text()
 
 
 def test_components_are_recorded_and_come_back(tmp_path):
     use = ComponentUse(section="part", kind="embedding", name="toy-part")
     folder = toy(parts=(use,)).save(tmp_path / "x")
-    assert manifest_of(folder)["components"] == [
-        {
-            "section": "part",
-            "kind": "embedding",
-            "name": "toy-part",
-            "distribution": "toy-bytes",
-            "distribution_version": "0.3.0",
-        }
-    ]
+    recorded = {"section": "part", "kind": "embedding", "name": "toy-part"} | PLUGIN
+    assert manifest_of(folder)["components"] == [recorded]
     assert tokframe.load(folder).parts == (use,)
 
 

@@ -12,6 +12,17 @@ from tokframe.errors import PluginBrokenError
 from tokframe.plugins import discovery as plugins
 from tokframe.plugins.discovery import Host, PluginWarning
 
+SOUND = """
+import click
+from tokframe.plugins.migrations import Migration
+@tokframe.hookimpl
+def tokframe_commands():
+    return [click.Command("sound")]
+@tokframe.hookimpl
+def tokframe_migrations():
+    return [Migration(tokenizer="sound", from_version=1, target="m:f")]
+"""
+
 
 def test_discovery_runs_on_first_need_and_once(plugin):
     source = "import builtins\nbuiltins.acme_runs = getattr(builtins, 'acme_runs', 0) + 1\n" + GOOD
@@ -58,23 +69,13 @@ def test_the_processs_own_host_is_made_once_and_anew_after_refresh(monkeypatch):
 
 
 def test_commands_and_migrations_come_from_plugins_and_one_failure_is_a_warning(plugin):
-    good = """
-    import click
-    from tokframe.plugins.migrations import Migration
-    @tokframe.hookimpl
-    def tokframe_commands():
-        return [click.Command("lm")]
-    @tokframe.hookimpl
-    def tokframe_migrations():
-        return [Migration(tokenizer="x", from_version=1, target="a:b")]
-    """
-    bad = good.replace("return", "raise ValueError('late'); return")
-    found = host(plugin("acme-bad", bad), plugin("acme-good", good))
+    bad = SOUND.replace("return", "raise ValueError('late'); return")
+    found = host(plugin("acme-bad", bad), plugin("acme-sound", SOUND))
     assert [r.status for r in found.records] == ["ok", "ok"]
     with pytest.warns(PluginWarning, match="commands of plugin acme-bad:acme-bad left out: late"):
-        assert [c.name for c in found.commands()] == ["lm"]
+        assert [c.name for c in found.commands()] == ["sound"]
     with pytest.warns(PluginWarning, match="migrations of plugin acme-bad:acme-bad left out: late"):
-        assert [m.tokenizer for m in found.migrations()] == ["x"]
+        assert [m.tokenizer for m in found.migrations()] == ["sound"]
 
 
 @pytest.mark.parametrize(("what", "kind"), [("commands", "Command"), ("migrations", "Migration")])
@@ -85,32 +86,14 @@ def test_a_hook_that_gives_something_else_is_left_out_and_harms_no_other(plugin,
     def tokframe_{what}():
         return {value}
     """
-    sound = """
-    import click
-    from tokframe.plugins.migrations import Migration
-    @tokframe.hookimpl
-    def tokframe_commands():
-        return [click.Command("sound")]
-    @tokframe.hookimpl
-    def tokframe_migrations():
-        return [Migration(tokenizer="sound", from_version=1, target="m:f")]
-    """
-    found = host(plugin("acme-odd", odd), plugin("acme-sound", sound))
+    found = host(plugin("acme-odd", odd), plugin("acme-sound", SOUND))
     said = f"expected a list of {kind}" if value.startswith("[") else "is not iterable"
     with pytest.warns(PluginWarning, match=f"{what} of plugin acme-odd:acme-odd left out: .*{said}"):
         assert len(getattr(found, what)()) == 1
 
 
-def test_list_components_shows_the_registry(use_host, plugin):
-    use_host(
-        plugin(
-            "acme-a",
-            declares("a")
-            + GOOD.replace("tokframe_components", "tokframe_tokenizers").replace(
-                'ComponentSpec(kind="quantizer", ', "TokenizerSpec("
-            ),
-        )
-    )
-    assert [spec.name for spec in tokframe.list_components()] == ["a", "good"]
-    assert [spec.name for spec in tokframe.list_components("tokenizer")] == ["good"]
+def test_list_components_shows_the_registry(use_host, toy_entry_point, plugin):
+    use_host(toy_entry_point, plugin("acme-a", declares("a")))
+    assert [spec.name for spec in tokframe.list_components()] == ["toy-part", "a", "toy"]
+    assert [spec.name for spec in tokframe.list_components("tokenizer")] == ["toy"]
     assert tokframe.list_components("encoder") == []
