@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +15,6 @@ from tokframe_autoencoder.network.segments import END, SegmentTable
 from tokframe_autoencoder.network.vq import VQ
 from torch.nn import functional
 
-from tokframe.storage.config import structure
 from tokframe.storage.settings import problems_in
 
 SHAPE = {"d_latent": 16, "max_length": 8}
@@ -101,14 +97,6 @@ def test_round_trip_counts_what_comes_back() -> None:
     assert trip.codes_used + trip.collisions == 3
 
 
-def test_weights_travel_as_arrays() -> None:
-    first, second = make(), make()
-    with torch.no_grad():
-        first.decoder.out.bias.add_(1)
-    second.load_arrays(first.arrays())
-    assert torch.equal(first.decoder.out.bias, second.decoder.out.bias)
-
-
 @torch.no_grad()
 def distance(vq: VQ, latents: torch.Tensor) -> float:
     return float((vq.project_in(latents) - vq.codebook[vq.eval()(latents).indices]).square().mean())
@@ -170,17 +158,3 @@ def test_mismatched_stacks_are_all_reported() -> None:
     assert {path for path, _ in problems_in(decoder)} == {"$.kernel_sizes", "$.output_vocab_size"}
     vq = VQConfig(decay=1.0, codebook_size=10)
     assert {path for path, _ in problems_in(vq)} == {"$.decay", "$.vocab_size"}
-
-
-def test_the_design_documents_config_is_taken_as_it_is() -> None:
-    path = Path(__file__).parents[3] / "configs" / "autoencoder_tokenizer_config.json"
-    if not path.exists():
-        pytest.skip("configs/ is not there")
-    data = json.loads(path.read_text(encoding="utf-8"))
-    encoder = structure(EncoderConfig, data["encoder"])
-    decoder = structure(DecoderConfig, data["decoder"])
-    fsq = structure(FSQConfig, data["fsq"])
-    shape = {"d_latent": encoder.d_latent, "max_length": encoder.max_chunk_size}
-    network = Autoencoder(ConvEncoder(encoder, **shape), FSQ(fsq, **shape), DeconvDecoder(decoder, **shape))
-    scores, quantized = network(torch.zeros(2, 16, dtype=torch.int64), torch.tensor([1, 16]))
-    assert scores.shape == (2, 17, 257) and quantized.latents.shape == (2, 256)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from support.stopping import stop_after
 from tokframe_autoencoder.pipeline.pool import TrainingPool
 from tokframe_dictionary.mining.candidates import mine
@@ -14,7 +15,6 @@ from tokframe_dictionary.mining.sources import Source
 import tokframe
 from tokframe.errors import (
     ConfigError,
-    CorpusError,
     TrainingError,
     TrainingInterrupted,
     UnsupportedError,
@@ -59,55 +59,40 @@ def test_a_stopped_run_resumes_to_the_same_bytes(tmp_path: Path, corpus: Path, s
         assert (out / name).read_bytes() == (saved / name).read_bytes(), name
 
 
-def test_resuming_with_another_seed_says_what_differs(tmp_path: Path, corpus: Path, config: dict):
-    out = tmp_path / "small"
-    with pytest.raises(TrainingInterrupted):
-        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, should_stop=lambda: True)
-    # Stopped while reading, nothing is kept yet: a run that got as far as its folder is what can differ.
-    with pytest.raises(TrainingInterrupted):
-        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, should_stop=stop_after(2))
-    with pytest.raises(TrainingError, match="differs from this one in seed"):
-        tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=out, seed=7, resume=True)
-
-
 def test_a_run_is_gone_on_with_when_only_time_and_threads_differ(tmp_path: Path, corpus: Path, config: dict):
     out = tmp_path / "small"
     stop = stop_after(26)
     config["training"] |= {"max_steps": 40, "code_steps": 20, "eval_interval": 10}
 
-    def train(should_stop=None, **changes):
-        changed = config | {"training": config["training"] | changes}
-        tokframe.train(
-            "autoencoder-fsq", corpus=[corpus], config=changed, out=out, resume=True, should_stop=should_stop
-        )
+    def train(should_stop=None, seed=None, **changes):
+        given = {
+            "config": config | {"training": config["training"] | changes},
+            "seed": seed,
+            "should_stop": should_stop,
+        }
+        tokframe.train("autoencoder-fsq", corpus=[corpus], out=out, resume=True, **given)
 
     with pytest.raises(TrainingInterrupted):
         train(lambda: (out.with_name("small.training") / "network").exists() and stop(), max_minutes=500.0)
     with pytest.raises(TrainingError, match="differs from this one in config"):
         train(eval_interval=11)
+    with pytest.raises(TrainingError, match="differs from this one in seed"):
+        train(seed=7, max_minutes=500.0)
     train(max_minutes=0.5, threads=2)
     assert out.exists()
 
 
-def test_segments_keep_words_whole_unless_the_config_says_otherwise(tmp_path: Path, corpus: Path, config: dict):
+def test_segments_keep_words_whole_unless_the_config_says_otherwise(
+    tmp_path: Path, corpus: Path, config: dict, listener
+):
     text = corpus.read_bytes()
     source = [Source(name="small", data=text)]
     cut = set(mine(source, MiningConfig(words=False)).segments) - set(mine(source, MiningConfig()).segments)
     taught = {}
     for words in (True, False):
-        out = tmp_path / str(words)
-        pool = out.with_name(f"{words}.training")
-        with pytest.raises(TrainingInterrupted):
-            tokframe.train(
-                "autoencoder-fsq",
-                corpus=[corpus],
-                config=config | ({} if words else {"mining": {**config.get("mining", {}), "words": False}}),
-                out=out,
-                should_stop=(pool / "pool.safetensors").exists,
-            )
-        found = TrainingPool.read(pool)
-        assert found is not None
-        taught[words] = set(found.segments)
+        changes = {} if words else {"mining": {"words": False}}
+        stop_in("training", tmp_path / str(words), corpus, config | changes, listener)
+        taught[words] = set(TrainingPool.read(tmp_path / f"{words}.training").segments)
     assert not taught[True] & cut
     assert taught[False] & cut
 
@@ -145,16 +130,8 @@ def test_the_design_documents_config_is_taken_as_it_is():
         for key, value in values.items():
             assert written[section][key] == value, (section, key)
     assert resolve(written, tokframe.host().registry, {}).to_json() == written
-
-
-@pytest.mark.parametrize(
-    ("text", "error", "problem"), [("abc", TrainingError, "give more text"), ("", CorpusError, "empty")]
-)
-def test_too_little_text_is_an_error_that_says_what_to_do(tmp_path: Path, config: dict, text, error, problem):
-    path = tmp_path / "tiny.txt"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(error, match=problem):
-        tokframe.train("autoencoder-fsq", corpus=[path], config=config, out=tmp_path / "out")
+    scores, quantized = parts.network()(torch.zeros(2, 16, dtype=torch.int64), torch.tensor([1, 16]))
+    assert scores.shape == (2, 17, 257) and quantized.latents.shape == (2, 256)
 
 
 def test_vector_quantization_trains_the_same_way_and_is_as_exact(tmp_path: Path, corpus: Path, config: dict):
@@ -175,7 +152,7 @@ def test_training_without_tokframe_torch_says_what_to_install(tmp_path, corpus, 
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "mine")
 
 
-def stop_in(stage: str, out: Path, corpus: Path, config: dict, workers: int, listener) -> list[str]:
+def stop_in(stage: str, out: Path, corpus: Path, config: dict, listener) -> list[str]:
     """Train, resuming where it can, until a stage begins; return the names of the stages that were begun."""
     before = len(listener.stages)
 
@@ -186,7 +163,7 @@ def stop_in(stage: str, out: Path, corpus: Path, config: dict, workers: int, lis
         tokframe.train(
             "autoencoder-fsq",
             corpus=[corpus],
-            config=config | {"mining": {"workers": workers}},
+            config=config,
             out=out,
             resume=True,
             reporter=listener,
@@ -199,13 +176,16 @@ def stop_in(stage: str, out: Path, corpus: Path, config: dict, workers: int, lis
 def test_stopped_between_two_parts_and_resumed_with_other_workers_is_as_never_stopped(
     tmp_path: Path, corpus: Path, config: dict, workers: int, listener
 ) -> None:
-    stop_in("training", tmp_path / "at-once", corpus, config, 1, listener)
-    begun = stop_in("pruning", tmp_path / "stopped", corpus, config, workers, listener)
+    def with_workers(count: int) -> dict:
+        return config | {"mining": {"workers": count}}
+
+    stop_in("training", tmp_path / "at-once", corpus, with_workers(1), listener)
+    begun = stop_in("pruning", tmp_path / "stopped", corpus, with_workers(workers), listener)
     assert begun[-1].startswith("pruning")
     assert not (tmp_path / "stopped.training" / "pool.safetensors").exists()
-    stop_in("training", tmp_path / "stopped", corpus, config, 3 - workers, listener)
+    stop_in("training", tmp_path / "stopped", corpus, with_workers(3 - workers), listener)
     pools = [(tmp_path / f"{name}.training" / "pool.safetensors").read_bytes() for name in ("at-once", "stopped")]
     assert pools[0] == pools[1]
     # The network's checkpoint, too, is that of the same run.
-    again = stop_in("training", tmp_path / "stopped", corpus, config, 7, listener)
+    again = stop_in("training", tmp_path / "stopped", corpus, with_workers(7), listener)
     assert not any(name.startswith(("mining", "pruning")) for name in again)

@@ -184,12 +184,6 @@ def test_progress_gives_an_end_only_where_one_is_known(tmp_path: Path, listener:
     ]
 
 
-def test_resuming_another_run_is_refused(tmp_path: Path) -> None:
-    train(tmp_path, SHORT)
-    with pytest.raises(TrainingError, match="text, config, seed or tokenizer differ"):
-        train(tmp_path, attrs.evolve(SHORT, seed=9), resume=True)
-
-
 @pytest.mark.parametrize(
     ("segments", "text"), [([], "no segments"), ([b"a", b"a"], "not distinct"), ([b"123456789"], "max_chunk_size")]
 )

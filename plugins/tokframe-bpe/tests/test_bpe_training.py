@@ -7,11 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from support.stopping import stop_after
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 import tokframe
-from tokframe.errors import ConfigError, TrainingInterrupted
+from tokframe.errors import ConfigError
 
 
 @pytest.fixture
@@ -66,18 +65,6 @@ def test_progress_ends_at_its_total(tmp_path, corpus, listener):
 def test_resuming_starts_again_and_says_so(tmp_path, corpus, listener):
     tokframe.train("bpe", corpus=corpus, out=tmp_path / "out", resume=True, reporter=listener)
     assert any("from the beginning" in note for note in listener.notes)
-
-
-def test_a_stopped_training_leaves_nothing_behind(tmp_path, corpus):
-    with pytest.raises(TrainingInterrupted, match="nothing was saved"):
-        tokframe.train("bpe", corpus=corpus + _more(tmp_path), out=tmp_path / "out", should_stop=stop_after(1))
-    assert not (tmp_path / "out").exists()
-
-
-def _more(folder):
-    path = folder / "more.txt"
-    path.write_text("more text")
-    return [path]
 
 
 @pytest.mark.parametrize(

@@ -156,21 +156,3 @@ def test_an_artifact_without_its_tables_is_refused(saved: Path) -> None:
     state = tokframe.load(saved).state()
     with pytest.raises(ArtifactCorruptError, match=r"has no vocabulary\.safetensors"):
         type(tokframe.load(saved)).from_state(State(config=state.config, files=state.files))
-
-
-@pytest.mark.slow
-def test_command_line_trains_and_analyzes(tmp_path: Path, corpus: Path) -> None:
-    def run(*words: str) -> str:
-        command = [sys.executable, "-m", "tokframe", *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, cwd=tmp_path).stdout
-
-    (tmp_path / "config.json").write_text('{"vocab_size": 400}', encoding="utf-8")
-    made = json.loads(
-        run("train", "dictionary", "--corpus", str(corpus), "--out", "mine", "--config", "config.json", "--json")
-    )
-    assert (made["tokenizer"], made["vocab_size"]) == ("dictionary", 400)
-    assert json.loads(run("analyze", "./mine", "--corpus", str(corpus), "--json"))["tokenizer"]
-    assert "dictionary" in run("info", "./mine")
-    ids = run("encode", "./mine", str(corpus))
-    (tmp_path / "ids").write_text(ids, encoding="utf-8")
-    assert run("decode", "./mine", "ids") == corpus.read_text(encoding="utf-8")

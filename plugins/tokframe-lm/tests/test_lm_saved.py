@@ -9,8 +9,6 @@ import pytest
 from support.stored import edit_json
 from tokframe_lm import generation, storage
 
-import tokframe
-from tokframe.cli.main import main
 from tokframe.errors import (
     ArtifactCorruptError,
     ArtifactError,
@@ -134,16 +132,6 @@ def test_a_folder_that_is_no_model_is_never_replaced(small, tmp_path):
     with pytest.raises(ArtifactError, match="was not made by tokframe"):
         storage.save(model, tmp_path / "precious", overwrite=True)
     assert (tmp_path / "precious" / "thesis.txt").exists()
-
-
-def test_a_missing_model_is_one_message_on_the_command_line(tmp_path, capsys):
-    assert main(["lm", "generate", str(tmp_path / "none")]) == 1
-    assert "not a saved language model" in capsys.readouterr().err
-
-
-def test_the_plugin_is_listed_with_its_embeddings():
-    names = tokframe.host().registry.names("embedding")
-    assert {"lookup", "factored", "factored-lookup"} <= set(names)
 
 
 def test_listing_commands_imports_no_torch(fresh):

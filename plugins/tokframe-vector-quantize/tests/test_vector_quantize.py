@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from support.networks import SMALL_NETWORK
 
@@ -102,8 +100,3 @@ def test_the_trained_one_encodes_without_torch_and_without_the_library(trained):
     """
     text = TRAINING_TEXT[:200]
     assert run_fresh(source, folder, text) == tokframe.load(folder).encode(text)
-
-
-def test_the_code_space_is_what_the_settings_say():
-    config = ResidualFSQConfig()
-    assert math.prod(config.levels) ** config.quantizers == 9_765_625

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 import tokframe
-from tokframe.errors import ConfigError, TrainingInterrupted
+from tokframe.errors import ConfigError
 
 
 def corpus(folder, *texts):
@@ -39,13 +39,6 @@ def test_a_small_corpus_gives_an_honest_size_and_a_note(tmp_path, listener):
     assert any("too small to fill the vocabulary" in note for note in listener.notes)
 
 
-def test_progress_ends_at_its_total(tmp_path, listener):
-    tokframe.train("word", corpus=corpus(tmp_path, "a b", "é"), out=tmp_path / "out", reporter=listener)
-    [(_, total, unit)] = listener.stages
-    assert unit == "MB"
-    assert listener.done[-1] == pytest.approx(total) == pytest.approx(5e-6)
-
-
 def test_what_became_unknown_is_noted(tmp_path, listener):
     paths = corpus(tmp_path, "a a b")
     tokframe.train("word", corpus=paths, out=tmp_path / "out", config={"vocab_size": 6}, reporter=listener)
@@ -55,12 +48,6 @@ def test_what_became_unknown_is_noted(tmp_path, listener):
 def test_resuming_starts_again_and_says_so(tmp_path, listener):
     tokframe.train("word", corpus=corpus(tmp_path, "a"), out=tmp_path / "out", resume=True, reporter=listener)
     assert any("from the beginning" in note for note in listener.notes)
-
-
-def test_a_stopped_training_leaves_nothing_behind(tmp_path):
-    with pytest.raises(TrainingInterrupted, match="nothing was saved"):
-        tokframe.train("word", corpus=corpus(tmp_path, "a"), out=tmp_path / "out", should_stop=lambda: True)
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
