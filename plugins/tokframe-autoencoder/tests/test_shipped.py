@@ -1,14 +1,12 @@
 """The shipped `autoencoder-fsq`: tables that agree with its network, without torch; the rest is in its contract."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.loading.inspection import verify
+from tokframe.testing.fresh import run_fresh
 from tokframe.training.progress import SilentReporter
 
 pytestmark = pytest.mark.slow
@@ -36,23 +34,21 @@ def test_every_id_encodes_back_to_itself_alone(shipped):
         assert shipped.encode_bytes(shipped.token_bytes(token)) == [token]
 
 
-def test_loading_and_encoding_never_import_torch():
-    script = (
-        "import sys, tokframe; t = tokframe.load('autoencoder-fsq'); t.decode(t.encode('a b'));"
-        "bad = [m for m in ('torch', 'cattrs', 'numba', 'transformers') if m in sys.modules]; assert not bad, bad"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
-
-
-def test_where_torch_is_missing_the_network_says_what_to_install():
-    script = (
-        "import sys; sys.modules['torch'] = None; import tokframe; t = tokframe.load('autoencoder-fsq')\n"
-        "assert t.decode(t.encode('works without')) == 'works without'\n"
-        "try: t.network()\n"
-        "except tokframe.RegistryError as error: assert \"pip install 'tokframe-autoencoder[train]'\" in str(error)\n"
-        "else: raise SystemExit('no error')"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+def test_use_imports_no_torch_and_where_it_is_missing_the_network_says_what_to_install():
+    source = """
+    import sys, tokframe
+    t = tokframe.load("autoencoder-fsq")
+    assert t.decode(t.encode("works without")) == "works without"
+    assert not {"torch", "cattrs", "numba", "transformers"} & set(sys.modules)
+    sys.modules["torch"] = None
+    try:
+        t.network()
+    except tokframe.RegistryError as error:
+        assert "pip install 'tokframe-autoencoder[train]'" in str(error)
+    else:
+        raise SystemExit("no error")
+    """
+    run_fresh(source)
 
 
 def test_verify_rederives_the_tables_from_the_network(shipped):

@@ -6,8 +6,8 @@ import importlib.util
 import os
 import random
 import signal
-import threading
 import tracemalloc
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -71,6 +71,14 @@ def same_pool(one: Pool, other: Pool) -> bool:
     )
 
 
+def assert_same_with(crew: Workers, part: int, sources: Sequence[Source] = SOURCES, size: int = 400) -> None:
+    """Assert that this crew finds in parts what is found in the whole."""
+    whole = mine(sources, PLAIN)
+    assert same_candidates(mine(sources, PLAIN, workers=crew, part=part), whole)
+    pool = prune(whole.segments, sources, size, SELECTION, workers=crew, part=part)
+    assert same_pool(pool, prune(whole.segments, sources, size, SELECTION))
+
+
 def as_dict(found: Counts) -> dict[bytes, int]:
     return dict(zip(found.segments(), found.counts.tolist(), strict=True))
 
@@ -78,15 +86,7 @@ def as_dict(found: Counts) -> dict[bytes, int]:
 @pytest.mark.parametrize("number", [1, 2, 3, 7])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_vocabulary_counts_and_order_do_not_depend_on_parts_or_workers(number: int, workers: int) -> None:
-    whole = mine(SOURCES, PLAIN)
-    part = len(SOURCES[0].data) // number + 1
-    crew = Workers(count=workers)
-    found = mine(SOURCES, PLAIN, workers=crew, part=part)
-    assert same_candidates(found, whole)
-    assert same_pool(
-        prune(found.segments, SOURCES, 400, SELECTION, workers=crew, part=part),
-        prune(whole.segments, SOURCES, 400, SELECTION),
-    )
+    assert_same_with(Workers(count=workers), len(SOURCES[0].data) // number + 1)
 
 
 @settings(deadline=None, max_examples=60)
@@ -168,11 +168,7 @@ def test_what_is_frequent_in_the_whole_reaches_its_share_in_some_part(enough: in
 
 def test_other_processes_give_the_same() -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
-        crew = Workers(count=2, executor=executor)
-        found = mine(SOURCES, PLAIN, workers=crew, part=8_000)
-        pool = prune(found.segments, SOURCES, 400, SELECTION, workers=crew, part=8_000)
-    assert same_candidates(found, mine(SOURCES, PLAIN))
-    assert same_pool(pool, prune(found.segments, SOURCES, 400, SELECTION))
+        assert_same_with(Workers(count=2, executor=executor), 8_000)
 
 
 def die(*_: object) -> None:
@@ -193,29 +189,21 @@ class Deranged(Executor):
 
     def __init__(self) -> None:
         self.waiting: list[tuple[Future[object], object, tuple[object, ...]]] = []
-        self.lock = threading.Lock()
 
     def submit(self, function, /, *args, **kwargs):  # type: ignore[no-untyped-def]
-        future: Future[object] = Future()
-        with self.lock:
-            self.waiting.append((future, function, args))
-            if len(self.waiting) == 3:
-                while self.waiting:
-                    future_, function_, args_ = self.waiting.pop()
-                    future_.set_result(function_(*args_))
-        return future
+        submitted: Future[object] = Future()
+        self.waiting.append((submitted, function, args))
+        if len(self.waiting) == 3:
+            while self.waiting:
+                future, work, arguments = self.waiting.pop()
+                future.set_result(work(*arguments))
+        return submitted
 
 
 def test_results_may_come_back_in_any_order() -> None:
-    crew = Workers(count=2, executor=Deranged())
-    sources = [*SOURCES[:2], Source(name="d", data=prose(20_000, 5), weight=2)]
     # Three parts at a time, of three sources in parts of three.
-    found = mine(sources, PLAIN, workers=crew, part=10**6)
-    assert same_candidates(found, mine(sources, PLAIN))
-    assert same_pool(
-        prune(found.segments, sources, 4000, SELECTION, workers=crew, part=10**6),
-        prune(found.segments, sources, 4000, SELECTION),
-    )
+    sources = [*SOURCES[:2], Source(name="d", data=prose(20_000, 5), weight=2)]
+    assert_same_with(Workers(count=2, executor=Deranged()), 10**6, sources, 4000)
 
 
 @pytest.mark.parametrize("workers", [1, 4])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import pickle
 import random
@@ -178,22 +179,18 @@ def test_what_is_not_stable_stays_below_a_block(make: type[Segmenter]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pieces", "text"),
+    ("pieces", "block", "text"),
     [
-        ([*BYTES, b"ab", b"ab"], "twice"),
-        ([*BYTES, b"a" * 17], "16 bytes"),
-        ([*BYTES, b"a\nb"], "newline"),
-        ([*BYTES[:-1], b"ab"], "256 single bytes"),
+        ([*BYTES, b"ab", b"ab"], 64, "twice"),
+        ([*BYTES, b"a" * 17], 64, "16 bytes"),
+        ([*BYTES, b"a\nb"], 64, "newline"),
+        ([*BYTES[:-1], b"ab"], 64, "256 single bytes"),
+        (BYTES, 15, "at least 16"),
     ],
 )
-def test_segments_that_break_the_rules_are_refused(make: type[Segmenter], pieces: list[bytes], text: str) -> None:
+def test_what_breaks_the_rules_is_refused(make: type[Segmenter], pieces: list[bytes], block: int, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        make(pieces, range(len(pieces)))
-
-
-def test_a_block_shorter_than_a_segment_is_refused(make: type[Segmenter]) -> None:
-    with pytest.raises(ValueError, match="at least 16"):
-        make(BYTES, range(256), block=15)
+        make(pieces, range(len(pieces)), block=block)
 
 
 def test_an_unknown_id_names_itself_and_its_place(make: type[Segmenter]) -> None:
@@ -269,6 +266,30 @@ def test_lists_hold_as_many_references_as_they_have_ids_and_give_them_back() -> 
     for _ in range(3):  # what a call has counted is forgotten by the next
         assert made.encode_lists(texts)[0] == [1256, 1256, 1000 + ord(" "), 1000 + ord("a")]
     assert sys.getrefcount(kept) == before
+
+
+@pytest.mark.usefixtures("compiled")
+def test_refused_ids_leave_no_object_behind() -> None:
+    from tokframe_dictionary.segmenter import _search
+
+    offsets = np.array([0, 1, 2], np.int64)
+    ids = np.zeros(1001, np.int32)
+    ids[-1] = 9  # far enough along that its place is not one of the integers Python keeps anyway
+
+    def refuse(times: int) -> None:
+        for _ in range(times):
+            try:  # not pytest.raises, which makes cycles of its own
+                _search.decode(b"ab", offsets, ids)
+            except IndexError as error:
+                assert error.args == (1000,)
+            else:
+                pytest.fail("an unknown id was decoded")
+
+    refuse(10)
+    gc.collect()
+    before = sys.getallocatedblocks()
+    refuse(2000)
+    assert sys.getallocatedblocks() - before < 1000
 
 
 @pytest.mark.usefixtures("compiled")

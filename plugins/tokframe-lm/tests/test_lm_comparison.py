@@ -127,24 +127,19 @@ def test_a_stopped_comparison_goes_on_with_its_checkpoint(args, tmp_path, done):
     assert found["models"]["tokenizer-word"]["equal_bytes"]["evals"]["held"]["seeds"] == [kept]
 
 
-def test_embeddings_are_compared_where_the_tokenizer_has_codes(args, tmp_path):
-    names = ["autoencoder-fsq", args["tokenizers"][1]]
-    found = compare(
-        **{**args, "tokenizers": names, "settings": ONE_SEED},
-        embeddings=["lookup", "factored+lookup"],
-        out=tmp_path / "out",
-    )
-    assert set(found["models"]) == {"autoencoder-fsq+lookup", "autoencoder-fsq+factored-lookup", "tokenizer-bpe+lookup"}
-
-
-def test_a_tokenizer_without_codes_gets_what_is_left_of_an_embedding(args, tmp_path):
-    names = ["autoencoder-fsq", args["tokenizers"][1]]
-    same = {**args, "tokenizers": names, "settings": ONE_SEED}
-    found = compare(**same, embeddings=["factored-spelled"], out=tmp_path / "out")["models"]
-    expected = {"autoencoder-fsq": "factored-spelled", "tokenizer-bpe": "spelled"}
-    assert {label: entry["embedding"] for label, entry in found.items()} == expected
-    more = compare(**same, embeddings=["spelled", "factored-spelled"], out=tmp_path / "more")["models"]
-    assert set(more) == {"autoencoder-fsq+spelled", "autoencoder-fsq+factored-spelled", "tokenizer-bpe+spelled"}
+@pytest.mark.parametrize(
+    ("embeddings", "coded", "other"),
+    [
+        (["lookup", "factored+lookup"], {"lookup", "factored-lookup"}, {"lookup"}),
+        (["factored-spelled"], {"factored-spelled"}, {"spelled"}),
+        (["spelled", "factored-spelled"], {"spelled", "factored-spelled"}, {"spelled"}),
+    ],
+)
+def test_a_tokenizer_without_codes_gets_what_is_left_of_an_embedding(args, tmp_path, embeddings, coded, other):
+    given = {**args, "tokenizers": ["autoencoder-fsq", args["tokenizers"][1]], "settings": ONE_SEED}
+    found = compare(**given, embeddings=embeddings, out=tmp_path / "out")["models"]
+    wanted = [*(("autoencoder-fsq", name) for name in coded), *(("tokenizer-bpe", name) for name in other)]
+    assert {label: entry["embedding"] for label, entry in found.items()} == {f"{t}+{name}": name for t, name in wanted}
 
 
 def test_runs_of_before_own_rows_could_be_left_alone_are_of_another_config(args, tmp_path):
@@ -159,16 +154,20 @@ def test_runs_of_before_own_rows_could_be_left_alone_are_of_another_config(args,
         compare(**{**args, "settings": ONE_SEED}, out=tmp_path / "out")
 
 
-@pytest.mark.parametrize("wrong", [{"seeds": 0}, {"equal": "tokens"}, {"prompts": -1}])
-def test_settings_that_make_no_sense_are_refused(args, tmp_path, wrong):
-    with pytest.raises(ConfigError):
-        compare(**{**args, "settings": Settings(**{**SMALL, **wrong})}, out=tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("change", [{"embeddings": ["lokup"]}, {"tokenizers": ["bp"]}, {"tokenizers": ["bpe", "bpe"]}])
-def test_names_are_checked_before_anything_is_trained(args, tmp_path, change):
-    with pytest.raises(TokframeError, match=r"lookup|bpe"):
+@pytest.mark.parametrize(
+    ("change", "error", "problem"),
+    [
+        ({"settings": Settings(**{**SMALL, "seeds": 0})}, ConfigError, r"\$\.seeds"),
+        ({"settings": Settings(**{**SMALL, "equal": "tokens"})}, ConfigError, r"\$\.equal"),
+        ({"settings": Settings(**{**SMALL, "prompts": -1})}, ConfigError, r"\$\.prompts"),
+        ({"config": {**CONFIG, "steps": 5}}, ConfigError, r"\$\.steps"),  # it would not be equal bytes
+        ({"embeddings": ["lokup"]}, TokframeError, "lookup"),
+        ({"tokenizers": ["bp"]}, TokframeError, "bpe"),
+        ({"tokenizers": ["bpe", "bpe"]}, TokframeError, "bpe"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_trained(args, tmp_path, change, error, problem):
+    with pytest.raises(error, match=problem):
         compare(**{**args, **change}, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -178,11 +177,6 @@ def test_the_config_of_the_run_in_the_documentation_is_one():
     config = structure(LMConfig, read_json(path))
     assert (config.embedding, config.canonical, config.steps) == ("factored-spelled", True, 0)
     assert config.batch_bytes
-
-
-def test_a_number_of_steps_is_refused_as_it_would_not_be_equal_bytes(args, tmp_path):
-    with pytest.raises(ConfigError, match=r"\$\.steps"):
-        compare(**{**args, "config": {**CONFIG, "steps": 5}}, out=tmp_path / "out")
 
 
 def test_the_command_shows_tables_and_writes_json(done, args, tmp_path, capsys):

@@ -244,14 +244,8 @@ def test_a_tokenizer_of_another_name_is_an_error_too(small, tmp_path):
 
 
 def test_no_temporary_folder_is_made_beside_the_model(small, tmp_path, monkeypatch):
-    places = []
-    real = tempfile.mkdtemp
-
-    def mkdtemp(suffix=None, prefix=None, dir=None):
-        places.append(dir)
-        return real(suffix, prefix, dir)
-
-    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    places, real = [], tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda *given: places.append(given[2]) or real(*given))
     old, new = small.tokenizers["word"], small.tokenizers["bpe"]
     migrate(small.model("word"), old=old, new=new, corpus=small.corpus, out=tmp_path / "warm")
     assert places and small.model("word").parent not in places

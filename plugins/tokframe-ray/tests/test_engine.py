@@ -102,39 +102,30 @@ def test_a_stopped_run_goes_on_on_another_engine(cluster, corpus, alone, tmp_pat
     assert content(tmp_path / "out") == alone
 
 
-def test_without_ray_the_message_says_what_to_install(tmp_path):
+@pytest.mark.parametrize(
+    ("before", "environment", "problems"),
+    [
+        (
+            "import sys; sys.modules['ray'] = None",
+            {},
+            ["engine 'ray' from tokframe-ray failed to import", "pip install tokframe-ray"],
+        ),
+        ("", {"RAY_ADDRESS": "127.0.0.1:1"}, ["cannot use the Ray cluster at RAY_ADDRESS=127.0.0.1:1"]),
+    ],
+    ids=["no ray", "no cluster"],
+)
+def test_what_is_missing_is_named_and_nothing_is_written(tmp_path, before, environment, problems):
     (tmp_path / "a.txt").write_text("text\n")
-    source = """
-    import sys
-    sys.modules["ray"] = None
-    from tokframe.cli.main import main
-    sys.exit(main(["tokenize", "word", "--corpus", "a.txt", "--out", "out", "--engine", "ray"]))
-    """
-    import textwrap
-
+    words = ["tokenize", "word", "--corpus", "a.txt", "--out", "out", "--engine", "ray"]
+    source = f"{before}\nfrom tokframe.cli.main import main\nraise SystemExit(main({words}))"
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(source)], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "engine 'ray' from tokframe-ray failed to import" in done.stderr
-    assert "pip install tokframe-ray" in done.stderr
-    assert sorted(os.listdir(tmp_path)) == ["a.txt"]
-
-
-def test_a_cluster_that_is_not_there_is_told(tmp_path):
-    (tmp_path / "a.txt").write_text("text\n")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tokframe.cli.main",
-            *["tokenize", "word", "--engine", "ray", "--out", "out", "--corpus", "a.txt"],
-        ],
+        [sys.executable, "-c", source],
         cwd=tmp_path,
-        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 1
-    assert "cannot use the Ray cluster at RAY_ADDRESS=127.0.0.1:1" in done.stderr
+    assert all(problem in done.stderr for problem in problems)
+    assert sorted(os.listdir(tmp_path)) == ["a.txt"]
