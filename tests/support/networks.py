@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["SMALL_NETWORK", "tiny_autoencoder"]
+import numpy as np
+
+__all__ = ["SMALL_NETWORK", "assert_same", "tiny_autoencoder"]
 
 SMALL_NETWORK: dict[str, Any] = {
     "encoder": {"d_char": 16, "d_latent": 32, "conv_channels": [32, 32], "kernel_sizes": [3, 3], "strides": [1, 2]},
@@ -40,3 +42,10 @@ def tiny_autoencoder(quantizer: str = "fsq") -> Any:
     else:
         middle = FSQ(FSQConfig(levels=(8, 8, 8)), **shape)
     return Autoencoder(encoder, middle, decoder, max_length=4)
+
+
+def assert_same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> None:
+    """Assert that two sets of weights are the same, bit for bit."""
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert np.array_equal(value, second[name]), name

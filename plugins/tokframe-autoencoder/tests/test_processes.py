@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from support.networks import assert_same
 
 import tokframe
 from tokframe.loading.inspection import verify
@@ -23,12 +24,6 @@ if not (torch.distributed.is_available() and torch.distributed.is_gloo_available
 def weights(folder: Path, name: str, number: int = 0) -> dict[str, np.ndarray]:
     with np.load(folder / f"{name}-{number}.npz") as found:
         return dict(found)
-
-
-def assert_same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> None:
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        assert np.array_equal(value, second[name]), name
 
 
 def distance(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> float:
@@ -46,7 +41,7 @@ def test_any_number_of_processes_comes_to_the_weights_of_one(in_processes, tmp_p
         for number in range(1, count):
             assert_same(weights(tmp_path, f"of{count}"), weights(tmp_path, f"of{count}", number))
         assert distance(one, weights(tmp_path, f"of{count}")) < 1e-4
-        losses = [_figures(tmp_path, f"of{n}")["history"] for n in (1, count)]
+        losses = [json.loads((tmp_path / f"of{n}-0.json").read_text())["history"] for n in (1, count)]
         np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
@@ -60,7 +55,7 @@ def test_a_process_killed_at_any_step_stops_the_others_and_costs_nothing(in_proc
 def test_a_run_goes_on_with_another_number_of_processes(in_processes, tmp_path):
     in_processes("autoencoder_processes", "resumed_by_more")
     assert distance(weights(tmp_path, "whole"), weights(tmp_path, "parts")) < 1e-4
-    assert _figures(tmp_path, "parts")["steps"] == 60
+    assert json.loads((tmp_path / "parts-0.json").read_text())["steps"] == 60
 
 
 def test_a_batch_smaller_than_the_processes_is_an_error(in_processes):
@@ -83,7 +78,3 @@ def test_the_command_under_torchrun_survives_a_killed_process(torchrun, tmp_path
     tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "one")
     one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
     assert distance(one, two) < 1e-3
-
-
-def _figures(folder: Path, name: str) -> dict:
-    return json.loads((folder / f"{name}-0.json").read_text())

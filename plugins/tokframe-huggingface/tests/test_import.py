@@ -65,9 +65,8 @@ class TestTiktokenContract(TokenizerContract):
     name = "imported-tiktoken"
 
     @pytest.fixture
-    def tokenizer(self, ranks):
-        pytest.importorskip("tiktoken")
-        return read(ranks, pattern="gpt2", special={"<|end|>": 300})
+    def tokenizer(self, tiktoken_one):
+        return tiktoken_one
 
 
 class TestTokenizerJson:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from support.networks import assert_same
 from tokframe_lm.training import _share
 from tokframe_torch.processes import Processes
 
@@ -24,12 +25,6 @@ def weights(folder) -> dict[str, np.ndarray]:
 
 def losses(folder) -> list:
     return [loss for _, loss in json.loads((folder / "model.json").read_text())["training"]["loss"]]
-
-
-def assert_same(first, second) -> None:
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        assert np.array_equal(value, second[name]), name
 
 
 def test_two_processes_come_to_the_losses_and_weights_of_one(in_processes, small, tmp_path):
