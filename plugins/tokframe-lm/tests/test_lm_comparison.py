@@ -130,16 +130,17 @@ def test_a_stopped_comparison_goes_on_with_its_checkpoint(args, tmp_path, done):
 @pytest.mark.parametrize(
     ("embeddings", "coded", "other"),
     [
-        (["lookup", "factored+lookup"], {"lookup", "factored-lookup"}, {"lookup"}),
-        (["factored-spelled"], {"factored-spelled"}, {"spelled"}),
-        (["spelled", "factored-spelled"], {"spelled", "factored-spelled"}, {"spelled"}),
+        (["lookup", "factored+lookup"], {"+lookup": "lookup", "+factored-lookup": "factored-lookup"}, "+lookup"),
+        (["factored-spelled"], {"": "factored-spelled"}, ""),
+        (["spelled", "factored-spelled"], {"+spelled": "spelled", "+factored-spelled": "factored-spelled"}, "+spelled"),
     ],
 )
 def test_a_tokenizer_without_codes_gets_what_is_left_of_an_embedding(args, tmp_path, embeddings, coded, other):
     given = {**args, "tokenizers": ["autoencoder-fsq", args["tokenizers"][1]], "settings": ONE_SEED}
-    found = compare(**given, embeddings=embeddings, out=tmp_path / "out")["models"]
-    wanted = [*(("autoencoder-fsq", name) for name in coded), *(("tokenizer-bpe", name) for name in other)]
-    assert {label: entry["embedding"] for label, entry in found.items()} == {f"{t}+{name}": name for t, name in wanted}
+    models = compare(**given, embeddings=embeddings, out=tmp_path / "out")["models"]
+    found = {label: entry["embedding"] for label, entry in models.items()}
+    assert found.pop(f"tokenizer-bpe{other}") == embeddings[0].removeprefix("factored-")
+    assert found == {f"autoencoder-fsq{suffix}": name for suffix, name in coded.items()}
 
 
 def test_runs_of_before_own_rows_could_be_left_alone_are_of_another_config(args, tmp_path):
