@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib
 import json
 import re
 import sys
@@ -245,8 +246,6 @@ def test_all_is_the_public_names_sorted():
 
 
 def test_every_public_name_is_the_one_of_its_home():
-    import importlib
-
     for name, home in tokframe._HOMES.items():
         module = importlib.import_module(f"tokframe.{home}")
         assert getattr(tokframe, name) is getattr(module, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,8 +83,6 @@ def test_special_tokens_are_neither_added_nor_read():
 
 
 def test_one_id_may_be_fed_alone_also_numpys():
-    import numpy as np
-
     stream = toy.stream_decoder()
     assert stream.feed(4 + 65) + stream.feed(np.int64(4 + 66)) + stream.feed(np.array([4 + 67])) == "ABC"
 

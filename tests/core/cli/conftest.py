@@ -53,12 +53,13 @@ SHIPPING = """
 
 @pytest.fixture
 def shipped(plugin, use_host, tmp_path, monkeypatch):
-    """The tokenizer "shipped" is installed with its artifact, and its package is beside the made-up plugin."""
+    """The tokenizer "shipped" is installed with its artifact, beside the made-up plugin; a.txt is here."""
     use_host(plugin("acme-toys", SHIPPING))
     package = tmp_path / "plugins-made-up" / "shipped_data"
     package.mkdir()
     (package / "__init__.py").touch()
     loading.train("shipped", corpus=[package.parent / "acme_toys_0_plugin.py"], out=package / "artifact")
+    (tmp_path / "a.txt").write_text("the theatre\n" * 50)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
     yield tmp_path

@@ -8,7 +8,6 @@ import pytest
 
 
 def test_compare_takes_names_and_paths_and_writes_json_alone_or_to_a_file(shipped, run, given_footprint):
-    (shipped / "a.txt").write_text("the theatre\n" * 50)
     run("train", "shipped", "--corpus", "a.txt", "--out", "new")
     code, out, err = run("compare", "shipped", "./new", "--corpus", "a.txt", "--rounds", "1", "--json")
     assert (code, err) == (0, "")
@@ -22,7 +21,6 @@ def test_compare_without_names_or_corpus_uses_what_is_ready_on_held_out_code(
     shipped, run, given_footprint, monkeypatch
 ):
     monkeypatch.setattr("tokframe.cli.compare._DEFAULT", str(shipped / "a.txt"))
-    (shipped / "a.txt").write_text("the theatre\n" * 50)
     code, out, err = run("compare", "--rounds", "1", "--json")
     assert (code, err) == (0, "")
     assert list(json.loads(out)["tokenizers"]) == ["shipped"]
@@ -35,7 +33,6 @@ def test_compare_says_when_nothing_is_ready_and_what_was_left_out(toy_host, run)
 
 def test_analyze_shows_writes_and_draws(shipped, run):
     pytest.importorskip("matplotlib")
-    (shipped / "a.txt").write_text("the theatre\n" * 50)
     code, out, err = run("analyze", "shipped", "--corpus", "a.txt", "--plots", "plots", "--json", "a.json")
     assert code == 0 and "utilization" in out.decode() and "plots/lengths.png" in err
     assert json.loads((shipped / "a.json").read_text())["bytes"] == 600

@@ -40,7 +40,6 @@ def test_files_are_read_and_a_missing_one_is_named(shipped, run):
 
 
 def test_special_tokens_are_added_and_shown_on_request(shipped, run):
-    (shipped / "a.txt").write_text("text")
     run("train", "shipped", "--corpus", "a.txt", "--out", "wrapped", "--seed", "7")
     assert run("encode", "./wrapped", "--special", stdin=b"a")[1] == b"2 101 3\n"
     assert run("encode", "./wrapped", stdin=b"a")[1] == b"101\n"

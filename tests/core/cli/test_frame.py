@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from support.toys import toy
 
 
 def test_help_lists_every_command_with_its_own_help_and_an_example(shipped, run):
@@ -66,7 +67,6 @@ def test_an_error_is_one_message_on_stderr_without_a_traceback(shipped, run):
 
 def test_a_fault_of_a_plugin_is_told_apart_and_its_traceback_is_there_for_the_asking(shipped, run, monkeypatch):
     (shipped / "c.json").write_text('{"fault": true}')
-    (shipped / "a.txt").write_text("text")
     words = ("train", "shipped", "--corpus", "a.txt", "--out", "new", "--config", "c.json")
     code, out, err = run(*words)
     assert (code, out) == (1, b"")
@@ -85,16 +85,11 @@ def test_ctrl_c_exits_with_130(shipped, run, monkeypatch):
     assert (code, out, err.strip()) == (130, b"", "Interrupted.")
 
 
-def test_a_reader_that_goes_away_is_no_error(installed, tmp_path):
+def test_a_reader_that_goes_away_is_no_error(installed, toy_host, tmp_path):
     (tmp_path / "big.txt").write_bytes(b"some text\n" * 20_000)
-    write_toy = "from toy_bytes.tokenizer import ToyTokenizer as T; t = T(); t.name = 'toy'; t.save(sys.argv[1])"
     environment = os.environ | {"PYTHONPATH": str(installed), "TOKFRAME_PLUGINS": "toy-bytes"}
-    toy = tmp_path / "toy"
-    subprocess.run([sys.executable, "-c", f"import sys; {write_toy}", toy], env=environment, check=True)
-    command = [sys.executable, "-c", "import sys; from tokframe.cli.main import main; sys.exit(main())"]
-    process = subprocess.Popen(
-        [*command, "encode", toy, tmp_path / "big.txt"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    )
+    command = [sys.executable, "-m", "tokframe", "encode", toy().save(tmp_path / "toy"), tmp_path / "big.txt"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     assert process.stdout.read(4).split()[0].isdigit()
     process.stdout.close()
     err = process.stderr.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 
 from support.toys import TEXT, toy
 
@@ -10,8 +11,6 @@ import tokframe
 
 
 def test_a_loaded_tokenizer_can_be_pickled_when_its_folder_is_gone(saved):
-    import shutil
-
     data = pickle.dumps(tokframe.load(saved))
     shutil.rmtree(saved)
     assert pickle.loads(data).encode(TEXT) == toy(wrap=True).encode(TEXT)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from support.toys import RIVAL
 from toy_bytes.tokenizer import ToyTokenizer
 
 import tokframe
-from tokframe.errors import ArtifactError, ArtifactExistsError, UnknownNameError, UnsupportedError
+from tokframe.errors import ArtifactError, ArtifactExistsError, UnsupportedError
 
 
 def test_create_builds_from_a_config():
     made = tokframe.create("toy", {"pieces": ["abc"], "wrap": True})
     assert made.name == "toy" and made.encode("abc") == [2, 260, 3]
     assert tokframe.create("toy").vocab_size == 260
-    with pytest.raises(UnknownNameError):
-        tokframe.create("tyo")
 
 
 def test_create_says_so_where_a_tokenizer_only_comes_out_of_training(monkeypatch):
@@ -60,12 +57,6 @@ def test_train_refuses_a_corpus_that_is_not_there_or_empty_before_any_work(tmp_p
     with pytest.raises(tokframe.CorpusError, match="nowhere"):
         tokframe.train("toy", corpus=[tmp_path / "nowhere.txt"], out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_what_cannot_be_trained_says_so(use_host, plugin, tmp_path, text):
-    use_host(plugin("acme-fixed", RIVAL.replace('summary="another"', "trainable=False")))
-    with pytest.raises(UnsupportedError, match="'toy' has no training"):
-        tokframe.train("toy", corpus=[text], out=tmp_path / "out")
 
 
 def test_a_tokenizer_class_without_training_says_so():

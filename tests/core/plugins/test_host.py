@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
+import threading
 
 import pytest
 from support.hosts import GOOD, declares, host
@@ -27,8 +29,6 @@ def tokframe_migrations():
 def test_discovery_runs_on_first_need_and_once(plugin):
     source = "import builtins\nbuiltins.acme_runs = getattr(builtins, 'acme_runs', 0) + 1\n" + GOOD
     found = host(plugin("acme-good", source, module="acme_counted"))
-    import builtins
-
     try:
         assert "acme_counted" not in sys.modules
         _ = found.registry, found.records, found.commands(), found.registry
@@ -38,8 +38,6 @@ def test_discovery_runs_on_first_need_and_once(plugin):
 
 
 def test_threads_that_ask_at_once_share_one_discovery(plugin):
-    import threading
-
     found = host(plugin("acme-good", "import time\ntime.sleep(0.05)\n" + GOOD))
     seen = []
     threads = [threading.Thread(target=lambda: seen.append(found.registry)) for _ in range(6)]
