@@ -46,6 +46,7 @@ def test_a_manifest_that_is_no_regular_file(saved, tmp_path):
         (b"\x80\x04K\x01.", "not valid JSON"),
         (b"[]", "expected an object"),
         (b"{}", "does not name format"),
+        (b'{"format": "tokframe-artifact", "format": "tokframe-artifact"}', "appears twice"),
         (b'{"format": "tokframe-artifact", "format_version": 1, "x": "' + b"y" * (1 << 20) + b'"}', "is larger than"),
     ],
     ids=lambda value: repr(value[:12]) if isinstance(value, bytes) else None,

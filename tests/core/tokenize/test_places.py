@@ -15,6 +15,13 @@ from tokframe.shards import ShardSettings, TokenShards, tokenize
 from tokframe.shards.job import unfinished
 
 
+@pytest.fixture
+def out(toy, write, tmp_path):
+    """The folder of shards of one line."""
+    tokenize(toy, corpus=[write("a.txt", "the cat\n")], out=tmp_path / "out", workers=1)
+    return tmp_path / "out"
+
+
 def test_nothing_of_anybody_elses_is_replaced(toy, write, tmp_path):
     path = write("a.txt", "the cat\n")
     mine = tmp_path / "mine"
@@ -29,9 +36,7 @@ def test_nothing_of_anybody_elses_is_replaced(toy, write, tmp_path):
     assert (tmp_path / "out.unfinished" / "thesis.txt").exists()
 
 
-def test_older_shards_are_replaced_only_when_asked_to(toy, write, tmp_path):
-    out = tmp_path / "out"
-    tokenize(toy, corpus=[write("a.txt", "the cat\n")], out=out, workers=1)
+def test_older_shards_are_replaced_only_when_asked_to(toy, write, out):
     with pytest.raises(ShardsError, match=r"already exists; nothing was written\. Use --overwrite"):
         tokenize(toy, corpus=[write("a.txt", "x\n")], out=out, workers=1)
     new = tokenize(toy, corpus=[write("a.txt", "x\n")], out=out, workers=1, overwrite=True)
@@ -61,9 +66,7 @@ def test_a_full_disk_is_told_and_what_is_done_is_kept(toy, write, tmp_path, monk
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_a_damaged_file_is_named(toy, write, tmp_path, damage):
-    out = tmp_path / "out"
-    tokenize(toy, corpus=[write("a.txt", prose(3_000))], out=out, workers=1)
+def test_a_damaged_file_is_named(out, damage):
     path = out / "tokens-00000-000.bin"
     data = bytearray(path.read_bytes())
     data[7] ^= 1
@@ -94,9 +97,7 @@ def test_a_damaged_file_is_named(toy, write, tmp_path, damage):
         (lambda index: index["shards"][0].pop("ends"), "malformed shard"),
     ],
 )
-def test_an_altered_index_is_refused(toy, write, tmp_path, change, what):
-    out = tmp_path / "out"
-    tokenize(toy, corpus=[write("a.txt", "the cat\n")], out=out, workers=1)
+def test_an_altered_index_is_refused(out, change, what):
     index = json.loads((out / "index.json").read_bytes())
     change(index)
     (out / "index.json").write_text(json.dumps(index))
