@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -12,6 +13,7 @@ import pytest
 from support.serving import raw, served
 from toy_bytes.tokenizer import ToyTokenizer
 
+from tokframe.cli.playground import command
 from tokframe.playground.server import MAX_BYTES
 
 
@@ -46,8 +48,20 @@ def error_of(answer):
     return json.loads(answer[2])["error"]
 
 
-def test_it_listens_on_loopback_only(server):
-    assert server.server_address[0] == "127.0.0.1"
+def other_addresses():
+    """Return other addresses of this machine."""
+    found = {"127.0.0.2"}
+    with contextlib.suppress(OSError):
+        found |= {entry[4][0] for entry in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    return sorted(found - {"127.0.0.1"})
+
+
+@pytest.mark.parametrize("address", other_addresses())
+def test_it_listens_on_loopback_only(server, address):
+    with socket.socket() as connection:
+        connection.settimeout(5)
+        assert connection.connect_ex((address, server.server_port)) != 0
+    assert not {"--host", "--bind", "--address", "--listen"} & {name for p in command.params for name in p.opts}
     assert server.url == f"http://127.0.0.1:{server.server_port}/#{server.token}" and len(server.token) >= 20
 
 
@@ -130,12 +144,40 @@ def test_a_text_too_long_is_refused_with_the_limit(ask):
     assert answer[0] == 413 and "1,000,001 bytes; at most 1,000,000" in error_of(answer)
 
 
-def test_a_length_that_is_none_is_refused(server):
+def test_a_length_that_is_none_or_beyond_all_bounds_is_refused_at_once(server):
     for line in (b"", b"Content-Length: -5\r\n", b"Content-Length: x\r\n", b"Transfer-Encoding: chunked\r\n"):
         answer = raw(server, b"POST /api/segment HTTP/1.1\r\nHost: HOST\r\n" + line + b"\r\n")
         assert answer.startswith(b"HTTP/1.1 411 ") and b"Connection: close" in answer
     short = raw(server, b"POST /api/segment HTTP/1.1\r\nHost: HOST\r\nContent-Length: 9\r\n\r\nabc")
     assert short.startswith(b"HTTP/1.1 400 ")
+    long = raw(server, b"POST /api/segment HTTP/1.1\r\nHost: HOST\r\nContent-Length: 999999999999999\r\n\r\nabc")
+    assert long.startswith(b"HTTP/1.1 413 ") and b"at most" in long and MAX_BYTES <= 1 << 20
+
+
+def test_a_refused_text_is_not_taken_for_the_next_request(server):
+    hidden = f"GET /api/about HTTP/1.1\r\nHost: HOST\r\nX-Tokframe-Token: {server.token}\r\n\r\n".encode()
+    refused = raw(
+        server, b"POST /api/segment HTTP/1.1\r\nHost: evil\r\nContent-Length: %d\r\n\r\n" % len(hidden) + hidden
+    )
+    assert refused.count(b"HTTP/1.1 ") == 1 and b" 403 " in refused[:20]
+
+
+def test_what_is_sent_before_the_text_is_bounded(server, ask):
+    long_line = raw(server, b"GET /" + b"x" * (1 << 20) + b" HTTP/1.1\r\nHost: HOST\r\n\r\n")
+    long_header = raw(server, b"GET / HTTP/1.1\r\nHost: HOST\r\nX: " + b"x" * (1 << 20) + b"\r\n\r\n")
+    many = raw(server, b"GET / HTTP/1.1\r\nHost: HOST\r\n" + b"X: y\r\n" * 5000 + b"\r\n")
+    for found, status in ((long_line, b" 414 "), (long_header, b" 431 "), (many, b" 431 ")):
+        assert not found or status in found[:20], "refused, or hung up on"
+    assert ask("/api/about")[0] == 200
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "HEAD"])
+def test_other_methods_do_nothing(server, method):
+    """A browser asks by OPTIONS before it sends a token from another page (CORS); no answer would allow it."""
+    asked = b" /api/segment?name=toy HTTP/1.1\r\nHost: HOST\r\nOrigin: https://evil.example\r\n"
+    asked += b"Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-tokframe-token\r\n\r\n"
+    found = raw(server, method.encode() + asked)
+    assert found.startswith(b"HTTP/1.1 501 ") and b"access-control-allow" not in found.lower()
 
 
 def test_two_hosts_are_refused(server):
@@ -147,7 +189,7 @@ def test_two_hosts_are_refused(server):
     [
         ("/api/segment?name=nope", b"x", "'nope' is not on this page; there are toy, failing"),
         ("/api/segment?name=toy", b"a\xff", "byte 1 is 0xff"),
-        ("/api/token?name=toy&id=999", None, "ids are 0 to 260"),
+        *((f"/api/token?name=toy&id={token}", None, "ids are 0 to 260") for token in (261, 999)),
         ("/api/token?name=toy&id=-1", None, "whole number"),
         ("/api/token?name=toy&id=\u0663", None, "whole number"),
     ],
@@ -176,3 +218,12 @@ def test_a_browser_that_hangs_up_stops_nothing(server, ask, capfd):
             connection.sendall(b"POST /api/segment?name=toy HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
     assert ask("/api/about")[0] == 200
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_idle_connections_keep_nobody_waiting(server, ask):
+    with contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", server.server_port)
+        idle = [stack.enter_context(socket.create_connection(address)) for _ in range(50)]
+        idle[0].sendall(b"POST /api/seg")
+        assert ask("/api/about")[0] == 200
