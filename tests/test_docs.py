@@ -1,11 +1,10 @@
 """The README and the pages of the site: examples run as they stand, pages are in the menu, links lead somewhere."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.fixtures import completed
 
 import tokframe
 
@@ -68,14 +67,7 @@ def test_every_link_to_a_file_leads_somewhere(page):
 
 
 def test_the_site_is_built_without_a_complaint(tmp_path):
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
+    completed(ROOT, ["-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"])
     api = (tmp_path / "site" / "api.html").read_text(encoding="utf-8")
     assert "encode_batch_padded" in api and "UnsupportedError" in api
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tomllib
 
 import pytest
 from click.testing import CliRunner
+from support.fixtures import completed, pip_install
 
-from tokframe.cli.main import main
 from tokframe.cli.new_plugin import command, render
 from tokframe.errors import InvalidSpecError, TokframeError
 
@@ -25,32 +23,20 @@ NAMES = {
 }
 
 
-def run(arguments, cwd, site=None, check=True):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("TOKFRAME_", "PYTEST_"))}
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(site or "")}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0 or not check, f"{arguments}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A folder with one new plugin of each kind, and the folder into which pip installed them."""
     folder = tmp_path_factory.mktemp("plugins")
     for kind, name in NAMES.items():
-        run(["-m", "tokframe.cli.main", "new-plugin", name, "--kind", kind], folder)
+        completed(folder, ["-m", "tokframe.cli.main", "new-plugin", name, "--kind", kind])
     site = tmp_path_factory.mktemp("site")
-    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--no-compile", "--target", str(site)]
-    pip = ["-m", "pip", "--isolated", "install", "--quiet", "--disable-pip-version-check"]
-    run([*pip, *offline, *(str(folder / name) for name in NAMES.values())], folder)
+    pip_install(site, [folder / name for name in NAMES.values()])
     return folder, site
 
 
 def test_each_kind_is_found_where_it_is_installed(made):
     folder, site = made
-    done = run(["-W", "error", "-m", "tokframe.cli.main", "plugins", "--json"], folder, site)
+    done = completed(folder, ["-W", "error", "-m", "tokframe.cli.main", "plugins", "--json"], PYTHONPATH=site)
     records = {record["distribution"]: record for record in json.loads(done.stdout)["plugins"]}
     for kind, name in NAMES.items():
         record, adds = records[name], f"{kind} {name.removeprefix('tokframe-')}"
@@ -62,7 +48,7 @@ def test_each_kind_passes_its_contract_and_trains(made):
     pytest.importorskip("tokframe_autoencoder")
     folder, site = made
     options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-W", "error", "-rs"]
-    done = run(["-m", "pytest", *options, *NAMES.values()], folder, site)
+    done = completed(folder, ["-m", "pytest", *options, *NAMES.values()], PYTHONPATH=site)
     assert "passed" in done.stdout and "skipped" not in done.stdout, done.stdout
 
 
@@ -70,8 +56,8 @@ def test_each_kind_is_formatted(made):
     pytest.importorskip("ruff")
     folder, _ = made
     style = ["--isolated", "--line-length", "120", *NAMES.values()]
-    run(["-m", "ruff", "check", *style], folder)
-    run(["-m", "ruff", "format", "--check", *style], folder)
+    completed(folder, ["-m", "ruff", "check", *style])
+    completed(folder, ["-m", "ruff", "format", "--check", *style])
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -111,22 +97,21 @@ def test_a_name_that_is_taken_is_refused(toy_host):
     assert render("tokframe-toy", "quantizer")
 
 
-def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path):
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("there", "already exists; nothing was written"),
+        ("file", "already exists; nothing was written"),
+        ("file/below", "cannot write"),
+    ],
+)
+def test_a_place_that_is_taken_or_cannot_be_made_is_an_error_and_left_alone(tmp_path, place, said):
     (tmp_path / "there" / "src").mkdir(parents=True)
     (tmp_path / "file").write_text("mine", encoding="utf-8")
-    for place in ("there", "file"):
-        done = CliRunner().invoke(command, ["made-up", "--kind", "encoder", "--out", str(tmp_path / place)])
-        assert isinstance(done.exception, TokframeError)
-        assert "already exists; nothing was written" in str(done.exception)
+    done = CliRunner().invoke(command, ["made-up", "--kind", "encoder", "--out", str(tmp_path / place)])
+    assert isinstance(done.exception, TokframeError) and said in str(done.exception)
+    assert sorted(os.listdir(tmp_path)) == ["file", "there"]
     assert os.listdir(tmp_path / "there") == ["src"] and (tmp_path / "file").read_text() == "mine"
-
-
-def test_a_folder_that_cannot_be_made_is_an_error_and_leaves_nothing(tmp_path):
-    (tmp_path / "file").write_text("mine", encoding="utf-8")
-    place = str(tmp_path / "file" / "below")
-    done = CliRunner().invoke(command, ["made-up", "--kind", "encoder", "--out", place])
-    assert isinstance(done.exception, TokframeError) and "cannot write" in str(done.exception)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_what_it_wrote_is_listed(tmp_path):
@@ -136,8 +121,3 @@ def test_what_it_wrote_is_listed(tmp_path):
         assert str(tmp_path / "new" / "x" / path) in done.output
         assert (tmp_path / "new" / "x" / path).is_file()
     assert "pip install -e '.[test]'" in done.output
-
-
-def test_the_command_line_needs_a_kind(capsys):
-    assert main(["new-plugin", "made-up"]) == 2
-    assert "--kind" in capsys.readouterr().err

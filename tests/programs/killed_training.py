@@ -38,12 +38,8 @@ def start(folder):
     folder.mkdir(exist_ok=True)
     child = os.fork()
     if child == 0:
-        code = 1
-        try:
-            train(folder)
-            code = 0
-        finally:
-            os._exit(code)
+        train(folder)
+        os._exit(0)
     return child
 
 

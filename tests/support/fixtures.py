@@ -24,7 +24,7 @@ hypothesis.settings.load_profile("tokframe")
 
 
 #: Fixtures that start processes or train: what uses one is slow.
-SLOW_FIXTURES = {"fresh", "installed", "in_processes", "torchrun", "failures"}
+SLOW_FIXTURES = {"fresh", "installed", "in_processes", "torchrun"}
 
 
 def pytest_collection_modifyitems(items):
@@ -101,11 +101,7 @@ def toy_host(use_host, toy_entry_point):
 def installed(tmp_path_factory):
     """Install the throw-away distributions for real and return the folder to put on PYTHONPATH."""
     target = tmp_path_factory.mktemp("site")
-    pip = [sys.executable, "-m", "pip", "--isolated", "install", "--quiet", "--disable-pip-version-check"]
-    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--no-compile", "--target", str(target)]
-    sources = [str(DISTRIBUTIONS / name) for name in ("toy-bytes", "acme-sign", "acme-broken")]
-    done = subprocess.run([*pip, *offline, *sources], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"pip could not install the test distributions:\n{done.stderr}"
+    pip_install(target, [DISTRIBUTIONS / name for name in ("toy-bytes", "acme-sign", "acme-broken")])
     return target
 
 
@@ -121,10 +117,7 @@ def fresh(installed, tmp_path):
 
     def run(program, *arguments, check=True, **environment):
         words = ["-W", "error", *_script(program), *arguments]
-        done = _completed(empty, words, {"PYTHONPATH": str(installed)} | environment)
-        if check:
-            assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
+        return completed(empty, words, check=check, **{"PYTHONPATH": installed} | environment)
 
     return run
 
@@ -169,9 +162,7 @@ def in_processes(tmp_path):
     """
 
     def run(program, *arguments, **environment):
-        done = _completed(tmp_path, [*_script(program), *arguments], environment)
-        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return completed(tmp_path, [*_script(program), *arguments], **environment).stdout
 
     return run
 
@@ -182,7 +173,7 @@ def torchrun(tmp_path):
 
     def run(program, *arguments, options=()):
         start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options]
-        return _completed(tmp_path, [*start, program_path(program), *arguments])
+        return completed(tmp_path, [*start, program_path(program), *arguments], check=False)
 
     return run
 
@@ -195,18 +186,30 @@ def _script(program):
     return [str(program_path(program))] if program.isidentifier() else ["-c", textwrap.dedent(program)]
 
 
-def _completed(folder, words, environment=None):
-    """Run Python without what would make it part of other processes, with one thread and no aliases of the user's."""
-    ours = ("TOKFRAME_", "TORCHELASTIC_", "MASTER_", "RANK", "WORLD_SIZE", "LOCAL_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    kept |= {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8", "TOKFRAME_CONFIG": "", "PYTHONPATH": str(TESTS)}
-    return subprocess.run(
+def pip_install(target, sources):
+    """Install distributions from their source folders into a folder, without a network."""
+    pip = ["-m", "pip", "--isolated", "install", "--quiet", "--disable-pip-version-check"]
+    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--no-compile", "--target", target]
+    completed(target, [*pip, *offline, *sources])
+
+
+def completed(folder, words, *, check=True, **environment):
+    """Run Python with these words in a folder, in one thread and in no group of processes; return how it ended.
+
+    What would make it part of others or of this run of pytest is taken out of the environment.
+    """
+    ours = ("TOKFRAME_", "PYTEST_", "TORCHELASTIC_", "MASTER_", "RANK", "WORLD_SIZE", "LOCAL_")
+    plain = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    plain |= {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8", "TOKFRAME_CONFIG": "", "PYTHONPATH": TESTS}
+    done = subprocess.run(
         [sys.executable, *map(str, words)],
         capture_output=True,
         text=True,
         encoding="utf-8",
         cwd=folder,
-        env=kept | (environment or {}),
+        env={key: str(value) for key, value in (plain | environment).items()},
         timeout=900,  # a hang, not a slow machine
         check=False,
     )
+    assert done.returncode == 0 or not check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done

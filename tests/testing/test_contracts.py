@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 from support import faults
 from support.faults import OF_PARTS, OF_TOKENIZERS
+from support.fixtures import completed
 from support.hosts import put_distribution
 
 pytestmark = pytest.mark.slow
@@ -44,6 +47,26 @@ OF_PLUGINS = {
 
 def class_of(*words):
     return "Test" + "".join(part.title() for word in words for part in word.split("-"))
+
+
+@pytest.fixture
+def failures(tmp_path):
+    """Return a function: contracts' source (and a plugins' folder) -> {class: {names of failed tests}}."""
+
+    def run(source, site):
+        file, report = tmp_path / "test_of_contracts.py", tmp_path / "report.xml"
+        file.write_text(textwrap.dedent(source), encoding="utf-8")
+        words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", file]
+        done = completed(tmp_path, words, check=False, PYTHONPATH=site)
+        assert report.is_file(), f"pytest did not run:\n{done.stdout}\n{done.stderr}"
+        failed = {}
+        for case in ElementTree.parse(report).iter("testcase"):
+            found = failed.setdefault(case.get("classname").rpartition(".")[2], set())
+            if case.find("failure") is not None or case.find("error") is not None:
+                found.add(case.get("name"))
+        return failed
+
+    return run
 
 
 @pytest.fixture

@@ -37,12 +37,6 @@ def test_what_is_no_contract_is_named():
         _ = testing.Contract
 
 
-def test_all_is_what_there_is():
-    assert list(testing.__all__) == sorted(testing.__all__)
-    for name in testing.__all__:
-        assert isinstance(getattr(testing, name), type)
-
-
 def test_a_fresh_process_that_fails_says_what_it_wrote():
     with pytest.raises(FreshProcessError, match="ended with 3"):
         run_fresh("import sys; sys.exit(3)")
