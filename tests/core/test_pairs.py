@@ -35,7 +35,7 @@ def test_a_tokenizer_that_cannot_tell_says_none():
 
 
 def test_a_pair_is_impossible_where_its_own_bytes_are_encoded_otherwise(telling):
-    """Both ways, for pairs drawn from neighbours in text, where such pairs are frequent, and from all ids."""
+    """Both ways, for pairs drawn from neighbors in text, where such pairs are frequent, and from all ids."""
     tokenizer, pairs = telling
     rng = np.random.default_rng(0)
     text = tokenizer.encode(" ".join(map(str, range(300))) + " of the house in which the children were singing", False)

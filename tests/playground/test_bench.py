@@ -1,4 +1,4 @@
-"""What the playground asks of tokenizers: cuts of a text, and ids with their codes and neighbours."""
+"""What the playground asks of tokenizers: cuts of a text, and ids with their codes and neighbors."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_id_is_told_with_its_bytes(bench):
     assert bench.token("toy", 4 + 0xFF)["text"] == "\\xff"
 
 
-def test_neighbours_are_ids_the_fewest_steps_away_by_code(bench):
+def test_neighbors_are_ids_the_fewest_steps_away_by_code(bench):
     found = bench.token("./models/coded", 4)
     assert (found["code"], found["digits"], found["levels"]) == (0, [0, 0, 0, 0], [4, 4, 4, 4])
     # one step: one digit is 1; two: a digit is 2, or two are 1; the lower id comes first
@@ -81,12 +81,12 @@ def test_neighbours_are_ids_the_fewest_steps_away_by_code(bench):
     assert found["nearest"][0]["digits"] == [1, 0, 0, 0]
 
 
-def test_an_id_without_a_code_has_no_neighbours(bench):
+def test_an_id_without_a_code_has_no_neighbors(bench):
     assert "code" not in bench.token("./models/coded", 260)
     assert "code" not in bench.token("vq", 4)
 
 
-def test_neighbours_never_hold_ids_without_a_code_or_the_id_itself(bench):
+def test_neighbors_never_hold_ids_without_a_code_or_the_id_itself(bench):
     for token in (4, 5, 255 + 4):
         near = [each["id"] for each in bench.token("./models/coded", token)["nearest"]]
         assert len(near) == 8 and token not in near and min(near) >= 4 and max(near) < 260

@@ -20,7 +20,7 @@ from tokframe.evaluate.measures import (
 from tokframe.evaluate.pruning import PruningPoint, pruning_curve
 from tokframe.plugins.protocols import Analyzable
 from tokframe.tokenizer.base import utf8
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
@@ -168,13 +168,12 @@ class Analysis:
         }
 
 
-def analyze(tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter | None = None) -> Analysis:
+def analyze(tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter = SILENT) -> Analysis:
     """Encode a corpus a document at a time and return how the vocabulary was used.
 
     A tokenizer may add figures of its own by a method `analysis() -> dict` of JSON data, of which `level_use`
     (a list per code dimension, with the number of ids on each level) is drawn. Raises: CorpusError; EncodingError.
     """
-    reporter = reporter or SilentReporter()
     size = tokenizer.vocab_size
     spelling = tuple(tokenizer.token_bytes(token) for token in range(size))
     special = np.zeros(size, bool)

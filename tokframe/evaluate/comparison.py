@@ -17,7 +17,7 @@ from tokframe.evaluate.footprint import footprints
 from tokframe.evaluate.measures import Measures, measure, total
 from tokframe.evaluate.timing import sample, speeds
 from tokframe.plugins.discovery import host
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
@@ -52,7 +52,7 @@ def compare(
     *,
     load: Callable[[str], ITokenizer] | None = None,
     rounds: int = 5,
-    reporter: Reporter | None = None,
+    reporter: Reporter = SILENT,
 ) -> Comparison:
     """Measure tokenizers (names or paths) on a corpus; speed and footprint over `rounds` interleaved rounds.
 
@@ -61,7 +61,6 @@ def compare(
     """
     from tokframe.loading.loading import load as load_by_name
 
-    reporter = reporter or SilentReporter()
     names = list(dict.fromkeys(names))
     tokenizers = {name: (load or load_by_name)(name) for name in names}
     files = {name: _files(name, tok, corpus, reporter) for name, tok in tokenizers.items()}

@@ -12,7 +12,7 @@ from itertools import product
 
 from attrs import frozen
 
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import SILENT, Reporter
 
 __all__ = ["Footprint", "footprints"]
 
@@ -32,10 +32,9 @@ class Footprint:
 
 
 def footprints(
-    names: Sequence[str], rounds: int = 3, timeout: float = 120.0, reporter: Reporter | None = None
+    names: Sequence[str], rounds: int = 3, timeout: float = 120.0, reporter: Reporter = SILENT
 ) -> dict[str, Footprint]:
     """Return the footprint of each tokenizer (name or path): medians of `rounds` fresh processes, taken in turn."""
-    reporter = reporter or SilentReporter()
     reporter.stage("loading in fresh processes", rounds * len(names), "runs")
     runs: dict[str, list[Footprint]] = {name: [] for name in names}
     for done, (_, name) in enumerate(product(range(rounds), names), 1):

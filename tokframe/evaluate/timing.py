@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
@@ -43,13 +43,12 @@ def sample(corpus: Corpus, size: int = 2_000_000) -> list[str]:
 
 
 def speeds(
-    tokenizers: Mapping[str, ITokenizer], texts: list[str], rounds: int = 5, reporter: Reporter | None = None
+    tokenizers: Mapping[str, ITokenizer], texts: list[str], rounds: int = 5, reporter: Reporter = SILENT
 ) -> dict[str, Speed]:
     """Return how fast each tokenizer encodes texts to arrays and decodes arrays to texts, over the same texts.
 
     Where the slowest would take more than a second a round, all get fewer texts. Raises: EncodingError.
     """
-    reporter = reporter or SilentReporter()
     reporter.stage("timing", rounds * len(tokenizers), "rounds")
     texts = _affordable(tokenizers, texts)
     size = sum(len(text.encode()) for text in texts) / 1e6

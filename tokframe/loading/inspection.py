@@ -16,7 +16,7 @@ from tokframe.storage.strictjson import parse_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe.tokenizer.results import VerifyReport
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import SILENT, Reporter
 
 __all__ = ["check_soundness", "describe", "verify"]
 
@@ -44,7 +44,7 @@ def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
     return described
 
 
-def verify(name: str | os.PathLike[str], reporter: Reporter | None = None) -> VerifyReport:
+def verify(name: str | os.PathLike[str], reporter: Reporter = SILENT) -> VerifyReport:
     """Check an artifact: its files, that it loads, every id, round trips, and the tokenizer's own `verify`.
 
     Never raises for an unsound artifact: its faults are in the report. Raises: UnknownNameError for a wrong name.
@@ -63,7 +63,7 @@ def verify(name: str | os.PathLike[str], reporter: Reporter | None = None) -> Ve
     try:
         checks += check_soundness(tokenizer)
         if isinstance(tokenizer, Verifiable):
-            checks += tokenizer.verify(reporter or SilentReporter())
+            checks += tokenizer.verify(reporter)
     except Exception as error:
         checks.append(Check(name="checks", ok=False, detail=_text_of(error)))
     return VerifyReport(tokenizer=str(name), checks=tuple(checks))

@@ -18,7 +18,7 @@ from tokframe.plugins.registry import load_target, warn_if_deprecated
 from tokframe.storage import artifact
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training import torchrun as processes
-from tokframe.training.progress import Reporter, SilentReporter, never_stop
+from tokframe.training.progress import SILENT, Reporter, never_stop
 
 if TYPE_CHECKING:
     import os
@@ -76,8 +76,8 @@ def train(
     config: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    reporter: Reporter = SILENT,
+    should_stop: Callable[[], bool] = never_stop,
     device: str | None = None,
     seed: int | None = None,
 ) -> ITokenizer:
@@ -109,8 +109,8 @@ def train(
         workdir=target.with_name(target.name + ".training"),
         registry=registry,
         resume=resume or processes.restarted(),
-        reporter=reporter or SilentReporter(),
-        should_stop=should_stop or never_stop,
+        reporter=reporter,
+        should_stop=should_stop,
         device=device,
         seed=seed,
         name=spec.name,

@@ -28,7 +28,7 @@ from tokframe.storage.places import check_place
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.training.progress import Reporter, SilentReporter, never_stop
+from tokframe.training.progress import SILENT, Reporter, never_stop
 
 __all__ = ["tokenize", "unfinished"]
 
@@ -46,8 +46,8 @@ def tokenize(
     settings: ShardSettings | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    reporter: Reporter = SILENT,
+    should_stop: Callable[[], bool] = never_stop,
 ) -> TokenShards:
     """Write a corpus as token shards at `out` and return them open.
 
@@ -80,7 +80,6 @@ def tokenize(
         before=(*_special(loaded, settings.begin), *before),
         after=(*after, *_special(loaded, settings.end)),
     )
-    reporter, should_stop = reporter or SilentReporter(), should_stop or never_stop
     with _workplace(work, text, made_of, len(units), resume=resume, overwrite=overwrite):
         done: dict[int, tuple[Shard, ...]] = {}
         progress = _Progress(reporter, units)

@@ -30,7 +30,7 @@ from tokframe.testing.fresh import run_fresh
 from tokframe.testing.texts import HARD_BYTES, HARD_TEXTS, TRAINING_TEXT
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.job import TrainJob
-from tokframe.training.progress import SilentReporter
+from tokframe.training.progress import SILENT
 
 __all__ = ["TokenizerContract"]
 
@@ -312,7 +312,7 @@ class TokenizerContract:
         """`verify` returns at least one Check, and all are ok."""
         if not isinstance(tokenizer, Verifiable):
             return
-        checks = list(tokenizer.verify(SilentReporter()))
+        checks = list(tokenizer.verify(SILENT))
         assert checks and all(isinstance(check, Check) for check in checks), f"verify returned {checks!r:.100}"
         failed = [f"{check.name}: {check.detail}" for check in checks if not check.ok]
         assert not failed, f"its own check fails: {failed[0]}"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import frozen
 
 from tokframe.errors import TrainingInterrupted
-from tokframe.training.progress import Reporter, SilentReporter, never_stop
+from tokframe.training.progress import SILENT, Reporter, never_stop
 
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
@@ -32,7 +32,7 @@ class TrainJob:
     workdir: Path
     registry: Registry
     resume: bool = False
-    reporter: Reporter = field(factory=SilentReporter)
+    reporter: Reporter = SILENT
     should_stop: Callable[[], bool] = never_stop
     device: str | None = None
     seed: int | None = None

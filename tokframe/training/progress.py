@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Reporter", "SilentReporter", "never_stop"]
+__all__ = ["SILENT", "Reporter", "SilentReporter", "never_stop"]
 
 
 class Reporter(Protocol):
@@ -21,7 +21,7 @@ class Reporter(Protocol):
 
 
 class SilentReporter:
-    """Reports nothing: the default in libraries and tests."""
+    """Reports nothing."""
 
     def stage(self, name: str, total: float | None = None, unit: str = "") -> None:
         """Ignore."""
@@ -31,6 +31,10 @@ class SilentReporter:
 
     def note(self, text: str) -> None:
         """Ignore."""
+
+
+#: The default of `reporter`.
+SILENT: Reporter = SilentReporter()
 
 
 def never_stop() -> bool:

@@ -196,7 +196,7 @@ def test_planned_codes_are_orderly_and_assigned_ones_distinct() -> None:
     segments = sorted(words(300))
     digits = front_length_back(segments, LEVELS)
     assert ((digits >= 0) & (digits < np.array(LEVELS))).all()
-    # The dimension of length grows with length, and neighbours in the dictionary differ by one step from the front.
+    # The dimension of length grows with length, and neighbors in the dictionary differ by one step from the front.
     lengths = np.array([len(segment) for segment in segments])
     assert np.corrcoef(lengths, digits[:, 2])[0, 1] > 0.9
     front = digits[:, [7, 6]]

@@ -12,7 +12,7 @@ from tokframe_lm import storage, tokframe_components
 from tokframe_lm.data.tokens import TokenFile
 from tokframe_lm.migration.calibration import calibrate
 from tokframe_lm.migration.migration import migrate
-from tokframe_lm.migration.neighbours import Neighbours
+from tokframe_lm.migration.neighbors import Neighbors
 from tokframe_lm.migration.transfer import METHODS, mix
 from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.model import build
@@ -81,20 +81,20 @@ def test_special_tokens_keep_the_vector_of_the_same_text(pair):
         assert torch.equal(made[token], rows[old.special_tokens[text]])
 
 
-def test_a_piece_without_an_old_id_is_made_of_its_neighbours(pair):
+def test_a_piece_without_an_old_id_is_made_of_its_neighbors(pair):
     old, new, _ = pair
     plain, better = mix(old, new, "mean"), mix(old, new)
     gained = [t for t, kind in enumerate(better.kind) if kind == "neighbours"]
     assert gained and all(plain.kind[token] == "unknown" for token in gained)
 
 
-def test_neighbours_share_n_grams_and_the_nearest_comes_first():
+def test_neighbors_share_n_grams_and_the_nearest_comes_first():
     known = [b"irresistible", b"resist", b"table", b"zebra", b"irregular"]
-    found = Neighbours(known).nearest(b"irresistibl", 3)
+    found = Neighbors(known).nearest(b"irresistibl", 3)
     assert known[found[0][0]] == b"irresistible"
     assert sum(share for _, share in found) == pytest.approx(1)
     assert b"zebra" not in [known[place] for place, _ in found]
-    assert Neighbours(known).nearest(b"\xff\xfe") == []
+    assert Neighbors(known).nearest(b"\xff\xfe") == []
 
 
 def test_bytes_that_are_no_text_do_not_stop_a_tokenizer_that_takes_only_text(pair):

@@ -107,7 +107,7 @@ class DecodesBackwards(SoundQuantizer):
 
 
 class TwoCodesOneLatent(SoundQuantizer):
-    """A code that no latent gets is decoded as its neighbour is."""
+    """A code that no latent gets is decoded as its neighbor is."""
 
     def __init__(self, config, *, d_latent, max_length):
         super().__init__(config, d_latent=d_latent, max_length=max_length)

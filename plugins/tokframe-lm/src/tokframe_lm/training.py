@@ -21,7 +21,7 @@ from tokframe.errors import TrainingError
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import SILENT, Reporter, never_stop
 from tokframe.training.torchrun import restarted
 from tokframe_lm.data.tokens import TokenFile, tokenize
 from tokframe_lm.data.windows import Windows
@@ -41,8 +41,8 @@ def train(
     start: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
+    reporter: Reporter = SILENT,
+    should_stop: Callable[[], bool] = never_stop,
     device: str | None = None,
 ) -> SavedModel:
     """Train a model on a corpus and save it at `out`; checkpoints are in `out` + ".training" until then.
@@ -53,7 +53,6 @@ def train(
     """
     target = Path(out)
     FORMAT.check_place(target, overwrite=overwrite)
-    reporter = reporter or SilentReporter()
     work = target.with_name(target.name + ".training")
     settings = structure(LMConfig, config or {})
     loaded = tokframe.load(tokenizer)

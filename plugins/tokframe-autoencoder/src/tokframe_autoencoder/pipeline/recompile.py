@@ -20,7 +20,7 @@ from tokframe_dictionary.vocabulary.table import FIRST_BYTE, FIRST_LEARNED
 from tokframe.errors import TrainingError
 from tokframe.plugins.protocols import Check
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.training.progress import Reporter, SilentReporter, never_stop
+from tokframe.training.progress import SILENT, Reporter, never_stop
 from tokframe_autoencoder.codebook import Codebook
 from tokframe_autoencoder.pipeline.verify import check_against_network
 from tokframe_autoencoder.training.results import eligible
@@ -61,7 +61,7 @@ def recompile(
     steps: int = 2000,
     learning_rate: float = 1e-3,
     seed: int = 0,
-    reporter: Reporter | None = None,
+    reporter: Reporter = SILENT,
     should_stop: Callable[[], bool] = never_stop,
     device: str | None = None,
 ) -> Recompiled:
@@ -74,7 +74,6 @@ def recompile(
 
     Raises: TrainingError if no segment is exact; TrainingInterrupted with the checkpoint kept.
     """
-    reporter = reporter or SilentReporter()
     settings = evolve(
         training,
         guide="own" if training.guide != "none" else "none",

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from tokframe.errors import TrainingError
 from tokframe.plugins.protocols import DigitQuantizer
-from tokframe.training.progress import Reporter, SilentReporter, never_stop
+from tokframe.training.progress import SILENT, Reporter, never_stop
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable
 from tokframe_autoencoder.training.config import MAY_CHANGE, TrainingConfig
@@ -47,7 +47,7 @@ def train_network(
     *,
     workdir: Path,
     resume: bool = False,
-    reporter: Reporter | None = None,
+    reporter: Reporter = SILENT,
     should_stop: Callable[[], bool] = never_stop,
     device: str | None = None,
     identity: str = "",
@@ -72,7 +72,7 @@ def train_network(
             np.asarray(weights, np.float64),
             config,
             workdir=workdir,
-            reporter=reporter or SilentReporter(),
+            reporter=reporter,
             processes=processes or Processes(device),
             identity=identity,
         )

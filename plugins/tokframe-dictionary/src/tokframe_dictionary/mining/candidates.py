@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
-from tokframe.training.progress import SilentReporter
+from tokframe.training.progress import SILENT, Reporter
 from tokframe_dictionary.mining.counts import Counts, count_part, recount_part, sum_by_key
 from tokframe_dictionary.mining.parts import cut
 from tokframe_dictionary.mining.workers import Workers
@@ -55,7 +55,7 @@ def mine(
     longest: int = MAX_SEGMENT_BYTES,
     workers: Workers | None = None,
     part: int | None = None,
-    reporter: Reporter | None = None,
+    reporter: Reporter = SILENT,
 ) -> Candidates:
     """Find the substrings that occur at least `least` times and `frequency` times per byte in some source.
 
@@ -65,15 +65,15 @@ def mine(
     memory per byte of the largest part and 256 MB; and 100 bytes per candidate of a source.
     Raises: TrainingError if a worker is lost.
     """
-    report, workers = reporter or SilentReporter(), workers or Workers(count=config.workers)
+    workers = workers or Workers(count=config.workers)
     total = sum(len(source.data) for source in sources)
     enough = [max(config.least, int(len(source.data) * config.frequency)) for source in sources]
     parts = [
         cut(source.data, part or _part_size(len(source.data), enough[number], total, workers.number))
         for number, source in enumerate(sources)
     ]
-    report.stage("mining segments", total / 1e6, "MB")
-    counted = _count(sources, parts, enough, longest, config.words, workers, report)
+    reporter.stage("mining segments", total / 1e6, "MB")
+    counted = _count(sources, parts, enough, longest, config.words, workers, reporter)
     # Sums of floats depend on their order: that of the sources, whichever was done first.
     keys, count = sum_by_key(
         (counts.keys for counts in counted),
@@ -83,7 +83,7 @@ def mine(
     best = np.argsort(-count * (keys[:, 2].astype(np.float64) - 1), kind="stable")[: config.limit]
     segments = Counts(keys=keys[best], counts=count[best]).segments()
     valid = [i for i, segment in enumerate(segments) if _is_utf8(segment)]
-    report.note(f"{len(valid):,} candidate segments of 2 to {longest} bytes")
+    reporter.note(f"{len(valid):,} candidate segments of 2 to {longest} bytes")
     return Candidates(segments=tuple(segments[i] for i in valid), counts=count[best][valid])
 
 
@@ -110,7 +110,7 @@ def _count(
     longest: int,
     words: bool,
     workers: Workers,
-    report: Reporter,
+    reporter: Reporter,
 ) -> list[Counts]:
     """The frequent substrings of each source and their exact counts."""
     found: list[Counts] = [Counts.merge([]) for _ in sources]
@@ -120,7 +120,7 @@ def _count(
     def advance(number: int, size: int) -> None:
         nonlocal done
         done += size
-        report.advance(done / max(1, work) * total / 1e6, source=sources[number].name, found=len(found[number]))
+        reporter.advance(done / max(1, work) * total / 1e6, source=sources[number].name, found=len(found[number]))
 
     # The largest parts before the others, so that workers end together.
     tasks = sorted(((number, part) for number, of in enumerate(parts) for part in of), key=lambda task: -len(task[1]))

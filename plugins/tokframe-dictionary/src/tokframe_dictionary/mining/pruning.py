@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import evolve, field, frozen
 
-from tokframe.training.progress import SilentReporter
+from tokframe.training.progress import SILENT, Reporter
 from tokframe_dictionary.mining.parts import cut
 from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.segmenter.segmenter import Segmenter
@@ -78,7 +78,7 @@ def prune(
     *,
     workers: Workers | None = None,
     part: int = PART_BYTES,
-    reporter: Reporter | None = None,
+    reporter: Reporter = SILENT,
 ) -> Pool:
     """Keep the `size` best segments (fewer if fewer are given); deterministic.
 
@@ -87,15 +87,15 @@ def prune(
     several sources use: values are joined as `(sum of v ** breadth) ** (1 / breadth)`. `workers` measure parts of
     about `part` bytes side by side, which changes no result. Raises: TrainingError if a worker is lost.
     """
-    report, workers = reporter or SilentReporter(), workers or Workers(count=1)
+    workers = workers or Workers(count=1)
     left = [segment for segment in dict.fromkeys(segments) if len(segment) > 1]
     total = sum(len(source.data) for source in sources)
     while True:
         coarse = len(left) > COARSE_RATIO * size
-        report.stage(f"pruning {len(left):,} segments", total / 1e6, "MB")
-        pool = _weigh(left, sources, config, coarse, part, workers, report)
+        reporter.stage(f"pruning {len(left):,} segments", total / 1e6, "MB")
+        pool = _weigh(left, sources, config, coarse, part, workers, reporter)
         if len(left) <= size:
-            report.note(f"{len(left):,} segments, {total / max(1, sum(pool.tokens.values())):.3f} bytes per token")
+            reporter.note(f"{len(left):,} segments, {total / max(1, sum(pool.tokens.values())):.3f} bytes per token")
             return pool
         least, share = (COARSE_RATIO * size, COARSE_KEEP) if coarse else (size, config.keep)
         left = list(pool.segments[: max(least, int(len(left) * share))])
@@ -108,7 +108,7 @@ def _weigh(
     coarse: bool,
     part: int,
     workers: Workers,
-    report: Reporter,
+    reporter: Reporter,
 ) -> Pool:
     """Segment all sources once; the segments come back ordered by value."""
     segmenter = Segmenter([*SINGLE_BYTES, *segments], range(len(segments) + 256), block=config.block)
@@ -117,7 +117,7 @@ def _weigh(
     counts = np.zeros(len(segments) + 256, np.int64)
     tokens: dict[str, int] = {}
     # Sums of floats depend on their order: that of the sources, each once all of its parts are summed.
-    for source, measures in zip(sources, _measure(sources, segmenter, coarse, part, workers, report), strict=True):
+    for source, measures in zip(sources, _measure(sources, segmenter, coarse, part, workers, reporter), strict=True):
         uses = measures[0]
         saved = uses[256:] * spared if coarse else measures[1, 256:] + _USE_WEIGHT * uses[256:] * spared
         value += (source.weight * saved) ** config.breadth
@@ -135,7 +135,7 @@ def _weigh(
 
 
 def _measure(
-    sources: Sequence[Source], segmenter: Segmenter, coarse: bool, part: int, workers: Workers, report: Reporter
+    sources: Sequence[Source], segmenter: Segmenter, coarse: bool, part: int, workers: Workers, reporter: Reporter
 ) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the measures of each source, in order, whatever order its parts are done in."""
     left = [0] * len(sources)
@@ -150,7 +150,7 @@ def _measure(
         sums[number] = sums[number] + measures if number in sums else measures
         left[number] -= 1
         done += size
-        report.advance(done / 1e6, source=sources[number].name)
+        reporter.advance(done / 1e6, source=sources[number].name)
         while turn < len(sources) and not left[turn]:
             yield sums.pop(turn)
             turn += 1

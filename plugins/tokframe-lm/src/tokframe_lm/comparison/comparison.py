@@ -22,7 +22,7 @@ from tokframe.storage.atomic import write_atomically
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json, read_json
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import SILENT, Reporter, never_stop
 from tokframe_lm.comparison.config import Settings
 from tokframe_lm.comparison.speed import rate, training_speed
 from tokframe_lm.comparison.summaries import evaluation_by_count, summary, training_counts
@@ -56,8 +56,8 @@ def compare(
     config: Mapping[str, Any] | None = None,
     embeddings: Sequence[str] = (),
     settings: Settings | None = None,
-    reporter: Reporter | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
+    reporter: Reporter = SILENT,
+    should_stop: Callable[[], bool] = never_stop,
     device: str | None = None,
 ) -> dict[str, Any]:
     """Train and evaluate a model per tokenizer, embedding and seed; return the report, saved as `comparison.json`.
@@ -71,7 +71,6 @@ def compare(
     base = structure(LMConfig, {**(config or {}), "seed": 0, "max_bytes": 0})
     if base.steps:
         raise ConfigError("config", [("$.steps", "a comparison takes one pass over its text; leave this key out")])
-    reporter = reporter or SilentReporter()
     variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
     folder = Path(out)
     text = mix(corpus, settings.max_bytes, folder / "text")

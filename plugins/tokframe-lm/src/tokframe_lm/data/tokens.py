@@ -22,7 +22,7 @@ from tokframe.storage.atomic import write_atomically
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.results import IntArray
-from tokframe.training.progress import Reporter
+from tokframe.training.progress import Reporter, never_stop
 from tokframe_lm.model.model import start_id
 
 __all__ = ["Document", "TokenFile", "documents", "read_document", "tokenize"]
@@ -108,7 +108,7 @@ def tokenize(
     max_bytes: int,
     *,
     reporter: Reporter,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = never_stop,
 ) -> TokenFile:
     """Tokenize a corpus into `folder`, or open what is there if it was made of the same text, tokenizer and limit.
 

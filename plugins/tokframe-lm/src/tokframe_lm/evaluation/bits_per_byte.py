@@ -13,7 +13,7 @@ from attrs import frozen
 from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError
 from tokframe.tokenizer.results import IntArray
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import SILENT, Reporter
 from tokframe_lm.data.tokens import Document, documents, read_document
 from tokframe_lm.evaluation.ngrams import ByteNgrams
 from tokframe_lm.model.model import LanguageModel, start_id
@@ -48,7 +48,7 @@ class ScoredDocument:
     unknown_bits: float
 
 
-def evaluate(saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, reporter: Reporter | None = None) -> Evaluation:
+def evaluate(saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, reporter: Reporter = SILENT) -> Evaluation:
     """Return the bits per byte of a corpus, of its first `max_bytes` if given.
 
     Raises: CorpusError if there is no text; UnsupportedError for a lossy tokenizer without offsets.
@@ -57,10 +57,9 @@ def evaluate(saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, reporter:
 
 
 def score_documents(
-    saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, reporter: Reporter | None = None
+    saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, reporter: Reporter = SILENT
 ) -> Iterator[ScoredDocument]:
     """Yield each document of a corpus with the cost of each of its tokens; arguments and errors of `evaluate`."""
-    reporter = reporter or SilentReporter()
     unknown = ByteNgrams(saved.unknown_surfaces.items(), order=_UNKNOWN_ORDER, ends=True)
     start = start_id(saved.tokenizer)
     size, bits = 0, 0.0

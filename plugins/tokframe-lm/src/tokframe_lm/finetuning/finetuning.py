@@ -27,7 +27,7 @@ from tokframe.errors import TrainingError, UnsupportedError
 from tokframe.plugins.protocols import Check, Recompilable
 from tokframe.storage.config import structure, unstructure
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import SILENT, Reporter, never_stop
 from tokframe.training.torchrun import count
 from tokframe_lm.data.tokens import tokenize
 from tokframe_lm.data.windows import Windows
@@ -63,8 +63,8 @@ def finetune(
     config: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
+    reporter: Reporter = SILENT,
+    should_stop: Callable[[], bool] = never_stop,
     device: str | None = None,
 ) -> FineTuned:
     """Train the model saved at `model` together with its tokenizer's network; save both at `out`.
@@ -91,7 +91,6 @@ def finetune(
             capability="network",
         )
     network = copy.deepcopy(tokenizer.network())
-    reporter = reporter or SilentReporter()
     work = target.with_name(target.name + ".training")
     with process_group(device, work) as processes:
         source = (corpus, tokenizer, work / "tokens", before.sha256, settings.max_bytes)

@@ -19,7 +19,7 @@ from torch import Tensor
 import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ArtifactCorruptError, ArtifactError
-from tokframe.training.progress import Reporter, SilentReporter
+from tokframe.training.progress import SILENT, Reporter
 from tokframe_lm.data.tokens import tokenize
 from tokframe_lm.migration.calibration import calibrate
 from tokframe_lm.migration.transfer import Mixture, mix
@@ -61,7 +61,7 @@ def migrate(
     corpus: Corpus | None = None,
     max_bytes: int = 0,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
+    reporter: Reporter = SILENT,
 ) -> Migration:
     """Convert the model at `model` to the tokenizer `new` and save it at `out`.
 
@@ -91,7 +91,6 @@ def migrate(
     scale = 1.0
     if corpus is not None:
         with TemporaryDirectory(prefix="tokframe-") as folder:
-            reporter = reporter or SilentReporter()
             scale = calibrate(after, tokenize(corpus, tokenizer, Path(folder), "", max_bytes, reporter=reporter))
     record: dict[str, Any] = {
         "migrated": {"from": before.tokenizer.name, "from_sha256": before.sha256, "method": method}

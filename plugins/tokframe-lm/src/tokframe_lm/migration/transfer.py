@@ -1,7 +1,7 @@
 """Transfer of embeddings: each new id as a sparse mixture of old ids, from how the old tokenizer encodes its bytes.
 
 A new id's vector is the mixture of old vectors (Gee et al., 2022, "Fast Vocabulary Transfer": their mean). Pieces
-without an old id are mixtures of their neighbours, as in FOCUS (Dobler and de Melo, 2023).
+without an old id are mixtures of their neighbors, as in FOCUS (Dobler and de Melo, 2023).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tokframe.errors import ConfigError, UnsupportedError
 from tokframe.tokenizer.base import ITokenizer
-from tokframe_lm.migration.neighbours import Neighbours
+from tokframe_lm.migration.neighbors import Neighbors
 
 __all__ = ["METHODS", "Mixture", "mix"]
 
@@ -51,7 +51,7 @@ class Mixture:
 def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
     """Return each id of `new` as a mixture of ids of `old`. Raises: ConfigError for an unknown method.
 
-    "weighted": parts are weighted by their bytes, and parts without an id come from their nearest neighbours.
+    "weighted": parts are weighted by their bytes, and parts without an id come from their nearest neighbors.
     "mean": the plain mean of the parts that have an id.
     """
     if method not in METHODS:
@@ -61,8 +61,8 @@ def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
     ids = sorted({*range(old.vocab_size)}.difference(old.special_tokens.values()))
 
     @cache
-    def index() -> Neighbours:  # only where a part has no id
-        return Neighbours([old.token_bytes(token) for token in ids])
+    def index() -> Neighbors:  # only where a part has no id
+        return Neighbors([old.token_bytes(token) for token in ids])
 
     @cache
     def similar(text: bytes) -> list[tuple[int, float]]:

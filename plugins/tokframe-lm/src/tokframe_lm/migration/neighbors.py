@@ -1,4 +1,4 @@
-"""Neighbours: the most similar of many known byte strings to a new one, by shared n-grams."""
+"""Neighbors: the most similar of many known byte strings to a new one, by shared n-grams."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-__all__ = ["Neighbours"]
+__all__ = ["Neighbors"]
 
 _MIN_BYTES, _MAX_BYTES = 2, 5  # of an n-gram, boundary marks included
 _MAX_MEMBERS = 4096  # n-grams shared by more strings are skipped: they cost time and carry little information
 
 
-class Neighbours:
+class Neighbors:
     """Cosine similarity of n-gram sets, rare n-grams weighing more (inverse document frequency).
 
-    FOCUS (Dobler and de Melo, 2023) finds neighbours by fastText vectors, which are sums over n-grams too; without a
+    FOCUS (Dobler and de Melo, 2023) finds neighbors by fastText vectors, which are sums over n-grams too; without a
     text to train those on, the n-grams themselves are compared.
     """
 
