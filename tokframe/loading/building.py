@@ -9,11 +9,7 @@ from typing import Any
 
 from attrs import evolve
 
-from tokframe.errors import (
-    ArtifactVersionError,
-    MissingPluginError,
-    UnknownNameError,
-)
+from tokframe.errors import ArtifactVersionError, MissingPluginError, UnknownNameError
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import Registry, TokenizerSpec, load_target, warn_if_deprecated
 from tokframe.storage import artifact

@@ -25,7 +25,6 @@ from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
 
 if TYPE_CHECKING:
-    from tokframe.training.progress import Reporter
     from tokframe_dictionary.mining.config import MiningConfig
     from tokframe_dictionary.mining.sources import Source
 

@@ -21,7 +21,6 @@ from tokframe_dictionary.segmenter.segmenter import Segmenter
 from tokframe_dictionary.vocabulary.table import SINGLE_BYTES
 
 if TYPE_CHECKING:
-    from tokframe.training.progress import Reporter
     from tokframe_dictionary.mining.config import SelectionConfig
     from tokframe_dictionary.mining.sources import Source
 

@@ -65,13 +65,9 @@ def documents(corpus: Corpus, max_bytes: int = 0) -> Iterator[str]:
     """Yield documents up to `max_bytes` of UTF-8 in all (0: no limit), the last one cut at a whole character."""
     left = max_bytes
     for text in corpus.documents():
-        if not max_bytes:
-            yield text
-            continue
         data = text.encode()
-        if len(data) >= left:
-            head = data[:left].decode("utf-8", "ignore")
-            if head:
+        if max_bytes and len(data) >= left:
+            if head := data[:left].decode("utf-8", "ignore"):
                 yield head
             return
         left -= len(data)
@@ -94,9 +90,8 @@ def read_document(tokenizer: ITokenizer, text: str) -> Document:
                 capability="offsets",
             )
         reached = end
-        surface = data[start:end]
-        if tokenizer.token_bytes(token) != surface:
-            surfaces.append(surface)
+        if tokenizer.token_bytes(token) != data[start:end]:
+            surfaces.append(data[start:end])
     return Document(ids=found.ids, size=len(data), unknown_surfaces=tuple(surfaces))
 
 
