@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.ours import FLAGSHIP
 from benchmarks.peers import HF, TIKTOKEN
-from benchmarks.rounds import Task, interleave, keep
+from benchmarks.rounds import interleave, keep
 from benchmarks.texts import hard_inputs, one_text
 
 _SYSTEMS = (FLAGSHIP, TIKTOKEN, HF, "gigatoken", "sentencepiece", "word")
@@ -22,10 +22,10 @@ def bench_hard(benchmark, text, built, flagship, run):
         for name, data in inputs.items():
             if isinstance(data, bytes):  # only ours takes bytes
                 if system == FLAGSHIP:
-                    tasks[f"{system}|{name}"] = Task.of(lambda d=data: flagship.encode_raw(d))
+                    tasks[f"{system}|{name}"] = lambda d=data: flagship.encode_raw(d)
                 continue
             call = built[0][system].array or built[0][system].encode
-            tasks[f"{system}|{name}"] = Task.of(lambda c=call, d=data: c(d))
+            tasks[f"{system}|{name}"] = lambda c=call, d=data: c(d)
     seconds = interleave(benchmark, tasks, max(3, run.rounds // 2))
     sizes = {name: len(data if isinstance(data, bytes) else data.encode()) for name, data in inputs.items()}
     per_byte: dict[str, dict[str, float]] = {}
@@ -50,7 +50,7 @@ def bench_hard_decode(benchmark, flagship, text, run):
     data = {name: value if isinstance(value, bytes) else value.encode() for name, value in inputs.items()}
     ids = {name: flagship.encode_raw(value) for name, value in data.items()}
     wrong = [name for name in data if flagship.decode_raw(ids[name]) != data[name]]
-    tasks = {name: Task.of(lambda i=ids[name]: flagship.decode_raw(i)) for name in ids}
+    tasks = {name: lambda i=ids[name]: flagship.decode_raw(i) for name in ids}
     seconds = interleave(benchmark, tasks, run.rounds)
     per_byte = {name: value / len(data[name]) * 1e9 for name, value in seconds.items()}
     keep(

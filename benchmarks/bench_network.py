@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.rounds import Task, interleave, keep
+from benchmarks.rounds import each, interleave, keep
 from benchmarks.texts import mix, one_text
 
 _BATCH = 1024
@@ -56,7 +56,7 @@ def bench_network(benchmark, flagship, network, run):
         f"decode {_BATCH} tokens": (_BATCH, lambda: path.segments(codes)),
         f"decode {_BATCH} tokens, the network itself": (_BATCH, lambda: network.decode(codes)),
     }
-    tasks = {name: Task.of(_repeated(call, repeats[count])) for name, (count, call) in calls.items()}
+    tasks = {name: _repeated(call, repeats[count]) for name, (count, call) in calls.items()}
     seconds = interleave(benchmark, tasks, run.rounds)
     keep(
         benchmark,
@@ -110,7 +110,7 @@ def bench_int8(benchmark, flagship, network, run):
     tasks, repeats = {}, {1: 50, _BATCH: 1}
     for count, times in repeats.items():
         for name, way in ways.items():
-            tasks[f"{name}, batch {count}"] = Task.of(_repeated(lambda w=way, n=count: w(many[:n]), times))
+            tasks[f"{name}, batch {count}"] = _repeated(lambda w=way, n=count: w(many[:n]), times)
     seconds = interleave(benchmark, tasks, run.rounds)
     keep(
         benchmark,
@@ -148,13 +148,13 @@ def bench_fsq(benchmark, network, run):
         return index
 
     tasks = {
-        "plain": Task.of(_repeated(plain, 20)),
-        "quantizer": Task.of(_repeated(torch.inference_mode()(lambda: quantizer(latents).indices), 20)),
-        "back": Task.of(_repeated(torch.inference_mode()(lambda: quantizer.decode_indices(indices)), 20)),
+        "plain": _repeated(plain, 20),
+        "quantizer": _repeated(torch.inference_mode()(lambda: quantizer(latents).indices), 20),
+        "back": _repeated(torch.inference_mode()(lambda: quantizer.decode_indices(indices)), 20),
     }
     fused = FusedFSQ(quantizer)
-    tasks["fused"] = Task.of(_repeated(lambda: fused.codes_and_margins(latents)[0], 20))
-    tasks["back, fused"] = Task.of(_repeated(lambda: fused.latents(indices), 20))
+    tasks["fused"] = _repeated(lambda: fused.codes_and_margins(latents)[0], 20)
+    tasks["back, fused"] = _repeated(lambda: fused.latents(indices), 20)
     seconds = interleave(benchmark, tasks, run.rounds)
     keep(
         benchmark,
@@ -165,8 +165,4 @@ def bench_fsq(benchmark, network, run):
 
 
 def _repeated(call, times):
-    def work():
-        for _ in range(times):
-            call()
-
-    return work
+    return each(lambda _: call(), range(times))

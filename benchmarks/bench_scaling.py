@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.rounds import Task, interleave, keep
+from benchmarks.rounds import interleave, keep
 from benchmarks.texts import one_text
 
 _TIMES = 100
@@ -13,8 +13,8 @@ def bench_scaling(benchmark, text, flagship, run):
     small = one_text(text.texts, int(1_000_000 * run.scale))
     large = small * _TIMES
     tasks = {
-        "1 MB": Task.of(lambda: flagship.encode_array(small, False)),
-        "100 MB": Task.of(lambda: flagship.encode_array(large, False)),
+        "1 MB": lambda: flagship.encode_array(small, False),
+        "100 MB": lambda: flagship.encode_array(large, False),
     }
     seconds = interleave(benchmark, tasks, max(3, run.rounds // 2))
     same = bool((flagship.encode_array(large[: len(small)], False) == flagship.encode_array(small, False)).all())

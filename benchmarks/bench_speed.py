@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from benchmarks.ours import FLAGSHIP
 from benchmarks.peers import TIKTOKEN
-from benchmarks.rounds import Task, interleave, keep, ratio
+from benchmarks.rounds import Prepared, each, interleave, keep
 from benchmarks.systems import fidelity
 
 
@@ -18,23 +20,15 @@ def bench_fidelity(benchmark, text, built):
         sources=text.sources,
         texts=len(text.texts),
         systems={name: {"version": s.version, "note": s.note, "oracle": s.oracle} for name, s in systems.items()},
-        absent={item.name: item.reason for item in absent},
-        fidelity={
-            name: {
-                "exact": f.exact,
-                "texts": f.texts,
-                "same_ids": f.same_ids,
-                "bytes_per_token": round(text.size / f.tokens, 4),
-            }
-            for name, f in found.items()
-        },
+        absent=absent,
+        fidelity=found,
     )
 
 
 def bench_encode(benchmark, text, built, run):
     """Text to a list of ids: the call that all systems have."""
     systems = built[0]
-    tasks = {name: Task.of(_each(system.encode, text.texts)) for name, system in systems.items()}
+    tasks = {name: each(system.encode, text.texts) for name, system in systems.items()}
     seconds = interleave(benchmark, tasks, run.rounds)
     _keep_speed(benchmark, seconds, text.size)
 
@@ -46,11 +40,11 @@ def bench_encode_array(benchmark, text, built, run):
     for name, system in systems.items():
         if system.array is None:
             continue
-        tasks[name] = Task.of(_each(system.array, text.texts))
+        tasks[name] = each(system.array, text.texts)
         if system.fresh is not None:  # the first pass over a text is what most users see
-            tasks[f"{name}, first pass"] = Task(lambda s=system: _each(s.fresh().array, text.texts))
+            tasks[f"{name}, first pass"] = Prepared(lambda s=system: each(s.fresh().array, text.texts))
     if TIKTOKEN in systems:
-        tasks["tiktoken to a list"] = Task.of(_each(systems[TIKTOKEN].encode, text.texts))
+        tasks["tiktoken to a list"] = each(systems[TIKTOKEN].encode, text.texts)
     seconds = interleave(benchmark, tasks, run.rounds)
     _keep_speed(benchmark, seconds, text.size, also=["tiktoken to a list"])
 
@@ -59,10 +53,10 @@ def bench_decode(benchmark, text, built, run):
     """A list of ids to text; ours also from its own array."""
     systems = built[0]
     rows = {name: [system.encode(piece) for piece in text.texts] for name, system in systems.items()}
-    tasks = {name: Task.of(_each(system.decode, rows[name])) for name, system in systems.items()}
+    tasks = {name: each(system.decode, rows[name]) for name, system in systems.items()}
     if FLAGSHIP in systems:
         arrays = [systems[FLAGSHIP].array(piece) for piece in text.texts]
-        tasks[f"{FLAGSHIP}, from an array"] = Task.of(_each(systems[FLAGSHIP].decode, arrays))
+        tasks[f"{FLAGSHIP}, from an array"] = each(systems[FLAGSHIP].decode, arrays)
     seconds = interleave(benchmark, tasks, run.rounds)
     _keep_speed(benchmark, seconds, text.size)
 
@@ -72,18 +66,10 @@ def bench_short(benchmark, text, built, run):
     systems = built[0]
     lines = [line for piece in text.texts for line in piece.splitlines() if 20 <= len(line) <= 120]
     lines = lines[: max(200, int(4000 * run.scale))]
-    tasks = {name: Task.of(_each(system.encode, lines)) for name, system in systems.items()}
+    tasks = {name: each(system.encode, lines) for name, system in systems.items()}
     seconds = interleave(benchmark, tasks, run.rounds)
     _keep_speed(benchmark, seconds, sum(len(line.encode()) for line in lines))
     keep(benchmark, microseconds={name: s / len(lines) * 1e6 for name, s in seconds.items()}, lines=len(lines))
-
-
-def _each(call, items):
-    def work():
-        for item in items:
-            call(item)
-
-    return work
 
 
 def _keep_speed(benchmark, seconds, size, also=()):
@@ -92,5 +78,13 @@ def _keep_speed(benchmark, seconds, size, also=()):
         benchmark,
         bytes=size,
         mb_s={name: size / 1e6 / s for name, s in seconds.items()},
-        ratios={base: {name: ratio(seconds, base, name) for name in seconds} for base in bases if base in seconds},
+        ratios={
+            base: {
+                # An infinite time is that of a task that failed.
+                name: None if math.inf in (seconds[base], value) else seconds[base] / value
+                for name, value in seconds.items()
+            }
+            for base in bases
+            if base in seconds
+        },
     )

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-import tokframe
 from benchmarks.ours import FLAGSHIP, flagship_name
+from benchmarks.peers import ranks, tokenizer_json
 from benchmarks.rounds import keep
 
 _SCRIPT = Path(__file__).with_name("startup.py")
@@ -78,12 +78,6 @@ def _medians(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _write_files(folder: Path) -> None:
-    bpe = tokframe.load("bpe")
-    (folder / "tokenizer.json").write_bytes(bpe.state().files["tokenizer.json"])
-    special = set(bpe.special_tokens.values())
-    ranks = [
-        base64.b64encode(bpe.token_bytes(token)) + b" %d\n" % token
-        for token in range(bpe.vocab_size)
-        if token not in special
-    ]
-    (folder / "ranks.tiktoken").write_bytes(b"".join(ranks))
+    (folder / "tokenizer.json").write_bytes(tokenizer_json())
+    lines = [base64.b64encode(piece) + b" %d\n" % rank for piece, rank in ranks().items()]
+    (folder / "ranks.tiktoken").write_bytes(b"".join(lines))

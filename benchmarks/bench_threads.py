@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.peers import TIKTOKEN
-from benchmarks.rounds import Task, interleave, keep
+from benchmarks.rounds import interleave, keep
 from benchmarks.texts import documents
 
 _THREADS = (1, 2)
@@ -18,7 +18,7 @@ def bench_threads(benchmark, text, flagship, run):
         "encode_batch_padded": lambda n: flagship.encode_batch_padded(docs, False, threads=n),
         "decode_batch": lambda n: flagship.decode_batch(rows, threads=n),
     }
-    tasks = {f"{name} {n}": Task.of(lambda c=call, n=n: c(n)) for name, call in calls.items() for n in _THREADS}
+    tasks = {f"{name} {n}": lambda c=call, n=n: c(n) for name, call in calls.items() for n in _THREADS}
     seconds = interleave(benchmark, tasks, run.rounds)
     _keep_scaling(benchmark, seconds, list(calls), docs)
 
@@ -32,9 +32,7 @@ def bench_threads_of_peers(benchmark, text, built, run):
     encode = built[0][TIKTOKEN].encode
     encoding = encode.__self__
     docs = documents(text.texts, max(100, int(1000 * run.scale)), 4000)
-    tasks = {
-        f"tiktoken {n}": Task.of(lambda n=n: encoding.encode_ordinary_batch(docs, num_threads=n)) for n in _THREADS
-    }
+    tasks = {f"tiktoken {n}": lambda n=n: encoding.encode_ordinary_batch(docs, num_threads=n) for n in _THREADS}
     seconds = interleave(benchmark, tasks, max(3, run.rounds // 2))
     _keep_scaling(benchmark, seconds, ["tiktoken"], docs)
 

@@ -29,7 +29,9 @@ def pytest_addoption(parser):
 
 
 def pytest_benchmark_update_json(config, benchmarks, output_json):
-    output_json["tokframe"] = machine.describe(quick=config.getoption("--quick"))
+    output_json["tokframe"] = machine.describe(
+        output_json["machine_info"]["cpu"].get("brand_raw", ""), quick=config.getoption("--quick")
+    )
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import tokframe
 from benchmarks.lab import unigram
 from benchmarks.systems import Builder, System, version_of
 
-__all__ = ["HF", "TIKTOKEN", "builders"]
+__all__ = ["HF", "TIKTOKEN", "builders", "ranks", "tokenizer_json"]
 
 TIKTOKEN = "tiktoken"
 HF = "tokenizers"
@@ -39,13 +39,15 @@ def _bpe() -> Any:
     return tokframe.load("bpe")
 
 
-def _tokenizer_json() -> bytes:
+def tokenizer_json() -> bytes:
+    """Return the file of the shipped BPE."""
     content: bytes = _bpe().state().files["tokenizer.json"]
     return content
 
 
 @lru_cache
-def _ranks() -> dict[bytes, int]:
+def ranks() -> dict[bytes, int]:
+    """Return the ids of the shipped BPE by bytes, special tokens left out."""
     special = set(_bpe().special_tokens.values())
     return {_bpe().token_bytes(token): token for token in range(_bpe().vocab_size) if token not in special}
 
@@ -54,7 +56,7 @@ def _encoding(name: str, pattern: str, oracle: str, note: str) -> System:
     version = version_of("tiktoken")
     import tiktoken
 
-    encoding = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=_ranks(), special_tokens={})
+    encoding = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks(), special_tokens={})
     return System(
         name=name,
         version=version,
@@ -87,31 +89,24 @@ def _cl100k_pattern() -> str:
 
 def _hugging_face() -> System:
     version = version_of("tokenizers")
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer, decoders
 
-    tokenizer = Tokenizer.from_str(_tokenizer_json().decode())
+    tokenizer = Tokenizer.from_str(tokenizer_json().decode())
+    tokenizer.decoder = decoders.ByteLevel()  # the shipped file names none
     return System(
         name=HF,
         version=version,
         encode=lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
-        # The shipped file names no decoder; Hugging Face's byte-level one is set, as its users would.
-        decode=_with_decoder(tokenizer),
+        decode=lambda ids: tokenizer.decode(ids, skip_special_tokens=False),
         note="the shipped tokenizer.json",
     )
-
-
-def _with_decoder(tokenizer: Any) -> Any:
-    from tokenizers import decoders
-
-    tokenizer.decoder = decoders.ByteLevel()
-    return lambda ids: tokenizer.decode(ids, skip_special_tokens=False)
 
 
 def _gigatoken() -> System:
     version = version_of("gigatoken")
     from gigatoken import Tokenizer
 
-    tokenizer = Tokenizer.from_json(_tokenizer_json())
+    tokenizer = Tokenizer.from_json(tokenizer_json())
     return System(
         name="gigatoken",
         version=version,
@@ -128,7 +123,7 @@ def _quicktok() -> System:
     version = version_of("quicktok-v1")
     import quicktok
 
-    data = json.loads(_tokenizer_json())
+    data = json.loads(tokenizer_json())
     split = {"type": "Split", "pattern": {"Regex": _cl100k_pattern()}, "behavior": "Isolated", "invert": False}
     data["pre_tokenizer"] = {
         "type": "Sequence",

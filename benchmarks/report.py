@@ -1,4 +1,4 @@
-"""The report of a run: promises first, then what they are made of. Markdown for `docs/performance.md`."""
+"""Report of a run, as Markdown for `docs/performance.md`: the targets first, then what they are computed from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.ours import FLAGSHIP
 
 __all__ = ["markdown", "read", "summary"]
 
-_MARKS = {"aim reached": "aim reached", "bar reached": "bar reached, aim missed", "missed": "**missed**"}
+_MARKS = {"target met": "target met, goal missed", "missed": "**missed**"}
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -22,16 +22,15 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
 
 
 def summary(record: Mapping[str, Any]) -> str:
-    """Return the table of promises as plain text."""
-    rows = [("figure", "measured", "bar", "aim", "")]
+    """Return the table of targets as plain text."""
+    rows = [("figure", "measured", "target", "goal", "")]
     for v in judge(record):
-        rows.append(
-            (v.bar.title.replace("`", ""), *_numbers(v), v.result.upper() if v.result == "missed" else v.result)
-        )
+        result = "MISSED" if v.result == "missed" else v.result
+        rows.append((v.target.title.replace("`", ""), *_numbers(v), result))
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    for name, reason in _absent(record).items():
-        lines.append(f"not measured: {name}: {reason}")
+    absent = record.get("bench_fidelity", {}).get("absent", {})
+    lines += [f"not measured: {name}: {reason}" for name, reason in absent.items()]
     return "\n".join(lines)
 
 
@@ -45,7 +44,7 @@ def markdown(head: Mapping[str, Any], record: Mapping[str, Any], command: str) -
     ]
     if head.get("quick"):
         parts.append("**This was a quick run on little text: not to be quoted.**")
-    sections = (_promises, _systems, _encoding, _hard, _threads, _startup, _neural, _training, _absolute)
+    sections = (_targets, _systems, _encoding, _hard, _threads, _startup, _neural, _training, _absolute)
     parts += [_machine(head, record)] + [part for section in sections if (part := _safely(section, record))]
     return "\n\n".join(parts) + "\n"
 
@@ -53,7 +52,7 @@ def markdown(head: Mapping[str, Any], record: Mapping[str, Any], command: str) -
 def _safely(section: Callable[[Mapping[str, Any]], str], record: Mapping[str, Any]) -> str:
     try:
         return section(record)
-    except KeyError:  # the benchmark it shows was left out or failed; the promises say so
+    except KeyError:  # the benchmark it shows was left out or failed; the targets say so
         return ""
 
 
@@ -77,13 +76,13 @@ def _machine(head: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     )
 
 
-def _promises(record: Mapping[str, Any]) -> str:
+def _targets(record: Mapping[str, Any]) -> str:
     rows = []
     for v in judge(record):
-        measured, bar, aim = _numbers(v)
-        detail = f"<br>{v.bar.detail}" if v.bar.detail else ""
-        rows.append((v.bar.title + detail, f"**{measured}**", bar, aim, _MARKS.get(v.result, v.result)))
-    return "## What is promised, and what was measured\n\n" + _table(("figure", "measured", "bar", "aim", ""), rows)
+        measured, target, goal = _numbers(v)
+        detail = f"<br>{v.target.detail}" if v.target.detail else ""
+        rows.append((v.target.title + detail, f"**{measured}**", target, goal, _MARKS.get(v.result, v.result)))
+    return "## Targets and measurements\n\n" + _table(("figure", "measured", "target", "goal", ""), rows)
 
 
 def _systems(record: Mapping[str, Any]) -> str:
@@ -95,8 +94,8 @@ def _systems(record: Mapping[str, Any]) -> str:
         exact = f"{found['exact']}/{found['texts']}"
         rows.append((name, system["version"], system["note"], exact, same, f"{found['bytes_per_token']:.3f}"))
     rows += [(name, "", reason, "not measured", "", "") for name, reason in facts["absent"].items()]
-    head = ("system", "version", "", "texts that come back exactly", "same ids as", "bytes per token")
-    return "## Who was measured\n\n" + _table(head, rows)
+    head = ("system", "version", "", "texts decoded exactly", "same ids as", "bytes per token")
+    return "## Systems measured\n\n" + _table(head, rows)
 
 
 def _encoding(record: Mapping[str, Any]) -> str:
@@ -115,7 +114,7 @@ def _hard(record: Mapping[str, Any]) -> str:
     if "bench_hard_decode" in record:
         decode = record["bench_hard_decode"]["over_normal"]
         rows.append((f"{FLAGSHIP}, decode", *(_times(decode.get(name)) for name in inputs)))
-    text = "Time per byte over the same system's on normal text; random bytes are no text, so only ours takes them."
+    text = "Time per byte over the same system's on normal text; random bytes are not text, so only ours encodes them."
     return f"## Hard inputs\n\n{text}\n\n" + _table(("system", *inputs), rows)
 
 
@@ -173,7 +172,7 @@ def _training(record: Mapping[str, Any]) -> str:
         facts = record["bench_training"]
         over = f"{facts['steps']} steps of {facts['batch']} in all, {facts['precision']}"
         rows += [(name, f"{v:,.0f} segments/s", over) for name, v in facts["segments_per_second"].items()]
-    return "## Making one\n\n" + _table(("stage", "speed", "measured over"), rows) if rows else ""
+    return "## Training\n\n" + _table(("stage", "speed", "measured over"), rows) if rows else ""
 
 
 def _absolute(record: Mapping[str, Any]) -> str:
@@ -184,19 +183,15 @@ def _absolute(record: Mapping[str, Any]) -> str:
         if bench in record
         for name, value in record[bench]["mb_s"].items()
     ]
-    text = "This machine, this day, with whatever else it was doing: compare ratios, not these."
+    text = "On this machine at that time, other load included: compare ratios, not these."
     return f"## Absolute, MB/s\n\n{text}\n\n" + _table(("what", "system", "MB/s"), rows)
 
 
-def _absent(record: Mapping[str, Any]) -> dict[str, str]:
-    return record.get("bench_fidelity", {}).get("absent", {})
-
-
 def _numbers(v: Verdict) -> tuple[str, str, str]:
-    unit = "x" if v.bar.unit == "x" else f" {v.bar.unit}"
-    sign = "at least " if v.bar.least else "at most "
+    unit = "x" if v.target.unit == "x" else f" {v.target.unit}"
+    sign = "at least " if v.target.more_is_better else "at most "
     measured = "-" if v.measured is None else f"{_number(v.measured)}{unit}"
-    return measured, f"{sign}{_number(v.bar.bar)}{unit}", f"{_number(v.bar.aim)}{unit}"
+    return measured, f"{sign}{_number(v.target.target)}{unit}", f"{_number(v.target.goal)}{unit}"
 
 
 def _number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Interleaved rounds: every task once per round, each round in another order, so that a busy machine hits all alike.
+"""Interleaved rounds: every task once per round, each round in another order, so that other load affects all.
 
 pytest-benchmark times whole rounds and keeps the record; what each task took goes into its `extra_info`.
 """
@@ -8,30 +8,25 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import frozen
 
-__all__ = ["Task", "interleave", "keep", "ratio"]
+__all__ = ["Prepared", "each", "interleave", "keep"]
 
 
 @frozen
-class Task:
-    """Work to time: `prepare`, not timed, returns what is then run and timed."""
+class Prepared:
+    """A task with a part that is not timed: `prepare` returns what is then run and timed."""
 
     prepare: Callable[[], Callable[[], object]]
 
-    @classmethod
-    def of(cls, work: Callable[[], object]) -> Task:
-        """Return the task of work that needs no preparation."""
-        return cls(lambda: work)
 
-
-def interleave(benchmark: Any, tasks: Mapping[str, Task], rounds: int, *, collect: bool = True) -> dict[str, float]:
+def interleave(benchmark: Any, tasks: Mapping[str, Callable[[], object] | Prepared], rounds: int) -> dict[str, float]:
     """Run `rounds` rounds and one to warm up; return the median seconds of each task.
 
-    A task that raises is left out of later rounds and given as infinite. All times are kept in the record.
+    A task that raises is left out of later rounds and given as infinite. All times are stored in the record.
     """
     names = list(tasks)
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -47,7 +42,8 @@ def interleave(benchmark: Any, tasks: Mapping[str, Task], rounds: int, *, collec
             if name in failed:
                 continue
             try:
-                work = tasks[name].prepare()
+                task = tasks[name]
+                work = task.prepare() if isinstance(task, Prepared) else task
                 start = time.perf_counter()
                 work()
                 seconds[name].append(time.perf_counter() - start)
@@ -56,9 +52,8 @@ def interleave(benchmark: Any, tasks: Mapping[str, Task], rounds: int, *, collec
             except BaseException as error:  # some peers panic with a BaseException of their own
                 failed[name] = f"{type(error).__name__}: {error}"[:200]
 
-    if collect:
-        gc.collect()
-        gc.disable()
+    gc.collect()
+    gc.disable()
     try:
         benchmark.pedantic(one_round, rounds=rounds, iterations=1, warmup_rounds=1)
     finally:
@@ -73,8 +68,11 @@ def keep(benchmark: Any, **facts: Any) -> None:
     benchmark.extra_info.update(facts)
 
 
-def ratio(seconds: Mapping[str, float], slow: str, fast: str) -> float | None:
-    """Return how many times faster `fast` is than `slow`; None where either was not measured."""
-    if slow not in seconds or fast not in seconds or float("inf") in (seconds[slow], seconds[fast]):
-        return None
-    return seconds[slow] / seconds[fast]
+def each(call: Callable[[Any], object], items: Iterable[Any]) -> Callable[[], None]:
+    """Return a task that calls with each of the items."""
+
+    def work() -> None:
+        for item in items:
+            call(item)
+
+    return work

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import io
-from collections.abc import Callable, Iterable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
 
-__all__ = ["Absent", "Builder", "Fidelity", "System", "build", "fidelity", "version_of"]
+__all__ = ["Builder", "System", "build", "fidelity", "version_of"]
 
 
 @frozen(kw_only=True)
@@ -32,24 +33,6 @@ class System:
     note: str = ""
 
 
-@frozen(kw_only=True)
-class Absent:
-    """A system that is not measured, with the reason: not installed, or refused."""
-
-    name: str
-    reason: str
-
-
-@frozen(kw_only=True)
-class Fidelity:
-    """What came back: texts, of which exact; tokens; of those with an oracle, texts with the oracle's ids."""
-
-    texts: int
-    exact: int
-    tokens: int
-    same_ids: int | None
-
-
 Builder = Callable[[], System]
 
 
@@ -61,33 +44,33 @@ def version_of(distribution: str) -> str:
         raise ImportError(f"not installed: pip install {distribution}") from None
 
 
-def build(builders: Mapping[str, Builder]) -> tuple[dict[str, System], list[Absent]]:
-    """Build what can be built; whatever a peer says on the way is kept off the terminal."""
+def build(builders: Mapping[str, Builder]) -> tuple[dict[str, System], dict[str, str]]:
+    """Return the systems that can be built, and of the others the reason; what a peer prints is not shown."""
     systems: dict[str, System] = {}
-    absent: list[Absent] = []
+    absent: dict[str, str] = {}
     for name, make in builders.items():
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 systems[name] = make()
         except ImportError as error:
-            absent.append(Absent(name=name, reason=str(error)))
+            absent[name] = str(error)
         except Exception as error:  # a peer may refuse a vocabulary with whatever it likes
             first = str(error).strip().split("\n")[0]
-            absent.append(Absent(name=name, reason=f"refused: {type(error).__name__}: {first[:200]}"))
+            absent[name] = f"refused: {type(error).__name__}: {first[:200]}"
     return systems, absent
 
 
-def fidelity(systems: Mapping[str, System], texts: Iterable[str]) -> dict[str, Fidelity]:
+def fidelity(systems: Mapping[str, System], texts: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Encode and decode every text with every system and compare with the text and the oracle's ids."""
-    texts = list(texts)
-    found: dict[str, Fidelity] = {}
+    size = sum(len(text.encode()) for text in texts)
+    found: dict[str, dict[str, Any]] = {}
     for name, system in systems.items():
+        ids = [system.encode(text) for text in texts]
         oracle = systems.get(system.oracle)
-        exact = tokens = same = 0
-        for text in texts:
-            ids = system.encode(text)
-            tokens += len(ids)
-            exact += system.decode(ids) == text
-            same += oracle is not None and ids == oracle.encode(text)
-        found[name] = Fidelity(texts=len(texts), exact=exact, tokens=tokens, same_ids=same if oracle else None)
+        found[name] = {
+            "exact": sum(system.decode(row) == text for row, text in zip(ids, texts, strict=True)),
+            "texts": len(texts),
+            "same_ids": sum(map(operator.eq, ids, map(oracle.encode, texts))) if oracle else None,
+            "bytes_per_token": round(size / sum(map(len, ids)), 4),
+        }
     return found

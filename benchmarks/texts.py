@@ -1,10 +1,8 @@
-"""The text that everything is measured on: equal shares of books, docs, code and other languages; and hard inputs.
-
-Decides what is read; how often and by whom is for the benchmarks.
-"""
+"""Texts: what everything is measured on, equal shares of books, docs, code and other languages; and hard inputs."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from pathlib import Path
@@ -15,10 +13,10 @@ from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError
 from tokframe.evaluate.timing import sample
 
-__all__ = ["CORPUS", "Mix", "corpus_folder", "documents", "hard_inputs", "mix", "one_text"]
+__all__ = ["Mix", "corpus_files", "corpus_folder", "documents", "even_lines", "hard_inputs", "mix", "one_text"]
 
 #: Environment variable that names a folder of `KIND-....dev.txt.xz` files.
-CORPUS = "TOKFRAME_CORPUS"
+_CORPUS = "TOKFRAME_CORPUS"
 _CODE = "stdlib:heldout"
 #: Kinds that are measured; wikitext is a second kind of English prose and left to `tokframe compare`.
 _KINDS = ("books", "docs", "multilingual")
@@ -39,7 +37,7 @@ class Mix:
 
 def corpus_folder() -> Path | None:
     """Return the folder of the corpus: from the environment, or beside the project's; None where there is none."""
-    given = os.environ.get(CORPUS)
+    given = os.environ.get(_CORPUS)
     if given:
         return Path(given)
     beside = Path(__file__).resolve().parents[2] / "shared" / "corpus"
@@ -51,7 +49,7 @@ def mix(size: int, part: str = "dev") -> Mix:
 
     `part` is "dev", or "train" for a peer that has to learn first. Raises: CorpusError for a folder without text.
     """
-    groups = {kind: files for kind in _KINDS if (files := _files(kind, part))}
+    groups = {kind: files for kind in _KINDS if (files := corpus_files(kind, part))}
     groups[f"code ({'the standard library, held out' if part == 'dev' else 'the standard library'})"] = [
         _CODE if part == "dev" else "stdlib:train"
     ]
@@ -66,12 +64,11 @@ def one_text(texts: tuple[str, ...], size: int) -> str:
     """Return the texts as one of about `size` bytes, at least that if there is enough; repeated if not."""
     parts: list[str] = []
     missing = size
-    while missing > 0:
-        for text in texts:
-            parts.append(text)
-            missing -= len(text.encode())
-            if missing <= 0:
-                break
+    for text in itertools.cycle(texts):
+        if missing <= 0:
+            break
+        parts.append(text)
+        missing -= len(text.encode())
     return "".join(parts)
 
 
@@ -83,6 +80,14 @@ def documents(texts: tuple[str, ...], count: int, size: int) -> list[str]:
     return [whole[i * size : (i + 1) * size] for i in range(count)]
 
 
+def even_lines(data: bytes, size: int, stretches: int) -> bytes:
+    """Return about `size` bytes of whole lines, in stretches spread evenly over the data."""
+    if size >= len(data):
+        return data
+    starts = [0, *(data.find(b"\n", len(data) * number // stretches) + 1 for number in range(1, stretches))]
+    return b"".join(data[start : data.find(b"\n", start + size // stretches) + 1] for start in starts)
+
+
 def hard_inputs(size: int) -> dict[str, str | bytes]:
     """Return inputs on which tokenizers are known to slow down, `size` bytes of UTF-8 each (random bytes: plain)."""
     draw = random.Random(4)
@@ -91,7 +96,7 @@ def hard_inputs(size: int) -> dict[str, str | bytes]:
         "letter a": "a" * size,
         "spaces": " " * size,
         "random bytes": draw.randbytes(size),
-        "random Latin-1": _cut(draw.randbytes(size).decode("latin-1"), size),
+        "random Latin-1": draw.randbytes(size).decode("latin-1").encode()[:size].decode(errors="ignore"),
         "one emoji": "\U0001f642" * (size // 4),
         "random emoji": emoji,
         "random a-z": "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=size)),
@@ -99,15 +104,12 @@ def hard_inputs(size: int) -> dict[str, str | bytes]:
     }
 
 
-def _files(kind: str, part: str) -> list[str]:
+def corpus_files(kind: str, part: str) -> list[str]:
+    """Return the files of a kind ("" for all) and a part of the corpus; none without a corpus."""
     folder = corpus_folder()
     if folder is None:
         return []
     return sorted(str(path) for path in folder.glob(f"{kind}*.{part}.txt*"))
-
-
-def _cut(text: str, size: int) -> str:
-    return text.encode()[:size].decode(errors="ignore")
 
 
 def _bytes(texts: list[str]) -> int:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-_LONGEST = {"manifest": 1 << 16, "config": 1 << 16, "codebook": 1 << 20, "text": 1 << 13}
+_MAX_BYTES = {"manifest": 1 << 16, "config": 1 << 16, "codebook": 1 << 20, "text": 1 << 13}
 
 
 def fuzz(target: str, seconds: int, findings: Path) -> None:
@@ -27,7 +27,11 @@ def fuzz(target: str, seconds: int, findings: Path) -> None:
     corpus = Path(tempfile.mkdtemp(prefix=f"tokframe-fuzz-{target}-"))
     for number, data in enumerate(seeds(target)):
         (corpus / f"seed-{number}").write_bytes(data)
-    options = [f"-max_total_time={seconds}", f"-max_len={_LONGEST[target]}", f"-artifact_prefix={findings}/{target}-"]
+    options = [
+        f"-max_total_time={seconds}",
+        f"-max_len={_MAX_BYTES[target]}",
+        f"-artifact_prefix={findings}/{target}-",
+    ]
     options += ["-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=1"]
     atheris.Setup([sys.argv[0], *options, str(corpus)], TARGETS[target])
     atheris.Fuzz()
@@ -36,7 +40,7 @@ def fuzz(target: str, seconds: int, findings: Path) -> None:
 def main() -> None:
     """Parse the command line and fuzz."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("target", nargs="?", choices=sorted(_LONGEST))
+    parser.add_argument("target", nargs="?", choices=sorted(_MAX_BYTES))
     parser.add_argument("--seconds", type=int, default=60, help="for each target (60)")
     parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"))
     parser.add_argument("--input", type=Path, help="run the target on one file, without fuzzing")
@@ -48,11 +52,11 @@ def main() -> None:
             parser.error("--input needs a target")
         TARGETS[given.target](given.input.read_bytes())
         return
-    for target in [given.target] if given.target else list(_LONGEST):
-        # libFuzzer ends its process without a farewell, so each target has one of its own, with a place to litter.
+    for target in [given.target] if given.target else list(_MAX_BYTES):
+        # libFuzzer exits its process at once, so each target has one of its own, and a folder for temporary files.
         call = f"from fuzz.__main__ import fuzz, Path; fuzz({target!r}, {given.seconds}, Path({str(given.findings)!r}))"
-        with tempfile.TemporaryDirectory() as litter:
-            done = subprocess.run([sys.executable, "-c", call], env=os.environ | {"TMPDIR": litter}, check=False)
+        with tempfile.TemporaryDirectory() as temporary:
+            done = subprocess.run([sys.executable, "-c", call], env=os.environ | {"TMPDIR": temporary}, check=False)
         if done.returncode:
             raise SystemExit(f"{target}: a finding is in {given.findings}")
 

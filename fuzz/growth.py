@@ -16,9 +16,9 @@ import gc
 import json
 import re
 import sys
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,18 +31,16 @@ from tokframe.tokenizer.base import ITokenizer
 __all__ = ["hour"]
 
 _SLICES = 12
-_LONGEST = 1 << 16
-_STREAM = 1 << 18
-_LEAKED = 1.0  # MB
+_MAX_TEXT_BYTES = 1 << 16
+_STREAM_BYTES = 1 << 18
+_MAX_GROWTH_MB = 1.0
 
 
 class _MallInfo(ctypes.Structure):
     """What glibc tells of its heap (mallinfo2)."""
 
-    _fields_ = [
-        (name, ctypes.c_size_t) for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks"]
-    ]
-    _fields_ += [(name, ctypes.c_size_t) for name in ("uordblks", "fordblks", "keepcost")]
+    _names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in _names.split()]
 
 
 def memory() -> dict[str, float]:
@@ -68,28 +66,24 @@ class _Clients:
     """What the threads of a service do."""
 
     def __init__(self, tokenizer: ITokenizer, text: str) -> None:
-        self.tokenizer, self.text, self.bytes = tokenizer, text, 0
-        self.lossless = tokenizer.capabilities.lossless
-        self._lock = threading.Lock()
+        self.tokenizer, self.text = tokenizer, text
 
-    def work(self, requests: int, seed: int) -> None:
-        """Make some requests. Raises: AssertionError for a wrong answer."""
+    def work(self, requests: int, seed: int) -> int:
+        """Make some requests; return the bytes of text. Raises: AssertionError for a wrong answer."""
         random = np.random.default_rng(seed)
-        sizes = np.minimum(random.lognormal(np.log(600), 1.2, requests), _LONGEST).astype(int).tolist()
-        places = random.integers(0, len(self.text) - _STREAM, requests).tolist()
+        sizes = np.minimum(random.lognormal(np.log(600), 1.2, requests), _MAX_TEXT_BYTES).astype(int).tolist()
+        places = random.integers(0, len(self.text) - _STREAM_BYTES, requests).tolist()
         kinds = random.integers(0, 1000, requests).tolist()
-        done = 0
-        for size, place, kind in zip(sizes, places, kinds, strict=True):
-            done += self._request(kind, place, size)
-        with self._lock:
-            self.bytes += done
+        return sum(map(self._request, kinds, places, sizes))
 
     def _request(self, kind: int, place: int, size: int) -> int:
         tokenizer, text = self.tokenizer, self.text[place : place + size]
         if kind == 0:
-            text = self.text[place : place + _STREAM]
+            text = self.text[place : place + _STREAM_BYTES]
             stream = tokenizer.stream_encoder()
-            ids = [i for at in range(0, _STREAM, 4096) for i in stream.feed(text[at : at + 4096])] + stream.finish()
+            ids = [
+                i for at in range(0, _STREAM_BYTES, 4096) for i in stream.feed(text[at : at + 4096])
+            ] + stream.finish()
             self._compare(ids, text)
         elif kind <= 10:
             texts = [text[at : at + 100] for at in range(0, 3200, 100)]
@@ -101,49 +95,33 @@ class _Clients:
                     call(wrong)  # type: ignore[operator]
                 except EncodingError:
                     continue
-                raise AssertionError("what is wrong was taken")
+                raise AssertionError("a wrong input was accepted")
         else:
             self._compare(tokenizer.encode(text), text)
         return len(text)
 
     def _compare(self, ids: list[int], text: str) -> None:
         back = self.tokenizer.decode(ids)
-        if self.lossless and back != text:
-            raise AssertionError(f"{text!r:.200} does not come back")
+        if self.tokenizer.capabilities.lossless and back != text:
+            raise AssertionError(f"{text!r:.200} is decoded to another text")
 
 
 def hour(name: str, requests: int, threads: int = 8, note: Callable[[str], object] = len) -> dict[str, object]:
     """Make `requests` requests in twelve slices. Raises: what a thread raised."""
-    documents: list[str] = []
-    for file in Corpus.open(["stdlib:train"]).files:
-        documents += file.documents()
-        if sum(map(len, documents)) > 8_000_000:
-            break
-    clients = _Clients(tokframe.load(name), "".join(documents))
+    text = "".join(text for _, text in Corpus.open(["stdlib:train"]).slices(8_000_000, _MAX_TEXT_BYTES))
+    clients = _Clients(tokframe.load(name), text)
     curve, started = [memory()], time.monotonic()
-    errors: list[BaseException] = []
-
-    def run(each: int, seed: int) -> None:
-        try:
-            clients.work(each, seed)
-        except BaseException as error:
-            errors.append(error)
-
+    each = max(1, requests // _SLICES // threads)
+    size = 0
     for part in range(_SLICES):
-        each = max(1, requests // _SLICES // threads)
-        workers = [threading.Thread(target=run, args=(each, part * threads + n)) for n in range(threads)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        if errors:
-            raise errors[0]
+        with ThreadPoolExecutor(threads) as workers:
+            size += sum(workers.map(clients.work, [each] * threads, range(part * threads, (part + 1) * threads)))
         curve.append(memory())
         note(f"{5 * (part + 1)} minutes of work in {time.monotonic() - started:.0f} s: {curve[-1]}\n")
     return {
         "tokenizer": name,
         "requests": each * threads * _SLICES,
-        "bytes": clients.bytes,
+        "bytes": size,
         "threads": threads,
         "seconds": round(time.monotonic() - started, 1),
         "leaked_mb": round(curve[-1]["in_use_mb"] - curve[2]["in_use_mb"], 2),
@@ -160,7 +138,7 @@ def main() -> None:
     given = parser.parse_args()
     found = hour(given.tokenizer, round(3600 * given.per_second), note=sys.stderr.write)
     sys.stdout.write(json.dumps(found) + "\n")
-    if found["leaked_mb"] > _LEAKED:  # type: ignore[operator]
+    if found["leaked_mb"] > _MAX_GROWTH_MB:  # type: ignore[operator]
         raise SystemExit("memory grew")
 
 

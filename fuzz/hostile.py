@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 Random = np.random.Generator
-#: Seconds for which one call is made before it is another's turn.
-_TURN = 0.5
+_TURN_S = 0.5  # for which one call is repeated before the next
 #: What a call with nonsense may raise.
 _EXPECTED = (ValueError, TypeError, OverflowError, IndexError, BufferError, MemoryError)
 
@@ -79,7 +78,7 @@ class Calls:
             raise SystemExit("the installed extension is used, not the one under test")
         self.size = self.tokenizer.vocab_size
 
-    # -- what users do --------------------------------------------------------------------------------------
+    # -- valid calls -----------------------------------------------------------------------------------------
 
     def round_trip(self, random: Random) -> None:
         """Encode in every way and decode; the shipped vocabulary."""
@@ -88,10 +87,9 @@ class Calls:
         same = [self.tokenizer.encode_raw(data).tolist(), self.tokenizer.encode_raw(memoryview(data)).tolist()]
         if any(other != ids for other in same) or self.tokenizer._segmenter.count(data) != len(ids):
             raise AssertionError(f"the ways of encoding differ on {data!r:.200}")
-        wanted = data
         for form in (ids, np.asarray(ids, np.int32), tuple(ids), np.asarray(ids, np.int64)):
-            if self.tokenizer.decode_bytes(form, False) != wanted:
-                raise AssertionError(f"{data!r:.200} does not come back")
+            if self.tokenizer.decode_bytes(form, False) != data:
+                raise AssertionError(f"{data!r:.200} is not decoded exactly")
         stable = self.tokenizer.stable_prefix(data)
         if self.tokenizer.encode_bytes(data[:stable]) + self.tokenizer.encode_bytes(data[stable:]) != ids:
             raise AssertionError(f"not stable at {stable}: {data!r:.200}")
@@ -106,7 +104,7 @@ class Calls:
         if found != [self.tokenizer.encode(text) for text in texts]:
             raise AssertionError(f"a batch differs: {texts!r:.200}")
         if self.tokenizer.decode_batch(found, threads=2) != texts:
-            raise AssertionError(f"a batch does not come back: {texts!r:.200}")
+            raise AssertionError(f"a batch is not decoded exactly: {texts!r:.200}")
         wrong = [*texts, ["\ud800", 5, None, b"x", ["x"]][random.integers(0, 5)], *texts]
         expect(many, wrong)
         expect(many, [7, None, "text", {"a": 1}, object()][random.integers(0, 5)])
@@ -177,7 +175,7 @@ class Calls:
             stop.set()
             thread.join()
 
-    # -- what nobody should do ------------------------------------------------------------------------------
+    # -- invalid calls --------------------------------------------------------------------------------------
 
     def hostile_ids(self, random: Random) -> None:
         """Ids of any kind and value, known or not."""
@@ -198,23 +196,15 @@ class Calls:
             expect(self.search.decode_known, *table, form)
 
     def hostile_tables(self, random: Random) -> None:
-        """Segments, offsets, ids, costs and blocks that make no sense; what is built all the same must work."""
+        """Invalid segments, offsets, ids, costs and blocks; an index that is built nevertheless must work."""
         count = int(random.choice([0, 1, 255, 256, 257, 300, 1000]))
         blob = bytes(range(256)) + some_bytes(random, 3000)
         lengths = np.concatenate([np.ones(min(count, 256)), random.integers(1, 5, max(0, count - 256))])
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         for _ in range(random.integers(0, 4)):
             at = int(random.integers(0, len(offsets)))
-            values = [
-                0,
-                -1,
-                1 << 40,
-                -(1 << 62),
-                (1 << 63) - 1,
-                -(1 << 63),
-                len(blob),
-                min(int(offsets[at]), 1 << 50) + 3,
-            ]
+            values = [0, -1, 1 << 40, -(1 << 62), (1 << 63) - 1, -(1 << 63), len(blob)]
+            values.append(min(int(offsets[at]), 1 << 50) + 3)
             offsets[at] = values[random.integers(0, len(values))]
         ids = random.integers(-2, 1 << int(random.integers(2, 31)), count + int(random.integers(-1, 2)) * (count > 5))
         costs = None if random.random() < 0.5 else random.integers(-1, 1 << int(random.integers(1, 20)), count)
@@ -245,9 +235,8 @@ class Calls:
                 expect(call, blob, tables[1], numbers)
 
 
-#: With little memory at once: large inputs only, which must end in MemoryError or succeed.
 def scarce(calls: Calls, random: Random) -> None:
-    """Ask for more than there is."""
+    """Large inputs with little memory, which must end in MemoryError or succeed."""
     data = some_bytes(random, 100) * int(random.integers(1, 400_000))
     data = data[: 20 << 20]
     for call in (calls.tokenizer.encode_raw, calls.tokenizer.encode_bytes, calls.tokenizer._segmenter.count):
@@ -286,7 +275,7 @@ def main() -> None:
     end = time.monotonic() + given.seconds
     while time.monotonic() < end or not all(done.values()):
         for number, (name, way) in enumerate(ways.items()):
-            turn = min(time.monotonic() + _TURN, end)
+            turn = min(time.monotonic() + _TURN_S, end)
             while True:
                 way(np.random.default_rng([given.seed, number, done[name]]))
                 done[name] += 1

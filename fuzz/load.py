@@ -1,4 +1,4 @@
-"""Gigabytes through one tokenizer: `python -m fuzz.load stream|batch|one`; each prints one JSON object.
+"""Load: gigabytes through one tokenizer. `python -m fuzz.load stream|batch|one` prints one JSON object.
 
 `stream` reads a pipe that another process fills and compares the ids, by SHA-256, with those of the same text encoded
 in one call (by a third process). The text is Python's standard library over and over, each round begun by its number.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import resource
@@ -22,7 +23,7 @@ import numpy as np
 import tokframe
 from tokframe.corpus.files import Corpus
 
-_PART = 1 << 16
+_PART_BYTES = 1 << 16
 
 
 def text(size: int) -> Iterator[bytes]:
@@ -50,7 +51,7 @@ def stream(name: str, source: BinaryIO) -> dict[str, object]:
     tokenizer = tokframe.load(name)
     before, started = peak(), time.monotonic()
     encoder, digest, size, tokens = tokenizer.stream_encoder(), hashlib.sha256(), 0, 0
-    while part := source.read(_PART):
+    while part := source.read(_PART_BYTES):
         size += len(part)
         ids = encoder.feed(part)
         tokens += len(ids)
@@ -71,21 +72,14 @@ def stream(name: str, source: BinaryIO) -> dict[str, object]:
 def whole(name: str, size: int) -> dict[str, object]:
     """Encode the same text in one call."""
     tokenizer = tokframe.load(name)
-    data = bytearray()
-    for part in text(size):
-        data += part
-    whole_text = bytes(data)
-    del data
+    data = b"".join(text(size))
     started = time.monotonic()
-    ids = tokenizer.encode_raw(whole_text)
+    ids = tokenizer.encode_raw(data)
     seconds = time.monotonic() - started
-    digest = hashlib.sha256()
-    for start in range(0, len(ids), 1 << 20):
-        digest.update(ids[start : start + (1 << 20)].tobytes())
     return {
-        "bytes": len(whole_text),
+        "bytes": len(data),
         "tokens": len(ids),
-        "sha256": digest.hexdigest(),
+        "sha256": hashlib.sha256(ids).hexdigest(),
         "seconds": round(seconds, 1),
         "peak_mb": peak(),
     }
@@ -106,12 +100,8 @@ def compared(name: str, size: int) -> dict[str, object]:
 def batch(name: str, count: int) -> dict[str, object]:
     """Encode `count` lines in one `encode_batch`, and compare a sample with `encode`."""
     tokenizer = tokframe.load(name)
-    lines: list[str] = []
-    for part in text(1 << 40):
-        lines += [line for line in part.decode().splitlines() if line]
-        if len(lines) >= count:
-            break
-    lines = lines[:count]
+    endless = (line for part in text(1 << 40) for line in part.decode().splitlines() if line)
+    lines = list(itertools.islice(endless, count))
     before, started = peak(), time.monotonic()
     ids = tokenizer.encode_batch(lines)
     seconds = time.monotonic() - started
@@ -163,7 +153,7 @@ def main() -> None:
         "stream": lambda: compared(given.tokenizer, size),
         "batch": lambda: batch(given.tokenizer, given.texts),
         "one": lambda: one(given.tokenizer, size),
-        "read": lambda: stream(given.tokenizer, os.fdopen(0, "rb", buffering=_PART)),
+        "read": lambda: stream(given.tokenizer, os.fdopen(0, "rb", buffering=_PART_BYTES)),
         "whole": lambda: whole(given.tokenizer, size),
     }[given.what]()
     sys.stdout.write(json.dumps(found) + "\n")

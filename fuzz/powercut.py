@@ -15,8 +15,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from unittest import mock
 
@@ -56,12 +56,10 @@ class Recorder:
         self.done = 0
         self._numbers: dict[tuple[int, bool], int] = {}
         self._fresh = itertools.count()
-        self._patches: list[Any] = []
-        self._files: dict[int, bytes] = {}  # certain
-        self._folders: dict[int, dict[str, int]] = {}
+        self._patches = ExitStack()
         self._pending: list[Change] = []
         self._written, self._entries = self._look()
-        self._files = dict(self._written)
+        self._files = dict(self._written)  # certain, and so are the folders
         self._folders = {number: dict(entries) for number, entries in self._entries.items()}
 
     def __enter__(self) -> Self:
@@ -71,15 +69,12 @@ class Recorder:
         self._patch(os, "fsync", self._fsync)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for patch in reversed(self._patches):
-            patch.stop()
+    def __exit__(self, *_: object) -> None:
+        self._patches.close()
         self.notice()
 
     def _patch(self, owner: Any, name: str, call: Callable[..., Any]) -> None:
-        patch = mock.patch.object(owner, name, call)
-        patch.start()
-        self._patches.append(patch)
+        self._patches.enter_context(mock.patch.object(owner, name, call))
 
     def _one_step(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def step(*arguments: Any, **named: Any) -> Any:

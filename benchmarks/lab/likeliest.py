@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 import tokframe
+from benchmarks.texts import even_lines
 from tokframe.corpus.files import Corpus
 
 Ids = npt.NDArray[np.int64]
 
-_BITS = 1000  # cost units per bit
+_UNITS_PER_BIT = 1000  # of cost
 _ROUNDS = 3  # of "count the uses, make costs of them, segment again"
 _DISCOUNT = 0.75
 
@@ -47,7 +48,7 @@ def main() -> None:
         row: dict[str, Any] = {"mb_s": speed[path], "bytes_per_token": {}, "trigram": {}, "network": {}}
         network = None
         if options.network:
-            some = encode(train_sample(train, int(options.network_megabytes * 1e6)))
+            some = encode(even_lines(train, int(options.network_megabytes * 1e6), 200))
             network = _network(some, options.network)
         for name, text in tests.items():
             found = encode(text)
@@ -74,25 +75,13 @@ def _speed(ways: dict[str, Callable[[bytes], Ids]], text: bytes) -> dict[str, fl
     return {path: len(text) / 1e6 / float(np.median(times)) for path, times in taken.items()}
 
 
-def train_sample(text: bytes, size: int) -> bytes:
-    """Return about `size` bytes of whole lines, in 200 stretches spread evenly over the text."""
-    step = max(len(text) // 200, 1)
-    parts = []
-    for start in range(0, len(text), step):
-        begin = text.find(b"\n", start) + 1
-        parts.append(text[begin : text.find(b"\n", begin + size // 200) + 1])
-    return b"".join(parts)
-
-
 def _read(name: str, megabytes: float) -> bytes:
-    limit, parts, size = int(megabytes * 1e6), [], 0
+    limit, data = int(megabytes * 1e6), bytearray()
     for document in Corpus.open([name]).documents():
-        data = document.encode()
-        parts.append(data)
-        size += len(data)
-        if size >= limit:
+        data += document.encode()
+        if len(data) >= limit:
             break
-    return b"".join(parts)[:limit]
+    return bytes(data[:limit])
 
 
 def _ways(train: bytes) -> Iterator[tuple[str, Callable[[bytes], Ids]]]:
@@ -108,12 +97,12 @@ def _ways(train: bytes) -> Iterator[tuple[str, Callable[[bytes], Ids]]]:
     uses = np.bincount(tok.encode_raw(train), minlength=tok.vocab_size)[special:]
     for _ in range(_ROUNDS):
         chance = (uses + 0.1) / (uses + 0.1).sum()
-        costs = np.clip(np.round(-np.log2(chance) * _BITS), 1, 65536).astype(np.int32)
+        costs = np.clip(np.round(-np.log2(chance) * _UNITS_PER_BIT), 1, 65536).astype(np.int32)
         likely = Segmenter(pieces, ids, costs)
         uses = likely.usage(train)
     yield "likeliest path", lambda data: np.asarray(likely.encode(data), np.int64)
     # Between the two: a token costs what it is worth in bits plus a price of its own.
-    mixed = Segmenter(pieces, ids, np.clip(costs + 10 * _BITS, 1, 65536).astype(np.int32))
+    mixed = Segmenter(pieces, ids, np.clip(costs + 10 * _UNITS_PER_BIT, 1, 65536).astype(np.int32))
     yield "likeliest path, 10 bits more a token", lambda data: np.asarray(mixed.encode(data), np.int64)
 
 
@@ -152,9 +141,9 @@ class _Table:
 
     def chance(self, context: Ids, last: Ids, lower: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Interpolate with the chances of the lower order."""
-        uses = _look(self.keys, self._uses, context * self._size + last)
-        total = _look(self._contexts, self._totals, context)
-        kinds = _look(self._contexts, self._kinds, context)
+        uses = _counts_of(self.keys, self._uses, context * self._size + last)
+        total = _counts_of(self._contexts, self._totals, context)
+        kinds = _counts_of(self._contexts, self._kinds, context)
         known = total > 0
         safe = np.where(known, total, 1)
         mixed = np.maximum(uses - _DISCOUNT, 0) / safe + _DISCOUNT * kinds / safe * lower
@@ -162,7 +151,7 @@ class _Table:
         return found
 
 
-def _look(keys: Ids, values: Ids, wanted: Ids) -> Ids:
+def _counts_of(keys: Ids, values: Ids, wanted: Ids) -> Ids:
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     found: Ids = np.where(keys[at] == wanted, values[at], 0)
     return found

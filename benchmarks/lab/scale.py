@@ -10,6 +10,7 @@ import argparse
 import json
 import math
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +61,10 @@ def main() -> int:
 def table(found: list[dict[str, Any]]) -> str:
     """Return the measurements as Markdown: a line for each step, a column for each size."""
     sizes = sorted({one["size"] for one in found})
-    lines = ["| step | " + " | ".join(map(_said, sizes)) + " | grows as | peak MB |", "|---" * (len(sizes) + 3) + "|"]
+    lines = [
+        "| step | " + " | ".join(map(_unit, sizes)) + " | grows as | peak MB |",
+        "|---" * (len(sizes) + 3) + "|",
+    ]
     for stage in dict.fromkeys(one["stage"] for one in found):
         of_stage = {one["size"]: one for one in found if one["stage"] == stage}
         for step in dict.fromkeys(step for one in of_stage.values() for step in one["steps"]):
@@ -74,12 +78,10 @@ def table(found: list[dict[str, Any]]) -> str:
 
 def exponent(seconds: dict[int, float]) -> float:
     """Return b of the least-squares fit of log(seconds) = a + b log(size); nan where it cannot be fitted."""
-    points = [(math.log(size), math.log(value)) for size, value in seconds.items() if value > 0]
-    if len(points) < 2:
+    known = {size: value for size, value in seconds.items() if value > 0}
+    if len(known) < 2:
         return math.nan
-    x, y = (sum(values) / len(points) for values in zip(*points, strict=True))
-    spread = sum((a - x) ** 2 for a, _ in points)
-    return sum((a - x) * (b - y) for a, b in points) / spread if spread else math.nan
+    return statistics.linear_regression(list(map(math.log, known)), list(map(math.log, known.values()))).slope
 
 
 def _options() -> argparse.Namespace:
@@ -101,7 +103,7 @@ def _sizes(given: str) -> list[int]:
         try:
             found.append(round(float(word.removesuffix(unit or "")) * _UNITS[unit or ""]))
         except (KeyError, ValueError):
-            raise argparse.ArgumentTypeError(f"{word!r} is no size; say it as 100MB or 2GB") from None
+            raise argparse.ArgumentTypeError(f"{word!r} is not a size such as 100MB or 2GB") from None
     return found
 
 
@@ -113,7 +115,7 @@ def _stages(given: str) -> list[str]:
     return found
 
 
-def _said(size: int) -> str:
+def _unit(size: int) -> str:
     unit = next((unit for unit, value in _UNITS.items() if size >= value), "kB")
     return f"{size / _UNITS[unit]:g} {unit}"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import tokframe
-from benchmarks.texts import corpus_folder
+from benchmarks.texts import corpus_files, corpus_folder, even_lines
 from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingInterrupted
 
@@ -32,14 +32,12 @@ _NAME = "autoencoder-fsq"
 
 
 def fresh(folder: Path) -> Path:
-    """Make, once, a file of all distinct training text at hand, mixed so that each beginning of it is a fair sample."""
+    """Make, once, a file of all distinct training text, mixed so that each beginning of it is a fair sample."""
     path = folder / "fresh.txt"
     if path.is_file():
         return path
     parts: list[tuple[float, str, bytes]] = []
-    given = corpus_folder()
-    paths = [*sorted(str(file) for file in given.glob("*.train.txt*"))] if given else []
-    for name, files in Corpus.open([*paths, "stdlib:train"]).sources().items():
+    for name, files in Corpus.open([*corpus_files("", "train"), "stdlib:train"]).sources().items():
         data = b"".join(document.encode() for file in files for document in file.documents())
         cuts = [0]
         while cuts[-1] < len(data):
@@ -220,7 +218,7 @@ def sample(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     from tokframe_dictionary.vocabulary.table import SINGLE_BYTES
 
     config = MiningConfig(words=False, flatness=0, script=0)
-    data = _sampled(fresh(folder).read_bytes(), size)
+    data = even_lines(fresh(folder).read_bytes(), size, 1000)
     gathered = Gathered(config.budget, lambda: [data])
     gathered.add(data)
     sources = balance({"text": gathered}, config)
@@ -230,23 +228,14 @@ def sample(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
         pool = prune(found.segments, sources, _LEARNED, SelectionConfig())
     segments = [*SINGLE_BYTES, *pool.segments]
     segmenter = Segmenter(segments, range(len(segments)))
-    given = corpus_folder()
     kinds = {"code": ["stdlib:heldout"]}
-    for kind in ("books", "docs", "multilingual", "wikitext2") if given else ():
-        kinds[kind] = sorted(str(file) for file in given.glob(f"{kind}*.dev.txt*")) if given else []
+    if corpus_folder():
+        kinds |= {kind: corpus_files(kind, "dev") for kind in ("books", "docs", "multilingual", "wikitext2")}
     result: dict[str, Any] = {"bytes": len(sources[0].data), "candidates": len(found), "segments": len(pool)}
     for kind, files in kinds.items():
         data = [document.encode() for document in Corpus.open(files).documents()]
         result[kind] = round(sum(map(len, data)) / sum(map(segmenter.count, data)), 4)
     return result
-
-
-def _sampled(data: bytes, size: int) -> bytes:
-    """A thousand stretches of whole lines, evenly spaced, of about `size` bytes together."""
-    if size >= len(data):
-        return data
-    starts = [0, *(data.find(b"\n", len(data) * number // 1000) + 1 for number in range(1, 1000))]
-    return b"".join(data[start : data.find(b"\n", start + size // 1000) + 1] for start in starts)
 
 
 def encode(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
