@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 import tokframe
 from tokframe.errors import ConfigError
+from tokframe.testing.fresh import run_fresh
 
 
 @pytest.fixture
@@ -21,14 +18,13 @@ def corpus(tmp_path, text):
 
 
 @pytest.mark.slow
-def test_the_same_text_gives_the_same_file_in_every_process(tmp_path, corpus):
+def test_the_same_text_gives_the_same_file_in_every_process(tmp_path, corpus, monkeypatch):
     source = "import sys, tokframe; tokframe.train('bpe', corpus=sys.argv[1:2], out=sys.argv[2])"
     files = set()
-    for seed in ("1", "2"):
-        out = tmp_path / f"out{seed}"
-        command = [sys.executable, "-c", source, str(corpus[0]), str(out)]
-        subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": seed, "RAYON_NUM_THREADS": seed})
-        files.add((out / "tokenizer.json").read_bytes())
+    for seed in (1, 2):
+        monkeypatch.setenv("RAYON_NUM_THREADS", str(seed))
+        run_fresh(source, corpus[0], tmp_path / f"out{seed}", hash_seed=seed)
+        files.add((tmp_path / f"out{seed}" / "tokenizer.json").read_bytes())
     assert len(files) == 1
 
 

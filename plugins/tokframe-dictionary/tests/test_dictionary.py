@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ import tokframe
 from tokframe.errors import ArtifactCorruptError, ConfigError, CorpusError, TrainingError, TrainingInterrupted
 from tokframe.loading.inspection import verify
 from tokframe.storage.state import State
+from tokframe.testing.fresh import run_fresh
 
 
 def test_training_gives_an_artifact_that_passes_every_check(saved: Path) -> None:
@@ -54,23 +53,23 @@ def test_the_artifact_records_config_corpus_and_versions(saved: Path, corpus: Pa
 
 @pytest.mark.slow
 def test_neither_training_nor_use_imports_torch(tmp_path: Path, corpus: Path, saved: Path) -> None:
-    script = (
-        "import sys; sys.modules['torch'] = None; import tokframe\n"
-        "tokframe.train('dictionary', corpus=[sys.argv[1]], config={'vocab_size': 400}, out=sys.argv[2])\n"
-    )
     out = tmp_path / "again"
-    subprocess.run([sys.executable, "-c", script, str(corpus), str(out)], check=True, timeout=120)
+    source = """
+    import sys; sys.modules["torch"] = None; import tokframe
+    tokframe.train("dictionary", corpus=[sys.argv[1]], config={"vocab_size": 400}, out=sys.argv[2])
+    """
+    run_fresh(source, corpus, out)
     assert (out / "vocabulary.safetensors").read_bytes() == (saved / "vocabulary.safetensors").read_bytes()
 
 
 @pytest.mark.slow
 def test_loading_imports_neither_cattrs_nor_the_miner(saved: Path) -> None:
-    script = (
-        "import sys, tokframe; tokframe.load(sys.argv[1]).encode('text')\n"
-        "heavy = ('torch', 'cattrs', 'rich', 'tokframe_dictionary.mining')\n"
-        "assert not set(heavy) & set(sys.modules), set(heavy) & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", script, str(saved)], check=True, timeout=60)
+    source = """
+    import sys, tokframe; tokframe.load(sys.argv[1]).encode("text")
+    heavy = {"torch", "cattrs", "rich", "tokframe_dictionary.mining"} & set(sys.modules)
+    assert not heavy, heavy
+    """
+    run_fresh(source, saved)
 
 
 def test_a_small_corpus_gives_fewer_ids_and_a_note(tmp_path: Path, listener) -> None:

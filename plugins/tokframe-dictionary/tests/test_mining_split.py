@@ -20,7 +20,7 @@ from tokframe_dictionary.mining.candidates import Candidates, mine, threshold
 from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
 from tokframe_dictionary.mining.counts import Counts, count_part, recount_part
 from tokframe_dictionary.mining.parts import cut
-from tokframe_dictionary.mining.pruning import Pool, measure_part, prune
+from tokframe_dictionary.mining.pruning import measure_part, prune
 from tokframe_dictionary.mining.sources import Source
 from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.segmenter.segmenter import Segmenter
@@ -58,21 +58,15 @@ def same_candidates(one: Candidates, other: Candidates) -> bool:
     return one.segments == other.segments and one.counts.tolist() == other.counts.tolist()
 
 
-def same_pool(one: Pool, other: Pool) -> bool:
-    arrays = ("value", "counts", "byte_counts")
-    return (
-        one.segments == other.segments
-        and dict(one.tokens) == dict(other.tokens)
-        and all(getattr(one, name).tolist() == getattr(other, name).tolist() for name in arrays)
-    )
-
-
 def assert_same_with(crew: Workers, part: int, sources: Sequence[Source] = SOURCES, size: int = 400) -> None:
     """Assert that this crew finds in parts what is found in the whole."""
     whole = mine(sources, PLAIN)
     assert same_candidates(mine(sources, PLAIN, workers=crew, part=part), whole)
     pool = prune(whole.segments, sources, size, SELECTION, workers=crew, part=part)
-    assert same_pool(pool, prune(whole.segments, sources, size, SELECTION))
+    expected = prune(whole.segments, sources, size, SELECTION)
+    assert pool.segments == expected.segments and dict(pool.tokens) == dict(expected.tokens)
+    for name in ("value", "counts", "byte_counts"):
+        assert getattr(pool, name).tolist() == getattr(expected, name).tolist()
 
 
 def as_dict(found: Counts) -> dict[bytes, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import tokframe
 from tokframe.cli.main import main
 from tokframe.corpus.files import Corpus
 from tokframe.errors import UnsupportedError
+from tokframe.testing.fresh import run_fresh
 
 pytestmark = pytest.mark.slow
 
@@ -121,13 +121,12 @@ def test_a_difference_is_found_and_told(tmp_path):
 
 
 def test_hugging_face_needs_no_tokframe(exported, auto_tokenizer):
-    source = (
-        "import sys; sys.modules['tokframe'] = None\n"
-        "from tokenizers import Tokenizer\n"
-        "print(len(Tokenizer.from_file(sys.argv[1]).encode('the cat').ids))"
-    )
-    command = [sys.executable, "-c", source, str(exported[0] / "tokenizer.json")]
-    assert int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) > 0
+    source = """
+    import sys; sys.modules["tokframe"] = None
+    from tokenizers import Tokenizer
+    print(len(Tokenizer.from_file(sys.argv[1]).encode("the cat").ids))
+    """
+    assert run_fresh(source, exported[0] / "tokenizer.json") > 0
 
 
 @pytest.mark.usefixtures("quick")

@@ -78,15 +78,11 @@ def test_a_draw_never_gives_a_pair_that_would_be_read_back_otherwise(rows):
     assert broken[True] == 0 and broken[False] > 20
 
 
-def test_it_is_kept_with_the_model(small, tmp_path, same):
+def test_it_is_kept_with_the_model_and_where_training_starts_from_it(small, tmp_path, same):
     done = small.train("bpe", tmp_path / "model", config={"canonical": True})
     loaded = storage.load(tmp_path / "model")
     assert json.loads((tmp_path / "model" / "model.json").read_text())["config"]["canonical"] is True
     assert loaded.model.impossible is not None and same(done.model, loaded.model)
     assert "".join(piece.text for piece in generation.generate(loaded, "The", max_bytes=40))
-
-
-def test_it_goes_on_with_a_model_that_has_it(small, tmp_path):
-    small.train("bpe", tmp_path / "first", config={"canonical": True})
-    again = small.train("bpe", tmp_path / "second", start=tmp_path / "first")
+    again = small.train("bpe", tmp_path / "again", start=tmp_path / "model")
     assert again.model.config.canonical and again.model.impossible is not None
