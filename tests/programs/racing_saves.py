@@ -1,78 +1,35 @@
-"""Save to one place by six processes at once while another loads what is there all the time: one wins each round.
-
-Arguments: an empty folder, how they save ("new" to a place of its own each round, "exchange", "two renames"), rounds.
-"""
+"""Save to one place by four processes at once, twenty times: exactly one wins. Argument: an empty folder."""
 
 import os
-import select
 import sys
 from pathlib import Path
 
 from support.numbered import HEADER, state, value_of
 
 from tokframe.errors import ArtifactExistsError
-from tokframe.storage import atomic
 from tokframe.storage.artifact import write
 
-SIZE = 20_000
-root, way, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+SIZE = 50_000
+root = Path(sys.argv[1])
 os.fsync = lambda descriptor: None
-if way == "two renames":
-    atomic._exchange = lambda first, second: False
-replace = atomic.replace_folder
-target = write(root / "mine", HEADER, state(0, SIZE))
-
-
-def read_until_stopped(stop):
-    """Load all the while: one whole artifact, whichever."""
-    reads = 0
-    while not select.select([stop], [], [], 0)[0]:
-        value_of(target, SIZE)
-        reads += 1
-    os._exit(0 if reads else 1)
-
-
-def save(target, value, counted, ready):
-    def together(*arguments):
-        os.write(counted, b"x")
-        os.read(ready, 1)  # until all have seen what they mean to replace, and have written theirs
-        replace(*arguments)
-
-    atomic.replace_folder = together
-    try:
-        write(target, HEADER, state(value, SIZE), overwrite=way != "new")
-    except ArtifactExistsError:
-        os._exit(3)
-    os._exit(0)
-
-
-stop, stopped = os.pipe()
-reader = os.fork()
-if reader == 0:
-    os.close(stopped)
-    read_until_stopped(stop)
-for number in range(1, rounds + 1):
-    place = root / f"new{number}" if way == "new" else target
+for number in range(20):
+    target = root / f"r{number}"
     ready, go = os.pipe()
-    count, counted = os.pipe()
-    children = {}
-    for saver in range(6):
+    children = []
+    for value in range(4):
         child = os.fork()
         if child == 0:
             os.close(go)
-            os.close(stopped)
-            save(place, 10 * number + saver, counted, ready)
-        children[child] = 10 * number + saver
-    for _ in children:
-        os.read(count, 1)
+            os.read(ready, 1)  # ends when the parent closes its end: all start at once
+            try:
+                write(target, HEADER, state(value, SIZE))
+            except ArtifactExistsError:
+                os._exit(3)
+            os._exit(0)
+        children.append(child)
+    os.close(ready)
     os.close(go)
-    codes = {value: os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child, value in children.items()}
-    assert sorted(codes.values()) == [0, 3, 3, 3, 3, 3], codes
-    assert codes[value_of(place, SIZE)] == 0
-    for descriptor in (ready, count, counted):
-        os.close(descriptor)
-os.close(stopped)
-code = os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1])
-assert way == "two renames" or code == 0, "a load failed while others saved"
-names = {"mine", *(f"new{number}" for number in range(1, rounds + 1) if way == "new")}
-assert {path.name for path in root.iterdir()} == names
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    assert sorted(codes) == [0, 3, 3, 3], codes
+    assert value_of(target, SIZE) == codes.index(0)
+assert sorted(path.name for path in root.iterdir()) == sorted(f"r{number}" for number in range(20))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import re
 import shutil
 
 import numpy as np
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 def refused(folder, name):
-    """Assert that loading is refused, naming the file; a manifest may also turn into that of a newer format."""
+    """Return the error of loading, which names the file; a manifest may also turn into that of a newer format."""
     with pytest.raises(ArtifactError) as caught:
         read(folder)
     if isinstance(caught.value, (ArtifactVersionError, ArtifactNotFoundError)):
@@ -28,6 +30,7 @@ def refused(folder, name):
     else:
         assert isinstance(caught.value, ArtifactCorruptError)
         assert caught.value.file == name and name in str(caught.value)
+    return caught.value
 
 
 def files(folder):
@@ -114,3 +117,24 @@ def test_a_file_of_another_artifact_of_the_same_kind_is_refused(twins, tmp_path)
                 read(mixed)
         else:
             refused(mixed, name)
+
+
+def test_files_that_changed_places_are_refused(twins, tmp_path):
+    for first, second in itertools.combinations(files(twins[0]), 2):
+        mixed = shutil.copytree(twins[0], tmp_path / f"{first}-{second}")
+        shutil.copy(twins[0] / first, mixed / second)
+        shutil.copy(twins[0] / second, mixed / first)
+        with pytest.raises(ArtifactError):
+            read(mixed)
+
+
+@pytest.mark.parametrize(
+    "entry", [r'  "format_version": .*,\n', r'    "same.txt": \{[^}]*\},\n', r'      "bytes": .*,\n']
+)
+def test_a_key_that_stands_twice_is_refused_even_with_the_same_value(twins, tmp_path, entry):
+    mixed = shutil.copytree(twins[0], tmp_path / "mixed")
+    path = mixed / "manifest.json"
+    text, count = re.subn(entry, r"\g<0>\g<0>", path.read_text(encoding="utf-8"), count=1)
+    assert count == 1
+    path.write_text(text, encoding="utf-8")
+    assert "appears twice" in str(refused(mixed, "manifest.json"))

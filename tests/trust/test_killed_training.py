@@ -54,6 +54,11 @@ def test_a_full_disk_is_a_clear_error_and_the_old_checkpoint_survives(tmp_path, 
     assert len(list(tmp_path.iterdir())) == 2, "what the failure left is cleared away"
 
 
+@needs_fork
+def test_a_system_that_refuses_to_write_more_is_the_same_clear_error(in_processes, tmp_path):
+    assert "cannot write the checkpoint" in in_processes("full_disk", tmp_path / "work")
+
+
 def test_any_byte_of_a_checkpoint_altered_is_noticed(tmp_path):
     write_checkpoint(tmp_path, state(1))
     for path in tmp_path.iterdir():
