@@ -138,12 +138,10 @@ def bench_fsq(benchmark, network, run):
 
     @torch.inference_mode()
     def plain():
-        outputs = []
         bins = quantizer.bins(latents)
-        for dim, level in enumerate(quantizer.shape):  # digit by digit, as the formula is usually written
-            outputs.append(torch.clamp(torch.floor(bins[:, dim]).long(), 0, level - 1))
         index, basis = torch.zeros(len(latents), dtype=torch.int64), 1
-        for digit, level in zip(outputs, quantizer.shape, strict=True):
+        for dim, level in enumerate(quantizer.shape):  # digit by digit, as the formula is usually written
+            digit = torch.clamp(torch.floor(bins[:, dim]).long(), 0, level - 1)
             index, basis = index + digit * basis, basis * level
         return index
 

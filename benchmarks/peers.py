@@ -41,8 +41,7 @@ def _bpe() -> Any:
 
 def tokenizer_json() -> bytes:
     """Return the file of the shipped BPE."""
-    content: bytes = _bpe().state().files["tokenizer.json"]
-    return content
+    return bytes(_bpe().state().files["tokenizer.json"])
 
 
 @lru_cache
@@ -83,8 +82,7 @@ def _tiktoken_cl100k() -> System:
 def _cl100k_pattern() -> str:
     from quicktok._import_core import CL100K_PAT_POSSESSIVE  # the one spelling that quicktok recognizes
 
-    pattern: str = CL100K_PAT_POSSESSIVE
-    return pattern
+    return str(CL100K_PAT_POSSESSIVE)
 
 
 def _hugging_face() -> System:

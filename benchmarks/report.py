@@ -119,10 +119,9 @@ def _hard(record: Mapping[str, Any]) -> str:
 
 
 def _threads(record: Mapping[str, Any]) -> str:
-    rows = list(record["bench_threads"]["speedup"].items())
-    if "bench_threads_of_peers" in record:
-        rows += list(record["bench_threads_of_peers"]["speedup"].items())
-    return "## Two threads against one\n\n" + _table(("call", "speed-up"), [(name, _times(x)) for name, x in rows])
+    speedups = record["bench_threads"]["speedup"] | record.get("bench_threads_of_peers", {}).get("speedup", {})
+    rows = [(name, _times(speedup)) for name, speedup in speedups.items()]
+    return "## Two threads against one\n\n" + _table(("call", "speed-up"), rows)
 
 
 def _startup(record: Mapping[str, Any]) -> str:
@@ -150,9 +149,7 @@ def _neural(record: Mapping[str, Any]) -> str:
     if "bench_int8" in record:
         facts = record["bench_int8"]
         agreement = ", ".join(f"{name} {value:.3%}" for name, value in facts["agreement"].items())
-        text = (
-            f"The encoder through onnxruntime; codes that agree with the ids' own, of {facts['codes']:,}: {agreement}."
-        )
+        text = f"The encoder through onnxruntime; codes equal to the ids' own, of {facts['codes']:,}: {agreement}."
         rows = [(name, f"{value:,.3f}") for name, value in facts["milliseconds"].items()]
         parts.append(text + "\n\n" + _table(("way", "ms"), rows))
     if "bench_cache" in record:

@@ -54,7 +54,7 @@ def build(builders: Mapping[str, Builder]) -> tuple[dict[str, System], dict[str,
                 systems[name] = make()
         except ImportError as error:
             absent[name] = str(error)
-        except Exception as error:  # a peer may refuse a vocabulary with whatever it likes
+        except Exception as error:  # of any kind: a peer that refuses the vocabulary
             first = str(error).strip().split("\n")[0]
             absent[name] = f"refused: {type(error).__name__}: {first[:200]}"
     return systems, absent

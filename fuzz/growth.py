@@ -81,10 +81,8 @@ class _Clients:
         if kind == 0:
             text = self.text[place : place + _STREAM_BYTES]
             stream = tokenizer.stream_encoder()
-            ids = [
-                i for at in range(0, _STREAM_BYTES, 4096) for i in stream.feed(text[at : at + 4096])
-            ] + stream.finish()
-            self._compare(ids, text)
+            ids = [i for at in range(0, _STREAM_BYTES, 4096) for i in stream.feed(text[at : at + 4096])]
+            self._compare(ids + stream.finish(), text)
         elif kind <= 10:
             texts = [text[at : at + 100] for at in range(0, 3200, 100)]
             for ids, part in zip(tokenizer.encode_batch(texts, threads=2), texts, strict=True):

@@ -96,9 +96,7 @@ class Calls:
 
     def batch(self, random: Random) -> None:
         """Many texts at once, as a list, a tuple or a generator."""
-        many = getattr(self.tokenizer._segmenter._index, "encode_lists", None)
-        if many is None:
-            return
+        many = self.tokenizer._segmenter._index.encode_lists
         texts = [some_text(random, int(2000 ** random.random()) - 1) for _ in range(random.integers(0, 30))]
         found = many([texts, tuple(texts), iter(texts)][random.integers(0, 3)])
         if found != [self.tokenizer.encode(text) for text in texts]:
@@ -241,9 +239,7 @@ def scarce(calls: Calls, random: Random) -> None:
     data = data[: 20 << 20]
     for call in (calls.tokenizer.encode_raw, calls.tokenizer.encode_bytes, calls.tokenizer._segmenter.count):
         expect(call, data)
-    many = getattr(calls.tokenizer._segmenter._index, "encode_lists", None)
-    if many is not None:
-        expect(many, [data.decode("latin-1")] * 3)
+    expect(calls.tokenizer._segmenter._index.encode_lists, [data.decode("latin-1")] * 3)
     ids = np.full(int(random.integers(1, 5_000_000)), 300, np.int32)
     expect(calls.tokenizer.decode_bytes, ids)
     expect(calls.tokenizer.decode_bytes, ids[:3_000_000].tolist())

@@ -89,10 +89,8 @@ def compared(name: str, size: int) -> dict[str, object]:
     """Run the writer, the stream and the whole each in a process of its own, and compare."""
     me = [sys.executable, "-m", "fuzz.load", "--tokenizer", name, "--bytes", str(size)]
     with subprocess.Popen([*me, "write"], stdout=subprocess.PIPE) as writer:
-        parts = json.loads(
-            subprocess.run([*me, "read"], stdin=writer.stdout, stdout=subprocess.PIPE, check=True).stdout
-        )
-    one = json.loads(subprocess.run([*me, "whole"], stdout=subprocess.PIPE, check=True).stdout)
+        parts = json.loads(subprocess.check_output([*me, "read"], stdin=writer.stdout))
+    one = json.loads(subprocess.check_output([*me, "whole"]))
     same = all(parts[key] == one[key] for key in ("bytes", "tokens", "sha256"))
     return {"same": same, "stream": parts, "whole": one}
 
@@ -105,12 +103,11 @@ def batch(name: str, count: int) -> dict[str, object]:
     before, started = peak(), time.monotonic()
     ids = tokenizer.encode_batch(lines)
     seconds = time.monotonic() - started
-    at = range(0, count, 997)
     return {
         "texts": len(ids),
         "bytes": sum(len(line.encode()) for line in lines),
         "tokens": sum(map(len, ids)),
-        "same": all(ids[i] == tokenizer.encode(lines[i]) for i in at),
+        "same": all(ids[i] == tokenizer.encode(lines[i]) for i in range(0, count, 997)),
         "seconds": round(seconds, 1),
         "loaded_mb": before,
         "peak_mb": peak(),
