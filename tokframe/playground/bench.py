@@ -95,11 +95,10 @@ class Bench:
         return found
 
     def _named(self, name: str) -> ITokenizer:
-        try:
-            return self._tokenizers[name]
-        except KeyError:
+        if name not in self._tokenizers:
             known = ", ".join(self._tokenizers)
-            raise UnknownNameError(f"{name!r} is not on this page; there are {known}", kind="tokenizer") from None
+            raise UnknownNameError(f"{name!r} is not on this page; there are {known}", kind="tokenizer")
+        return self._tokenizers[name]
 
 
 def _nearest(digits: npt.NDArray[np.int64], token: int) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -109,14 +109,13 @@ class Recorder:
     def reset(self) -> None:
         """Set all counts to zero."""
         with self._lock:
-            self._sums: defaultdict[str, Any] = defaultdict(int)
+            self._sums: Counter[str] = Counter()
             self._errors: Counter[str] = Counter()
 
     def count_call(self, texts: int, tried: int) -> None:
         """Count one call that encoded `texts`, of which the other is tried on `tried`."""
         with self._lock:
-            for name, amount in (("calls", 1), ("texts", texts), ("tried", tried)):
-                self._sums[name] += amount
+            self._sums.update(calls=1, texts=texts, tried=tried)
 
     def add(self, entry: Mapping[str, Any], data: bytes) -> None:
         """Add the measures of one text to the sums and to the log; raises nothing."""

@@ -129,16 +129,10 @@ def process_group(device: str | None, workdir: Path) -> Iterator[Processes]:
         ) from error
     finally:
         if own and distributed.is_initialized():
-            _leave()
-
-
-def _leave() -> None:
-    """Destroy the groups, once their threads have released all tensors.
-
-    Torch joins those threads with the interpreter's lock held, and to free a tensor they need it: neither would end.
-    """
-    time.sleep(0.2)
-    distributed.destroy_process_group()
+            # Torch joins the groups' threads with the interpreter's lock held, which they need to free a tensor, so
+            # that neither would end: by now they have released all.
+            time.sleep(0.2)
+            distributed.destroy_process_group()
 
 
 def _sentence(error: Exception) -> str:

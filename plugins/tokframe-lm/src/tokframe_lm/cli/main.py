@@ -64,14 +64,9 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
         write_json(asdict(found), json_to)
     if json_to != "-":
         table = Table("tokenizer", "bits per byte", "unknown share", "bytes", "tokens", "unknown tokens")
-        table.add_row(
-            saved.tokenizer.name,
-            f"{found.bits_per_byte:.4f}",
-            f"{found.bits_per_byte_unknown:.4f}",
-            f"{found.bytes:,}",
-            f"{found.tokens:,}",
-            f"{found.unknown:,}",
-        )
+        shares = [f"{bits:.4f}" for bits in (found.bits_per_byte, found.bits_per_byte_unknown)]
+        counts = [f"{count:,}" for count in (found.bytes, found.tokens, found.unknown)]
+        table.add_row(saved.tokenizer.name, *shares, *counts)
         show(table)
 
 

@@ -10,7 +10,6 @@ import shlex
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from attrs import evolve, frozen
@@ -92,9 +91,7 @@ def migrate(
     if corpus is not None:
         with TemporaryDirectory(prefix="tokframe-") as folder:
             scale = calibrate(after, tokenize(corpus, tokenizer, Path(folder), "", max_bytes, reporter=reporter))
-    record: dict[str, Any] = {
-        "migrated": {"from": before.tokenizer.name, "from_sha256": before.sha256, "method": method}
-    }
+    record = {"migrated": {"from": before.tokenizer.name, "from_sha256": before.sha256, "method": method}}
     save(SavedModel(model=after, tokenizer=tokenizer, sha256="", training=record), out, overwrite=overwrite)
     counts = Counter(mixture.kind)
     kinds = ("copied", "averaged", "special", "neighbours", "unknown")

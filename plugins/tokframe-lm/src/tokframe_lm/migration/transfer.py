@@ -102,8 +102,8 @@ def _spell(old: ITokenizer, data: bytes) -> list[tuple[int | None, bytes]]:
         found = old.offsets(data.decode())
     except (UnicodeDecodeError, UnsupportedError):  # not UTF-8, and the tokenizer accepts only text
         return [(None, data)]
-    spelled: list[tuple[int | None, bytes]] = []
-    for token, (start, end) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True):
-        surface = data[start:end]
-        spelled.append((token if old.token_bytes(token) == surface else None, surface))
-    return spelled
+    pieces = [data[start:end] for start, end in found.byte_spans.tolist()]
+    return [
+        (token if old.token_bytes(token) == piece else None, piece)
+        for token, piece in zip(found.ids.tolist(), pieces, strict=True)
+    ]
