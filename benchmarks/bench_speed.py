@@ -11,7 +11,7 @@ from benchmarks.systems import fidelity
 
 
 def bench_fidelity(benchmark, text, built):
-    """What comes back, before any speed is looked at."""
+    """Texts decoded exactly and ids equal to the oracle's, before any speed is measured."""
     systems, absent = built
     found = benchmark.pedantic(fidelity, (systems, text.texts), rounds=1)
     keep(

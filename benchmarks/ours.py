@@ -10,7 +10,7 @@ from tokframe.errors import TokframeError
 
 __all__ = ["FLAGSHIP", "builders", "flagship_name"]
 
-#: The system that the bars are about.
+#: The system that the targets are about.
 FLAGSHIP = "tokframe"
 #: Environment variable: another registered name or path to measure as the flagship.
 _NAME = "TOKFRAME_BENCH"
