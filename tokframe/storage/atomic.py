@@ -64,10 +64,10 @@ def _claimed(target: Path) -> Iterator[Path]:
         if held and _same(descriptor, lock):
             break
         os.close(descriptor)
+        lock.unlink(missing_ok=True)
         if held is None:  # without locks nobody can see whose it is, so nobody may remove it as a leftover
-            lock.unlink()
             break
-        # Another process removed it as a leftover before it was locked: use another name.
+        # Another process looked at it or removed it as a leftover before it was locked: use another name.
     try:
         if held:
             os.write(descriptor, platform.node().encode(errors="replace"))
