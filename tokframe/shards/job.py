@@ -46,8 +46,8 @@ def tokenize(
     settings: ShardSettings | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    reporter: Reporter = SILENT,
-    should_stop: Callable[[], bool] = never_stop,
+    reporter: Reporter | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> TokenShards:
     """Write a corpus as token shards at `out` and return them open.
 
@@ -80,6 +80,7 @@ def tokenize(
         before=(*_special(loaded, settings.begin), *before),
         after=(*after, *_special(loaded, settings.end)),
     )
+    reporter, should_stop = reporter or SILENT, should_stop or never_stop
     with _workplace(work, text, made_of, len(units), resume=resume, overwrite=overwrite):
         done: dict[int, tuple[Shard, ...]] = {}
         progress = _Progress(reporter, units)
