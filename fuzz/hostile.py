@@ -125,7 +125,7 @@ class Calls:
         found = fast.encode(data)
         if found.tolist() != slow.encode_list(data) or fast.decode(found) != data:
             raise AssertionError(f"the reference differs: {pieces[256:]}, {ids}, {costs}, {block}, {data!r}")
-        if fast.count(data) != len(found) or fast.stable_prefix(data) != slow.settled(data):
+        if fast.count(data) != len(found) or fast.stable_prefix(data) != slow.stable_prefix(data):
             raise AssertionError("count or stable_prefix differs")
         use, loss = fast.savings(data)
         if int(use.sum()) != len(found) or int(loss.min()) < 0 or (fast.usage(data) != use).any():
@@ -219,7 +219,7 @@ class Calls:
         if index is not None:
             for _ in range(3):
                 data = some_bytes(random, 60_000)
-                for call in (index.encode, index.encode_list, index.count, index.settled):
+                for call in (index.encode, index.encode_list, index.count, index.stable_prefix):
                     expect(call, data)
                 use = np.zeros(count, np.int64)
                 expect(index.measure, data, use, np.zeros(count, np.int64))

@@ -288,7 +288,7 @@ done:
     return result;
 }
 
-static PyObject *Index_settled(Index *x, PyObject *object)
+static PyObject *Index_stable_prefix(Index *x, PyObject *object)
 {
     Held data = {0};
     if (hold(object, &data, PyBUF_CONTIG_RO)) return NULL;

@@ -142,7 +142,7 @@ static PyMethodDef Index_methods[] = {
     {"count", (PyCFunction)Index_count, METH_O, "Number of tokens of the bytes."},
     {"measure", (PyCFunction)Index_measure, METH_VARARGS,
      "measure(data, use, loss=None): adds to int64 buffers with one item per segment; returns the tokens."},
-    {"settled", (PyCFunction)Index_settled, METH_O, "How many leading bytes are cut the same whatever follows."},
+    {"stable_prefix", (PyCFunction)Index_stable_prefix, METH_O, "How many leading bytes are cut the same whatever follows."},
     {NULL, NULL, 0, NULL},
 };
 

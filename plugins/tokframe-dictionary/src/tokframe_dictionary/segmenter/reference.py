@@ -138,7 +138,7 @@ class Index:
                 at += len(self._segments[number])
         return total
 
-    def settled(self, data: Any) -> int:
+    def stable_prefix(self, data: Any) -> int:
         """How many leading bytes are cut the same whatever follows."""
         text, at = bytes(data), 0
         while at < len(text):

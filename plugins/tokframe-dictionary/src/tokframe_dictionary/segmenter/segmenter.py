@@ -125,7 +125,7 @@ class Segmenter:
 
         A stream encodes `data[:stable_prefix(data)]` and appends what comes next to the rest; at the end, all.
         """
-        return self._index.settled(data)
+        return self._index.stable_prefix(data)
 
     def decode_known(self, ids: list[int] | IntArray) -> bytes | None:
         """Bytes of a list of ints or an int32 array of ids; None if one of them is not the id of a segment."""
