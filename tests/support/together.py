@@ -24,14 +24,17 @@ def together(count: int, work: Callable[[int], object]) -> list[int]:
 
     0, or 3 for an error of tokframe, which is kept in the file `error-NUMBER`, or less than 0 for a signal.
     """
-    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, timeout=timedelta(seconds=120))  # a port that is free
-    children = []
-    for number in range(count):
+    children, pipes = [], [os.pipe() for _ in range(count)]
+    for number, (reading, _) in enumerate(pipes):
         child = os.fork()
         if child == 0:
-            _join(number, count, store.port)
+            _join(number, count, int(os.read(reading, 8)))
             _run(work, number)
         children.append(child)
+    # Only now: the store answers on a thread of its own, and a fork copies the locks that a thread holds just then.
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, timeout=timedelta(seconds=120))  # a port that is free
+    for _, writing in pipes:
+        os.write(writing, str(store.port).encode())
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
