@@ -121,6 +121,11 @@ def _pooled(
         pool = ProcessPoolExecutor(workers, spawn, initializer=_begin, initargs=(function,))
         try:
             yield from run_bounded(pool, _run, tasks, workers, should_stop)
+        except OSError as error:  # of a function, or of starting a worker just when the loss of another was noticed
+            _kill(pool)
+            if getattr(pool, "_broken", False):
+                raise BrokenProcessPool("a worker was lost while another was started") from error
+            raise
         except BaseException:
             _kill(pool)
             raise
