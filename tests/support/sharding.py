@@ -52,7 +52,7 @@ class Killer(SilentReporter):
     def advance(self, done, **figures):
         until = time.monotonic() + 3
         while not self.killed and time.monotonic() < until:
-            for path in (self.work / "units").glob("*.tmp-*"):
+            for path in (self.work / "units").glob("[!.]*.tmp-*"):  # not those of records, which name no process
                 pid = int(path.name.split("-")[-2])
                 if pid != os.getpid() and self._kill(pid) and path.exists():
                     self.killed = pid
