@@ -9,6 +9,7 @@ import pytest
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.errors import EncodingError, InvalidTokenError
+from tokframe.shadowing.tokenizer import ShadowTokenizer
 from tokframe.tokenizer import batching
 
 toy = ToyTokenizer([b"th", b"the "])
@@ -90,7 +91,7 @@ def test_truncation_counts_the_special_tokens_and_keeps_them(length):
     assert toy.encode_batch(["abc"], max_length=0) == [[]]
 
 
-@pytest.mark.parametrize("length", [1, 0, -1])
+@pytest.mark.parametrize("length", [1, 0])
 def test_a_length_without_room_for_the_special_tokens_is_an_error(length):
     with pytest.raises(EncodingError, match=f"max_length {length} leaves no room for 2 special tokens"):
         wrapped.encode_batch(TEXTS, max_length=length)
@@ -136,7 +137,100 @@ def test_an_error_says_which_text_and_of_several_the_first(threads):
         toy.decode_batch([[5], [9999]])
 
 
-@pytest.mark.parametrize("one", ["a text", b"bytes"])
-def test_one_text_is_no_batch(one):
-    with pytest.raises(EncodingError, match="for one text there is encode"):
-        toy.encode_batch(one)
+# -- what a batch may be ----------------------------------------------------------------------------------------
+
+SHUFFLED = {3: "three", 1: "one", 2: "the two", 0: ""}
+
+
+class Labeled:
+    """Answers `[]` by label and iterates by position, as a pandas Series does."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __getitem__(self, label):
+        return self.values[label]
+
+    def __len__(self):
+        return len(self.values)
+
+    def __iter__(self):
+        return iter(self.values.values())
+
+
+class ArrowLike(list):
+    """Iterates over scalars of its own, as an Arrow array does, and gives Python's by `to_pylist`."""
+
+    def __iter__(self):
+        return map(object, ())
+
+    def to_pylist(self):
+        return [self[n] for n in range(len(self))]
+
+
+def series(values):
+    return pytest.importorskip("pandas").Series(values)
+
+
+ORDERED = {
+    "labels of its own": lambda: Labeled(SHUFFLED),
+    "a shuffled series": lambda: series(SHUFFLED),
+    "a filtered series": lambda: series({9: "x", **SHUFFLED}).drop(9),
+    "a generator": lambda: (text for text in SHUFFLED.values()),
+    "an iterator": lambda: iter(SHUFFLED.values()),
+    "a tuple": lambda: tuple(SHUFFLED.values()),
+    "values of a dict": SHUFFLED.values,
+    "an array of objects": lambda: np.array(list(SHUFFLED.values()), object),
+    "an array of text": lambda: np.array(list(SHUFFLED.values())),
+    "arrow": lambda: ArrowLike(SHUFFLED.values()),
+}
+
+
+@pytest.mark.parametrize("make", ORDERED.values(), ids=ORDERED)
+def test_a_batch_is_read_by_position(make):
+    expected = [toy.encode(text) for text in SHUFFLED.values()]
+    assert toy.encode_batch(make()) == expected
+    padded = toy.encode_batch_padded(make())
+    assert [ids[mask == 1].tolist() for ids, mask in zip(padded.ids, padded.mask, strict=True)] == expected
+    shadow = ShadowTokenizer(toy, toy, None, 1.0, 10, False, None)
+    assert shadow.encode_batch(make()) == expected and shadow.report().tried == len(expected)
+
+
+def test_rows_of_ids_are_read_by_position():
+    rows = {2: [69], 0: (70, 71), 1: np.array([72])}
+    for batch in (Labeled(rows), (row for row in rows.values()), ArrowLike(rows.values())):
+        assert toy.decode_batch(batch) == ["A", "BC", "D"]
+
+
+class Frame(list):
+    """Iterates over the names of its columns, as a data frame does."""
+
+    columns = ("text",)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    ["a text", b"bytes", bytearray(b"bytes"), memoryview(b"bytes"), None, 5, {1: "a", 0: "b"}, {"a", "b"}, Frame("a")],
+    ids=lambda batch: type(batch).__name__,
+)
+def test_what_has_no_order_is_refused_by_name(batch):
+    for call in (toy.encode_batch, toy.encode_batch_padded, toy.decode_batch):
+        with pytest.raises(EncodingError, match=f"got {type(batch).__name__}; pass a list, .* there is"):
+            call(batch)
+
+
+def test_an_error_of_the_callers_generator_stays_its_own():
+    def broken():
+        yield "a"
+        raise TypeError("of the caller")
+
+    with pytest.raises(TypeError, match="of the caller"):
+        toy.encode_batch(broken())
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "2", float("nan"), True, 10**23])
+@pytest.mark.parametrize("name", ["max_length", "pad_to", "threads"])
+def test_sizes_are_whole_numbers(name, value):
+    with pytest.raises(EncodingError, match=f"for {name}, got "):
+        toy.encode_batch_padded([], **{name: value})
+    assert len(toy.encode_batch_padded(["abc"], **{name: np.int64(5)}).ids) == 1

@@ -151,7 +151,6 @@ def test_an_id_outside_the_vocabulary_is_named_with_its_position(ids, token, pos
         ([True], 0),
         ([5, "6"], 1),
         (["5"], 0),
-        ("abc", 0),
         ([5, None], 1),
         ([[5, 6]], 0),
         ([5, [6]], 1),
@@ -170,7 +169,28 @@ def test_what_is_no_id_is_an_error_with_its_position(ids, position):
         assert f"at position {position}" in str(caught.value)
 
 
-@pytest.mark.parametrize("ids", [5, None, np.int64(5), np.array(5)])
+@pytest.mark.parametrize(
+    "data", [5, "text", None, [97], np.array([97, 98]), np.array([True]), memoryview(np.array([97], np.uint16))]
+)
+def test_what_is_not_bytes_is_an_error_that_says_so(data):
+    with pytest.raises(EncodingError, match=f"expected bytes, got {type(data).__name__}"):
+        toy.encode_bytes(data)
+    if not isinstance(data, str):
+        with pytest.raises(EncodingError, match="expected bytes"):
+            toy.stream_encoder().feed(data)
+
+
+def test_every_kind_of_bytes_is_taken():
+    raw = b"the x"
+    for data in (bytearray(raw), memoryview(raw), np.frombuffer(raw, np.uint8), np.frombuffer(raw * 2, np.uint8)[:5]):
+        assert toy.encode_bytes(data) == toy.encode_bytes(raw)
+        stream = toy.stream_encoder()
+        assert stream.feed(data) + stream.finish() == toy.encode_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    "ids", [5, None, np.int64(5), np.array(5), b"abc", bytearray(b"abc"), memoryview(b"abc"), "", "abc", {5, 6}, {5: 6}]
+)
 def test_what_is_no_sequence_of_ids_or_several(ids):
     with pytest.raises(EncodingError, match="expected a sequence of ids, got"):
         toy.decode(ids)

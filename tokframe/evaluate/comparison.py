@@ -47,21 +47,21 @@ class Comparison:
 
 
 def compare(
-    names: Iterable[str],
+    names: str | Iterable[str],
     corpus: Corpus,
     *,
     load: Callable[[str], ITokenizer] | None = None,
     rounds: int = 5,
     reporter: Reporter = SILENT,
 ) -> Comparison:
-    """Measure tokenizers (names or paths) on a corpus; speed and footprint over `rounds` interleaved rounds.
+    """Measure tokenizers, by name or path, on a corpus; speed and footprint over `rounds` interleaved rounds.
 
     `load` gives the tokenizer of a name, by default `tokframe.load`; footprints always come from `tokframe.load`
     in fresh processes. Raises: whatever loading raises; CorpusError; EncodingError naming tokenizer and file.
     """
     from tokframe.loading.loading import load as load_by_name
 
-    names = list(dict.fromkeys(names))
+    names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
     tokenizers = {name: (load or load_by_name)(name) for name in names}
     files = {name: _files(name, tok, corpus, reporter) for name, tok in tokenizers.items()}
     speed = speeds(tokenizers, sample(corpus), rounds, reporter)

@@ -129,7 +129,7 @@ class ShadowTokenizer(ITokenizer):
 
     def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of the first, and try the other."""
-        return self._encode(texts, lambda tok, some: tok.encode_lists(some))
+        return self._encode(list(texts), lambda tok, some: tok.encode_lists(some))
 
     def _encode(self, texts: Sequence[Text], encode: Encode[Text, Ids]) -> list[Ids]:
         """Return `encode(first, texts)`, the ids of each without special tokens, and try the other the same way.

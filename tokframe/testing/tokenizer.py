@@ -175,6 +175,7 @@ class TokenizerContract:
                 assert tokenizer.encode_batch(texts, threads=threads) == [wanted[t] for t in texts]
             for text in texts[:5]:
                 assert tokenizer.encode_batch([text]) == [wanted[text]]
+            assert tokenizer.encode_batch(iter(texts)) == [wanted[t] for t in texts], "a batch may be an iterator"
         decoded = [tokenizer.decode(wanted[t]) for t in texts]
         assert tokenizer.decode_batch([wanted[t] for t in texts]) == decoded
         with ThreadPoolExecutor(4) as pool:

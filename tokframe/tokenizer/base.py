@@ -18,6 +18,7 @@ from tokframe.plugins.discovery import host, rebuild
 from tokframe.storage import artifact
 from tokframe.tokenizer import batching, streams
 from tokframe.tokenizer.ids import id_array, one_id
+from tokframe.tokenizer.inputs import bytes_of, in_order, whole_number
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, TokenizerModel
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tokframe.training.job import TrainJob
 
 __all__ = ["ITokenizer", "utf8"]
+
+_ONE_TEXT = "; for one text there is encode"
 
 
 class ITokenizer(ABC):
@@ -150,8 +153,11 @@ class ITokenizer(ABC):
     # -- bytes ----------------------------------------------------------------------------------------------
 
     def encode_bytes(self, data: bytes, add_special: bool = True) -> list[int]:
-        """Return the ids of any bytes. Raises: UnsupportedError where the tokenizer encodes only text."""
-        return self._listed(bytes(data), add_special)
+        """Return the ids of any bytes.
+
+        Raises: UnsupportedError where the tokenizer encodes only text; EncodingError where `data` is not bytes.
+        """
+        return self._listed(bytes_of(data), add_special)
 
     def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
         """Return the exact bytes of ids. Raises: InvalidTokenError."""
@@ -164,7 +170,7 @@ class ITokenizer(ABC):
 
     def encode_batch(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         add_special: bool = True,
         *,
         max_length: int | None = None,
@@ -172,10 +178,12 @@ class ITokenizer(ABC):
     ) -> list[list[int]]:
         """Return the ids of each text, in order, as `encode` returns them.
 
-        `max_length` truncates each to that many ids, keeping the closing special tokens. `threads` is the number
-        of worker threads; by default one per core.
+        `texts` is a list, a tuple, an array, a Series (by position) or an iterator. `max_length` truncates each to that
+        many ids, keeping the closing special tokens. `threads` is the number of worker threads; by default one per
+        core. Raises: EncodingError naming the text that failed, or where `texts` has no order.
         """
-        before, after, room = self._frame(texts, add_special, max_length)
+        texts = in_order(texts, "texts", _ONE_TEXT)
+        before, after, room = self._frame(add_special, max_length)
 
         def encode(part: list[str]) -> list[list[int]]:
             rows = self.encode_lists(part)
@@ -188,7 +196,7 @@ class ITokenizer(ABC):
 
     def encode_batch_padded(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         add_special: bool = True,
         *,
         max_length: int | None = None,
@@ -202,7 +210,10 @@ class ITokenizer(ABC):
         pad = self.special_tokens.get("<pad>")
         if pad is None:
             raise UnsupportedError(f"{self.name} has no '<pad>' token to pad with", capability="padding")
-        before, after, room = self._frame(texts, add_special, max_length)
+        if pad_to is not None:
+            pad_to = whole_number(pad_to, "pad_to", at_least=0)
+        texts = in_order(texts, "texts", _ONE_TEXT)
+        before, after, room = self._frame(add_special, max_length)
         first, last = np.asarray(before, np.int32), np.asarray(after, np.int32)
 
         def encode(part: list[str]) -> list[IntArray]:
@@ -217,7 +228,7 @@ class ITokenizer(ABC):
     ) -> list[str]:
         """Return the text of each sequence of ids, in order, as `decode` returns it; by default in one thread."""
         # Reading lists and making strings needs the interpreter's lock: several threads are slower than one.
-        rows = list(batch)
+        rows = in_order(batch, "rows of ids", "; for the ids of one text there is decode")
         return batching.map_shares(lambda part: [self.decode(rows[i], skip_special) for i in part], rows, threads or 1)
 
     # -- counts and spans -------------------------------------------------------------------------------------
@@ -283,12 +294,10 @@ class ITokenizer(ABC):
         """Return the id as an int. Raises: InvalidTokenError if it is not an id of the vocabulary."""
         return one_id(token, self.vocab_size)
 
-    def _frame(
-        self, texts: Sequence[str], add_special: bool, max_length: int | None
-    ) -> tuple[tuple[int, ...], tuple[int, ...], int | None]:
+    def _frame(self, add_special: bool, max_length: int | None) -> tuple[tuple[int, ...], tuple[int, ...], int | None]:
         """Return the ids before and after each text, and how many ids of its own it may have. Raises: EncodingError."""
-        if isinstance(texts, (str, bytes)):
-            raise EncodingError("expected a sequence of texts, got one; for one text there is encode")
+        if max_length is not None:
+            max_length = whole_number(max_length, "max_length", at_least=0)
         before, after = self.template() if add_special else ((), ())
         room = None if max_length is None else max_length - len(before) - len(after)
         if room is not None and room < 0:
@@ -313,6 +322,8 @@ class ITokenizer(ABC):
 
     def _encode_with_special(self, text: str, allowed: Collection[str]) -> IntArray:
         known = self.special_tokens
+        if isinstance(allowed, str) or not isinstance(allowed, Iterable):
+            raise EncodingError(f"allowed_special is a collection of names such as ['<s>'], got {allowed!r}")
         unknown = sorted(set(allowed) - set(known))
         if unknown:
             names = ", ".join(known) or "none"
@@ -336,7 +347,12 @@ def utf8(text: str) -> bytes:
             position=error.start,
         ) from None
     except AttributeError:
-        raise EncodingError(f"expected str, got {type(text).__name__}; for bytes there is encode_bytes") from None
+        hint = ""
+        if isinstance(text, (bytes, bytearray, memoryview)):
+            hint = "; for bytes there is encode_bytes"
+        elif isinstance(text, Iterable):
+            hint = "; for several texts there is encode_batch"
+        raise EncodingError(f"expected str, got {type(text).__name__}{hint}") from None
 
 
 def decode_text(data: bytes, name: str, *, final: bool = True) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import TypeVar
 
 from tokframe.errors import EncodingError
+from tokframe.tokenizer.inputs import whole_number
 
 __all__ = ["map_shares", "map_texts"]
 
@@ -22,7 +23,10 @@ def map_shares(call: Callable[[range], list[T]], items: Sequence[object], thread
     """Return the result for each position of `items`, in order, given the function from a run of positions to results.
 
     `threads` is the number of worker threads, by default one per core; of several errors the first is raised.
+    Raises: EncodingError where `threads` is not a number of threads.
     """
+    if threads is not None:
+        threads = whole_number(threads, "threads", at_least=1)
     shares = list(_shares(items))
     workers = min(threads or os.cpu_count() or 1, len(shares))
     if workers <= 1:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tokframe.errors import EncodingError, InvalidTokenError
+from tokframe.errors import InvalidTokenError
+from tokframe.tokenizer.inputs import in_order
 from tokframe.tokenizer.results import IntArray
 
 __all__ = ["id_array", "one_id"]
@@ -40,11 +41,8 @@ def one_id(token: int, size: int) -> int:
 
 def _integers(tokens: Any, size: int) -> Any:
     """Return ids as an integer array. Raises: InvalidTokenError naming the first that is not an id; EncodingError."""
-    try:
-        known = isinstance(tokens, (list, tuple)) or (isinstance(tokens, np.ndarray) and tokens.ndim)
-        values = tokens if known else list(tokens)
-    except TypeError:
-        raise EncodingError(f"expected a sequence of ids, got {type(tokens).__name__}") from None
+    known = isinstance(tokens, (list, tuple)) or (isinstance(tokens, np.ndarray) and tokens.ndim)
+    values = tokens if known else in_order(tokens, "ids", "; the bytes of a text become ids by encode_bytes")
     try:
         wide = np.asarray(values)
     except (TypeError, ValueError, OverflowError):

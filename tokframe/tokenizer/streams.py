@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from tokframe.errors import EncodingError
+from tokframe.tokenizer.inputs import bytes_of
 from tokframe.tokenizer.results import Encoding, IntArray
 
 __all__ = ["StreamDecoder", "StreamEncoder", "spans", "split_special"]
@@ -42,7 +43,7 @@ class StreamEncoder:
     def feed(self, data: str | bytes) -> list[int]:
         """Add the next part and return the ids that no later part can change.
 
-        Raises: EncodingError for a lone surrogate.
+        Raises: EncodingError for a lone surrogate, or for what is neither text nor bytes.
         """
         if isinstance(data, str):
             try:
@@ -52,7 +53,7 @@ class StreamEncoder:
                     f"character {error.start} of this part is a lone surrogate, which no UTF-8 text can hold",
                     position=error.start,
                 ) from None
-        self._pending += data
+        self._pending += bytes_of(data)
         if len(self._pending) < self._next_look:
             return []
         stable = self._tokenizer.stable_prefix(bytes(self._pending))
