@@ -228,17 +228,18 @@ def test_no_cattrs_or_attrs_error_escapes():
             structure(Outer, data)
 
 
+sixty_four_bits = st.integers(1 - 2**63, 2**63 - 1)
 outers = st.builds(
     Outer,
-    steps=st.integers(1),
+    steps=st.integers(1, 2**63 - 1),
     rate=st.floats(0, 1),
     name=st.text(st.characters(exclude_categories=["Cs"])),
     fast=st.booleans(),
-    seed=st.none() | st.integers(),
-    inner=st.builds(Inner, levels=st.lists(st.integers(), min_size=1).map(tuple), scale=st.floats(-9, 9)),
+    seed=st.none() | sixty_four_bits,
+    inner=st.builds(Inner, levels=st.lists(sixty_four_bits, min_size=1).map(tuple), scale=st.floats(-9, 9)),
     maybe=st.none() | st.just(Inner()),
     many=st.lists(st.builds(Inner, scale=st.floats(0, 1)), max_size=3).map(tuple),
-    extra=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.lists(st.integers())),
+    extra=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.lists(sixty_four_bits)),
 )
 
 
@@ -313,3 +314,22 @@ def test_canonical_json_depends_on_the_data_alone():
         canonical_json({"a": math.nan})
     with pytest.raises(TypeError):
         canonical_json({"a": b"bytes"})
+
+
+@pytest.mark.parametrize(
+    "value", [2**63, -(2**63), 10**400, 10**5000], ids=["2^63", "-2^63", "400 digits", "5000 digits"]
+)
+@pytest.mark.parametrize("key", ["steps", "rate", "seed"])
+def test_a_number_beyond_64_bits_is_a_problem_however_it_comes(key, value):
+    with pytest.raises(ConfigError) as caught:
+        structure(Outer, {"steps": 1, key: value})
+    assert caught.value.problems[0][0] == f"$.{key}" and len(str(caught.value)) < 200
+    if value < 10**4000:  # Python itself refuses to write more digits
+        with pytest.raises(ConfigError, match="not valid JSON"):
+            parse_json(f'{{"{key}": {value}}}', "config")
+
+
+@pytest.mark.parametrize("value", [2**63, -(10**400), 10**5000], ids=["2^63", "400 digits", "5000 digits"])
+def test_a_setting_beyond_64_bits_is_refused_in_an_object_too(value):
+    with pytest.raises(ConfigError, match=r"an integer of .* bits"):
+        check(Bounded(limit=value))

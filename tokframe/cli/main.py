@@ -14,6 +14,7 @@ import click
 
 from tokframe._version import __version__
 from tokframe.errors import TokframeError
+from tokframe.storage.advice import install_command
 from tokframe.training.torchrun import count, number
 
 __all__ = ["main"]
@@ -96,7 +97,7 @@ class _Root(click.Group):
             hint = f" Did you mean {near[0]!r}?" if near else ""
             if args[0] in _ELSEWHERE:
                 home = _ELSEWHERE[args[0]]
-                hint = f" It comes with {home}, which is not installed or not loaded. Try: pip install {home}"
+                hint = f" It comes with {home}, which is not installed or not loaded. Try: {install_command(home)}"
             raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 

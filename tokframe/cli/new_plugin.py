@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import shlex
 import sys
 from contextlib import suppress
 from importlib import resources
@@ -62,7 +63,9 @@ def command(name: str, kind: str, out: Path | None) -> None:
     for path in files:
         click.echo(target / path)
     short = name.removeprefix(_PREFIX)
-    click.echo(f"\nThe {kind} {short!r}. Next:\n  cd {target}\n  pip install -e '.[test]'\n  pytest")
+    click.echo(
+        f"\nThe {kind} {short!r}. Next:\n  {shlex.join(['cd', str(target)])}\n  pip install -e '.[test]'\n  pytest"
+    )
 
 
 def render(name: str, kind: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tokframe.errors import CorpusError
+from tokframe.storage.advice import install_command
 
 __all__ = ["SUFFIXES", "optional_module", "unpacked"]
 
@@ -36,7 +37,7 @@ def optional_module(name: str, path: Path, extra: str) -> Any:
         return importlib.import_module(name)
     except ImportError as cause:
         package = name.partition(".")[0]
-        raise CorpusError(f"reading {path} needs {package}: pip install 'tokframe[{extra}]'", path=path) from cause
+        raise CorpusError(f"reading {path} needs {package}: {install_command('tokframe', extra)}", path=path) from cause
 
 
 def _zstd_chunks(path: Path, chunk_bytes: int) -> Iterator[bytes]:

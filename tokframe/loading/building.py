@@ -9,10 +9,15 @@ from typing import Any
 
 from attrs import evolve
 
-from tokframe.errors import ArtifactVersionError, MissingPluginError, UnknownNameError
+from tokframe.errors import (
+    ArtifactVersionError,
+    MissingPluginError,
+    UnknownNameError,
+)
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import Registry, TokenizerSpec, load_target, warn_if_deprecated
 from tokframe.storage import artifact
+from tokframe.storage.advice import install_advice, install_command
 from tokframe.storage.state import ComponentUse, State
 from tokframe.tokenizer.base import ITokenizer
 
@@ -23,12 +28,9 @@ def build(found: artifact.Artifact) -> ITokenizer:
     """Resolve the names in a checked artifact's manifest and build its tokenizer. Raises: as `loading.load`."""
     registry = host().registry
     head = found.tokenizer
-    parts = found.manifest.get("components", [])
     spec = _resolve(found, registry, "tokenizer", head)
     uses = []
-    for part in parts if isinstance(parts, list) else [parts]:
-        if not isinstance(part, dict) or not all(isinstance(part.get(k), str) for k in ("section", "kind", "name")):
-            raise artifact.FORMAT.corrupt(found.path, artifact.FORMAT.manifest, f"has a malformed component {part!r}")
+    for part in found.components:
         resolved = _resolve(found, registry, part["kind"], part)
         warn_if_deprecated(resolved, used_by=str(found.path))
         uses.append(ComponentUse(section=part["section"], kind=part["kind"], name=registry.reference(resolved)))
@@ -47,14 +49,14 @@ def build(found: artifact.Artifact) -> ITokenizer:
 
 def _resolve(found: artifact.Artifact, registry: Registry, kind: str, entry: Mapping[str, Any]) -> Any:
     """Return the spec of an artifact's entry: that of the recorded distribution, else the only one of that name."""
-    name, distribution = entry["name"], str(entry.get("distribution", ""))
+    name, distribution = entry["name"], entry.get("distribution", "")
     for candidate in [f"{distribution}/{name}", name] if distribution else [name]:
         with suppress(UnknownNameError):
             return registry.get(kind, candidate)
-    version = entry.get("distribution_version", "")
+    who = f"{distribution or 'an unnamed plugin'} {entry.get('distribution_version', '')}".rstrip()
     raise MissingPluginError(
-        f"{found.path} needs {kind} {name!r} of {distribution or 'an unnamed plugin'} {version}, which is not "
-        f"installed or not loaded. Try: pip install {distribution or name}. Status of plugins: tokframe plugins",
+        f"{found.path} says that it needs {kind} {name!r} of {who}, which is not installed or not loaded. "
+        f"{install_advice(distribution)}. Status of plugins: tokframe plugins",
         path=found.path,
         needs=[distribution],
     )
@@ -65,7 +67,7 @@ def _migrate(found: artifact.Artifact, state: State, spec: TokenizerSpec, versio
     if isinstance(version, bool) or not isinstance(version, int) or version > current:
         raise ArtifactVersionError(
             f"{found.path} holds {spec.name!r} of version {version!r}, and the installed {spec.distribution} reads up "
-            f"to {current}. Upgrade: pip install --upgrade {spec.distribution}",
+            f"to {current}. Upgrade: {install_command(spec.distribution, upgrade=True)}",
             path=found.path,
             found=version if isinstance(version, int) else 0,
             supported=current,

@@ -27,13 +27,12 @@ def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
     path = reference.folder()
     found = artifact.read(path)
     files = found.manifest["files"]
-    head = found.manifest.get("tokenizer")
     described: dict[str, Any] = {
-        "name": str(head.get("name", "")) if isinstance(head, dict) else "",
+        "name": found.tokenizer["name"],
         "path": str(path),
         "registered": reference.spec is not None,
-        "tokenizer": head if isinstance(head, dict) else {},
-        "components": found.manifest.get("components", []),
+        "tokenizer": found.tokenizer,
+        "components": found.components,
         "format_version": found.manifest["format_version"],
         "bytes": sum(entry["bytes"] for entry in files.values()),
         "files": files,

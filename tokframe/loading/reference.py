@@ -92,7 +92,9 @@ def resolve(name: str | os.PathLike[str]) -> Reference:
         except UnknownNameError:
             error = registry.unknown("tokenizer", real, aliases=sorted(aliases))
             if Path(real).is_dir():
-                error.add_note(f"There is a folder of that name; to load it, use './{real}'")
+                import shlex
+
+                error.add_note(f"There is a folder of that name; to load it, use {shlex.quote(f'./{real}')}")
             raise error from None
 
 

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from tokframe.errors import ComponentImportError, InvalidSpecError, NameConflictError, UnknownNameError
+from tokframe.errors import (
+    ComponentImportError,
+    InvalidSpecError,
+    NameConflictError,
+    UnknownNameError,
+)
+from tokframe.storage.advice import install_command
 
 if TYPE_CHECKING:
     from tokframe.storage.state import ComponentUse
@@ -207,7 +213,7 @@ class Registry:
         text = f"no {kind} named {name!r}."
         home = _HOMES.get((kind, plain))
         if home and plain not in names:
-            text += f" It comes with {home}, which is not installed or not loaded. Try: pip install {home}."
+            text += f" It comes with {home}, which is not installed or not loaded. Try: {install_command(home)}."
         elif near:
             text += f" Did you mean {near[0]!r}?"
         text += f" Available: {', '.join(names)}." if names else f" No {kind} is installed."
@@ -259,7 +265,7 @@ def load_target(spec: Spec, what: str = "target") -> Any:
     warn_if_deprecated(spec)
     target = spec.target if what == "target" else spec.config
     module, _, attribute = target.partition(":")
-    install = f"pip install '{spec.distribution}[{spec.extra}]'" if spec.extra else f"pip install {spec.distribution}"
+    install = install_command(spec.distribution, spec.extra)
     try:
         return getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as cause:  # a third party's module may raise anything while it is imported

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from attrs import frozen
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError
 from tokframe.storage.manifest import TENSORS, FolderFormat, entry_of, is_plain_name
 from tokframe.storage.state import State, Tensors
-from tokframe.storage.strictjson import canonical_json
+from tokframe.storage.strictjson import canonical_json, shortened
 
 __all__ = ["CONFIG", "FORMAT", "Artifact", "read", "state_sha256", "tokenizer_sha256", "write"]
 
@@ -34,6 +35,8 @@ FORMAT = FolderFormat(
 )
 #: A config has some hundred keys. Anything near this bound is hostile.
 MAX_CONFIG_BYTES = 1 << 24
+_NAMES = ("name", "distribution", "kind", "section")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}|")
 #: How often reading begins again because another artifact was put in the place of the one being read.
 MAX_READ_ATTEMPTS = 5
 
@@ -48,11 +51,15 @@ class Artifact:
 
     @property
     def tokenizer(self) -> Mapping[str, Any]:
-        """The manifest's entry of that key, which has a `name`. Raises: ArtifactCorruptError."""
-        entry = self.manifest.get("tokenizer")
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise FORMAT.corrupt(self.path, FORMAT.manifest, "names no tokenizer")
+        """The manifest's entry of that key, which has a `name`."""
+        entry: Mapping[str, Any] = self.manifest["tokenizer"]
         return entry
+
+    @property
+    def components(self) -> Sequence[Mapping[str, Any]]:
+        """The manifest's entries of the parts, each with `section`, `kind` and `name`."""
+        entries: Sequence[Mapping[str, Any]] = self.manifest.get("components", [])
+        return entries
 
 
 class _Groups(Mapping[str, Tensors]):
@@ -152,8 +159,32 @@ def _stamp(folder: Path) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
+def _check_origins(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Check every name in a manifest: whoever made it chose them, and they stand in errors and in advice.
+
+    Raises: ArtifactCorruptError.
+    """
+    tokenizer, components = manifest.get("tokenizer"), manifest.get("components", [])
+    if not isinstance(tokenizer, dict) or "name" not in tokenizer:
+        raise FORMAT.corrupt(folder, FORMAT.manifest, "names no tokenizer")
+    if not isinstance(components, list):
+        raise FORMAT.corrupt(folder, FORMAT.manifest, "has components that are not a list")
+    for entry, required in [(tokenizer, ("name",)), *((part, ("section", "kind", "name")) for part in components)]:
+        if not isinstance(entry, dict):
+            raise FORMAT.corrupt(folder, FORMAT.manifest, "has a malformed component")
+        named = {**dict.fromkeys(required), **{key: entry[key] for key in _NAMES if key in entry}}
+        for key, value in named.items():
+            if not isinstance(value, str) or not (is_plain_name(value) or (key == "distribution" and not value)):
+                what = f"has a malformed component, its {key} being" if entry is not tokenizer else f"has the {key}"
+                raise FORMAT.corrupt(folder, FORMAT.manifest, f"{what} {shortened(value)}, which is not a plain name")
+        version = entry.get("distribution_version", "")
+        if not isinstance(version, str) or not _VERSION.fullmatch(version):
+            raise FORMAT.corrupt(folder, FORMAT.manifest, f"has the version {shortened(version)}, which is none")
+
+
 def _read(folder: Path) -> Artifact:
     manifest = FORMAT.read(folder)
+    _check_origins(folder, manifest)
     files = manifest["files"]
     if files[CONFIG]["bytes"] > MAX_CONFIG_BYTES:
         raise FORMAT.corrupt(folder, CONFIG, f"is larger than {MAX_CONFIG_BYTES} bytes")

@@ -22,7 +22,7 @@ from cattrs.errors import (
 
 from tokframe.errors import ConfigError
 from tokframe.storage.settings import Problem, problems_in
-from tokframe.storage.strictjson import canonical_json, json_type
+from tokframe.storage.strictjson import MAX_INTEGER_BITS, canonical_json, json_type, shortened
 
 __all__ = ["problems_of", "structure", "unstructure"]
 
@@ -86,15 +86,22 @@ def _expect(value: Any, kind: type | tuple[type, ...], expected: str) -> Any:
     return value
 
 
+def _integer(value: Any, _: Any) -> int:
+    if _expect(value, int, "int").bit_length() > MAX_INTEGER_BITS:
+        raise ValueError(f"expected an int of 64 bits, got {shortened(value)}")
+    return value  # type: ignore[no-any-return]
+
+
 def _number(value: Any, _: Any) -> float:
-    if not math.isfinite(_expect(value, (int, float), "a number")):
-        raise ValueError(f"expected a finite number, got {value!r}")
-    return float(value)
+    found = _expect(value, (int, float), "a number")
+    if not (math.isfinite(found) if isinstance(found, float) else found.bit_length() <= MAX_INTEGER_BITS):
+        raise ValueError(f"expected a finite number, got {shortened(value)}")
+    return float(found)
 
 
 def _make_converter() -> Converter:
     converter = Converter(forbid_extra_keys=True, detailed_validation=True)
-    converter.register_structure_hook(int, lambda value, _: _expect(value, int, "int"))
+    converter.register_structure_hook(int, _integer)
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(str, lambda value, _: _expect(value, str, "str"))
     converter.register_structure_hook(bool, lambda value, _: _expect(value, bool, "true or false"))

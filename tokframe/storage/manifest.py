@@ -24,6 +24,7 @@ from tokframe.errors import (
     ArtifactVersionError,
     ConfigError,
 )
+from tokframe.storage.advice import install_command
 from tokframe.storage.strictjson import canonical_json, parse_json
 
 __all__ = ["TENSORS", "FolderFormat", "entry_of", "file_sha256", "is_count", "is_plain_name", "is_sha256", "sum_of"]
@@ -100,7 +101,7 @@ class FolderFormat:
         if version > self.version:
             raise ArtifactVersionError(
                 f"{folder} has format version {version}, and this {self.package} reads up to {self.version}. "
-                f"Upgrade: pip install --upgrade {self.package}",
+                f"Upgrade: {install_command(self.package, upgrade=True)}",
                 path=folder,
                 found=version,
                 supported=self.version,
@@ -249,6 +250,7 @@ def _is_sound(manifest: Mapping[str, Any], raw: bytes) -> bool:
 def _hint_aside(folder: Path) -> str:
     """Name what a save left that was killed between two renames, which it needs where folders cannot be swapped."""
     import glob
+    import shlex
 
     aside = sorted(folder.parent.glob(f".{glob.escape(folder.name)}.old-*")) if folder.name else []
-    return f"the one before is kept: mv '{aside[0]}' '{folder}'" if aside else ""
+    return f"the one before is kept: {shlex.join(['mv', str(aside[0]), str(folder)])}" if aside else ""

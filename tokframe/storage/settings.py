@@ -14,6 +14,7 @@ import attrs
 from attrs import field, frozen
 
 from tokframe.errors import ConfigError
+from tokframe.storage.strictjson import MAX_INTEGER_BITS, shortened
 
 __all__ = ["Bounds", "Problem", "check", "problems_in", "setting"]
 
@@ -42,7 +43,8 @@ class Bounds:
         """Return whether one value is within the bounds."""
         if self.one_of:
             return value in self.one_of
-        return math.isfinite(value) and all(_COMPARISONS[words](value, x) for words, x in self.limits.items())
+        finite = math.isfinite(value) if isinstance(value, float) else value.bit_length() <= MAX_INTEGER_BITS
+        return finite and all(_COMPARISONS[words](value, x) for words, x in self.limits.items())
 
 
 def setting(
@@ -99,5 +101,5 @@ def _problem(bounds: Bounds, value: Any, optional: bool) -> str:
     if isinstance(value, tuple):
         if not value:
             return "is empty; give at least one entry"
-        return "" if all(map(bounds.allow, value)) else f"is {list(value)}; every entry must be {bounds}"
-    return "" if bounds.allow(value) else f"is {value!r}, must be {bounds}{' (or null)' if optional else ''}"
+        return "" if all(map(bounds.allow, value)) else f"is {shortened(list(value))}; every entry must be {bounds}"
+    return "" if bounds.allow(value) else f"is {shortened(value)}, must be {bounds}{' (or null)' if optional else ''}"

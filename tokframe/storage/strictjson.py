@@ -1,4 +1,4 @@
-"""Strict JSON: no duplicate keys, no NaN, bounded depth; the same data always gives the same bytes."""
+"""Strict JSON: no duplicate keys, no NaN, bounded depth and numbers; the same data always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Any
 
 from tokframe.errors import ConfigError
 
-__all__ = ["canonical_json", "json_type", "parse_json", "read_json"]
+__all__ = ["MAX_INTEGER_BITS", "canonical_json", "json_type", "parse_json", "read_json", "shortened"]
 
 #: A config is about four levels deep. Much deeper data would exhaust the stack of recursive readers.
 _MAX_DEPTH = 64
+#: Larger integers overflow in numpy, torch and float arithmetic.
+MAX_INTEGER_BITS = 63
+_SHOWN_CHARS = 100
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -26,13 +29,15 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def parse_json(raw: bytes | str, source: str) -> dict[str, Any]:
-    """Parse a JSON object strictly: UTF-8, no duplicate keys, no NaN or infinity, at most 64 levels.
+    """Parse a JSON object strictly: UTF-8, no duplicate keys, finite numbers, integers of 64 bits, at most 64 levels.
 
     Raises: ConfigError.
     """
     try:
         text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
-        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
+        data = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite, parse_int=_bounded
+        )
         # Every level has an opening bracket, so a quick count is enough for the usual case.
         if text.count("{") + text.count("[") > _MAX_DEPTH:
             _check_depth(data)
@@ -72,16 +77,34 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"key {key!r} appears twice in one object")
+            raise ValueError(f"key {shortened(key)} appears twice in one object")
         found[key] = value
     return found
+
+
+def _bounded(text: str) -> int:
+    value = int(text)
+    if value.bit_length() > MAX_INTEGER_BITS:
+        raise ValueError(f"{text[:20]}... is beyond 64-bit integers")
+    return value
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
+        raise ValueError(f"{text[:20]} is not a finite number")
     return value
+
+
+def shortened(value: Any) -> str:
+    """Return a value's `repr` for an error, cut to a line: it may be of any size."""
+    if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+        return f"an integer of {value.bit_length():,} bits"
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # of too deep a value, or one with a huge integer in it
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 3]}..."
 
 
 def json_type(value: Any) -> str:
@@ -90,5 +113,5 @@ def json_type(value: Any) -> str:
         return "null"
     for kind, name in ((bool, "bool"), (int, "int"), (float, "float"), (str, "str"), (Mapping, "object")):
         if isinstance(value, kind):
-            return f"{name} {value!r}" if kind is not Mapping else name
+            return f"{name} {shortened(value)}" if kind is not Mapping else name
     return "list" if isinstance(value, (list, tuple)) else type(value).__name__

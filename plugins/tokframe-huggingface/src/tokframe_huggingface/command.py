@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -60,7 +61,7 @@ def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overw
         return
     capabilities = ", ".join(name.replace("_", " ") for name, has in able.items() if has) or "no capabilities"
     note(f"wrote {out}: {tokenizer.name}, {tokenizer.vocab_size:,} ids; {capabilities}")
-    note(f"try: tokframe compare autoencoder-fsq {as_path(str(out))} --corpus stdlib:heldout")
+    note(f"try: tokframe compare autoencoder-fsq {shlex.quote(as_path(str(out)))} --corpus stdlib:heldout")
 
 
 def _special(given: tuple[str, ...]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -106,7 +107,7 @@ def _begin(
     if before.sha256 != sha256:
         raise TrainingError(
             f"{start} was made for tokenizer {before.tokenizer.name!r} of hash {before.sha256[:12]}..., not for "
-            f"{tokenizer.name!r} of hash {sha256[:12]}.... Move it over: tokframe lm migrate {start} "
+            f"{tokenizer.name!r} of hash {sha256[:12]}.... Move it over: tokframe lm migrate {shlex.quote(str(start))} "
             f"--from {before.tokenizer.name} --to {tokenizer.name} --out DIR"
         )
     shape = {name: getattr(before.model.config, name) for name in ("d_model", "layers", "heads", "embedding")}

@@ -19,13 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from tokframe.errors import ComponentImportError, UnsupportedError
+from tokframe.storage.advice import install_command
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.fsq import FSQ, bins_of, digits_of
 from tokframe_autoencoder.network.segments import SegmentTable
 
 __all__ = ["OnnxEncoder", "export_encoder", "quantize_encoder"]
 
-_INSTALL = "pip install 'tokframe-autoencoder[int8]'"
+_INSTALL = install_command("tokframe-autoencoder", "int8")
 _PRODUCTS = ("MatMul", "Gemm")
 #: Segments at a time when scales are measured.
 BATCH_SEGMENTS = 64

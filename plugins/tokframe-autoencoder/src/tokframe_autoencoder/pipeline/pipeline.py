@@ -18,6 +18,7 @@ from tokframe_dictionary.pipeline import Miner, use_counts, versions, vocabulary
 from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, SINGLE_BYTES
 
 from tokframe.errors import TrainingError
+from tokframe.storage.advice import install_command
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.strictjson import canonical_json, parse_json
 from tokframe_autoencoder.codebook import Codebook
@@ -61,7 +62,7 @@ def train(job: TrainJob) -> TrainedCodebook:
     try:
         from tokframe_torch.processes import process_group
     except ImportError as error:
-        install = "pip install 'tokframe-autoencoder[train]'"
+        install = install_command("tokframe-autoencoder", "train")
         raise TrainingError(f"training needs {error.name}, which is not installed: {install}") from error
     seed = parts.training.seed if job.seed is None else job.seed
     miner = Miner(job, parts.mining, parts.selection, longest=parts.max_length, checkpoint=job.workdir)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from attrs import field, frozen
 
 from tokframe import setting
+from tokframe.storage.strictjson import shortened
 
 __all__ = ["MiningConfig", "SelectionConfig"]
 
@@ -34,7 +35,7 @@ class MiningConfig:
         """Yield `(field, text)` for weights out of bounds."""
         for source, weight in self.weights.items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e6:
-                yield f"weights.{source}", f"is {weight!r}, must be a number above 0"
+                yield f"weights.{source}", f"is {shortened(weight)}, must be a number above 0"
 
 
 @frozen(kw_only=True)
