@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokframe_bpe import training
 
 import tokframe
-from tokframe.errors import ConfigError
+from tokframe.errors import ConfigError, TrainingInterrupted
 from tokframe.testing.fresh import run_fresh
 
 
@@ -56,6 +59,57 @@ def test_progress_ends_at_its_total(tmp_path, corpus, listener):
     assert unit == "MB"
     assert listener.done[-1] == pytest.approx(total)
     assert [stage[0] for stage in listener.stages] == ["read the corpus", "merge pairs"]
+
+
+LONG = {
+    "letters": ("x" * 2500, ["x" * 1000, "x" * 1000, "x" * 500]),
+    "in a line": ("the " + "é" * 1001 + "!? end", ["the " + "é" * 1000, "é!? end"]),
+    "white space": ("a" + "\u3000 " * 600 + "b", ["a" + "\u3000 " * 500, "\u3000 " * 100 + "b"]),
+    "controls": ("!\x1c" * 600, ["!\x1c" * 500, "!\x1c" * 100]),
+    "many words": ("/word" * 1000, ["/word" * 1000]),
+    "short": ("x" * 1000, ["x" * 1000]),
+    "nothing": ("", [""]),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_only_words_that_are_too_long_are_counted_in_parts(name):
+    text, parts = LONG[name]
+    assert list(training._parts(text)) == parts
+
+
+def test_a_long_word_costs_what_its_parts_cost(tmp_path, monkeypatch):
+    (tmp_path / "text.txt").write_text("x" * 200_000 + " some words, some more words\n" * 3)
+    longest = []
+    parts = training._parts
+
+    def seen(document):
+        for part in parts(document):
+            longest.append(len(part))
+            yield part
+
+    monkeypatch.setattr(training, "_parts", seen)
+    tokenizer = tokframe.train("bpe", corpus=[tmp_path / "text.txt"], out=tmp_path / "out")
+    assert max(longest) == 1087 and sum(longest) == 200_087
+    assert tokenizer.count("x" * 1000) == 1 and tokenizer.count(" some words") == 2
+
+
+def test_merging_can_be_stopped(tmp_path, corpus, monkeypatch, listener):
+    ready, end = threading.Event(), threading.Event()
+
+    class Endless:
+        def train_from_iterator(self, documents, trainer):
+            list(documents)
+            ready.set()
+            end.wait(60)
+
+    monkeypatch.setattr(training, "blank", Endless)
+    try:
+        with pytest.raises(TrainingInterrupted, match="while merging"):
+            tokframe.train("bpe", corpus=corpus, out=tmp_path / "out", reporter=listener, should_stop=ready.is_set)
+    finally:
+        end.set()
+    assert not (tmp_path / "out").exists()
 
 
 def test_resuming_starts_again_and_says_so(tmp_path, corpus, listener):
