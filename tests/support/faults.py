@@ -51,6 +51,7 @@ OF_PARTS = {
     ("quantizer", "one-code"): "test_latents_spread_over_codes",
     ("quantizer", "noisy-in-training"): "test_the_same_codes_in_training",
     ("quantizer", "half-precision"): "test_the_same_codes_in_mixed_precision",
+    ("quantizer", "full-precision-only"): "test_it_works_in_half_models",
     ("quantizer", "no-gradient"): "test_gradients_flow",
     ("quantizer", "unsaved-weights"): "test_saved_weights_give_the_same_in_a_fresh_process",
     ("quantizer", "cannot-be-pickled"): "test_it_can_be_pickled",

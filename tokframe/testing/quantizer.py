@@ -75,6 +75,18 @@ class QuantizerContract(ComponentContract):
             found = self.output().indices
         assert found.dtype == torch.int64 and torch.equal(found, self.output().indices), "codes differ under autocast"
 
+    def test_it_works_in_half_models(self) -> None:
+        """Cast to a half type it takes and returns that type, and the codes are those of the same weights in fp32."""
+        torch = torch_()
+        for dtype in (torch.bfloat16, torch.float16):
+            module, latents = self.make().eval().to(dtype), self.inputs()[0].to(dtype)
+            with torch.no_grad():
+                found = module(latents)
+                back = module.decode_indices(found.indices)
+                wanted = module.float()(latents.float()).indices
+            assert (found.latents.dtype, back.dtype) == (dtype, dtype), f"latents are not {dtype}, as the weights are"
+            assert torch.equal(found.indices, wanted), f"codes in {dtype} are not those in fp32"
+
     # -- what it offers beyond the minimum (see `tokframe.plugins.protocols`) -----------------------------------
 
     def test_the_input_side_is_all_before_the_codes(self) -> None:

@@ -81,3 +81,15 @@ def test_config_names_every_problem() -> None:
     config = FSQConfig(levels=(8, 1), vocab_size=32768, temperature=0.0, bound="tan")
     assert {path for path, _ in problems_in(config)} == {"$.levels", "$.vocab_size", "$.temperature", "$.bound"}
     assert not list(problems_in(FSQConfig()))
+
+
+@pytest.mark.parametrize("levels", [(65536, 2), (1_000_000, 1_000_000), (2, 257)])
+def test_levels_that_cannot_be_told_apart_are_refused(levels: tuple[int, ...]) -> None:
+    assert [path for path, text in problems_in(FSQConfig(levels=levels, vocab_size=2)) if "256" in text] == ["$.levels"]
+
+
+def test_the_most_levels_have_targets() -> None:
+    quantizer = make((256, 256), pair_embeddings=False)
+    digits = torch.arange(256)[:, None].expand(-1, 2)
+    low, high, width = quantizer.targets(digits, 0.3)
+    assert bool((low < high).all()) and bool((width > 0).all())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from support.networks import tiny_autoencoder
+from tokframe_autoencoder.inference.neural_path import NeuralPath
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.config import DecoderConfig, EncoderConfig, FSQConfig, VQConfig
 from tokframe_autoencoder.network.fsq import FSQ
@@ -34,6 +35,34 @@ def test_convolution_is_torchs_own(kernel: int, stride: int, count: int) -> None
     found = layer(x)
     assert found.shape[1] == -(-count // stride)
     assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("quantizer", ["fsq", "vq"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_the_whole_network_works_in_other_types(quantizer: str, dtype: torch.dtype) -> None:
+    network = make(quantizer).to(dtype)
+    segments = [b"ab", b"c", b"segm", b"\n"]
+    table = SegmentTable.of(segments, network.max_length)
+    logits, quantized = network.train()(table.data, table.lengths)
+    assert logits.dtype == quantized.latents.dtype == dtype and quantized.indices.dtype == torch.int64
+    logits.float().sum().backward()
+    found = network.encode(segments).codes
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network.encode(segments).codes.tolist() == found.tolist()
+        assert len(network.decode(found)) == len(segments)
+    assert NeuralPath(network).codes(segments).tolist() == found.tolist()
+    assert len(NeuralPath(network).segments(found)) == len(segments)
+    assert {array.dtype.kind for array in network.arrays().values()} <= {"f", "i"}
+
+
+def test_the_running_means_of_vq_follow_in_a_half_model() -> None:
+    part = VQ(VQConfig(codebook_size=8, vocab_size=2, decay=0.999), d_latent=4, max_length=8).bfloat16().train()
+    before = part.sums.clone()
+    for _ in range(3):
+        part(torch.ones(16, 4, dtype=torch.bfloat16))
+    assert part.sums.dtype == part.counts.dtype == torch.float32
+    assert torch.allclose(part.counts.sum(), torch.tensor(8 * 0.999**3 + 16 * (1 - 0.999**3)), atol=1e-3)
+    assert not torch.equal(part.sums, before)
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 2), (3, 3)])

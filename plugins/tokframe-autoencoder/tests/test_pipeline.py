@@ -20,6 +20,7 @@ from tokframe.errors import (
     UnsupportedError,
 )
 from tokframe.loading.inspection import verify
+from tokframe.plugins.discovery import host
 
 pytestmark = pytest.mark.trains
 
@@ -115,6 +116,19 @@ def test_latents_of_different_width_do_not_fit_together(tmp_path: Path, corpus: 
     config["decoder"]["d_latent"] = 64
     with pytest.raises(ConfigError, match=r"\$\.decoder\.d_latent: is 64, but the encoder's d_latent is 32"):
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "out")
+
+
+def test_a_network_too_large_for_the_memory_is_a_problem_of_the_config(monkeypatch, config: dict):
+    from tokframe_autoencoder.config import resolve
+    from tokframe_autoencoder.network.encoder import ConvEncoder
+
+    def refused(*given, **more):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 64000000000 bytes")
+
+    parts = resolve(config, host().registry, {"encoder": "conv", "quantizer": "fsq", "decoder": "deconv"})
+    monkeypatch.setattr(ConvEncoder, "__init__", refused)
+    with pytest.raises(ConfigError, match=r"\$\.encoder: encoder 'conv' of this size does not fit into memory"):
+        parts.network()
 
 
 def test_the_design_documents_config_is_taken_as_it_is():

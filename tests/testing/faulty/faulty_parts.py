@@ -64,6 +64,10 @@ class TooWide(SoundEncoder):
         super().__init__(config, d_latent=d_latent + 1, max_length=max_length)
 
 
+def in_fp32(layer, x):
+    return nn.functional.linear(x.float(), layer.weight.float(), layer.bias.float())
+
+
 class SoundQuantizer(nn.Module):
     """The sign of a few projected numbers."""
 
@@ -76,11 +80,11 @@ class SoundQuantizer(nn.Module):
 
     def forward(self, latents):
         with torch.autocast("cpu", enabled=False):
-            soft = torch.tanh(self.down(latents.float()))
+            soft = torch.tanh(in_fp32(self.down, latents))
             bits = soft >= 0
             hard = soft + (bits.float() * 2 - 1 - soft).detach()
             return Quantized(
-                latents=self.up(hard),
+                latents=in_fp32(self.up, hard).to(latents.dtype),
                 indices=(bits.long() * self.basis).sum(-1),
                 loss=soft.square().mean(),
                 margin=soft.detach().abs().amin(-1) / 2,
@@ -88,7 +92,7 @@ class SoundQuantizer(nn.Module):
 
     def decode_indices(self, indices):
         bits = (indices[:, None] // self.basis) % 2
-        return self.up(bits.float() * 2 - 1)
+        return in_fp32(self.up, bits * 2 - 1).to(self.up.weight.dtype)
 
 
 class ReturnsATuple(SoundQuantizer):
@@ -136,6 +140,13 @@ class HalfPrecision(SoundQuantizer):
         return super().forward(latents + (coarse - latents).detach())
 
 
+class FullPrecisionOnly(SoundQuantizer):
+    """Casts the latents and not the weights."""
+
+    def decode_indices(self, indices):
+        return self.up(((indices[:, None] // self.basis) % 2).float() * 2 - 1)
+
+
 class NoGradient(SoundQuantizer):
     def forward(self, latents):
         found = super().forward(latents.detach())
@@ -148,7 +159,8 @@ class UnsavedWeights(SoundQuantizer):
         self.turn = torch.randn(d_latent)  # neither parameter nor buffer
 
     def forward(self, latents):
-        return super().forward(latents * self.turn)
+        found = super().forward(latents * self.turn)
+        return evolve(found, latents=found.latents.to(latents.dtype))
 
 
 class CannotBePickled(SoundQuantizer):
@@ -174,7 +186,7 @@ class SoundDigits(SoundQuantizer):
         return (digits * self.basis).sum(-1)
 
     def preactivations(self, latents):
-        return self.down(latents.float())
+        return in_fp32(self.down, latents)
 
     def bins(self, latents):
         return torch.tanh(self.preactivations(latents)) + 1
@@ -214,11 +226,13 @@ class SoundCodebook(nn.Module):
 
     def forward(self, latents):
         with torch.autocast("cpu", enabled=False):
-            points = self.down(latents.float())
+            points = in_fp32(self.down, latents)
             indices = (points.detach()[:, None] - self.codebook).square().sum(-1).argmin(1)
             chosen = self.codebook[indices]
             return Quantized(
-                latents=points + (chosen - points).detach(), indices=indices, loss=(points - chosen).square().mean()
+                latents=(points + (chosen - points).detach()).to(latents.dtype),
+                indices=indices,
+                loss=(points - chosen).square().mean(),
             )
 
     def decode_indices(self, indices):

@@ -96,12 +96,23 @@ class Parts:
         return tuple(load_target(part.spec) for part in self.components)
 
     def network(self) -> Autoencoder:
-        """Build the untrained network. Raises: ComponentImportError naming what to install."""
+        """Build the untrained network.
+
+        Raises: ComponentImportError naming what to install; ConfigError if the memory is too small for it.
+        """
         classes = self.classes()
         from tokframe_autoencoder.network.autoencoder import Autoencoder
 
         sizes = {"d_latent": self.d_latent, "max_length": self.max_length}
-        built = [make(part.config, **sizes) for make, part in zip(classes, self.components, strict=True)]
+        built = []
+        for make, part in zip(classes, self.components, strict=True):
+            try:
+                built.append(make(part.config, **sizes))
+            except (MemoryError, RuntimeError) as error:
+                if "memory" not in f"{type(error).__name__} {error}".lower():
+                    raise
+                text = f"{part.spec.kind} {part.spec.name!r} of this size does not fit into memory; set smaller numbers"
+                raise ConfigError("config", [(f"$.{part.section}", text)]) from error
         return Autoencoder(*built, max_length=self.max_length)
 
     def to_json(self) -> dict[str, Any]:

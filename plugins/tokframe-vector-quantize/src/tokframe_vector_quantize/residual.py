@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +12,13 @@ from vector_quantize_pytorch import ResidualFSQ
 
 from tokframe.plugins.protocols import Quantized
 from tokframe_vector_quantize.config import ResidualFSQConfig
+from tokframe_vector_quantize.precision import KeepsPrecision, linear_fp32
 
 __all__ = ["ResidualFSQuantizer"]
+
+
+class _Rounds(KeepsPrecision, ResidualFSQ):  # type: ignore[misc]  # a library without types
+    """The library's quantizer, which has no weights."""
 
 
 class ResidualFSQuantizer(nn.Module):
@@ -26,8 +33,8 @@ class ResidualFSQuantizer(nn.Module):
         dims = len(config.levels)
         self.project_in = nn.Linear(d_latent, dims)
         self.project_out = nn.Linear(dims, d_latent)
-        self.rounds = ResidualFSQ(levels=list(config.levels), num_quantizers=config.quantizers)
-        self.per_round = int(self.rounds.codebook_size)
+        self.rounds: Any = _Rounds(levels=list(config.levels), num_quantizers=config.quantizers)
+        self.per_round = math.prod(config.levels)
         self.codebook_size = self.per_round**config.quantizers
         basis = [self.per_round**number for number in range(config.quantizers)]
         self.register_buffer("basis", torch.tensor(basis, dtype=torch.int64), persistent=False)
@@ -35,10 +42,10 @@ class ResidualFSQuantizer(nn.Module):
     def forward(self, latents: Tensor) -> Quantized:
         """(batch, d_latent) -> Quantized; the gradient passes straight through every round."""
         with torch.autocast(latents.device.type, enabled=False):
-            values, codes = self.rounds(self.project_in(latents.float())[:, None])
-            quantized: Tensor = self.project_out(values[:, 0])
+            values, codes = self.rounds(linear_fp32(self.project_in, latents)[:, None])
+            quantized = linear_fp32(self.project_out, values[:, 0])
         return Quantized(
-            latents=quantized,
+            latents=quantized.to(latents.dtype),
             indices=(codes[:, 0].long() * self.basis).sum(-1),
             loss=quantized.new_zeros(()),
         )
@@ -51,5 +58,5 @@ class ResidualFSQuantizer(nn.Module):
         """(batch,) int64 -> (batch, d_latent)."""
         with torch.autocast(indices.device.type, enabled=False):
             codes = (indices[:, None] // self.basis) % self.per_round
-            latents: Tensor = self.project_out(self.rounds.get_output_from_indices(codes[:, None])[:, 0])
-            return latents
+            latents = linear_fp32(self.project_out, self.rounds.get_output_from_indices(codes[:, None])[:, 0])
+            return latents.to(self.project_out.weight.dtype)

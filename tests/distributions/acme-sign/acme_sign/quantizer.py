@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from acme_sign.config import SignConfig
 from tokframe.plugins.protocols import Quantized
@@ -22,14 +23,14 @@ class SignQuantizer(nn.Module):
 
     def forward(self, latents: torch.Tensor) -> Quantized:
         """(batch, d_latent) -> Quantized."""
-        soft = torch.tanh(self.down(latents))
+        soft = torch.tanh(_in_fp32(self.down, latents))
         bits = soft >= 0
         hard = soft + (bits.to(soft) * 2 - 1 - soft).detach()
         # Bits that are evenly used and independent of each other: without it segments crowd on few codes.
         together = soft.T @ soft / len(soft)
         spread = (together - torch.eye(len(together)).to(together)).square().sum() + soft.mean(0).square().sum()
         return Quantized(
-            latents=self.up(hard),
+            latents=_in_fp32(self.up, hard).to(latents.dtype),
             indices=(bits.long() * self.basis).sum(-1),
             loss=self.spread * spread,
             margin=soft.detach().abs().amin(-1) / 2,
@@ -38,4 +39,9 @@ class SignQuantizer(nn.Module):
     def decode_indices(self, indices: torch.Tensor) -> torch.Tensor:
         """(batch,) int64 -> (batch, d_latent)."""
         bits = (indices[:, None] // self.basis) % 2
-        return self.up(bits.to(self.up.weight) * 2 - 1)
+        return _in_fp32(self.up, bits * 2 - 1).to(self.up.weight.dtype)
+
+
+def _in_fp32(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+    with torch.autocast(x.device.type, enabled=False):
+        return functional.linear(x.float(), layer.weight.float(), layer.bias.float())

@@ -34,6 +34,7 @@ class FusedFSQ:
         self._inner_first, self._inner_last = torch.full_like(self._last, 0.5), self._last + 0.5
         kind = torch.float32 if self.codebook_size <= MAX_EXACT_FP32 else torch.int64
         self._basis = quantizer.basis.to(kind)
+        self._dtype = quantizer.project_out.weight.dtype
         self._build_table(quantizer)
 
     @torch.inference_mode()
@@ -51,7 +52,7 @@ class FusedFSQ:
         rows = (codes[:, None] // self._divisors) % self._moduli
         rows = rows * self._moduli_b + (codes[:, None] // self._divisors_b) % self._moduli_b
         rows += self._starts
-        return functional.embedding_bag(rows, self._table, mode="sum")
+        return functional.embedding_bag(rows, self._table, mode="sum").to(self._dtype)
 
     def _bins(self, latents: Tensor) -> Tensor:
         with torch.autocast(latents.device.type, enabled=False):

@@ -122,7 +122,7 @@ class _Encoder:
         self._table = torch.cat([rows, silent], dim=1).flatten(0, 1).contiguous()
         self._taps = torch.arange(0, 257 * first.kernel, 257, device=self._device)
         # What places add does not depend on the bytes there, only on how many there are.
-        inside = torch.ones(length + 1, length, device=self._device).tril(-1)[..., None]
+        inside = rows.new_ones(length + 1, length).tril(-1)[..., None]
         places = inside * (inside.new_zeros(width) if encoder.position is None else encoder.position)
         self._places: Tensor = first(places).detach()
         self._layers = [Windows.of_conv(layer) for layer in layers[1:]]

@@ -43,7 +43,7 @@ class Autoencoder(nn.Module):
         return self.decoder(quantized.latents), quantized
 
     def encode(self, segments: Sequence[bytes]) -> EncodedSegments:
-        """Return the code of each segment, computed in fp32 and evaluation mode.
+        """Return the code of each segment, computed without autocast and in evaluation mode.
 
         Raises: ValueError for a segment that is empty or too long.
         """
@@ -116,8 +116,9 @@ class Autoencoder(nn.Module):
         return torch.cat(codes), torch.cat(margins)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the weights as numpy arrays, for an artifact."""
-        return {name: tensor.detach().cpu().numpy() for name, tensor in self.state_dict().items()}
+        """Return the weights as numpy arrays, for an artifact; those of a half model as fp32."""
+        weights = {name: tensor.detach().cpu() for name, tensor in self.state_dict().items()}
+        return {name: (w.float() if w.is_floating_point() else w).numpy() for name, w in weights.items()}
 
     def load_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Load weights from numpy arrays. Raises: RuntimeError if names or shapes do not fit."""
@@ -126,19 +127,20 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def _logits_of(self, indices: Tensor) -> Tensor:
         with _evaluating(self):
-            logits: Tensor = self.decoder(self.quantizer.decode_indices(indices)).float()
-        return logits
+            logits: Tensor = self.decoder(self.quantizer.decode_indices(indices))
+        return logits.float()
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Set evaluation mode, and at the end the mode of before."""
-    before = module.training
-    module.eval()
+def _evaluating(network: Autoencoder) -> Iterator[None]:
+    """Set evaluation mode without autocast, and at the end the mode of before."""
+    before = network.training
+    network.eval()
     try:
-        yield
+        with torch.autocast(network.device.type, enabled=False):
+            yield
     finally:
-        module.train(before)
+        network.train(before)
 
 
 def _scores(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -55,7 +55,8 @@ class DecoderConfig:
 class FSQConfig:
     """Section `fsq` of the component "fsq"."""
 
-    levels: tuple[int, ...] = setting((8, 8, 8, 8, 8, 5, 5, 5), at_least=2)
+    #: numbers of bins; more than 256 could not be told apart near the ends, where the bounding is steep
+    levels: tuple[int, ...] = setting((8, 8, 8, 8, 8, 5, 5, 5), at_least=2, at_most=256)
     vocab_size: int = setting(32768, above=0)
     temperature: float = setting(1.0, above=0)
     #: "sigmoid" has bins of equal width, "tanh" is the reference formula
@@ -76,9 +77,9 @@ class FSQConfig:
 class VQConfig:
     """Section `vq` of the component "vq"."""
 
-    codebook_size: int = setting(65536, above=0)
+    codebook_size: int = setting(65536, above=0, at_most=2**20)
     vocab_size: int = setting(32768, above=0)
-    d_code: int = setting(16, above=0)  #: width in which codes are compared
+    d_code: int = setting(16, above=0, at_most=4096)  #: width in which codes are compared
     decay: float = setting(0.99, above=0, below=1)  #: how much of a code's running mean stays at each step
     commitment: float = setting(0.25, at_least=0)  #: weight of the pull on latents towards their code
     revive_after: int = setting(200, above=0)  #: steps without a use after which a code is moved onto a latent

@@ -1,6 +1,7 @@
 """Finite scalar quantization (Mentzer et al., arXiv 2309.15505): a few bounded scalars, each rounded to a digit.
 
-Owns the projections between latent and digits. Always fp32 and int64, also under autocast and in half models.
+Owns the projections between latent and digits. Computes in fp32 and int64, also under autocast and in half models; what
+it returns for latents has their type, and what it returns for codes that of its weights.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from tokframe.plugins.protocols import Quantized
 from tokframe_autoencoder.network.config import FSQConfig
+from tokframe_autoencoder.network.layers import linear_fp32
 
 __all__ = ["FSQ", "SIGMOID_SLOPE", "bins_of"]
 
@@ -56,9 +58,9 @@ class FSQ(nn.Module):
             centered = self._values(digits)
             soft = (bins / self.levels) * 2 - 1
             values = soft + (centered - soft).detach()
-            quantized = self.project_out(values) + self._embedded(digits)
+            quantized = self._latents(values, digits)
         return Quantized(
-            latents=quantized,
+            latents=quantized.to(latents.dtype),
             indices=self.indices_of(digits),
             loss=quantized.new_zeros(()),
             margin=margins_of(bins, digits, self.levels),
@@ -66,9 +68,7 @@ class FSQ(nn.Module):
 
     def preactivations(self, latents: Tensor) -> Tensor:
         """(batch, d_latent) -> (batch, dims) fp32, before bounding, divided by the temperature."""
-        with torch.autocast(latents.device.type, enabled=False):
-            weight, bias = self.project_in.weight.float(), self.project_in.bias.float()
-            return functional.linear(latents.float(), weight, bias) / self.temperature
+        return linear_fp32(self.project_in, latents) / self.temperature
 
     def bins(self, latents: Tensor) -> Tensor:
         """(batch, d_latent) -> (batch, dims) fp32 bin coordinates: digit `d` owns the interval (d, d + 1)."""
@@ -78,8 +78,7 @@ class FSQ(nn.Module):
         """(batch,) int64 -> (batch, d_latent)."""
         with torch.autocast(indices.device.type, enabled=False):
             digits = self.digits(indices)
-            result: Tensor = self.project_out(self._values(digits)) + self._embedded(digits)
-            return result
+            return self._latents(self._values(digits), digits).to(self.project_out.weight.dtype)
 
     def digits(self, indices: Tensor) -> Tensor:
         """(batch,) int64 -> (batch, dims) int64."""
@@ -114,11 +113,12 @@ class FSQ(nn.Module):
         """Return digits as the centers of their bins in (-1, 1)."""
         return ((digits + 0.5) / self.levels) * 2 - 1
 
-    def _embedded(self, digits: Tensor) -> Tensor | float:
+    def _latents(self, values: Tensor, digits: Tensor) -> Tensor:
+        """Return the latents of digits, given their values too, in fp32."""
         total: Tensor | float = 0.0
         for embedding in self.embeddings:
             total = total + embedding(digits)
-        return total
+        return linear_fp32(self.project_out, values) + total
 
 
 _LIMIT = 4.0
@@ -144,7 +144,7 @@ class _GroupEmbedding(nn.Module):
 
     def forward(self, digits: Tensor) -> Tensor:
         rows = (digits[:, self.chosen] * self.factors).sum(-1) + self.offsets
-        return functional.embedding_bag(rows, self.weight, mode="sum")
+        return functional.embedding_bag(rows, self.weight.float(), mode="sum")
 
 
 def bins_of(preactivations: Tensor, levels: Sequence[int], bound: str) -> Tensor:

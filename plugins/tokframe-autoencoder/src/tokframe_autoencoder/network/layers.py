@@ -1,6 +1,7 @@
 """One-dimensional convolutions written as matrix products, which small ones run faster as on a CPU.
 
-Layout is (batch, positions, channels). Parameters stay fp32; under autocast the products run in its type.
+Layout is (batch, positions, channels). Parameters stay fp32; under autocast the products run in its type. A quantizer's
+projections are the exception: `linear_fp32`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["SequenceConv", "SequenceDeconv"]
+__all__ = ["SequenceConv", "SequenceDeconv", "linear_fp32"]
+
+
+def linear_fp32(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Return `layer(x)` computed in fp32 whatever the type of either: (..., n) -> (..., m) fp32."""
+    with torch.autocast(x.device.type, enabled=False):
+        return functional.linear(x.float(), layer.weight.float(), layer.bias.float())
 
 
 class SequenceConv(nn.Module):

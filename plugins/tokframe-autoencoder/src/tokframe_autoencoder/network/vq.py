@@ -1,12 +1,14 @@
 """Vector quantization (van den Oord et al., arXiv 1711.00937) with a codebook kept as running means.
 
 The alternative to FSQ: each latent takes the nearest of a list of learned vectors. Codes that nothing uses are moved
-onto latents, without which most of a large codebook stays empty. Owns its projections; computes in fp32.
+onto latents, without which most of a large codebook stays empty. Owns its projections; computes in fp32, as `fsq` does,
+and the codebook stays fp32 in a half model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Self
 
 import torch
 from torch import Tensor, distributed, nn
@@ -14,6 +16,7 @@ from torch.nn import functional
 
 from tokframe.plugins.protocols import Quantized
 from tokframe_autoencoder.network.config import VQConfig
+from tokframe_autoencoder.network.layers import linear_fp32
 from tokframe_autoencoder.network.segments import batches
 
 __all__ = ["VQ"]
@@ -51,22 +54,22 @@ class VQ(nn.Module):
     def forward(self, latents: Tensor) -> Quantized:
         """(batch, d_latent) -> Quantized; in training mode the codebook follows the latents."""
         with torch.autocast(latents.device.type, enabled=False):
-            points = self.project_in(latents.float())
+            points = linear_fp32(self.project_in, latents)
             codebook = self.codebook
             indices = _nearest(points.detach(), codebook)
             chosen = codebook[indices]
             commitment = self.commitment * functional.mse_loss(points, chosen)
             if self.training:
                 self._follow(points.detach(), indices)
-            quantized = self.project_out(points + (chosen - points).detach())
-        return Quantized(latents=quantized, indices=indices, loss=commitment, margin=None)
+            quantized = linear_fp32(self.project_out, points + (chosen - points).detach())
+        return Quantized(latents=quantized.to(latents.dtype), indices=indices, loss=commitment, margin=None)
 
     def decode_indices(self, indices: Tensor) -> Tensor:
         """(batch,) int64 -> (batch, d_latent)."""
         with torch.autocast(indices.device.type, enabled=False):
             size = self.counts[indices].clamp(min=1e-8)
-            result: Tensor = self.project_out(self.sums[indices] / size[:, None])
-            return result
+            latents = linear_fp32(self.project_out, self.sums[indices] / size[:, None])
+            return latents.to(self.project_out.weight.dtype)
 
     def input_parameters(self) -> Iterator[nn.Parameter]:
         """Return the parameters that make codes out of latents."""
@@ -79,7 +82,7 @@ class VQ(nn.Module):
         (segments, d_latent). An unused code is put exactly where a latent is. It may draw others away from their
         code, so this is repeated.
         """
-        points = self.project_in(latents.float())
+        points = linear_fp32(self.project_in, latents)
         numbers = torch.arange(len(points), device=points.device)
         sharing = numbers
         for _ in range(MAX_ROUNDS):
@@ -97,6 +100,13 @@ class VQ(nn.Module):
                 break
             self._place(unused[:count], points[sharing[:count]])
         return len(sharing)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # Running means only move: in a half type they would stand still.
+        means = self.sums, self.counts
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.sums, self.counts = (mean.to(self.idle.device) for mean in means)
+        return self
 
     def _follow(self, points: Tensor, indices: Tensor) -> None:
         """Move used codes towards their latents and codes idle for long onto latents of this batch.
