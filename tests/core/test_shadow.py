@@ -167,12 +167,23 @@ def test_a_batch_in_several_threads_is_recorded_whole():
     assert report.first.tokens == sum(map(first().count, texts)) and report.other.changed == 40
 
 
-def test_impossible_pairs_are_those_of_the_first():
-    class Pairs(ToyTokenizer):
-        def impossible_pairs(self):
-            return "pairs"
-
-    assert tokframe.shadow(named(Pairs()), first()).impossible_pairs() == "pairs"
+def test_all_that_encodes_nothing_is_the_first_s():
+    """Methods and properties of the base class, whatever the first makes of them; those not known yet, too."""
+    recorded = {"encode", "encode_array", "encode_bytes", "encode_batch", "encode_batch_padded", "stream_encoder"}
+    own = {name for name, value in vars(ShadowTokenizer).items() if callable(value)} | {"from_state"}
+    names = [name for name in dir(tokframe.ITokenizer) if not name.startswith("_") and name not in recorded | own]
+    assert {"impossible_pairs", "stream_decoder", "decode", "special_tokens", "trains_in_processes"} <= {*names}
+    answers = {
+        name: property(lambda self, name=name: f"{name} of the first")
+        if isinstance(vars(tokframe.ITokenizer)[name], property)
+        else f"{name} of the first"
+        for name in names
+    }
+    given = ToyTokenizer()
+    tok = tokframe.shadow(given, first())
+    given.__class__ = type("Own", (ToyTokenizer,), answers)
+    given.name = tok.name = "name of the first"
+    assert {name: getattr(tok, name) for name in names} == {name: f"{name} of the first" for name in names}
 
 
 def test_nothing_recorded_gives_no_ratios():

@@ -25,6 +25,7 @@ OF_TOKENIZERS = {
     "stable-too-early": "test_streams_give_the_ids_of_the_whole_or_are_refused",
     "never-stable": "test_streams_give_the_ids_of_the_whole_or_are_refused",
     "streams-though-it-refuses": "test_streams_give_the_ids_of_the_whole_or_are_refused",
+    "decodes-parts-apart": "test_decoded_streams_give_the_text_of_the_whole_or_are_refused",
     "rules-out-too-much": "test_impossible_pairs_stand_in_no_text",
     "models-other-pieces": "test_the_model_has_the_ids_or_is_refused",
     "ignores-settings": "test_training_is_configurable_or_refused",

@@ -41,10 +41,18 @@ def command(name: str, file: str, special: bool, as_json: bool) -> None:
     tokenizer = load(name)
     parts: list[bytes] = []
     count = 0
+
+    def add(data: bytes) -> None:
+        if as_json:
+            parts.append(data)
+        else:
+            sys.stdout.buffer.write(data)
+
+    decoder = tokenizer.stream_decoder(skip_special=not special)
     with open_input(file) as stream:
         for ids in _blocks(stream):
             try:
-                data = tokenizer.decode_bytes(ids, skip_special=not special)
+                add(decoder.feed_bytes(ids))
             except InvalidTokenError as error:
                 raise InvalidTokenError(
                     f"id {error.token} at position {count + error.position} is outside the vocabulary of {name}; "
@@ -53,10 +61,7 @@ def command(name: str, file: str, special: bool, as_json: bool) -> None:
                     position=count + error.position,
                 ) from error
             count += len(ids)
-            if as_json:
-                parts.append(data)
-            else:
-                sys.stdout.buffer.write(data)
+    add(decoder.finish_bytes())
     if as_json:
         data = b"".join(parts)
         show_json({"text": _text(data), "base64": base64.b64encode(data).decode(), "bytes": len(data), "tokens": count})

@@ -27,18 +27,8 @@ Text = TypeVar("Text", str, bytes)
 Ids = TypeVar("Ids", bound=Sequence[int] | IntArray)
 Encode = Callable[[ITokenizer, Sequence[Text]], list[Ids]]
 
-#: What only the first answers, beside what every tokenizer must implement.
-_OF_FIRST = (
-    "capabilities",
-    "state_version",
-    "template",
-    "stable_prefix",
-    "impossible_pairs",
-    "model",
-    "decode_bytes",
-    "count",
-    "offsets",
-)
+#: What is derived from `encode_raw`, `encode_raw_list` or `encode_lists`, which a shadow records.
+_RECORDED = {"encode", "encode_array", "encode_bytes", "encode_batch", "encode_batch_padded", "stream_encoder"}
 
 
 def shadow(
@@ -100,8 +90,6 @@ class ShadowTokenizer(ITokenizer):
         self.first = first
         self.other = other
         self.name = first.name
-        # What other tokenizers have from their class is the first's here, so each instance has its own.
-        vars(self).update({name: getattr(first, name) for name in _OF_FIRST})
         # A function as log belongs to this process; a file can be shared.
         kept = (log, sample, log_limit, keep_texts) if isinstance(log, Path) else (None, sample, log_limit, False)
         self._copied = (first, other, *kept, seed)
@@ -215,6 +203,11 @@ class ShadowTokenizer(ITokenizer):
     def __reduce__(self) -> tuple[Any, ...]:
         return ShadowTokenizer, self._copied
 
+    def __getattribute__(self, name: str) -> Any:
+        # Whatever else tokenizers have from their base class, properties included, is the first's.
+        of_first = name in _OF_FIRST
+        return getattr(super().__getattribute__("first"), name) if of_first else super().__getattribute__(name)
+
     def __getattr__(self, name: str) -> Any:
         # Only for what the class of the first adds; `first` itself is missing while a copy is being made.
         if name.startswith("__") or name == "first":
@@ -223,6 +216,13 @@ class ShadowTokenizer(ITokenizer):
 
     def __repr__(self) -> str:
         return f"<ShadowTokenizer of {self.first!r} trying {self.other!r}>"
+
+
+_OF_FIRST = {
+    name
+    for name in dir(ITokenizer)
+    if not name.startswith("_") and name not in vars(ShadowTokenizer) and name not in _RECORDED | {"name"}
+}
 
 
 def _measures(side: str, tokenizer: ITokenizer, ids: Sequence[int] | IntArray, seconds: float) -> dict[str, Any]:

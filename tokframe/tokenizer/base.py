@@ -255,8 +255,11 @@ class ITokenizer(ABC):
         return streams.StreamEncoder(self)
 
     def stream_decoder(self, skip_special: bool = True) -> streams.StreamDecoder:
-        """Return an incremental decoder that never returns half a character."""
-        return streams.StreamDecoder(lambda ids: self.decode_bytes(ids, skip_special))
+        """Return an incremental decoder: the text of the parts is that of the whole, never half a character.
+
+        Overridden where an id's text depends on the ids beside it (see `streams.StreamDecoder`).
+        """
+        return streams.StreamDecoder(self, skip_special)
 
     # -- storage --------------------------------------------------------------------------------------------
 

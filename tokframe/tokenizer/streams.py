@@ -29,6 +29,16 @@ class PrefixEncoder(Protocol):
         """Return the ids of bytes, without special tokens."""
 
 
+class Decoder(Protocol):
+    """What a stream of ids needs of a tokenizer: see `ITokenizer`."""
+
+    def as_ids(self, tokens: Sequence[int] | IntArray) -> IntArray:
+        """Return ids as an int32 array. Raises: InvalidTokenError."""
+
+    def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
+        """Return the exact bytes of ids. Raises: InvalidTokenError."""
+
+
 class StreamEncoder:
     """Encodes a text fed in parts; the ids of all parts are those of the whole, special tokens not added.
 
@@ -72,21 +82,62 @@ class StreamEncoder:
 
 
 class StreamDecoder:
-    """Decodes ids fed in parts; never returns half a character."""
+    """Decodes ids fed in parts: the text of all parts is that of the whole, and never half a character.
 
-    def __init__(self, decode_bytes: Callable[[Sequence[int] | IntArray], bytes]) -> None:
-        self._decode_bytes = decode_bytes
+    By default each id has its own bytes. A tokenizer whose ids read differently beside others gives `settled`: of the
+    ids just fed, how many leading ones make all the text up to there final, whatever follows. What is final is decoded
+    behind the last ids that gave text before it, so it may depend on those, but on nothing earlier. A `settled` that is
+    always 0 decodes everything at the end, which is right for any tokenizer.
+    """
+
+    def __init__(
+        self, tokenizer: Decoder, skip_special: bool = True, settled: Callable[[Sequence[int]], int] | None = None
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._skip_special = skip_special
+        self._settled = settled
+        self._context: list[int] = []  # decoded ids that the next ones are read behind
+        self._pending: list[int] = []
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def feed(self, tokens: Sequence[int] | IntArray | int) -> str:
         """Add the next id or ids and return the text that is complete by now. Raises: InvalidTokenError."""
         single = isinstance(tokens, (int, np.integer)) and not isinstance(tokens, bool)
-        ids: Sequence[int] | IntArray = [int(tokens)] if single else tokens  # type: ignore[assignment, arg-type]
-        return self._decoder.decode(self._decode_bytes(ids))
+        return self._decoder.decode(self.feed_bytes([int(tokens)] if single else tokens))  # type: ignore[arg-type, list-item]
 
     def finish(self) -> str:
         """Return what is left (an incomplete character as U+FFFD); the decoder can be used again."""
-        return self._decoder.decode(b"", final=True)
+        return self._decoder.decode(self.finish_bytes(), final=True)
+
+    def feed_bytes(self, tokens: Sequence[int] | IntArray) -> bytes:
+        """Add the next ids and return the bytes that no later id can change. Raises: InvalidTokenError."""
+        if self._settled is None:
+            return self._decode(tokens)
+        fed = self._tokenizer.as_ids(tokens).tolist()
+        ready = self._settled(fed)
+        if not ready:
+            self._pending += fed
+            return b""
+        self._pending += fed[:ready]
+        found = self._behind_context()
+        ids, size = self._context + self._pending, 1
+        while size < len(ids) and not self._decode(ids[-size:]):
+            size *= 2
+        self._context, self._pending = ids[-size:], fed[ready:]
+        return found
+
+    def finish_bytes(self) -> bytes:
+        """Return the bytes of ids still pending; the decoder can be used again."""
+        rest = self._behind_context() if self._pending else b""
+        self._context, self._pending = [], []
+        return rest
+
+    def _behind_context(self) -> bytes:
+        seen = len(self._decode(self._context)) if self._context else 0
+        return self._decode(self._context + self._pending)[seen:]
+
+    def _decode(self, ids: Sequence[int] | IntArray) -> bytes:
+        return self._tokenizer.decode_bytes(ids, self._skip_special)
 
 
 def spans(data: bytes, ids: IntArray, lengths: Sequence[int]) -> Encoding:

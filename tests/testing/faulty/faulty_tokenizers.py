@@ -204,6 +204,16 @@ class StreamsThoughItRefuses(Narrow):
         return None
 
 
+class DecodesPartsApart(Narrow):
+    """Leaves out the space that a text begins with, as some do; its stream begins anew with each part."""
+
+    capabilities = evolve(Narrow.capabilities, lossless=False)
+
+    def decode_raw(self, ids):
+        text = super().decode_raw(ids)
+        return text.removeprefix(b" ") if len(ids) > 1 else text
+
+
 class TellsPairs(Sound):
     """Sound, and says which ids never follow which."""
 

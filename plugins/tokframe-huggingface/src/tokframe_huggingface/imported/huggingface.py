@@ -17,8 +17,10 @@ from tokframe.errors import EncodingError
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import decode_text, utf8
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, TokenizerModel
+from tokframe.tokenizer.streams import StreamDecoder
 from tokframe.tokenizer.table import ALPHABET, TableTokenizer, encode_mixed, from_alphabet
 from tokframe_huggingface.imported.common import content_of, corrupt, is_lossless, spans, table_of
+from tokframe_huggingface.imported.decoding import held_ids, settled_by
 
 __all__ = ["FILE", "HuggingFaceTokenizer"]
 
@@ -78,6 +80,14 @@ class HuggingFaceTokenizer(TableTokenizer):
             return super().decode_raw(ids)
         text: str = self._tokenizer.decode(self.as_ids(ids).tolist(), skip_special_tokens=False)
         return text.encode()
+
+    def stream_decoder(self, skip_special: bool = True) -> StreamDecoder:
+        """Return an incremental decoder, exact for every decoder; where one looks ahead, all text comes at the end."""
+        if self._byte_level:
+            return super().stream_decoder(skip_special)
+        part = self._tokenizer.decoder
+        held = held_ids(part and json.loads(part.__getstate__()), self._tokenizer.get_vocab(with_added_tokens=True))
+        return StreamDecoder(self, skip_special, settled_by(held, self.special_tokens if skip_special else {}))
 
     def template(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the ids that the file adds before and after a text."""

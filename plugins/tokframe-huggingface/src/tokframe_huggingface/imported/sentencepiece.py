@@ -11,8 +11,10 @@ import sentencepiece
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import decode_text, utf8
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray
+from tokframe.tokenizer.streams import StreamDecoder
 from tokframe.tokenizer.table import TableTokenizer
 from tokframe_huggingface.imported.common import content_of, corrupt, spans
+from tokframe_huggingface.imported.decoding import denormalizes, settled_by
 
 __all__ = ["FILE", "SentencePieceTokenizer"]
 
@@ -59,6 +61,11 @@ class SentencePieceTokenizer(TableTokenizer):
             found = list(run)
             parts.append(b"".join(self._table[n] for n in found) if special else self._model.decode(found).encode())
         return b"".join(parts)
+
+    def stream_decoder(self, skip_special: bool = True) -> StreamDecoder:
+        """Return an incremental decoder, exact for every model; where one denormalizes, all text comes at the end."""
+        held = None if denormalizes(self._content) else {n for n in range(self.vocab_size) if self._model.is_byte(n)}
+        return StreamDecoder(self, skip_special, settled_by(held, self._special if skip_special else {}))
 
     def offsets(self, text: str) -> Encoding:
         """Return ids with the byte and character span of each, special tokens not added."""
