@@ -279,6 +279,15 @@ def test_what_is_not_promised_is_an_error_that_names_it():
     assert isinstance(caught.value, NotImplementedError)
 
 
+def test_padding_is_known_by_its_role():
+    class Theirs(ToyTokenizer):
+        @property
+        def special_tokens(self):
+            return {"[UNK]": 1, "[PAD]": 2}
+
+    assert Theirs().encode_batch_padded(["a", ""]).ids.tolist() == [[4 + ord("a")], [2]]
+
+
 def test_an_incomplete_tokenizer_cannot_be_made():
     with pytest.raises(TypeError, match="abstract"):
         type("Half", (ITokenizer,), {"vocab_size": 3})()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.errors import EncodingError, InvalidTokenError
+from tokframe.tokenizer.streams import StreamDecoder
 
 toy = ToyTokenizer([b"th", b"the ", b"\xa9x", "🙂".encode(), b"aaaa"])
 wrapped = ToyTokenizer(wrap=True)
@@ -51,6 +52,42 @@ def test_a_decoder_never_gives_half_a_character(text):
         seen += stream.feed(token)
         assert text.startswith(seen)
     assert seen + stream.finish() == text
+
+
+class Joined(ToyTokenizer):
+    """Leaves out the space a text begins with, and joins `a` and `b` to `x`: neighbors decide what an id reads as."""
+
+    def decode_raw(self, ids):
+        return super().decode_raw(ids).removeprefix(b" ").replace(b"ab", b"x")
+
+
+joined = Joined()
+A, B, SPACE = 4 + ord("a"), 4 + ord("b"), 4 + ord(" ")
+
+
+@given(
+    st.lists(st.sampled_from([A, B, SPACE, 4 + 0xC3, 4 + 0xA9, 2]), max_size=12),
+    st.lists(st.integers(0, 99), max_size=8),
+)
+def test_ids_that_depend_on_their_neighbors_are_decoded_behind_them(ids, places):
+    """Where the tokenizer says which ids are final, and where it says nothing is before the end."""
+    for settled in (
+        lambda fed: next((n for n in range(len(fed), 0, -1) if fed[n - 1] not in (A, 2)), 0),
+        lambda fed: 0,
+    ):
+        for skip in (True, False):
+            stream = StreamDecoder(joined, skip, settled)
+            for _ in range(2):
+                text = "".join(stream.feed(part) for part in cut(ids, places)) + stream.finish()
+                assert text == joined.decode(ids, skip)
+
+
+def test_a_wrong_id_changes_nothing_in_what_is_pending():
+    stream = StreamDecoder(joined, True, lambda fed: 0)
+    assert stream.feed([SPACE, A]) == ""
+    with pytest.raises(InvalidTokenError, match="position 1"):
+        stream.feed([B, 10_000])
+    assert stream.feed(B) == "" and stream.finish() == "x"
 
 
 def test_ids_come_as_soon_as_they_are_stable_and_memory_stays_bounded():

@@ -76,8 +76,8 @@ class _Size(click.ParamType[int]):
     show_default=True,
     help="Add the tokenizer's special tokens around each document.",
 )
-@click.option("--begin", default="", metavar="TOKEN", help="Special token before each document, e.g. '<s>'.")
-@click.option("--end", default="", metavar="TOKEN", help="Special token after each document, e.g. '</s>'.")
+@click.option("--begin", default="", metavar="TOKEN", help="Special token before each document, e.g. '<s>'; once.")
+@click.option("--end", default="", metavar="TOKEN", help="Special token after each document, e.g. '</s>'; once.")
 @click.option(
     "--format",
     "layout",

@@ -77,8 +77,8 @@ def tokenize(
         folder=work,
         dtype=made_of["dtype"],
         settings=settings,
-        before=(*_special(loaded, settings.begin), *before),
-        after=(*after, *_special(loaded, settings.end)),
+        before=(*_special(loaded, settings.begin, but=before), *before),
+        after=(*after, *_special(loaded, settings.end, but=after)),
     )
     reporter, should_stop = reporter or SILENT, should_stop or never_stop
     with _workplace(work, text, made_of, len(units), resume=resume, overwrite=overwrite):
@@ -136,9 +136,10 @@ def _made_of(tokenizer: ITokenizer, corpus: Corpus, settings: ShardSettings) -> 
     }
 
 
-def _special(tokenizer: ITokenizer, text: str) -> list[int]:
-    """Return the id of a special token, none for an empty name. Raises: EncodingError."""
-    return tokenizer.encode(text, False, allowed_special=[text]) if text else []
+def _special(tokenizer: ITokenizer, text: str, *, but: Sequence[int]) -> list[int]:
+    """Return the id of a special token, none for an empty name or one `but` already has. Raises: EncodingError."""
+    ids = tokenizer.encode(text, False, allowed_special=[text]) if text else []
+    return [token for token in ids if token not in but]
 
 
 class _Progress:

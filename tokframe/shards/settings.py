@@ -20,5 +20,5 @@ class ShardSettings:
     shard_size: int = setting(0, at_least=0)
     layout: str = setting("bin", one_of=("bin", "npy"))  #: flat little-endian ids, or with numpy's header
     add_special: bool = True  #: add the tokenizer's template to each document
-    begin: str = ""  #: special token before each document and its template
-    end: str = ""  #: special token after them
+    begin: str = ""  #: special token before each document and its template, which may add it already: it is added once
+    end: str = ""  #: special token after them, once

@@ -20,6 +20,7 @@ from tokframe.tokenizer import batching, streams
 from tokframe.tokenizer.ids import id_array, one_id
 from tokframe.tokenizer.inputs import bytes_of, in_order, whole_number
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, TokenizerModel
+from tokframe.tokenizer.roles import token_of
 
 if TYPE_CHECKING:
     from tokframe.storage.state import State
@@ -203,11 +204,13 @@ class ITokenizer(ABC):
         pad_to: int | None = None,
         threads: int | None = None,
     ) -> PaddedBatch:
-        """Return ids and mask as `(batch, width)` arrays, padded with `<pad>` to the longest or to `pad_to`.
+        """Return ids and mask as `(batch, width)` arrays, padded to the longest or to `pad_to`.
 
-        Raises: UnsupportedError without a `<pad>` token; EncodingError if a text is longer than `pad_to`.
+        The padding token is `<pad>`, or what other libraries call it, e.g. `[PAD]`.
+        Raises: UnsupportedError without one; EncodingError if a text is longer than `pad_to`.
         """
-        pad = self.special_tokens.get("<pad>")
+        special = self.special_tokens
+        pad = special.get(token_of("pad", special) or "")
         if pad is None:
             raise UnsupportedError(f"{self.name} has no '<pad>' token to pad with", capability="padding")
         if pad_to is not None:

@@ -103,7 +103,7 @@ class StreamDecoder:
     def feed(self, tokens: Sequence[int] | IntArray | int) -> str:
         """Add the next id or ids and return the text that is complete by now. Raises: InvalidTokenError."""
         single = isinstance(tokens, (int, np.integer)) and not isinstance(tokens, bool)
-        return self._decoder.decode(self.feed_bytes([int(tokens)] if single else tokens))  # type: ignore[arg-type, list-item]
+        return self._decoder.decode(self.feed_bytes([int(tokens)] if single else tokens))  # type: ignore[arg-type]
 
     def finish(self) -> str:
         """Return what is left (an incomplete character as U+FFFD); the decoder can be used again."""

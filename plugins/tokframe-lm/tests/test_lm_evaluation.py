@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -13,9 +14,11 @@ from tokframe_lm.comparison.text_measures import MEASURES, measure
 from tokframe_lm.evaluation.bits_per_byte import evaluate, token_nll
 from tokframe_lm.evaluation.ngrams import ByteNgrams
 
+import tokframe
 from tokframe.cli.main import main
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ConfigError, CorpusError, EncodingError
+from tokframe.tokenizer.streams import StreamDecoder
 
 pytestmark = pytest.mark.trains
 
@@ -99,6 +102,26 @@ def test_an_empty_prompt_begins_a_new_text_past_the_context_too(small, name):
     text = text_of(storage.load(small.model(name)), "", 300)
     assert len(text.encode()) >= 250
     assert not any(special in text for special in ("<pad>", "<unk>", "<s>", "</s>"))
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_prompt_is_what_the_text_is_read_behind(small, held):
+    """Of a tokenizer that leaves out the space before a text, and of one whose text all comes at the end."""
+
+    class Spaced(type(tokframe.load(small.tokenizers["bpe"]))):
+        def decode_raw(self, ids):
+            return super().decode_raw(ids).removeprefix(b" ")
+
+        def stream_decoder(self, skip_special=True):
+            return StreamDecoder(self, skip_special, lambda ids: 0 if held else len(ids))
+
+    model = storage.load(small.model("bpe"))
+    spaced = attrs.evolve(model, tokenizer=Spaced.from_state(model.tokenizer.state()))
+    with torch.no_grad():
+        model.model.embedding.bias[model.tokenizer.encode(" the")[0]] += 1000
+    expected = text_of(model, " The", temperature=0)
+    assert expected.startswith(" t")
+    assert text_of(spaced, " The", temperature=0) == expected
 
 
 def test_a_prompt_longer_than_the_context_is_an_error_with_both_sizes(small):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tokframe_lm.migration.migration import migrate
 from tokframe_lm.migration.neighbors import Neighbors
 from tokframe_lm.migration.transfer import METHODS, mix
 from tokframe_lm.model.config import LMConfig
-from tokframe_lm.model.model import build
+from tokframe_lm.model.model import build, start_id
 
 import tokframe
 from tokframe.cli.main import main
@@ -71,6 +72,50 @@ def test_shares_of_an_id_add_up_to_one_and_every_id_has_a_kind(pair, method):
         assert float(total[token]) == pytest.approx(0.0 if kind == "unknown" else 1.0)
     assert len(mixture.kind) == new.vocab_size
     assert set(mixture.unknown.tolist()) == {t for t, kind in enumerate(mixture.kind) if kind == "unknown"}
+
+
+def test_special_tokens_of_other_names_begin_from_those_of_their_role(pair):
+    old, new, _ = pair
+    named = {"<pad>": "[PAD]", "<unk>": "[UNK]", "<s>": "<|im_start|>", "</s>": "<|endoftext|>"}
+
+    class Theirs(type(new)):
+        @property
+        def special_tokens(self):
+            return {named[text]: token for text, token in super().special_tokens.items()}
+
+        def template(self):
+            return (2,), ()
+
+    mixture = mix(old, Theirs.from_state(new.state()))
+    assert mixture.kind[:4] == ("special",) * 4
+    assert [mixture.old[mixture.new == token].tolist() for token in range(4)] == [[0], [1], [2], [3]]
+
+
+def test_a_tokenizer_without_a_token_that_begins_a_text_is_refused_before_anything_is_written(
+    small, tmp_path, monkeypatch
+):
+    kind = type(tokframe.load(small.tokenizers["word"]))
+    before = small.model("bpe")
+    monkeypatch.setattr(kind, "special_tokens", {"<unk>": 1})
+    with pytest.raises(UnsupportedError, match=r"no special token .*\(its special tokens: <unk>\).*--special"):
+        migrate(before, new=small.tokenizers["word"], out=tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("special", "template", "start"),
+    [
+        ({"<pad>": 0, "<unk>": 1, "<s>": 2, "</s>": 3}, (), 2),
+        ({"<unk>": 0, "<|endoftext|>": 7}, (), 7),
+        ({"[PAD]": 0, "[UNK]": 1, "[CLS]": 5, "[SEP]": 6, "[MASK]": 7}, (), 5),
+        ({"[PAD]": 0, "[UNK]": 1, "[CLS]": 5, "[SEP]": 6, "[MASK]": 7}, (6,), 6),
+        ({"<pad>": 0, "<eos>": 1, "<bos>": 2}, (), 2),
+        ({"[BOS]": 3, "[UNK]": 0}, (), 3),
+        ({"<|im_end|>": 9, "<|im_start|>": 8, "<unk>": 0}, (), 8),
+    ],
+)
+def test_a_text_begins_with_what_the_tokenizer_has_for_it(special, template, start):
+    assert start_id(SimpleNamespace(special_tokens=special, template=lambda: (template, ()), name="theirs")) == start
 
 
 def test_special_tokens_keep_the_vector_of_the_same_text(pair):

@@ -49,6 +49,17 @@ def test_positions_outside_are_told(toy, write, tmp_path):
             call()
 
 
+@pytest.mark.parametrize("sides", [{"begin": "<s>"}, {"end": "</s>"}, {"begin": "<s>", "end": "</s>"}])
+def test_a_token_that_the_template_adds_is_not_added_again(toy, write, tmp_path, sides):
+    tokenizer = tokframe.load(toy)
+    text = [write("a.jsonl", '{"text": "the"}\n{"text": "cat"}\n')]
+    found = tokenize(tokenizer, corpus=text, out=tmp_path / "out", workers=1, settings=ShardSettings(**sides))
+    assert found[0].tolist() == tokenizer.encode("the") and found[0][0] == 2
+    swapped = ShardSettings(begin="</s>", end="<s>")  # others are added around the template
+    found = tokenize(tokenizer, corpus=text, out=tmp_path / "other", workers=1, settings=swapped)
+    assert found[0].tolist() == [3, *tokenizer.encode("the"), 2]
+
+
 def test_the_ids_around_documents_are_as_asked(toy, write, tmp_path):
     text = [write("a.jsonl", '{"text": "the"}\n{"text": "cat"}\n')]
 

@@ -204,10 +204,10 @@ class StreamsThoughItRefuses(Narrow):
         return None
 
 
-class DecodesPartsApart(Narrow):
+class DecodesPartsApart(Sound):
     """Leaves out the space that a text begins with, as some do; its stream begins anew with each part."""
 
-    capabilities = evolve(Narrow.capabilities, lossless=False)
+    capabilities = evolve(Sound.capabilities, lossless=False)
 
     def decode_raw(self, ids):
         text = super().decode_raw(ids)

@@ -58,6 +58,9 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
     generator = torch.Generator().manual_seed(sampling.seed)
     special = torch.tensor(sorted(tokenizer.special_tokens.values()), dtype=torch.long)
     decoder = tokenizer.stream_decoder()
+    # Read behind the prompt, as some tokenizers drop the space that a text begins with; what is not yet decoded of the
+    # prompt comes with the text after it, which it is not.
+    of_prompt = len(tokenizer.decode(ids[1:])) - len(decoder.feed(ids[1:]))
     table = model.embedding.table()
     cache, fresh, written, pending = None, ids, 0, 0
     while written < max_bytes:
@@ -66,7 +69,8 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
         ids.append(token)
         written += len(tokenizer.token_bytes(token))
         pending += 1
-        text = decoder.feed(token)
+        decoded = decoder.feed(token)
+        text, of_prompt = decoded[of_prompt:], max(0, of_prompt - len(decoded))
         if text:
             yield Piece(text=text, tokens=pending)
             pending = 0
@@ -74,7 +78,7 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
         if len(ids) > context:
             ids = ids[-(context // 2) :]
             cache, fresh = None, ids
-    rest = decoder.finish()
+    rest = decoder.finish()[of_prompt:]
     if rest or pending:
         yield Piece(text=rest, tokens=pending)
 

@@ -32,10 +32,10 @@ __all__ = ["Migration", "migrate"]
 class Migration:
     """Numbers of new ids by the source of their vectors, and how well the embedding expresses those.
 
-    An id is `copied` from one old id, `averaged` over several, a `special` token of the same text, made of `neighbours`
-    (where no old id spells any of it), or `unknown` and starts from the mean of the old table. `kept` is the share of
-    the variance of the vectors that the embedding can express: 1 unless it is factored. `scale` is the factor of the
-    body's final norm: 1 without a corpus.
+    An id is `copied` from one old id, `averaged` over several, a `special` token of the same text or role, made of
+    `neighbours` (where no old id spells any of it), or `unknown` and starts from the mean of the old table. `kept` is
+    the share of the variance of the vectors that the embedding can express: 1 unless it is factored. `scale` is the
+    factor of the body's final norm: 1 without a corpus.
     """
 
     method: str

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from tokframe.errors import ConfigError, UnsupportedError
 from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.roles import ROLES, role_of, token_of
 from tokframe_lm.migration.neighbors import Neighbors
+from tokframe_lm.model.model import start_id
 
 __all__ = ["METHODS", "Mixture", "mix"]
 
@@ -26,8 +28,8 @@ METHODS = ("weighted", "mean")
 class Mixture:
     """`rows[new[i]] += share[i] * old_rows[old[i]]`, shares of an id adding up to 1; `kind` is the source of each id.
 
-    Kinds: "copied" from one old id, "averaged" over several, "special" token of the same text, "neighbours" of a
-    piece that has no old id, and "unknown", which has no source.
+    Kinds: "copied" from one old id, "averaged" over several, "special" token of the same text or role, "neighbours" of
+    a piece that has no old id, and "unknown", which has no source.
     """
 
     new: np.ndarray
@@ -56,7 +58,7 @@ def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
     """
     if method not in METHODS:
         raise ConfigError("migration", [("method", f"{method!r} is not one of {', '.join(METHODS)}")])
-    special = {token: old.special_tokens.get(text) for text, token in new.special_tokens.items()}
+    special = _special(old, new)
     weighted = method == "weighted"
     ids = sorted({*range(old.vocab_size)}.difference(old.special_tokens.values()))
 
@@ -91,6 +93,15 @@ def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
         share=np.array([entry[2] for entry in entries], np.float64),
         kind=tuple(kinds),
     )
+
+
+def _special(old: ITokenizer, new: ITokenizer) -> dict[int, int | None]:
+    """Return for each special token of `new` that of `old` with its text or role; what begins a text always has one."""
+    known = old.special_tokens
+    roles = {role: known[text] for role in ROLES if (text := token_of(role, known))}
+    found = {token: known.get(text, roles.get(role_of(text) or "")) for text, token in new.special_tokens.items()}
+    start = start_id(new)
+    return {**found, start: start_id(old) if found.get(start) is None else found[start]}
 
 
 def _spell(old: ITokenizer, data: bytes) -> list[tuple[int | None, bytes]]:

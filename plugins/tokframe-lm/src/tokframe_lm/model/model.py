@@ -16,6 +16,7 @@ from tokframe.errors import UnsupportedError
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target
 from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.roles import role_of, token_of
 from tokframe_lm.model.canonical import Impossible
 from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.embeddings import Embedding
@@ -87,6 +88,7 @@ def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
 
     Raises: UnknownNameError for the embedding's name; UnsupportedError where the tokenizer does not suit it.
     """
+    start_id(tokenizer)  # before any work: without it a model can be neither trained nor used
     kind = load_target(host().registry.component("embedding", config.embedding))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -99,14 +101,26 @@ def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
 
 
 def start_id(tokenizer: ITokenizer) -> int:
-    """Return the id that begins a text. Raises: UnsupportedError where the tokenizer has no special token for it."""
+    """Return the id that begins a text: what the tokenizer's template begins with, else a special token by its role.
+
+    Any special token will do, as none stands in a text but the unknown one.
+    Raises: UnsupportedError where the tokenizer has no special token for it.
+    """
+    before, _ = tokenizer.template()
+    if before:
+        return before[0]
     special = tokenizer.special_tokens
-    for text in ("<s>", "</s>", "<pad>"):
-        if text in special:
+    usable = [text for text in special if role_of(text) != "unk"]
+    for role in ("bos", "cls", "eos", "sep", "pad"):
+        if text := token_of(role, usable):
             return special[text]
+    if usable:
+        return min(special[text] for text in usable)
     raise UnsupportedError(
-        f"{tokenizer.name!r} has none of the special tokens <s>, </s> and <pad>, and a language model needs one to "
-        "begin a text with. Choose a tokenizer that has one: tokframe components",
+        f"{tokenizer.name!r} has no special token that a language model could begin a text with (its special tokens: "
+        f"{', '.join(special) or 'none'}). Add one and import the tokenizer again: among the added tokens of a "
+        "tokenizer.json, as a control symbol of a sentencepiece model, or for a tiktoken file by tokframe import FILE "
+        "--special '<|endoftext|>=ID'. Those that come with tokframe have one: tokframe components",
         capability="special_tokens",
     )
 

@@ -1,0 +1,37 @@
+"""Roles: which special token begins a text, ends it, pads it. Which there are is left to tokenizers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["ROLES", "role_of", "token_of"]
+
+#: Names of special tokens by role, the usual ones first; compared without brackets, bars and case.
+ROLES = {
+    "pad": ("pad", "padding"),
+    "unk": ("unk", "unknown"),
+    "bos": ("s", "bos", "begin_of_text", "startoftext", "start_of_text", "begin_of_sentence"),
+    "eos": ("/s", "eos", "end_of_text", "endoftext", "end_of_sentence"),
+    "cls": ("cls",),
+    "sep": ("sep",),
+    "mask": ("mask",),
+}
+_ROLE = {name: role for role, names in ROLES.items() for name in names}
+
+
+def role_of(text: str) -> str | None:
+    """Return the role of a special token by its text, e.g. "bos" for `<s>`, `[BOS]` and `<|begin_of_text|>`."""
+    return _ROLE.get(_name(text))
+
+
+def token_of(role: str, special: Iterable[str]) -> str | None:
+    """Return the special token of a role, of several the one whose name is the more usual; None without any."""
+    found = [text for text in special if role_of(text) == role]
+    return min(found, key=lambda text: ROLES[role].index(_name(text)), default=None)
+
+
+def _name(text: str) -> str:
+    """Return `s` for `<s>`, `begin_of_text` for `<|begin_of_text|>`; nothing for a text without brackets."""
+    if text[:1] + text[-1:] not in ("<>", "[]"):
+        return ""
+    return text[1:-1].strip("|｜").lower().replace("▁", "_").replace(" ", "_")
