@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tokframe.errors import ComponentImportError, InvalidSpecError, NameConflictError, UnknownNameError
-from tokframe.plugins.registry import KINDS, ComponentSpec, Registry, TokenizerSpec, load_target
+from tokframe.plugins.registry import KINDS, ComponentSpec, Registry, TokenizerSpec, load_config, load_target
 
 
 def component(name="fsq", kind="quantizer", distribution="tokframe-autoencoder", **more):
@@ -153,16 +153,17 @@ def test_a_target_is_imported_only_when_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("source", "cause"),
+    ("source", "cause", "install"),
     [
-        ("import triton_not_here", "No module named 'triton_not_here'"),
-        ("X = 1", "has no attribute 'Cls'"),
-        ("raise RuntimeError('no GPU')", "RuntimeError: no GPU"),
-        ("1 +", "SyntaxError"),
-        ("import sys; sys.exit('needs python 2')", "SystemExit: needs python 2"),
+        ("import triton_not_here", "No module named 'triton_not_here'", "pip install 'acme-fast[gpu]'"),
+        ("X = 1", "has no attribute 'Cls'", ""),
+        ("raise RuntimeError('no GPU')", "RuntimeError: no GPU", ""),
+        ("1 +", "SyntaxError", ""),
+        ("import sys; sys.exit('needs python 2')", "SystemExit: needs python 2", ""),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt", ""),
     ],
 )
-def test_a_target_that_cannot_be_imported_says_what_to_install(tmp_path, monkeypatch, source, cause):
+def test_a_target_that_cannot_be_imported_says_what_to_do(tmp_path, monkeypatch, source, cause, install):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "acme_faulty_target.py").write_text(source, encoding="utf-8")
     sys.modules.pop("acme_faulty_target", None)
@@ -174,9 +175,31 @@ def test_a_target_that_cannot_be_imported_says_what_to_install(tmp_path, monkeyp
     error = caught.value
     assert cause in str(error)
     assert "quantizer 'fast' from acme-fast failed to import 'acme_faulty_target:Cls'" in str(error)
-    assert error.install == "pip install 'acme-fast[gpu]'" and error.install in str(error)
+    assert error.install == install
+    assert str(error).endswith(f"Try: {install}" if install else "This is a bug in acme-fast; please report it there")
     assert (error.kind, error.name, error.distribution) == ("quantizer", "fast", "acme-fast")
     assert error.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    "source", ["class Config:\n    pass", "import dataclasses\nConfig = dataclasses.make_dataclass('C', [])"]
+)
+def test_a_config_that_is_no_attrs_class_is_told(tmp_path, monkeypatch, source):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "acme_plain_config.py").write_text(source, encoding="utf-8")
+    sys.modules.pop("acme_plain_config", None)
+    spec = ComponentSpec(
+        kind="encoder", name="x", target="m:X", config="acme_plain_config:Config", distribution="acme-x"
+    )
+    with pytest.raises(InvalidSpecError, match=r"encoder 'x' from acme-x is not an attrs class.*@attrs.frozen"):
+        load_config(spec)
+
+
+def test_of_claims_to_a_name_that_of_home_counts(registry):
+    assert registry.tokenizer("bpe", home="tokframe_bpe").distribution == "tokframe-bpe"
+    assert registry.component("quantizer", "fsq", home="acme-x").distribution == "tokframe-autoencoder"
+    with pytest.raises(NameConflictError):
+        registry.tokenizer("bpe", home="acme-x")
 
 
 def test_without_an_extra_the_distribution_itself_is_to_be_installed():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -15,7 +14,7 @@ from tokframe.errors import (
     UnknownNameError,
 )
 from tokframe.plugins.discovery import host
-from tokframe.plugins.registry import Registry, TokenizerSpec, load_target, warn_if_deprecated
+from tokframe.plugins.registry import Registry, TokenizerSpec, import_target, load_target, warn_if_deprecated
 from tokframe.storage import artifact
 from tokframe.storage.advice import install_advice, install_command
 from tokframe.storage.state import ComponentUse, State
@@ -72,7 +71,7 @@ def _migrate(found: artifact.Artifact, state: State, spec: TokenizerSpec, versio
             found=version if isinstance(version, int) else 0,
             supported=current,
         )
-    steps = {m.from_version: m for m in host().migrations() if m.tokenizer == spec.name}
+    steps = {m.from_version: m for m in host().migrations(spec.distribution) if m.tokenizer == spec.name}
     while version < current:
         step = steps.get(version)
         if step is None:
@@ -82,7 +81,6 @@ def _migrate(found: artifact.Artifact, state: State, spec: TokenizerSpec, versio
                 found=version,
                 supported=current,
             )
-        module, _, function = step.target.partition(":")
-        state = getattr(importlib.import_module(module), function)(state)
+        state = import_target(step.target)(state)
         version += 1
     return state

@@ -6,14 +6,17 @@ Discovery runs on first need and is kept only when it succeeded.
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import inspect
 import os
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
@@ -21,9 +24,18 @@ from attrs import evolve, frozen
 
 from tokframe.errors import PluginBrokenError, PluginIncompatibleError
 from tokframe.plugins import hookspecs
-from tokframe.plugins.metadata import GROUP, PluginWarning, incompatible, installed, location
+from tokframe.plugins.containment import contained, reason_of
+from tokframe.plugins.metadata import (
+    GROUP,
+    Identity,
+    PluginWarning,
+    identity,
+    incompatible,
+    installed,
+    location,
+)
 from tokframe.plugins.migrations import Migration
-from tokframe.plugins.registry import Registry, Spec, load_target, normal_name
+from tokframe.plugins.registry import Registry, Spec, is_own, load_target, normal_name
 
 if TYPE_CHECKING:
     import click
@@ -88,27 +100,34 @@ class Host:
 
     def commands(self) -> list[click.Command]:
         """Return the commands plugins add; one that fails to build is left out with a warning."""
+        return [command for _, command in self.commands_with_owners()]
+
+    def commands_with_owners(self) -> list[tuple[str, click.Command]]:
+        """Return the commands plugins add, each with its distribution; this project's come first."""
         import click
 
         return self._gathered("commands", click.Command)
 
-    def migrations(self) -> list[Migration]:
-        """Return the artifact migrations plugins offer."""
-        return self._gathered("migrations", Migration)
+    def migrations(self, distribution: str | None = None) -> list[Migration]:
+        """Return the artifact migrations plugins offer, or those of one distribution."""
+        found = self._gathered("migrations", Migration)
+        return [migration for owner, migration in found if distribution in (None, owner)]
 
-    def _gathered(self, what: str, kind: type[T]) -> list[T]:
+    def _gathered(self, what: str, kind: type[T]) -> list[tuple[str, T]]:
         """Call the hook of that name plugin by plugin, so that a failure has a name and harms no other."""
-        found: list[T] = []
+        found: list[tuple[str, T]] = []
         for impl in getattr(self._discovered()[2].hook, f"tokframe_{what}").get_hookimpls():
+            owner = impl.plugin_name.partition(":")[0]
             try:
-                given = list(impl.function())
+                given = _listed(impl.function, kind.__name__)
                 wrong = [type(value).__name__ for value in given if not isinstance(value, kind)]
                 if wrong:
                     raise TypeError(f"expected a list of {kind.__name__}, got a {wrong[0]} in it")
-                found += given
+                found += [(owner, value) for value in given]
             except Exception as error:  # a third party's code may raise anything
-                warnings.warn(f"{what} of plugin {impl.plugin_name} left out: {error}", PluginWarning, stacklevel=3)
-        return found
+                text = f"{what} of plugin {impl.plugin_name} left out: {reason_of(error)}"
+                warnings.warn(text, PluginWarning, stacklevel=4)
+        return sorted(found, key=lambda pair: not is_own(pair[0]))
 
     def _discovered(self) -> tuple[list[PluginRecord], Registry, pluggy.PluginManager]:
         with self._lock:
@@ -120,9 +139,10 @@ class Host:
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
         registry = Registry()
-        found = installed() if self._entry_points is None else list(self._entry_points)
-        found.sort(key=lambda pair: (normal_name(pair[1].name), pair[0].name))
-        records = [self._load(manager, registry, *pair) for pair in found]
+        pairs = installed() if self._entry_points is None else self._entry_points
+        found = [(identity(distribution), point, distribution) for point, distribution in pairs]
+        found.sort(key=lambda each: (normal_name(each[0].name), str(each[1].name)))
+        records = [self._load(manager, registry, *each) for each in found]
         self._warn_of_unknown_names([record.distribution for record in records])
         registry.unavailable = tuple(f"{r.distribution}: {r.status} ({r.reason})" for r in records if r.status != "ok")
         records = [_with_conflicts(record, registry) for record in records]
@@ -141,21 +161,24 @@ class Host:
         self,
         manager: pluggy.PluginManager,
         registry: Registry,
+        who: Identity,
         entry_point: metadata.EntryPoint,
         distribution: metadata.Distribution,
     ) -> PluginRecord:
         record = PluginRecord(
-            distribution=distribution.name,
-            version=distribution.version,
+            distribution=who.name,
+            version=who.version,
             entry_point=f"{entry_point.name} = {entry_point.value}",
             status="ok",
             location=location(distribution),
         )
-        name = normal_name(distribution.name)
+        name = normal_name(who.name)
         if name in self._deny:
             return evolve(record, status="disabled", reason="in TOKFRAME_DISABLE_PLUGINS")
         if self._allow is not None and name not in self._allow:
             return evolve(record, status="disabled", reason="not in TOKFRAME_PLUGINS")
+        if who.problem:
+            return evolve(record, status="broken", reason=who.problem)
         try:
             problem = incompatible(distribution)
         except Exception as error:  # metadata may be anything
@@ -165,26 +188,19 @@ class Host:
         heavy_before = {module for module in _HEAVY if module in sys.modules}
         started = time.perf_counter()
         # Never the entry point's own name: pluggy silently drops a second plugin of that name.
-        key = f"{distribution.name}:{entry_point.name}"
+        key = f"{who.name}:{entry_point.name}"
         try:
-            module = importlib.import_module(entry_point.module)
-            plugin: Any = module
-            for attribute in filter(None, (entry_point.attr or "").split(".")):
-                plugin = getattr(plugin, attribute)
-            manager.register(plugin, name=key)
-            manager.check_pending()  # a misspelled hook would be ignored silently
-            specs = _specs_of(manager, key, distribution)
+            manager.register(contained(lambda: _hooks_of(_imported(entry_point))), name=key)
+            specs = _specs_of(manager, key, who)
             registry.add(*specs)
         except Exception as error:  # a third party's module may raise anything while it is imported
             if manager.has_plugin(key):
                 manager.unregister(name=key)
-            return evolve(record, status="broken", reason=f"{type(error).__name__}: {error}")
-        except SystemExit as error:
-            return evolve(record, status="broken", reason=f"called sys.exit({error.code!r}) when imported")
+            return evolve(record, status="broken", reason=_failure(error, who))
         heavy = tuple(m for m in _HEAVY if m in sys.modules and m not in heavy_before)
         if heavy:
             warnings.warn(
-                f"plugin {distribution.name} imports {', '.join(heavy)} when it is discovered, which slows every "
+                f"plugin {who.name} imports {', '.join(heavy)} when it is discovered, which slows every "
                 "command; its author should import it where it is used",
                 PluginWarning,
                 stacklevel=2,
@@ -239,17 +255,68 @@ def rebuild(name: str, state: State) -> Any:
     return tokenizer
 
 
-def _specs_of(manager: pluggy.PluginManager, key: str, distribution: metadata.Distribution) -> list[Spec]:
+def _imported(entry_point: metadata.EntryPoint) -> Any:
+    """Return what an entry point names. Raises: whatever its module raises."""
+    plugin: Any = importlib.import_module(entry_point.module)
+    for attribute in filter(None, (entry_point.attr or "").split(".")):
+        plugin = getattr(plugin, attribute)
+    return plugin
+
+
+def _hooks_of(plugin: Any) -> ModuleType:
+    """Return the hooks of a plugin alone: pluggy refuses an object that another distribution has registered.
+
+    Raises: PluginBrokenError for a misspelled or an unmarked hook, which pluggy would ignore.
+    """
+    routines = {name: value for name in dir(plugin) if inspect.isroutine(value := getattr(plugin, name, None))}
+    hooks = {name: value for name, value in routines.items() if hasattr(value, f"{hookspecs.PROJECT}_impl")}
+    known = [name for name in vars(hookspecs) if name.startswith("tokframe_")]
+    for name in sorted(hooks.keys() - known):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"hooks are {', '.join(known)}"
+        raise PluginBrokenError(f"there is no hook {name!r}; {hint}")
+    unmarked = [name for name in known if name in routines and name not in hooks]
+    if unmarked or not hooks:
+        raise PluginBrokenError(f"adds nothing: is @hookimpl missing{f' from {unmarked[0]}' if unmarked else ''}?")
+    found = ModuleType(hookspecs.PROJECT)
+    vars(found).update(hooks)
+    return found
+
+
+def _listed(hook: Callable[[], Any], of: str) -> list[Any]:
+    """Return what a hook gives. Raises: TypeError where that is no list; whatever the hook raises."""
+
+    def call() -> list[Any]:
+        given = hook()
+        if isinstance(given, Iterable) and not isinstance(given, (str, bytes, Mapping)):
+            return list(given)
+        why = "" if isinstance(given, Iterable) else ", which is not iterable"
+        raise TypeError(f"{hook.__name__} returned {given!r:.60}{why}; expected a list of {of}: return [{of}(...)]")
+
+    return contained(call)
+
+
+def _specs_of(manager: pluggy.PluginManager, key: str, who: Identity) -> list[Spec]:
     """Ask one plugin for its specs. Raises: whatever its hooks raise."""
-    hooks = manager.hook.tokframe_components, manager.hook.tokframe_tokenizers
-    calls: list[Any] = [impl.function for hook in hooks for impl in hook.get_hookimpls() if impl.plugin_name == key]
+    hooks = (manager.hook.tokframe_components, "ComponentSpec"), (manager.hook.tokframe_tokenizers, "TokenizerSpec")
+    calls = [(impl.function, of) for hook, of in hooks for impl in hook.get_hookimpls() if impl.plugin_name == key]
     return [
-        evolve(spec, distribution=distribution.name, distribution_version=distribution.version)
+        evolve(spec, distribution=who.name, distribution_version=who.version)
         if isinstance(spec, Spec)
         else spec  # malformed, which `Registry.add` reports
-        for call in calls
-        for spec in call()
+        for call, of in calls
+        for spec in _listed(call, of)
     ]
+
+
+def _failure(error: Exception, who: Identity) -> str:
+    """Return why a plugin is broken, with what to do about it where that is known."""
+    if isinstance(error.__cause__, SystemExit):
+        return f"called sys.exit({error.__cause__.code!r}) when imported"
+    if isinstance(error, PluginBrokenError):
+        return str(error)
+    hint = f". Try: pip install {who.name}" if isinstance(error, ModuleNotFoundError) else ""
+    return reason_of(error) + hint
 
 
 def _with_conflicts(record: PluginRecord, registry: Registry) -> PluginRecord:

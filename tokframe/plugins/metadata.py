@@ -8,15 +8,21 @@ import warnings
 from importlib import metadata
 from urllib.parse import unquote
 
+from attrs import frozen
+
 from tokframe._version import __version__
 from tokframe.plugins.registry import normal_name
 
-__all__ = ["GROUP", "PluginWarning", "incompatible", "installed", "location"]
+__all__ = ["GROUP", "Identity", "PluginWarning", "identity", "incompatible", "installed", "location"]
 
 #: The entry-point group of plugins.
 GROUP = "tokframe"
 _ON_US = re.compile(r"tokframe(?![-_.]*[a-z0-9])", re.IGNORECASE)
 _PLAIN = re.compile(r"tokframe\s*\(?\s*((?:(?:>=|<)\s*\d+(?:\.\d+)*\s*,?\s*)*)\)?", re.IGNORECASE)
+#: A name of PEP 508.
+_NAME = re.compile(r"[A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?", re.IGNORECASE)
+#: What follows the name in a folder's; older tools left hyphens in names.
+_VERSION = re.compile(r"(?:-\d[^-]*)?(?:-py\d[^-]*)?$")
 _NUMBERS = re.compile(r"\d+(?:\.\d+)*")
 
 
@@ -25,29 +31,63 @@ class PluginWarning(UserWarning):
 
 
 def installed() -> list[tuple[metadata.EntryPoint, metadata.Distribution]]:
-    """Return the entry points of the group; of distributions of one name the first on the path counts."""
+    """Return the entry points of the group; of distributions of one name the first sound one on the path counts."""
     seen: set[str] = set()
     found = []
     for distribution in metadata.distributions():
         try:
-            name = _name_of(distribution)
+            name = _folder_name(distribution) or normal_name(distribution.metadata["Name"] or "")
             if not name or name in seen:
                 continue
-            seen.add(name)
             # Parsing the entry points of every distribution would take longer than all the rest of a start.
             if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
                 found += [(point, distribution) for point in distribution.entry_points if point.group == GROUP]
+                if identity(distribution).problem:
+                    continue
+            seen.add(name)
         except Exception as error:  # another distribution's damaged metadata must not hide all plugins
             where = getattr(distribution, "_path", "an installed distribution")
             warnings.warn(f"the metadata of {where} cannot be read: {error}", PluginWarning, stacklevel=2)
     return found
 
 
-def _name_of(distribution: metadata.Distribution) -> str:
-    """Return the normal name: that of its folder, as the standard library does, else what the metadata says."""
+def _folder_name(distribution: metadata.Distribution) -> str:
+    """Return the normal name that a distribution's folder has: `acme_x-1.0.dist-info`, `acme_x.egg-info`."""
     stem, _, kind = str(getattr(getattr(distribution, "_path", None), "name", "")).rpartition(".")
-    name = stem.rpartition("-")[0] if kind == "dist-info" else ""
-    return normal_name(name or distribution.metadata["Name"] or "")
+    if kind not in ("dist-info", "egg-info"):
+        return ""
+    return normal_name(_VERSION.sub("", stem))
+
+
+@frozen(kw_only=True)
+class Identity:
+    """A distribution's name and version as allow and deny lists, registry and artifacts know it.
+
+    `problem` says why its metadata cannot be trusted, or is empty.
+    """
+
+    name: str
+    version: str = ""
+    problem: str = ""
+
+
+def identity(distribution: metadata.Distribution) -> Identity:
+    """Return who a distribution is: its folder's name and what its metadata says have to be one name."""
+    name = _folder_name(distribution)
+    try:
+        fields = distribution.metadata
+        claimed, version = str(fields["Name"] or "").strip(), str(fields["Version"] or "").strip()
+    except Exception as error:  # metadata may be anything
+        return Identity(name=name, problem=f"its metadata cannot be read: {error}")
+    if not claimed:
+        problem = "its metadata has no Name: what an interrupted uninstall left behind, perhaps"
+    elif not _NAME.fullmatch(claimed):
+        problem = f"its metadata calls it {claimed!r}, which is not a name"
+    elif name and name != normal_name(claimed):
+        problem = f"its metadata says that it is {claimed!r}, and its folder that it is {name!r}"
+    else:
+        return Identity(name=claimed, version=version)
+    return Identity(name=name, version=version, problem=f"{problem}. Remove or reinstall it")
 
 
 def incompatible(distribution: metadata.Distribution) -> str:

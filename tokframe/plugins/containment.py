@@ -1,0 +1,154 @@
+"""Containment: runs a plugin's code so that what it raises, prints or sets for the process stays its own affair.
+
+What to do about an error is left to callers. `os._exit` cannot be contained, nor what a plugin does later in a thread.
+"""
+
+from __future__ import annotations
+
+import _locale
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, TypeVar
+
+__all__ = ["PluginExitError", "contained", "reason_of", "stdout_reserved"]
+
+T = TypeVar("T")
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGCHLD", "SIGALRM")
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+_OF_SYS = ("stdin", "stdout", "stderr", "excepthook", "unraisablehook", "displayhook")
+
+_reserved = False
+
+
+class PluginExitError(Exception):
+    """A plugin raised what is no `Exception`: sys.exit, KeyboardInterrupt, a cancelled task, a panic in Rust."""
+
+
+@contextmanager
+def stdout_reserved() -> Iterator[None]:
+    """Let `contained` send to stderr what plugins print: for programs whose stdout is data, as the command line's."""
+    global _reserved
+    before, _reserved = _reserved, True
+    try:
+        yield
+    finally:
+        _reserved = before
+
+
+def contained(call: Callable[[], T]) -> T:
+    """Return `call()`, which is a plugin's code, and restore what it changed in the process.
+
+    Restored are warning filters, signal handlers, the streams and hooks of `sys`, the working directory, the locale,
+    the root logger, and a recursion limit that was lowered.
+    Raises: an Exception, as which all else arrives too (`PluginExitError`); the KeyboardInterrupt of a signal.
+    """
+    with warnings.catch_warnings(), _process_kept(), _signals_kept() as received, _streams_apart():
+        try:
+            return call()
+        except Exception:
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and received:
+                raise
+            raise PluginExitError(reason_of(error)) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the class and text of an exception, also where asking for its text fails."""
+    if isinstance(error, PluginExitError):
+        return str(error)
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
+@contextmanager
+def _process_kept() -> Iterator[None]:
+    """Restore what belongs to the process, but for signal handlers."""
+    of_sys = {name: getattr(sys, name) for name in _OF_SYS}
+    limit, place, locale = sys.getrecursionlimit(), _working_directory(), _locale.setlocale(_locale.LC_ALL, None)
+    logger = _root_logger()
+    handlers, level = (list(logger.handlers), logger.level) if logger else ([], 30)  # 30: logging.WARNING
+    try:
+        yield
+    finally:
+        for name, value in of_sys.items():
+            setattr(sys, name, value)
+        if sys.getrecursionlimit() < limit:
+            sys.setrecursionlimit(limit)
+        if place and place != _working_directory():
+            os.chdir(place)
+        if locale != _locale.setlocale(_locale.LC_ALL, None):
+            _locale.setlocale(_locale.LC_ALL, locale)
+        if (logger := _root_logger()) and (logger.handlers != handlers or logger.level != level):
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
+
+
+def _root_logger() -> Any:
+    return getattr(sys.modules.get("logging"), "root", None)
+
+
+@contextmanager
+def _signals_kept() -> Iterator[list[int]]:
+    """Give the list of the signals that arrived, and restore their handlers; in the main thread, which has them."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: handler for number in _SIGNALS if (handler := signal.getsignal(number)) is not None}
+
+    def noted(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, noted)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _streams_apart() -> Iterator[None]:
+    """Give an empty stdin and, where stdout is reserved, stderr as stdout, also to C code; see `_process_kept`."""
+    with open(os.devnull) as nothing:
+        stdout, sys.stdin = sys.stdout, nothing
+        if not _reserved:
+            yield
+            return
+        sys.stdout = sys.stderr
+        copy = -1
+        with suppress(Exception):  # a stream or descriptor that is closed, or not one of the system
+            stdout.flush()
+        with suppress(OSError):
+            copy = os.dup(1)
+            os.dup2(2, 1)
+        try:
+            yield
+        finally:
+            with suppress(Exception):
+                stdout.flush()  # what was written to sys.__stdout__
+            if copy >= 0:
+                os.dup2(copy, 1)
+                os.close(copy)
