@@ -14,6 +14,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tokframe.cli.stdout import output
+
 if TYPE_CHECKING:
     from tokframe.plugins.protocols import Check
 
@@ -66,7 +68,7 @@ def checks_table(checks: Iterable[Check], good: str, bad: str, bad_style: str = 
 
 def show_json(data: Any) -> None:
     """Write JSON to stdout."""
-    click.echo(_json(data))
+    click.echo(_json(data), file=output())
 
 
 def write_json(data: Any, target: str) -> None:

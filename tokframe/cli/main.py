@@ -9,11 +9,14 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import cast
 
 import click
 
 from tokframe._version import __version__
+from tokframe.cli.stdout import silence
 from tokframe.errors import TokframeError
+from tokframe.plugins.containment import contained, reason_of, stdout_reserved
 from tokframe.storage.advice import install_command
 from tokframe.training.torchrun import count, number
 
@@ -81,13 +84,13 @@ class _Root(click.Group):
     """The top command: built-in commands by name, then those of plugins, which only then are discovered."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_COMMANDS, *sorted(_plugin_commands())]
+        return [*_COMMANDS, *sorted(_plugin_commands(ctx))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _COMMANDS:
             command: click.Command = importlib.import_module(f"tokframe.cli.{cmd_name.replace('-', '_')}").command
             return command
-        return _plugin_commands().get(cmd_name)
+        return _plugin_commands(ctx).get(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -105,8 +108,8 @@ class _Root(click.Group):
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, (section, text) in _COMMANDS.items():
             sections.setdefault(section, []).append((name, text))
-        for name, command in sorted(_plugin_commands().items()):
-            sections.setdefault(_FROM_PLUGINS, []).append((name, command.get_short_help_str(100)))
+        for name, command in sorted(_plugin_commands(ctx).items()):
+            sections.setdefault(_FROM_PLUGINS, []).append((name, _summary(command)))
         for section, rows in sections.items():
             with formatter.section(section):
                 formatter.write_dl(rows, col_max=16)
@@ -120,23 +123,35 @@ class _Root(click.Group):
         return result
 
 
-def _plugin_commands() -> dict[str, click.Command]:
-    """Return the commands of plugins by name; an error in one leaves the others working."""
+def _plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
+    """Return the commands of plugins by name, gathered once; an error in one leaves the others working."""
     from tokframe.plugins.discovery import host
 
+    if _FROM_PLUGINS in ctx.meta:
+        return cast(dict[str, click.Command], ctx.meta[_FROM_PLUGINS])
     commands: dict[str, click.Command] = {}
+    ctx.meta[_FROM_PLUGINS] = commands
+    owners = dict.fromkeys(_COMMANDS, "tokframe")
     try:
-        found = host().commands()
+        found = host().commands_with_owners()
     except Exception as error:  # a third party's code may raise anything
         _warn(f"commands of plugins are left out: {error}")
         return commands
-    for command in found:
+    for owner, command in found:
         name = command.name or ""
-        if name in _COMMANDS or name in commands:
-            _warn(f"a plugin's command {name!r} is left out: the name is taken")
+        if name in owners:
+            _warn(f"{owner}'s command {name!r} is left out: the name is taken by {owners[name]}")
         else:
-            commands[name] = command
+            commands[name], owners[name] = command, owner
     return commands
+
+
+def _summary(command: click.Command) -> str:
+    """Return the line on a plugin's command in the list, or what keeps it from being made."""
+    try:
+        return contained(lambda: command.get_short_help_str(100))
+    except Exception as error:
+        return f"cannot be described: {reason_of(error)}"
 
 
 @click.group(
@@ -152,9 +167,12 @@ def main(args: Sequence[str] | None = None) -> int:
     before = warnings.showwarning
     warnings.showwarning = lambda message, *_args, **_more: _warn(str(message))
     try:
-        return _run(args)
+        with stdout_reserved():
+            return _run(args)
     finally:
         warnings.showwarning = before
+        if args is None:  # this process ends now
+            silence()
 
 
 def _run(args: Sequence[str] | None) -> int:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tokframe.cli.installed import complete_names
+from tokframe.cli.stdout import kept_for_json
+from tokframe.plugins.containment import PluginExitError, reason_of
 from tokframe.training.torchrun import is_first
 
 if TYPE_CHECKING:
@@ -61,6 +63,15 @@ class Command(click.Command):
         """Parse arguments as click does, with spread options repeated before each value."""
         ctx.meta[ARGUMENTS] = tuple(args)
         return super().parse_args(ctx, list(self._expanded(args)))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what no Exception is arrives as one, so that an exit of a plugin's code is no success."""
+        try:
+            return super().invoke(ctx)
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise PluginExitError(reason_of(error)) from error
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the paragraph on JSON, which follows the options, then the examples."""
@@ -140,12 +151,24 @@ def open_corpus(paths: Sequence[str], **options: Any) -> Corpus:
 #: The argument NAME: a registered tokenizer or a path with a separator.
 name_argument = click.argument("name", metavar="NAME", shell_complete=complete_names)
 
+
+def _keep_stdout(ctx: click.Context, _: click.Parameter, value: Any) -> Any:
+    """Keep stdout for the JSON that was asked for, to the end of the command."""
+    if value in (True, "-"):
+        ctx.with_resource(kept_for_json())
+    return value
+
+
 #: The flag `--json`, given to the command as `as_json`.
-json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout and nothing else.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=_keep_stdout, help="Write JSON to stdout and nothing else."
+)
 
 _JSON_FILE = "Write JSON to FILE as well, or only JSON to stdout."
 #: The option `--json [FILE]`, given to the command as `json_to`: None, `-` or a file.
-json_file_option = click.option("--json", "json_to", cls=FileOption, metavar="[FILE.json]", help=_JSON_FILE)
+json_file_option = click.option(
+    "--json", "json_to", cls=FileOption, metavar="[FILE.json]", callback=_keep_stdout, help=_JSON_FILE
+)
 
 _DEVICE = "Where to train, e.g. cpu, cuda, cuda:1.  [default: the best available]"
 #: The option `--device`.

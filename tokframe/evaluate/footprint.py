@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from itertools import product
 
 from attrs import frozen
 
+from tokframe.plugins.children import child_environment
 from tokframe.training.progress import SILENT, Reporter
 
 __all__ = ["Footprint", "footprints"]
@@ -55,13 +57,15 @@ def _median(runs: list[Footprint]) -> Footprint:
 def _run(name: str, timeout: float) -> Footprint:
     command = [sys.executable, "-m", __name__, name]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, check=False, env=child_environment()
+        )
     except subprocess.TimeoutExpired:
         return Footprint(reason=f"still loading after {timeout:.0f} s")
-    if done.returncode:
+    if done.returncode or not done.stdout:
         lines = done.stderr.strip().splitlines()
         return Footprint(reason=lines[-1] if lines else f"exit status {done.returncode}")
-    return Footprint(**json.loads(done.stdout.splitlines()[-1]))
+    return Footprint(**json.loads(done.stdout))
 
 
 def _resident() -> float | None:
@@ -78,6 +82,9 @@ def _resident() -> float | None:
 
 
 def _main(name: str) -> None:
+    result = os.dup(1)
+    os.dup2(2, 1)  # what a plugin prints is no result
+    sys.stdout = sys.stderr
     before = _resident()
     start = time.perf_counter()
     from tokframe.loading.loading import load
@@ -86,7 +93,7 @@ def _main(name: str) -> None:
     load_ms = (time.perf_counter() - start) * 1e3
     after = _resident()
     memory_mb = None if before is None or after is None else (after - before) / 1e6
-    sys.stdout.write(json.dumps({"load_ms": load_ms, "memory_mb": memory_mb}) + "\n")
+    os.write(result, json.dumps({"load_ms": load_ms, "memory_mb": memory_mb}).encode())
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ from tokframe.plugins.metadata import (
     location,
 )
 from tokframe.plugins.migrations import Migration
-from tokframe.plugins.registry import Registry, Spec, is_own, load_target, normal_name
+from tokframe.plugins.registry import Registry, Spec, load_target, normal_name
+from tokframe.storage.advice import FIRST_PARTY, install_command
 
 if TYPE_CHECKING:
     import click
@@ -48,6 +49,8 @@ T = TypeVar("T")
 
 #: Modules that cost seconds to import; a plugin that pulls one in while it is discovered is named.
 _HEAVY = ("torch", "transformers", "tensorflow", "jax", "numba")
+
+_ADDS_NOTHING = "adds nothing: is @hookimpl missing?"
 
 
 @frozen(kw_only=True)
@@ -127,7 +130,7 @@ class Host:
             except Exception as error:  # a third party's code may raise anything
                 text = f"{what} of plugin {impl.plugin_name} left out: {reason_of(error)}"
                 warnings.warn(text, PluginWarning, stacklevel=4)
-        return sorted(found, key=lambda pair: not is_own(pair[0]))
+        return sorted(found, key=lambda pair: normal_name(pair[0]) not in FIRST_PARTY)
 
     def _discovered(self) -> tuple[list[PluginRecord], Registry, pluggy.PluginManager]:
         with self._lock:
@@ -190,7 +193,11 @@ class Host:
         # Never the entry point's own name: pluggy silently drops a second plugin of that name.
         key = f"{who.name}:{entry_point.name}"
         try:
-            manager.register(contained(lambda: _hooks_of(_imported(entry_point))), name=key)
+            hooks = contained(lambda: _hooks_of(_imported(entry_point)))
+            # In an object of its own: pluggy refuses one that another distribution has registered.
+            plugin = ModuleType(key)
+            vars(plugin).update(hooks)
+            manager.register(plugin, name=key)
             specs = _specs_of(manager, key, who)
             registry.add(*specs)
         except Exception as error:  # a third party's module may raise anything while it is imported
@@ -207,6 +214,7 @@ class Host:
             )
         return evolve(
             record,
+            reason="" if hooks else _ADDS_NOTHING,
             import_ms=round((time.perf_counter() - started) * 1000, 3),
             components=tuple(f"{spec.kind} {spec.name}" for spec in specs),
             heavy=heavy,
@@ -263,8 +271,8 @@ def _imported(entry_point: metadata.EntryPoint) -> Any:
     return plugin
 
 
-def _hooks_of(plugin: Any) -> ModuleType:
-    """Return the hooks of a plugin alone: pluggy refuses an object that another distribution has registered.
+def _hooks_of(plugin: Any) -> dict[str, Any]:
+    """Return the hooks of a plugin by name.
 
     Raises: PluginBrokenError for a misspelled or an unmarked hook, which pluggy would ignore.
     """
@@ -275,12 +283,10 @@ def _hooks_of(plugin: Any) -> ModuleType:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"hooks are {', '.join(known)}"
         raise PluginBrokenError(f"there is no hook {name!r}; {hint}")
-    unmarked = [name for name in known if name in routines and name not in hooks]
-    if unmarked or not hooks:
-        raise PluginBrokenError(f"adds nothing: is @hookimpl missing{f' from {unmarked[0]}' if unmarked else ''}?")
-    found = ModuleType(hookspecs.PROJECT)
-    vars(found).update(hooks)
-    return found
+    for name in known:
+        if name in routines and name not in hooks:
+            raise PluginBrokenError(f"{_ADDS_NOTHING.rstrip('?')} from {name}?")
+    return hooks
 
 
 def _listed(hook: Callable[[], Any], of: str) -> list[Any]:
@@ -315,7 +321,7 @@ def _failure(error: Exception, who: Identity) -> str:
         return f"called sys.exit({error.__cause__.code!r}) when imported"
     if isinstance(error, PluginBrokenError):
         return str(error)
-    hint = f". Try: pip install {who.name}" if isinstance(error, ModuleNotFoundError) else ""
+    hint = f". Try: {install_command(who.name)}" if isinstance(error, ModuleNotFoundError) else ""
     return reason_of(error) + hint
 
 

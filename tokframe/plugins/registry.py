@@ -36,11 +36,6 @@ KINDS = ("encoder", "quantizer", "decoder", "embedding", "exporter", "engine")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
-#: The distributions of this project.
-_OWN = frozenset(
-    f"tokframe-{name}"
-    for name in ("autoencoder", "bpe", "dictionary", "huggingface", "lm", "ray", "torch", "vector-quantize", "word")
-)
 #: The distribution of this project that a name comes with, for those who have not installed it.
 _HOMES = {
     ("engine", "ray"): "tokframe-ray",
@@ -330,11 +325,6 @@ def _origin(spec: Spec) -> dict[str, str]:
         "distribution": spec.distribution,
         "distribution_version": spec.distribution_version,
     }
-
-
-def is_own(distribution: str) -> bool:
-    """Return whether a distribution is one of this project."""
-    return normal_name(distribution) in _OWN
 
 
 def normal_name(distribution: str) -> str:

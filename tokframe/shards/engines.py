@@ -14,10 +14,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 from tokframe.errors import EngineError, UnknownNameError
+from tokframe.plugins.children import SAFE_PATH, restore_safe_path, safely_spawned
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target
 
@@ -117,8 +119,9 @@ def _pooled(
         function = Path(folder, "function.pickle")
         function.write_bytes(pickle.dumps(work))
         # Spawned, not forked: a forked copy of a process with threads (torch, Arrow) may hang.
-        spawn = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, spawn, initializer=_begin, initargs=(function,))
+        begin = function, os.environ.get(SAFE_PATH)
+        with safely_spawned():  # the pool's locks start a process as well
+            pool = ProcessPoolExecutor(workers, _Spawn(), initializer=_begin, initargs=begin)
         try:
             yield from run_bounded(pool, _run, tasks, workers, should_stop)
         except OSError as error:  # of a function, or of starting a worker just when the loss of another was noticed
@@ -157,6 +160,18 @@ def run_bounded(
             yield running.pop(future), future.result()
 
 
+class _SpawnedProcess(SpawnProcess):
+    def start(self) -> None:
+        with safely_spawned():
+            super().start()
+
+
+class _Spawn(SpawnContext):
+    """Spawns workers that import no code of the working directory."""
+
+    Process = _SpawnedProcess
+
+
 def _kill(pool: ProcessPoolExecutor) -> None:
     """End workers that are at work: what they have begun is not wanted any more."""
     for process in list((pool._processes or {}).values()):
@@ -166,9 +181,10 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 _work: Callable[[Any], Any] | Exception = EngineError("a worker was given an item before it was ready")
 
 
-def _begin(function: Path) -> None:
+def _begin(function: Path, safe_path: str | None) -> None:
     """Make a worker ready: Ctrl-C is for the process that submits the items."""
     global _work
+    restore_safe_path(safe_path)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()

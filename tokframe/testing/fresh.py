@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import textwrap
 from typing import Any
+
+from tokframe.plugins.children import child_environment
 
 __all__ = ["FreshProcessError", "run_fresh"]
 
@@ -22,7 +23,7 @@ def run_fresh(source: str, *arguments: object, hash_seed: int | None = None, war
     Modules are looked for where this process looks for them. `hash_seed` sets PYTHONHASHSEED; `warnings` is what
     `python -W` takes. Raises: FreshProcessError with everything the process wrote, where it fails.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONIOENCODING": "utf-8"}
+    environment = {**child_environment(), "PYTHONIOENCODING": "utf-8"}
     environment.setdefault("OMP_NUM_THREADS", "1")
     environment.pop("PYTHONHASHSEED", None)
     if hash_seed is not None:

@@ -6,6 +6,7 @@ Communication between them is left to the plugins that train in several processe
 from __future__ import annotations
 
 import os
+import sys
 
 __all__ = ["command", "count", "is_first", "number", "restarted"]
 
@@ -36,7 +37,8 @@ def command() -> list[str]:
         return ["tokframe"]
     one_machine = _variable("LOCAL_WORLD_SIZE", 0) == count()
     options = ["--standalone", "--nproc-per-node", str(count())] if one_machine else ["..."]
-    return ["torchrun", *options, "-m", "tokframe"]
+    started = ["--no-python", "tokframe"] if os.path.basename(sys.argv[0]) == "tokframe" else ["-m", "tokframe"]
+    return ["torchrun", *options, *started]
 
 
 def _variable(name: str, otherwise: int) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
+from support.hosts import put_distribution
 from support.toys import toy
 
 
@@ -95,3 +97,69 @@ def test_a_reader_that_goes_away_is_no_error(installed, toy_host, tmp_path):
     err = process.stderr.read()
     process.stderr.close()
     assert (process.wait(), err) == (141, b"")
+
+
+NOISE = """
+import atexit, ctypes, os, subprocess, sys, warnings
+import tokframe
+atexit.register(print, "noise at the end")
+def noise():
+    print("noise"), sys.__stdout__.write("noise"), os.write(1, b"noise"), subprocess.run(["echo", "noise"])
+    ctypes.CDLL(None).puts(b"noise")
+    warnings.warn("noise")
+    warnings.simplefilter("error")
+noise()
+@tokframe.hookimpl
+def tokframe_commands():
+    noise()
+    raise SystemExit(0)
+@tokframe.hookimpl
+def tokframe_components():
+    noise()
+    return []
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="its C library has another name")
+def test_what_plugins_print_or_raise_changes_neither_output_nor_exit_code(tmp_path):
+    """In processes of its own: what C code and the end of a process write passes by any other test."""
+    put_distribution(tmp_path / "site", "acme-noise", "acme_noise", requires="")
+    (tmp_path / "site" / "acme_noise.py").write_text(NOISE, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+
+    def call(*words):
+        command = [sys.executable, "-m", "tokframe", *words]
+        done = subprocess.run(command, env=environment, input="a", capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "noise" in done.stderr
+        return done.stdout
+
+    statuses = {record["distribution"]: record["status"] for record in json.loads(call("plugins", "--json"))["plugins"]}
+    assert set(statuses.values()) == {"ok"} and "acme-noise" in statuses
+    assert json.loads(call("encode", "word", "--json"))["tokens"] == 1
+    assert call("--help").startswith("Usage: ")
+    compared = json.loads(call("compare", "word", "--corpus", "-", "--rounds", "1", "--json"))
+    assert compared["tokenizers"]["word"]["load_ms"] > 0
+
+
+def test_an_exit_in_a_plugins_code_is_an_error(shipped, run, monkeypatch):
+    def leave(*_):
+        raise SystemExit(0)
+
+    monkeypatch.setattr("tokframe.loading.loading.load", leave)
+    code, out, err = run("encode", "shipped")
+    assert (code, out) == (1, b"") and "SystemExit: 0" in err and "bug in tokframe or in a plugin" in err
+
+
+def test_a_plugin_takes_no_command_of_this_project(plugin, use_host, run):
+    hello = """
+    @tokframe.hookimpl
+    def tokframe_commands():
+        import click
+        return [click.Command("lm", help=__name__, callback=lambda: click.echo(__name__))]
+    """
+    use_host(plugin("aa-first", hello, module="third_party_mod"), plugin("tokframe-lm", hello, module="our_mod"))
+    code, out, err = run("lm")
+    assert (code, out) == (0, b"our_mod\n") and err.count("aa-first's command 'lm' is left out") == 1
+    assert "taken by tokframe-lm" in err

@@ -182,7 +182,6 @@ MISTAKES = {
         "def tokframe_components():\n    return []",
         "is @hookimpl missing from tokframe_components?",
     ),
-    "no hook at all": ("pass", "adds nothing: is @hookimpl missing?"),
     "a spec, no list": (GOOD.replace("[tok", "tok").replace(")]", ")"), "expected a list of ComponentSpec"),
     "a text": (
         "@tokframe.hookimpl\ndef tokframe_components():\n    return 'fsq'",
@@ -201,6 +200,12 @@ MISTAKES = {
 def test_a_mistake_of_an_author_is_told_with_its_remedy(plugin, source, said):
     (record,) = host(plugin("acme-author", source)).records
     assert record.status == "broken" and said in record.reason
+
+
+def test_a_plugin_without_a_hook_is_told_from_one_that_adds_nothing_today(plugin):
+    assert host(plugin("acme-bare", "x = 1")).records[0].reason == "adds nothing: is @hookimpl missing?"
+    nothing = "@tokframe.hookimpl\ndef tokframe_components():\n    return []"
+    assert host(plugin("acme-none", nothing)).records[0].reason == ""
 
 
 def test_an_entry_point_may_name_an_object(plugin):
