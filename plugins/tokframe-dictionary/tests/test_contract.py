@@ -19,5 +19,16 @@ class TestDictionary(TokenizerContract):
         return tokframe.load(saved)
 
 
+class TestDictionaryWithPartsOfCharacters(TokenizerContract):
+    """Segments that are the beginning of a character are ids like any other: streams, offsets, impossible pairs."""
+
+    name = "dictionary"
+    max_examples = 50
+
+    @pytest.fixture
+    def tokenizer(self, covered: Path) -> tokframe.ITokenizer:
+        return tokframe.load(covered)
+
+
 class TestDistribution(PluginContract):
     distribution = "tokframe-dictionary"

@@ -76,7 +76,7 @@ def test_a_small_corpus_gives_fewer_ids_and_a_note(tmp_path: Path, listener) -> 
     path = tmp_path / "text.txt"
     path.write_text("to be or not to be, that is the question\n" * 20, encoding="utf-8")
     tokenizer = tokframe.train("dictionary", corpus=[path], out=tmp_path / "out", reporter=listener)
-    assert FIRST_LEARNED < tokenizer.vocab_size < 1000
+    assert FIRST_LEARNED < tokenizer.vocab_size < 1500
     assert any(f"{tokenizer.vocab_size:,} ids instead of 32,768" in note for note in listener.notes)
     assert [name for name, _, _ in listener.stages][:2] == ["reading", "mining segments"]
 

@@ -18,6 +18,7 @@ from attrs import field, frozen
 from tokframe.errors import CorpusError, TrainingError, TrainingInterrupted
 from tokframe.storage.config import unstructure
 from tokframe_dictionary.mining.candidates import Candidates, mine
+from tokframe_dictionary.mining.coverage import required_segments
 from tokframe_dictionary.mining.pruning import Pool, prune
 from tokframe_dictionary.mining.sources import Gathered, Source, balance
 from tokframe_dictionary.mining.workers import Workers
@@ -41,7 +42,9 @@ def train(job: TrainJob, config: DictionaryConfig) -> tuple[Vocabulary, dict[str
         job.reporter.note("training a dictionary keeps no checkpoint: it starts from the beginning")
     miner = Miner(job, config.mining, config.selection)
     sources, corpus = miner.read()
-    pool = miner.select(miner.mine(sources).segments, sources, config.vocab_size - FIRST_LEARNED).by_use()
+    size = config.vocab_size - FIRST_LEARNED
+    required = miner.required(sources, size)
+    pool = miner.select([*required, *miner.mine(sources).segments], sources, size, required).by_use()
     ids = FIRST_LEARNED + len(pool)
     if ids < config.vocab_size:
         job.reporter.note(
@@ -100,6 +103,10 @@ class Miner:
             raise CorpusError("the corpus holds no text; give files with something in them")
         return sources, [records[name] | {"sha256": digests[name].hexdigest()} for name in texts]
 
+    def required(self, sources: Sequence[Source], size: int) -> list[bytes]:
+        """Return the segments that must be among `size`. Raises: ConfigError where the config asks for too many."""
+        return required_segments(sources, self.mining, size, self.longest)
+
     def mine(self, sources: Sequence[Source]) -> Candidates:
         """Return the candidate segments. Raises: TrainingError if no segment is frequent enough."""
         found = mine(sources, self.mining, longest=self.longest, workers=self._workers(), reporter=self.job.reporter)
@@ -108,9 +115,19 @@ class Miner:
             raise TrainingError("no segment occurs often enough to be learned; give more text, or lower mining.least")
         return found
 
-    def select(self, segments: Sequence[bytes], sources: Sequence[Source], size: int) -> Pool:
-        """Return the `size` best segments."""
-        return prune(segments, sources, size, self.selection, workers=self._workers(), reporter=self.job.reporter)
+    def select(
+        self, segments: Sequence[bytes], sources: Sequence[Source], size: int, required: Sequence[bytes] = ()
+    ) -> Pool:
+        """Return the `size` best segments, those among them that are required whatever they are worth."""
+        return prune(
+            segments,
+            sources,
+            size,
+            self.selection,
+            required=required,
+            workers=self._workers(),
+            reporter=self.job.reporter,
+        )
 
     def check_stop(self) -> None:
         """Raise TrainingInterrupted if the job is to stop."""

@@ -120,9 +120,11 @@ def _fixed(key: str, value: Any) -> Any:
 
 
 def _make_pool(job: TrainJob, parts: Parts, miner: Miner, sources: tuple[Source, ...]) -> TrainingPool:
+    learned = parts.vocab_size - FIRST_LEARNED
+    required = miner.required(sources, learned)  # first: what does not fit is said before the work
     candidates = miner.mine(sources).segments
-    size = max(1, round((parts.vocab_size - FIRST_LEARNED) * (1 + parts.selection.spare)))
-    pool = miner.select(candidates, sources, size)
+    size = max(1, round(learned * (1 + parts.selection.spare)))
+    pool = miner.select([*required, *candidates], sources, size, required)
     trained = set(pool.segments)
     others = [segment for segment in candidates if segment not in trained]
     step = max(1, len(others) // MAX_UNSEEN)
@@ -163,7 +165,8 @@ def _compile(
         f"{len(learned):,} of {len(pool.segments) - 256:,} segments and {len(codes) - len(learned)} of 256 single "
         "bytes are exact through the network, each on a code of its own"
     )
-    chosen = miner.select(learned, sources, parts.vocab_size - FIRST_LEARNED).by_use()
+    size = parts.vocab_size - FIRST_LEARNED
+    chosen = miner.select(learned, sources, size, miner.required(sources, size)).by_use()
     ids = FIRST_LEARNED + len(chosen)
     if ids < parts.vocab_size:
         job.reporter.note(

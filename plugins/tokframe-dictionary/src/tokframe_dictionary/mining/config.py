@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 
 from attrs import field, frozen
 
 from tokframe import setting
 from tokframe.storage.strictjson import shortened
+from tokframe_dictionary.mining.blocks import BLOCKS
 
 __all__ = ["MiningConfig", "SelectionConfig"]
 
@@ -22,6 +24,10 @@ class MiningConfig:
     #: candidates kept; more of them favor the rare segments of small sources
     limit: int = setting(500_000, above=0)
     words: bool = True  #: segments lie within a word or are whole words; false: any frequent substring may be one
+    #: share of each source's characters that get an id; null: 0.9999, as far as a quarter of the ids holds; 0: no rule
+    character_coverage: float | None = setting(None, at_least=0, at_most=1)
+    blocks: tuple[str, ...] = ()  #: Unicode blocks by name, every character of which gets an id
+    prefixes: bool = True  #: the beginnings of characters of several bytes get ids, so that each costs two at most
     weights: Mapping[str, float] = field(factory=dict)  #: factor per source name; "name*" for all that begin so
     flatness: float = setting(0.1, at_least=0, at_most=4)  #: 0 weighs all bytes alike, 1 all sources alike
     #: how much sources with characters of several bytes are favored
@@ -32,7 +38,11 @@ class MiningConfig:
     workers: int | None = setting(None, at_least=1)
 
     def issues(self) -> Iterator[tuple[str, str]]:
-        """Yield `(field, text)` for weights out of bounds."""
+        """Yield `(field, text)` for weights out of bounds and blocks that Unicode has not."""
+        for block in self.blocks:
+            if block not in BLOCKS:
+                near = difflib.get_close_matches(block, BLOCKS, n=1)
+                yield "blocks", f"{shortened(block)} is no Unicode block; did you mean {(near or ['Greek and Coptic'])[0]!r}?"
         for source, weight in self.weights.items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e6:
                 yield f"weights.{source}", f"is {shortened(weight)}, must be a number above 0"

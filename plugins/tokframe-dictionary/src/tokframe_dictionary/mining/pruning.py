@@ -75,6 +75,7 @@ def prune(
     size: int,
     config: SelectionConfig,
     *,
+    required: Sequence[bytes] = (),
     workers: Workers | None = None,
     part: int = PART_BYTES,
     reporter: Reporter = SILENT,
@@ -83,11 +84,13 @@ def prune(
 
     Each round segments all sources with what is left and keeps the fraction `config.keep`; above 8 times `size` rounds
     go by plain use instead of value, keep 40% and end at 8 times `size`. `breadth` below 1 favors segments that
-    several sources use: values are joined as `(sum of v ** breadth) ** (1 / breadth)`. `workers` measure parts of
+    several sources use: values are joined as `(sum of v ** breadth) ** (1 / breadth)`. `required` segments, at most
+    `size`, are kept whatever their value if they are among those given. `workers` measure parts of
     about `part` bytes side by side, which changes no result. Raises: TrainingError if a worker is lost.
     """
     workers = workers or Workers(count=1)
     left = [segment for segment in dict.fromkeys(segments) if len(segment) > 1]
+    kept = set(required).intersection(left)
     total = sum(len(source.data) for source in sources)
     while True:
         coarse = len(left) > COARSE_RATIO * size
@@ -97,7 +100,9 @@ def prune(
             reporter.note(f"{len(left):,} segments, {total / max(1, sum(pool.tokens.values())):.3f} bytes per token")
             return pool
         least, share = (COARSE_RATIO * size, COARSE_KEEP) if coarse else (size, config.keep)
-        left = list(pool.segments[: max(least, int(len(left) * share))])
+        others = [segment for segment in pool.segments if segment not in kept]
+        left = [segment for segment in pool.segments if segment in kept]
+        left += others[: max(0, max(least, int(len(pool) * share)) - len(left))]
 
 
 def _weigh(
