@@ -41,8 +41,8 @@ class MiningConfig:
         """Yield `(field, text)` for weights out of bounds and blocks that Unicode has not."""
         for block in self.blocks:
             if block not in BLOCKS:
-                near = difflib.get_close_matches(block, BLOCKS, n=1)
-                yield "blocks", f"{shortened(block)} is no Unicode block; did you mean {(near or ['Greek and Coptic'])[0]!r}?"
+                near = difflib.get_close_matches(block[:99], BLOCKS, n=1) or ["Greek and Coptic"]
+                yield "blocks", f"{shortened(block)} is no Unicode block; did you mean {near[0]!r}?"
         for source, weight in self.weights.items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e6:
                 yield f"weights.{source}", f"is {shortened(weight)}, must be a number above 0"
