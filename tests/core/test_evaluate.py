@@ -164,7 +164,10 @@ def test_a_comparison_has_the_documented_figures_per_tokenizer_and_file(toy, cor
     assert (row["tokens"], row["vocab_size"], row["load_ms"], row["memory_mb"]) == (8, 262, 12.5, 3.25)
     assert row["files"]["b.txt"]["bytes_per_token"] == 1.0 and row["sources"]["a"]["tokens"] == 6
     assert row["lossless"] is True and found["tokenizers"]["./lossy"]["lossless"] is False
-    assert found["corpus"] == {"bytes": 15, "chars": 14, "files": 2, "sources": {"a": 13, "b": 2}}
+    assert found["corpus"] == {
+        "bytes": 15, "chars": 14, "files": 2, "sources": {"a": 13, "b": 2},
+        "skipped": [], "skipped_files": 0, "skipped_records": 0,
+    }  # fmt: skip
     assert found["versions"]["toy-bytes"] == "0.3.0"
 
 

@@ -27,8 +27,8 @@ def command(name: str, corpus: tuple[str, ...], plots: str | None, top: int, jso
 
     JSON: {"tokenizer", "bytes", "chars", "tokens", "bytes_per_token", "vocab_size", "vocab_used", "utilisation",
     "perplexity", "perplexity_share", "renyi_efficiency", "unigram_bits_per_byte", "coverage", "lengths", "growth",
-    "pruning", "rank_frequency", "top", "unused", "unused_count", "own"}; "own" holds figures that the
-    tokenizer adds.
+    "pruning", "rank_frequency", "top", "unused", "unused_count", "own", "corpus": {"files",
+    "skipped", "skipped_files", "skipped_records"}}; "own" holds figures that the tokenizer adds.
     """
     from tokframe.cli.console import note, show, write_json
     from tokframe.cli.progress import reporting
@@ -46,7 +46,7 @@ def command(name: str, corpus: tuple[str, ...], plots: str | None, top: int, jso
     with reporting() as reporter:
         analysis = analyze(tokenizer, text, reporter)
     if json_to is not None:
-        write_json(analysis.to_json(top), json_to)
+        write_json(analysis.to_json(top) | {"corpus": text.summary()}, json_to)
     if json_to != "-":
         show(analysis_summary(analysis, top))
     for path in save_plots(analysis, plots) if plots else []:

@@ -56,7 +56,7 @@ def command(
     json_to: str | None,
 ) -> None:
     """Compare tokenizers side by side on a text."""
-    from tokframe.cli.console import make_console, note, show, write_json
+    from tokframe.cli.console import make_console, note, show, write_json, write_whole
     from tokframe.cli.progress import reporting
     from tokframe.evaluate.comparison import compare
     from tokframe.evaluate.report.page import check_installed, comparison_page
@@ -78,9 +78,7 @@ def command(
     if json_to != "-":
         show(comparison_table(comparison, baseline or "", make_console(sys.stdout).width))
     if html is not None:
-        from tokframe.storage.atomic import write_atomically
-
-        write_atomically(Path(html), comparison_page(comparison, tokenizers, text, baseline or ""))
+        write_whole(html, comparison_page(comparison, tokenizers, text, baseline or ""))
         note(f"wrote {html}")
 
 

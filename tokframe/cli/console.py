@@ -15,11 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from tokframe.cli.stdout import output
+from tokframe.storage.atomic import write_atomically
+from tokframe.storage.paths import expanded
 
 if TYPE_CHECKING:
     from tokframe.plugins.protocols import Check
 
-__all__ = ["checks_table", "make_console", "note", "plain_table", "show", "show_json", "write_json"]
+__all__ = ["checks_table", "make_console", "note", "plain_table", "show", "show_json", "write_json", "write_whole"]
 
 WIDTH_WITHOUT_TERMINAL = 100  # columns
 
@@ -72,12 +74,21 @@ def show_json(data: Any) -> None:
 
 
 def write_json(data: Any, target: str) -> None:
-    """Write JSON to a file, or to stdout for `-`. Raises: OSError."""
+    """Write JSON to a file, whole or not at all, or to stdout for `-`. Raises: OSError."""
     if target == "-":
         show_json(data)
         return
-    Path(target).write_text(_json(data) + "\n", encoding="utf-8")
+    write_whole(target, (_json(data) + "\n").encode())
     note(f"wrote {target}")
+
+
+def write_whole(target: str, data: bytes) -> None:
+    """Write a file by one rename, through a link to it; a pipe or device (`/dev/stderr`) directly. Raises: OSError."""
+    path = expanded(target)
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+    else:
+        write_atomically(path.resolve(), data)
 
 
 def note(text: str) -> None:
@@ -86,7 +97,8 @@ def note(text: str) -> None:
 
 
 def _json(data: Any) -> str:
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    return text.encode(errors="backslashreplace").decode()  # half a character in a path: as JSON escapes it
 
 
 def _plain(value: Any) -> Any:

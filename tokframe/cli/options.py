@@ -34,6 +34,7 @@ __all__ = [
     "training_options",
 ]
 
+_MAX_NOTES = 20  # on what was left out of a corpus
 ARGUMENTS = "tokframe.arguments"  #: where a command's context keeps them as they were given
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -132,20 +133,51 @@ class CorpusOption(SpreadOption):
 
 
 def corpus_option(required: bool, default: str = "") -> Callable[[F], F]:
-    """Return the option `--corpus`, given to the command as a tuple of strings."""
+    """Return the option `--corpus`, given to the command as a tuple of strings, and those on how it is read.
+
+    The command does not see the latter: `open_corpus` finds them.
+    """
     text = f"[default: {default}]" if default else ""
-    return click.option("--corpus", cls=CorpusOption, required=required, metavar="PATH...", help=text)
+    added: list[Callable[[F], F]] = [
+        click.option("--corpus", cls=CorpusOption, required=required, metavar="PATH...", help=text),
+        click.option("--column", default="text", help=_COLUMN, show_default=True, **_FOR_READING),
+        click.option("--on-error", default="skip", type=click.Choice(["skip", "stop"]), help=_ON_ERROR, **_FOR_READING),
+    ]
+    return lambda command: reduce(lambda inner, option: option(inner), reversed(added), command)
 
 
-def open_corpus(paths: Sequence[str], **options: Any) -> Corpus:
-    """Open the corpus of `--corpus`, and report the files left out. Raises: CorpusError."""
-    from tokframe.cli.console import note
+def _keep(ctx: click.Context, param: click.Parameter, value: str) -> None:
+    ctx.meta.setdefault(_READING, {})[param.name] = value
+
+
+_READING = "tokframe.reading"  # where a command's context keeps how its corpus is read
+_FOR_READING: dict[str, Any] = {"expose_value": False, "callback": _keep}
+_COLUMN = "Field of .jsonl or column of .parquet that holds the text, e.g. content or meta.text."
+_ON_ERROR = "Leave out files, lines and records that cannot be read, and say so; or stop at the first.  [default: skip]"
+
+
+def open_corpus(paths: Sequence[str]) -> Corpus:
+    """Open the corpus of `--corpus`, and note what is left out, now and when the command ends. Raises: CorpusError."""
     from tokframe.corpus.files import Corpus
 
-    text = Corpus.open(paths, **options)
-    for reason in text.skipped if is_first() else ():
-        note(f"left out: {reason}")
+    context = click.get_current_context()
+    text = Corpus.open(paths, **context.meta.get(_READING, {}))
+    if is_first():
+        told: set[str] = set()
+        _tell_left_out(text, told)
+        context.call_on_close(lambda: _tell_left_out(text, told))
     return text
+
+
+def _tell_left_out(text: Corpus, told: set[str]) -> None:
+    from tokframe.cli.console import note
+
+    new = [reason for reason in text.skipped if reason not in told]
+    for reason in new[:_MAX_NOTES]:
+        note(f"left out: {reason}")
+    if len(new) > _MAX_NOTES:
+        note(f"left out: all or part of {len(new) - _MAX_NOTES:,} more files")
+    told.update(new)
 
 
 #: The argument NAME: a registered tokenizer or a path with a separator.

@@ -68,9 +68,6 @@ class _Size(click.ParamType[int]):
     help="How to split text files into documents; file: parts of about 1 MB, cut after line ends.",
 )
 @click.option(
-    "--column", default="text", show_default=True, help="Field of .jsonl or column of .parquet that holds the text."
-)
-@click.option(
     "--add-special/--no-add-special",
     default=True,
     show_default=True,
@@ -98,7 +95,6 @@ def command(
     out: str,
     engine: str,
     workers: int | None,
-    column: str,
     resume: bool,
     overwrite: bool,
     as_json: bool,
@@ -111,20 +107,15 @@ def command(
     written and prints how to continue; twice stops at once, and can be resumed as well.
 
     JSON: {"tokenizer", "sha256", "out", "engine", "dtype", "shards", "documents", "tokens", "bytes", "seconds",
-    "corpus": {"files", "skipped"}}. "bytes" is the size of the text, "sha256" names the tokenizer.
+    "corpus": {"files", "skipped", "skipped_files", "skipped_records"}}. "bytes" is the size of the text, "sha256" names
+    the tokenizer, "skipped" says what was left out of the corpus.
     """
     from tokframe.cli.console import show_json
     from tokframe.cli.interruption import resumable
-    from tokframe.errors import CorpusError
     from tokframe.shards import ShardSettings, tokenize
 
     started = time.monotonic()
-    try:
-        text = open_corpus(corpus, column=column)
-    except CorpusError as error:
-        if f'"{column}"' in str(error):
-            error.add_note("If another field or column holds the text, name it: --column NAME")
-        raise
+    text = open_corpus(corpus)
     with resumable(ctx, _STOPPING, "Stopped at once; finished shards are kept.") as control:
         shards = tokenize(
             name,
@@ -151,7 +142,7 @@ def command(
                 "tokens": shards.tokens,
                 "bytes": shards.bytes,
                 "seconds": round(seconds, 3),
-                "corpus": {"files": len(text.files), "skipped": list(text.skipped)},
+                "corpus": text.summary(),
             }
         )
         return

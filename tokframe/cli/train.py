@@ -33,7 +33,8 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
 
     NAME is a registered name. Ctrl-C once saves a checkpoint and prints how to continue; twice stops at once.
 
-    JSON: {"tokenizer", "out", "vocab_size", "seconds", "corpus": {"files", "skipped"}}.
+    JSON: {"tokenizer", "out", "vocab_size", "seconds",
+    "corpus": {"files", "skipped", "skipped_files", "skipped_records"}}.
     """
     from tokframe.cli.console import show_json
     from tokframe.cli.interruption import resumable
@@ -63,7 +64,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
                 "out": out,
                 "vocab_size": tokenizer.vocab_size,
                 "seconds": round(seconds, 3),
-                "corpus": {"files": len(text.files), "skipped": list(text.skipped)},
+                "corpus": text.summary(),
             }
         )
         return

@@ -9,10 +9,14 @@ from typing import Any
 
 from tokframe.errors import CorpusError
 from tokframe.storage.advice import install_command
+from tokframe.storage.paths import shown
 
 __all__ = ["SUFFIXES", "optional_module", "unpacked"]
 
 _MODULES = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2", ".zst": "zstandard"}
+
+_MAX_WINDOW_BYTES = 1 << 31  # zstd's largest, of `zstd --ultra --long=31`; memory is used only as text fills it
+_ZSTD_READ_BYTES = 4096  # of which zstd can make 134 MB at once, where a file means harm
 
 #: File name suffixes of what can be unpacked.
 SUFFIXES = tuple(_MODULES)
@@ -37,22 +41,24 @@ def optional_module(name: str, path: Path, extra: str) -> Any:
         return importlib.import_module(name)
     except ImportError as cause:
         package = name.partition(".")[0]
-        raise CorpusError(f"reading {path} needs {package}: {install_command('tokframe', extra)}", path=path) from cause
+        text = f"reading {shown(path)} needs {package}: {install_command('tokframe', extra)}"
+        raise CorpusError(text, path=path) from cause
 
 
 def _zstd_chunks(path: Path, chunk_bytes: int) -> Iterator[bytes]:
     """Yield unpacked bytes of all frames; unlike the package's own reader, notice a truncated file."""
     zstandard = optional_module("zstandard", path, "zstd")
     with path.open("rb") as stream:
-        unpack = zstandard.ZstdDecompressor().decompressobj()
+        unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+        unpack = unpacker.decompressobj()
         inside_frame = False
-        while block := stream.read(min(chunk_bytes, 1 << 16)):
+        while block := stream.read(_ZSTD_READ_BYTES):
             while block:
                 inside_frame = True
-                if data := unpack.decompress(block):
-                    yield data
+                data = unpack.decompress(block)
+                yield from (data[start : start + chunk_bytes] for start in range(0, len(data), chunk_bytes))
                 block = unpack.unused_data if unpack.eof else b""
                 if unpack.eof:
-                    unpack, inside_frame = zstandard.ZstdDecompressor().decompressobj(), False
+                    unpack, inside_frame = unpacker.decompressobj(), False
         if inside_frame:
             raise EOFError("the compressed stream ends before its end mark")

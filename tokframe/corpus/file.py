@@ -6,26 +6,34 @@ The formats themselves are in `formats`; finding files is left to `files`.
 from __future__ import annotations
 
 import codecs
+import errno
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from tokframe.corpus.compression import unpacked
+from tokframe.corpus.faults import FaultError, Faults, NoTextError
 from tokframe.errors import CorpusError
+from tokframe.storage.paths import shown
 
-__all__ = ["CHUNK_BYTES", "CorpusFile", "Format", "NoTextError", "Span", "after_line", "decoded"]
+__all__ = ["CHUNK_BYTES", "CorpusFile", "Format", "Span", "after_line", "decoded", "fields_named", "other_encoding"]
 
 CHUNK_BYTES = 1_000_000  # bytes of text read at a time, and in one document of a long text file
 _UNPACKING_RATIO = 3  # bytes of text in a byte of a packed file, to group small ones by; no file's shards depend on it
 _SEARCH_BYTES = 1 << 16
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-class NoTextError(CorpusError):
-    """The file is not text: an error where it was named, left out where a folder was."""
+_MAX_NAMES = 20  # of fields, in an error
+_PROBED_FAULTS = 1000  # bad lines or records before the first good one; with more, a file counts as none of text
+_UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.EIO})  # a fault of one file, not of the whole run
+#: The marks at the beginning of files in other encodings; UTF-32's begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 
 
 class Format(ABC):
@@ -40,10 +48,13 @@ class Format(ABC):
 
     @abstractmethod
     def records(self, file: CorpusFile, start: int = 0, end: int | None = None) -> Iterator[str]:
-        """Yield the texts between two places as `spans` gives them, empty ones too. Raises: CorpusError."""
+        """Yield the texts between two places as `spans` gives them, empty ones too.
+
+        A bad line or record goes to `file.faults`. Raises: FaultError where the rest cannot be read; CorpusError.
+        """
 
     def begins_with_text(self, file: CorpusFile, allow_nul: bool) -> bool:
-        """Return whether there is any text, after a look at the first of it. Raises: CorpusError, NoTextError."""
+        """Return whether there is any text, after a look at the first of it. Raises: FaultError; CorpusError."""
         return any(self.records(file))
 
     def spans(self, file: CorpusFile, span_bytes: int, split: str) -> Iterator[Span]:
@@ -66,7 +77,7 @@ class Format(ABC):
                         yield Span(file=file, start=start, end=end, weight=end - start)
                     start = end
         except OSError as error:
-            raise CorpusError(f"cannot read {file.path}: {error.strerror}", path=file.path) from error
+            raise file.unreadable(error) from error
 
     def cut(self, stream: BinaryIO, at: int, size: int, split: str) -> int:
         """Return the first place from byte `at` on where a document may begin; a record is never cut."""
@@ -89,6 +100,8 @@ class CorpusFile:
     compression: str = ""  #: the suffix of `compression.SUFFIXES` that the file is unpacked by, or ""
     whole: bool = False
     column: str = "text"  #: the field of .jsonl or column of .parquet that holds the text
+    kept: bool = False  #: whether `path` is a copy of what came through a pipe, so that only `name` means something
+    faults: Faults = field(factory=Faults, eq=False, repr=False)  #: what was left out, of the whole corpus
 
     @property
     def packed(self) -> bool:
@@ -99,10 +112,13 @@ class CorpusFile:
         """Yield the text in order, never empty: a record each, or pieces of about 1 MB cut after line ends.
 
         The pieces of a text file joined are the file. `start` and `end` select a span of it (see `Span`).
-        Raises: CorpusError.
+        What cannot be read is left out or raised, as `faults` says. Raises: CorpusError.
         """
-        whole = [decoded(self, b"".join(self.chunks()))] if self.whole else None
-        yield from filter(None, whole or self.format.records(self, start, end))
+        try:
+            whole = [decoded(self, b"".join(self.chunks()))] if self.whole else None
+            yield from filter(None, whole or self.format.records(self, start, end))
+        except FaultError as error:
+            self.faults.leave_out(error)
 
     def slices(self, chars: int) -> Iterator[str]:
         """Yield the documents in slices of about `chars` characters, cut after line ends where there are any."""
@@ -116,17 +132,34 @@ class CorpusFile:
                 start = end
 
     def checked(self, allow_nul: bool = True) -> CorpusFile:
-        """Return the file if it begins with text. Raises: CorpusError if it is empty, unreadable or not text."""
-        if not self.format.begins_with_text(self, allow_nul):
-            raise NoTextError(f"{self.path} is empty", path=self.path)
+        """Return the file if it begins with text. Raises: FaultError if it is empty, unreadable or not text."""
+        probe = evolve(self, faults=self.faults.fresh(_PROBED_FAULTS))
+        if not self.format.begins_with_text(probe, allow_nul):
+            raise probe.faults.first or self.fault(" is empty", NoTextError)
         return self
+
+    @property
+    def label(self) -> str:
+        """What errors call the file: its path, or the name of a pipe."""
+        return self.name if self.kept else shown(self.path)
+
+    def fault(self, detail: str, kind: type[FaultError] = FaultError) -> FaultError:
+        """Return an error about this file; `detail` follows its name."""
+        return kind(f"{self.label}{detail}", path=self.path, name=self.name, detail=detail)
+
+    def unreadable(self, error: OSError) -> CorpusError:
+        """Return the error for one of the system: a fault of this file, or of the machine."""
+        detail = f" cannot be read: {error.strerror or error}"
+        return (
+            self.fault(detail) if error.errno in _UNREADABLE else CorpusError(f"{self.label}{detail}", path=self.path)
+        )
 
     def estimated_bytes(self) -> int:
         """Return the bytes of text, estimated where only reading would tell. Raises: CorpusError."""
         try:
             size = self.path.stat().st_size
         except OSError as error:
-            raise CorpusError(f"cannot read {self.path}: {error.strerror}", path=self.path) from error
+            raise self.unreadable(error) from error
         return size * _UNPACKING_RATIO if self.packed else size
 
     def chunks(self, size: int = CHUNK_BYTES, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -145,14 +178,12 @@ class CorpusFile:
                 while chunk := stream.read(size if left is None else min(size, left)):
                     yield chunk
                     left = None if left is None else left - len(chunk)
-        except CorpusError:
+        except (CorpusError, MemoryError):
             raise
         except Exception as cause:  # gzip, lzma, bz2, zlib and zstandard each have errors of their own
             if isinstance(cause, OSError) and cause.errno is not None:
-                raise CorpusError(f"cannot read {self.path}: {cause.strerror}", path=self.path) from cause
-            raise CorpusError(
-                f"{self.path} is truncated or corrupt ({cause}). Copy or download it again", path=self.path
-            ) from cause
+                raise self.unreadable(cause) from cause
+            raise self.fault(f" is truncated or corrupt ({cause}). Copy or download it again") from cause
 
 
 @frozen(kw_only=True)
@@ -166,17 +197,35 @@ class Span:
 
 
 def decoded(file: CorpusFile, data: bytes, offset: int = 0, final: bool = True) -> str:
-    """Return bytes as text; `offset` is where in the file they begin. Raises: NoTextError with the place."""
+    """Return bytes as text; `offset` is where in the file they begin. Raises: FaultError with the place."""
     try:
         return codecs.utf_8_decode(data, "strict", final)[0]
     except UnicodeDecodeError as cause:
-        at = offset + cause.start
-        origin = "UTF-16" if offset == 0 and data.startswith(_UTF16) else "LATIN1"
-        raise NoTextError(
-            f"{file.path} is not UTF-8: byte 0x{data[cause.start]:02x} at offset {at}. If it is text in "
-            f"another encoding, convert it: iconv -f {origin} -t UTF-8 FILE > NEW; if it is not text, leave it out",
-            path=file.path,
+        raise file.fault(
+            f" is not UTF-8: byte 0x{data[cause.start]:02x} at offset {offset + cause.start}. If it is text in another "
+            "encoding, convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW"
         ) from cause
+
+
+def fields_named(names: Iterable[str]) -> str:
+    """Return which fields or columns there are, and how to choose one of them."""
+    listed = list(names)
+    more = f" and {len(listed) - _MAX_NAMES} more" if len(listed) > _MAX_NAMES else ""
+    return (
+        f"its fields are {', '.join(map(repr, listed[:_MAX_NAMES]))}{more}. "
+        "Name the one that holds the text: --column NAME (column='NAME')"
+    )
+
+
+def other_encoding(head: bytes) -> str:
+    """Return which encoding other than UTF-8 the beginning of a file is clearly in, "" for none."""
+    marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), "")
+    if marked or len(head) < 4:
+        return marked
+    zeros = [head[place::2].count(0) / len(head[place::2]) for place in (0, 1)]  # Latin letters have one in two
+    if min(zeros) > 0.1 or max(zeros) < 0.9:
+        return ""
+    return "UTF-16LE" if zeros[1] > zeros[0] else "UTF-16BE"
 
 
 def after_line(stream: BinaryIO, at: int, limit: int) -> int:

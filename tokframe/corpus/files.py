@@ -5,24 +5,27 @@ Reading one file is left to `file` and its formats.
 
 from __future__ import annotations
 
-import atexit
+import errno
 import glob
 import hashlib
 import os
-import shutil
-import sys
+import stat
 import sysconfig
-import tempfile
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from attrs import evolve, field, frozen
 
 from tokframe.corpus.compression import SUFFIXES
-from tokframe.corpus.file import CorpusFile, NoTextError
+from tokframe.corpus.faults import FaultError, Faults, NoTextError
+from tokframe.corpus.file import CorpusFile
 from tokframe.corpus.formats import TEXT, format_of
+from tokframe.corpus.pipes import kept_pipe, kept_stdin
 from tokframe.errors import CorpusError
+from tokframe.storage.paths import expanded, shown
 
 __all__ = ["STDLIB_NAMES", "Corpus", "CorpusFile"]
 
@@ -39,27 +42,38 @@ class Corpus:
     """An ordered set of text files; the same paths give the same files in the same order."""
 
     files: tuple[CorpusFile, ...]
-    #: Files of folders that were left out, with the reason.
-    skipped: tuple[str, ...] = field(default=(), kw_only=True)
+    #: What could not be read as text, at the start and so far; whether that is left out or ends the run.
+    faults: Faults = field(factory=Faults, kw_only=True, eq=False)
 
     @classmethod
-    def open(cls, paths: Sequence[str | Path], *, column: str = "text") -> Corpus:
-        """Return the corpus of files, folders (recursive), globs, `-` (stdin) and names in `STDLIB_NAMES`.
+    def open(cls, paths: str | Path | Sequence[str | Path], *, column: str = "text", on_error: str = "skip") -> Corpus:
+        """Return the corpus of files, folders (recursive), globs, pipes, `-` (stdin) and names in `STDLIB_NAMES`.
 
         Any format of `formats` is read, compressed files are unpacked. Folders leave out hidden, empty and binary
-        files. `column` is the field of .jsonl and the column of .parquet that holds the text.
+        files, and links to folders. `column` is the field of .jsonl (`meta.text` lies in `meta`) and the column of
+        .parquet that holds the text. With `on_error` "skip", files, lines and records that cannot be read are left
+        out and counted in `faults`; with "stop", the first of them is raised.
         Raises: CorpusError where a path holds no readable text, or there is no path.
         """
         if isinstance(paths, (str, Path)):
             paths = [paths]
-        skipped: list[str] = []
+        opening = _Opening(column, Faults(on_error))
         found: dict[Path, CorpusFile] = {}
         for path in paths:
-            for file in _expand(str(path), column, skipped):
+            for file in opening.files(str(path)):
                 found.setdefault(file.path, file)
         if not found:
             raise CorpusError("no corpus given. Name text files, folders or 'stdlib', e.g. --corpus notes/ stdlib")
-        return cls(_named(found.values()), skipped=tuple(skipped))
+        return cls(_named(found.values()), faults=opening.faults)
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Why files, lines and records were left out so far, a reason for each file."""
+        return tuple(self.faults.reasons())
+
+    def summary(self) -> dict[str, Any]:
+        """Return JSON data: how many files there are, and what was left out so far."""
+        return {"files": len(self.files), **self.faults.summary()}
 
     @property
     def megabytes(self) -> float | None:
@@ -97,94 +111,167 @@ class Corpus:
 # -- finding files ------------------------------------------------------------------------------------------
 
 
-def _expand(given: str, column: str, skipped: list[str]) -> Iterator[CorpusFile]:
-    if given in STDLIB_NAMES:
-        yield from _stdlib(given.partition(":")[2])
-        return
-    if given == "-":
-        yield _from_stdin().checked()
-        return
-    path = Path(given).expanduser()
-    found = [path]
-    if glob.has_magic(given) and not path.exists():
-        matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
-        found = [match for match in matches if match.is_file()] or matches  # `docs/*` of folders only means the folders
-        if not found:
-            raise CorpusError(f"no file matches {given!r} in {Path.cwd()}", path=given)
-    for path in found:
-        if path.is_dir():
-            yield from _folder(path, column, skipped)
-        elif path.exists():
-            yield _plain(path, column).checked()
-        else:
+@frozen
+class _Opening:
+    """How the paths of one corpus become files."""
+
+    column: str
+    faults: Faults
+
+    def files(self, given: str) -> Iterator[CorpusFile]:
+        """Yield the files of one path as it was given. Raises: CorpusError where there is no text."""
+        if given in STDLIB_NAMES:
+            yield from _stdlib(given.partition(":")[2], self.faults)
+            return
+        if not given:
+            raise CorpusError("a path of the corpus is empty. For the folder you are in, give '.'")
+        if given == "-":
+            yield self._described(Path("stdin"), kept_stdin(), kept="stdin").checked()
+            return
+        path = expanded(given)
+        status = _status(path)
+        if status is None and glob.has_magic(given):
+            yield from self._matching(given, path)
+        elif status is None:
             raise CorpusError(f"no file or folder {given!r} in {Path.cwd()}{_nearest(path)}", path=given)
+        elif stat.S_ISDIR(status.st_mode):
+            yield from self._folder(path)
+        else:
+            yield self._file(path, status).checked()
+
+    def _matching(self, given: str, path: Path) -> Iterator[CorpusFile]:
+        matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
+        files = [match for match in matches if match.is_file()]
+        if not matches:
+            raise CorpusError(f"no file matches {given!r} in {Path.cwd()}", path=given)
+        if files:
+            yield from self._readable(f"the files that match {given!r}", ((file, "", "") for file in files))
+            return
+        for match in matches:  # `docs/*` of folders only means the folders
+            yield from self._folder(match)
+
+    def _folder(self, folder: Path) -> Iterator[CorpusFile]:
+        """Yield the text files under a folder, ordered by path. Raises: CorpusError if there are none."""
+        label = folder.resolve().name
+        found = ((path, label, f"{label}/{path.relative_to(folder).as_posix()}") for path in _walk(folder, self.faults))
+        yield from self._readable(f"folder {shown(folder)}", found, allow_nul=False)
+
+    def _readable(
+        self, what: str, found: Iterable[tuple[Path, str, str]], allow_nul: bool = True
+    ) -> Iterator[CorpusFile]:
+        """Yield those of many files, as (path, source, name), that begin with text, and leave out the others."""
+        count, last = 0, ""
+        for path, source, name in found:
+            try:
+                yield self._file(path, _status(path), source, name).checked(allow_nul)
+                count += 1
+            except FaultError as error:
+                last = f"; left out, for example: {error}"
+                self.faults.leave_out(error)
+        if not count:
+            raise CorpusError(f"no text in {what}{last}", path=what)
+
+    def _file(self, path: Path, status: os.stat_result | None, source: str = "", name: str = "") -> CorpusFile:
+        """Return the description of a file; a pipe is read first. Raises: FaultError; CorpusError."""
+        real = path.resolve()
+        mode = status.st_mode if status else stat.S_IFREG
+        if stat.S_ISFIFO(mode) or (stat.S_ISREG(mode) and not real.exists()):  # or a removed file, as /dev/stdin may be
+            return self._described(path, kept_pipe(path), kept=str(path))
+        file = self._described(path, real, source, name)
+        if not stat.S_ISREG(mode):
+            raise file.fault(" is a device or socket, not a file. To read stdin, give -", NoTextError)
+        return file
+
+    def _described(self, path: Path, real: Path, source: str = "", name: str = "", kept: str = "") -> CorpusFile:
+        """Return a file's description from its name; `real` is where it is read."""
+        suffixes = [suffix.lower() for suffix in path.suffixes]
+        compression = suffixes.pop() if suffixes and suffixes[-1] in SUFFIXES else ""
+        suffix = suffixes[-1] if suffixes else ""
+        if not source:
+            source = Path(path.stem if compression else path.name).stem
+            while Path(source).suffix.lower() in _SPLITS:
+                source = Path(source).stem
+        form = format_of(suffix)
+        file = CorpusFile(
+            name=shown(kept or name or path.name),
+            path=real,
+            source=shown(source),
+            format=form,
+            compression=compression,
+            column=self.column,
+            kept=bool(kept),
+            faults=self.faults,
+        )
+        if suffix in _ARCHIVES:
+            raise file.fault(" is an archive. Unpack it and give the folder", NoTextError)
+        return file if form.has_records or compression else evolve(file, size=file.estimated_bytes())
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Return what is at a path, behind links; None for nothing. Raises: FaultError where the system does not say."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        detail = f" cannot be read: {error.strerror}"
+        raise FaultError(f"{shown(path)}{detail}", path=path, name=shown(path), detail=detail) from error
 
 
 def _nearest(path: Path) -> str:
     import difflib
 
-    siblings = os.listdir(path.parent) if path.parent.is_dir() else []
+    siblings: list[str] = []
+    with suppress(OSError):
+        siblings = os.listdir(path.parent)
     near = difflib.get_close_matches(path.name, [*siblings, *STDLIB_NAMES], n=1)
     return f". Did you mean {(near[0] if near[0] in STDLIB_NAMES else str(path.parent / near[0]))!r}?" if near else ""
 
 
-def _plain(path: Path, column: str, source: str | None = None, name: str = "") -> CorpusFile:
-    """Return a file's description from its name alone."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    compression = suffixes.pop() if suffixes and suffixes[-1] in SUFFIXES else ""
-    suffix = suffixes[-1] if suffixes else ""
-    if suffix in _ARCHIVES:
-        raise NoTextError(f"{path} is an archive. Unpack it and give the folder", path=path)
-    form = format_of(suffix)
-    if source is None:
-        source = Path(path.stem if compression else path.name).stem
-        while Path(source).suffix.lower() in _SPLITS:
-            source = Path(source).stem
-    return CorpusFile(
-        name=name or path.name,
-        path=path.resolve(),
-        source=source,
-        size=None if form.has_records or compression else path.stat().st_size,
-        format=form,
-        compression=compression,
-        column=column,
-    )
+def _walk(folder: Path, faults: Faults) -> list[Path]:
+    """Return the files under a folder, ordered by path; hidden ones are left out, and what is told to `faults`."""
 
+    def leave_out(path: Path, detail: str, kind: type[FaultError] = NoTextError) -> None:
+        name = shown(folder.resolve().name / path.relative_to(folder))
+        faults.leave_out(kind(f"{shown(path)}{detail}", path=path, name=name, detail=detail))
 
-def _folder(folder: Path, column: str, skipped: list[str]) -> Iterator[CorpusFile]:
-    """Yield the text files under a folder, ordered by path. Raises: CorpusError if there are none."""
-    label = folder.resolve().name
-    before, count = len(skipped), 0
-    for path in _walk(folder):
-        relative = path.relative_to(folder).as_posix()
+    found: list[Path] = []
+    waiting = [folder]
+    while waiting:
+        parent = waiting.pop()
         try:
-            yield _plain(path, column, source=label, name=f"{label}/{relative}").checked(allow_nul=False)
-            count += 1
-        except NoTextError as reason:
-            skipped.append(str(reason))
-    if not count:
-        left_out = len(skipped) - before
-        detail = f"; {left_out} files were left out, e.g. {skipped[-1]}" if left_out else ""
-        raise CorpusError(f"no text in folder {folder}{detail}", path=folder)
+            with os.scandir(parent) as entries:
+                inside = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as error:
+            leave_out(parent, f" cannot be read: {error.strerror}", FaultError)
+            continue
+        for entry in inside:
+            path = Path(entry.path)
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting += [path] * (entry.name != "__pycache__")
+                elif entry.is_dir():
+                    leave_out(path, " is a link to a folder, and such links are not followed. Give the folder itself")
+                elif entry.is_file():
+                    found.append(path)
+                elif entry.is_symlink() and not path.exists():
+                    leave_out(path, " is a link to nothing")
+                else:
+                    leave_out(path, " is a pipe, device or socket. Give it by its own name")
+            except OSError as error:
+                kind = NoTextError if error.errno == errno.ELOOP else FaultError
+                leave_out(path, f" cannot be read: {error.strerror}", kind)
+    return sorted(found, key=lambda path: path.as_posix())
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    def fail(error: OSError) -> None:
-        raise CorpusError(f"cannot read folder {error.filename}: {error.strerror}", path=folder) from error
-
-    found = []
-    for parent, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    yield from sorted((path for path in found if path.is_file()), key=lambda path: path.as_posix())
-
-
-def _stdlib(part: str) -> list[CorpusFile]:
+def _stdlib(part: str, faults: Faults) -> list[CorpusFile]:
     """Return the standard library's UTF-8 source files, or the part held out by file name, or the rest."""
     root = Path(sysconfig.get_path("stdlib"))
     files = []
     seen: set[Path] = set()
-    for path in _walk(root):
+    for path in _walk(root, Faults()):
         relative, real = path.relative_to(root), path.resolve()
         if path.suffix != ".py" or {"site-packages", "dist-packages"} & set(relative.parts) or real in seen:
             continue
@@ -199,19 +286,14 @@ def _stdlib(part: str) -> list[CorpusFile]:
             continue
         if data:
             name = f"stdlib/{relative.as_posix()}"
-            files.append(CorpusFile(name=name, path=real, source="stdlib", format=TEXT, size=len(data), whole=True))
+            files.append(
+                CorpusFile(
+                    name=name, path=real, source="stdlib", format=TEXT, size=len(data), whole=True, faults=faults
+                )
+            )
     if not files:
         raise CorpusError(f"this Python has no standard-library source in {root}", path=root)
     return files
-
-
-def _from_stdin() -> CorpusFile:
-    """Keep stdin in a temporary file, as a corpus is read more than once."""
-    with tempfile.NamedTemporaryFile(prefix="tokframe-stdin-", suffix=".txt", delete=False) as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept)
-    path = Path(kept.name)
-    atexit.register(path.unlink, missing_ok=True)
-    return CorpusFile(name="stdin", path=path, source="stdin", format=TEXT, size=path.stat().st_size)
 
 
 def _named(files: Iterable[CorpusFile]) -> tuple[CorpusFile, ...]:
@@ -222,6 +304,12 @@ def _named(files: Iterable[CorpusFile]) -> tuple[CorpusFile, ...]:
         if len(count) == len(result):
             break
         result = [
-            evolve(file, name="/".join(file.path.parts[-depth:])) if count[file.name] > 1 else file for file in result
+            evolve(file, name=shown("/".join(file.path.parts[-depth:]))) if count[file.name] > 1 else file
+            for file in result
         ]
+    count = Counter()  # what only differs in bytes that are escaped is numbered
+    for place, file in enumerate(result):
+        count[file.name] += 1
+        if count[file.name] > 1:
+            result[place] = evolve(file, name=f"{file.name} ({count[file.name]})")
     return tuple(result)

@@ -85,7 +85,7 @@ def compare(
     text = {
         "bytes": any_row.total.bytes,
         "chars": any_row.total.chars,
-        "files": len(corpus.files),
+        **corpus.summary(),
         "sources": {name: part.bytes for name, part in any_row.sources.items()},
     }
     return Comparison(rows=rows, corpus=text, versions=_versions(tokenizers))

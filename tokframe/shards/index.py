@@ -67,8 +67,8 @@ class Shard:
         }
 
 
-def assembled(made_of: Mapping[str, Any], shards: Sequence[Shard]) -> dict[str, Any]:
-    """Return the index of all shards in order, under the facts that decided them."""
+def assembled(made_of: Mapping[str, Any], shards: Sequence[Shard], left_out: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the index of all shards in order, under the facts that decided them, and what was left out of the text."""
     return {
         "format": FORMAT.name,
         "format_version": FORMAT.version,
@@ -76,6 +76,7 @@ def assembled(made_of: Mapping[str, Any], shards: Sequence[Shard]) -> dict[str, 
         "documents": sum(shard.documents for shard in shards),
         "tokens": sum(shard.tokens for shard in shards),
         "bytes": sum(shard.bytes for shard in shards),
+        **left_out,
         "shards": [shard.as_json() for shard in shards],
     }
 

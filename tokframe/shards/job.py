@@ -14,15 +14,16 @@ from typing import Any
 
 from attrs import asdict, evolve
 
+from tokframe.corpus.faults import Faults
 from tokframe.corpus.files import Corpus
-from tokframe.errors import ShardsError, ShardsInterrupted
+from tokframe.errors import CorpusError, ShardsError, ShardsInterrupted
 from tokframe.loading import loading
 from tokframe.shards import engines
 from tokframe.shards.index import FORMAT, Shard, assembled, read_index, shards_errors
 from tokframe.shards.planning import Unit, automatic_size, plan
 from tokframe.shards.reading import TokenShards
 from tokframe.shards.settings import ShardSettings
-from tokframe.shards.writing import UNITS, UnitWriter
+from tokframe.shards.writing import UNITS, UnitResult, UnitWriter
 from tokframe.storage.atomic import identity, replace_folder, try_lock, write_atomically
 from tokframe.storage.places import check_place
 from tokframe.storage.settings import check
@@ -82,19 +83,24 @@ def tokenize(
     )
     reporter, should_stop = reporter or SILENT, should_stop or never_stop
     with _workplace(work, text, made_of, len(units), resume=resume, overwrite=overwrite):
-        done: dict[int, tuple[Shard, ...]] = {}
+        done: dict[int, UnitResult] = {}
         progress = _Progress(reporter, units)
         for result in run(writer, units, workers=workers, should_stop=should_stop):
-            done[result.number] = result.shards
-            progress.add(result.weight, result.shards, result.kept)
+            done[result.number] = result
+            progress.add(result)
         if len(done) < len(units):
             raise ShardsInterrupted(
                 f"stopped with {len(done)} of {len(units)} parts of the corpus done; they are kept in {work}", path=work
             )
-        shards = [shard for number in sorted(done) for shard in done[number]]
+        results = [done[number] for number in sorted(done)]
+        shards = [shard for result in results for shard in result.shards]
+        for result in results:
+            text.faults.merge(result.left_out)
+        if not shards:
+            raise CorpusError("no text of the corpus can be read" + "".join(f"; {each}" for each in text.skipped[:1]))
         _check_files(work, shards, made_of["dtype"])
         try:
-            write_atomically(work / FORMAT.manifest, canonical_json(assembled(made_of, shards)))
+            write_atomically(work / FORMAT.manifest, canonical_json(assembled(made_of, shards, text.faults.summary())))
             replace_folder(work, target, found)
             shutil.rmtree(target / UNITS, ignore_errors=True)
         except FileExistsError as error:
@@ -146,20 +152,22 @@ class _Progress:
     """Reports how much text is done, and the speed of what was done in this run."""
 
     def __init__(self, reporter: Reporter, units: Sequence[Unit]) -> None:
-        self._reporter, self._started = reporter, time.monotonic()
+        self._reporter, self._started, self._left_out = reporter, time.monotonic(), Faults()
         self._done = self._tokens = self._new_tokens = self._new_bytes = 0
         reporter.stage("tokenize", sum(unit.weight for unit in units) / 1e6, "MB")
 
-    def add(self, weight: int, shards: Sequence[Shard], kept: bool) -> None:
-        tokens = sum(shard.tokens for shard in shards)
-        self._done, self._tokens = self._done + weight, self._tokens + tokens
-        if not kept:
+    def add(self, result: UnitResult) -> None:
+        tokens = sum(shard.tokens for shard in result.shards)
+        self._done, self._tokens = self._done + result.weight, self._tokens + tokens
+        self._left_out.merge(result.left_out)
+        if not result.kept:
             self._new_tokens += tokens
-            self._new_bytes += sum(shard.bytes for shard in shards)
+            self._new_bytes += sum(shard.bytes for shard in result.shards)
         seconds = max(time.monotonic() - self._started, 1e-9)
         self._reporter.advance(
             self._done / 1e6,
             tokens=self._tokens,
+            **self._left_out.figures(),
             MB_per_s=self._new_bytes / 1e6 / seconds,
             tokens_per_s=self._new_tokens / seconds,
         )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from tokframe.corpus.faults import Faults
 from tokframe.corpus.file import CorpusFile, Span
 from tokframe.corpus.files import Corpus
 
@@ -26,6 +27,11 @@ class Unit:
     number: int
     spans: tuple[Span, ...]
     rolls: bool  #: whether a shard ends when it is full, for text of unknown size
+
+    @property
+    def faults(self) -> Faults:
+        """What was left out of the text, once it is read."""
+        return self.spans[0].file.faults
 
     @property
     def weight(self) -> int:
@@ -46,9 +52,15 @@ def plan(corpus: Corpus, shard_size: int, split: str) -> list[Unit]:
     `split` says), .parquet between row groups, a compressed file not at all. Raises: CorpusError.
     """
     return [
-        Unit(number=number, spans=tuple(spans), rolls=any(span.file.packed for span in spans))
+        Unit(number=number, spans=_own(spans), rolls=any(span.file.packed for span in spans))
         for number, spans in enumerate(_grouped(corpus.files, shard_size, split))
     ]
+
+
+def _own(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """Return spans whose files count what is left out for this unit alone."""
+    faults = spans[0].file.faults.fresh()
+    return tuple(evolve(span, file=evolve(span.file, faults=faults)) for span in spans)
 
 
 def _grouped(files: Sequence[CorpusFile], shard_size: int, split: str) -> Iterator[list[Span]]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import frozen
 
+from tokframe.corpus.faults import Faults
 from tokframe.errors import ShardsError
 from tokframe.shards.arrays import ArrayWriter
 from tokframe.shards.documents import documents
@@ -29,11 +31,14 @@ UNITS = "units"
 
 @frozen(kw_only=True)
 class UnitResult:
-    """The shards of a unit; `kept` if an earlier run wrote them."""
+    """The shards of a unit, and what was left out of its text, as `Faults.merge` takes it; `kept` if an earlier run
+    wrote them.
+    """
 
     number: int
     weight: int
     shards: tuple[Shard, ...]
+    left_out: tuple[Any, ...]
     kept: bool
 
 
@@ -51,18 +56,19 @@ class UnitWriter:
     def __call__(self, unit: Unit) -> UnitResult:
         """Write a unit's shards, unless they are written already. Raises: CorpusError; ShardsError."""
         try:
-            kept = self._kept(unit)
-            shards = tuple(self._written(unit)) if kept is None else kept
-            if kept is None:
-                record = {"unit": unit.number, "shards": [part.as_json() for part in shards]}
-                write_atomically(self._record(unit), canonical_json(record))
+            if (kept := self._kept(unit)) is not None:
+                return kept
+            shards = tuple(self._written(unit))
+            left_out = unit.faults.to_json()
+            record = {"unit": unit.number, "shards": [part.as_json() for part in shards], "left_out": left_out}
+            write_atomically(self._record(unit), canonical_json(record))
         except OSError as error:
             raise ShardsError(
                 f"cannot write {self.folder}: {error.strerror or error}. Finished shards are kept: once that is "
                 "fixed, run the same command with --resume",
                 path=self.folder,
             ) from error
-        return UnitResult(number=unit.number, weight=unit.weight, shards=shards, kept=kept is not None)
+        return UnitResult(number=unit.number, weight=unit.weight, shards=shards, left_out=tuple(left_out), kept=False)
 
     def _written(self, unit: Unit) -> Iterator[Shard]:
         texts = documents(unit, self.settings.split)
@@ -109,14 +115,17 @@ class UnitWriter:
     def _record(self, unit: Unit) -> Path:
         return self.folder / UNITS / f"unit-{unit.number:05}.json"
 
-    def _kept(self, unit: Unit) -> tuple[Shard, ...] | None:
-        """Return the shards of a unit that was finished before, if its files are still what the record says."""
+    def _kept(self, unit: Unit) -> UnitResult | None:
+        """Return what was made of a unit before, if its files are still what the record says."""
         path = self._record(unit)
         try:
-            shards = tuple(shard(entry) for entry in parse_json(path.read_bytes(), str(path))["shards"])
+            record = parse_json(path.read_bytes(), str(path))
+            left_out = tuple(record.get("left_out", ()))
+            Faults().merge(left_out)
+            shards = tuple(shard(entry) for entry in record["shards"])
             for part in shards:
                 for name, entry in part.entries(self.dtype).items():
                     FORMAT.check_file(self.folder, name, entry)
         except (OSError, ValueError, KeyError, TypeError):  # ConfigError and ArtifactCorruptError are ValueErrors
             return None
-        return shards
+        return UnitResult(number=unit.number, weight=unit.weight, shards=shards, left_out=left_out, kept=True)

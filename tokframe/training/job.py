@@ -52,4 +52,4 @@ class TrainJob:
                 raise TrainingInterrupted(f"stopped after reading {done:.1f} MB; nothing was saved")
             yield document
             done += len(document.encode()) / 1e6
-            self.reporter.advance(done, **figures())
+            self.reporter.advance(done, **figures(), **self.corpus.faults.figures())

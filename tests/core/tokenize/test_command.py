@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ def test_what_cannot_be_read_is_named_with_its_place(toy, write, tmp_path):
         with pytest.raises(CorpusError) as caught:
             tokenize(
                 toy,
-                corpus=Corpus.open([path], column=column),
+                corpus=Corpus.open([path], column=column, on_error="stop"),
                 out=tmp_path / "out",
                 workers=1,
                 settings=ShardSettings(**settings),
@@ -45,6 +46,42 @@ def test_what_cannot_be_read_is_named_with_its_place(toy, write, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_run_that_stopped_at_a_fault_goes_on_without_it(write, tmp_path, workers):
+    sound = b"".join(b"a line and then some %d\n" % number for number in range(2_000))
+    write("a.txt", sound)
+    write("b.txt", sound[:30_000] + b"caf\xe9\n" + sound[30_000:])
+    write("c.jsonl", '{"text": "the cat"}\n{"text": 3}\n{"text": "\\ud83d"}\n' * 2_000)
+    write("d.txt.gz", gzip.compress(sound)[:-30])
+    folder = tmp_path / "text"
+
+    def made(on_error, **options):
+        settings = ShardSettings(shard_size=20_000)
+        text = Corpus.open([folder], on_error=on_error)
+        tokenize("bpe", corpus=text, out=tmp_path / "out", settings=settings, **options)
+        return content(tmp_path / "out"), text.summary()
+
+    with pytest.raises(CorpusError, match=r"b\.txt is not UTF-8: byte 0xe9") as caught:
+        made("stop", workers=1)
+    assert "--on-error skip" in caught.value.__notes__[0]
+    resumed, told = made("skip", workers=workers, resume=True)
+    index = json.loads(resumed["index.json"])
+    assert index["skipped_files"] == told["skipped_files"] == 1
+    assert index["skipped_records"] == told["skipped_records"] == 4_001
+    assert index["skipped"] == told["skipped"] and [reason.partition(" is ")[0] for reason in index["skipped"]] == [
+        "1 line: text/b.txt",
+        '4,000 records, first: text/c.jsonl, line 2: expected a string "text", it',
+        "text/d.txt.gz",
+    ]
+    assert (resumed, told) == made("skip", workers=1, overwrite=True), "the shards depend on how they were made"
+
+
+def test_shards_of_no_text_at_all_are_not_written(toy, write, tmp_path):
+    write("cut.txt.gz", gzip.compress(prose(50_000).encode())[:-30])
+    with pytest.raises(CorpusError, match=r"no text of the corpus can be read; text/cut\.txt\.gz is truncated"):
+        tokenize(toy, corpus=[tmp_path / "text"], out=tmp_path / "out", workers=1)
+
+
 def test_the_command_writes_shards_and_its_json_says_what(toy, write, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write("a.jsonl", '{"body": "the cat"}\n{"body": "the mat"}\n')
@@ -56,9 +93,7 @@ def test_the_command_writes_shards_and_its_json_says_what(toy, write, tmp_path, 
     }  # fmt: skip
     assert said["tokens"] == TokenShards.open("out").tokens
     assert main(["tokenize", toy, "--corpus", "text/a.jsonl", "--out", "other"]) == 1
-    assert "its fields are 'body'\nIf another field or column holds the text, name it: --column NAME" in (
-        capsys.readouterr().err
-    )
+    assert "its fields are 'body'. Name the one that holds the text: --column NAME" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert "2 documents, 0.0 MB of text: 1 shard at ./out" in capsys.readouterr().out
     assert main(words) == 1

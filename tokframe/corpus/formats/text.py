@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from attrs import frozen
 
-from tokframe.corpus.file import CHUNK_BYTES, CorpusFile, Format, NoTextError, after_line, decoded
+from tokframe.corpus.faults import FaultError, NoTextError
+from tokframe.corpus.file import CHUNK_BYTES, CorpusFile, Format, after_line, decoded, other_encoding
 
 __all__ = ["Text"]
 
@@ -23,18 +26,38 @@ class Text(Format):
     has_records = False
 
     def records(self, file: CorpusFile, start: int = 0, end: int | None = None) -> Iterator[str]:
-        """Yield pieces of about 1 MB, which end with a line where there are lines."""
+        """Yield pieces of about 1 MB, which end with a line where there are lines; lines that are not UTF-8 are faults.
+
+        A byte order mark at the beginning is no text.
+        """
+        at = start
         for piece in _pieces(file.chunks(CHUNK_BYTES, start, end)):
-            yield decoded(file, piece, start)
-            start += len(piece)
+            data = piece.removeprefix(codecs.BOM_UTF8) if not at else piece
+            skipped = len(piece) - len(data)
+            try:
+                yield decoded(file, data, at + skipped)
+            except FaultError:
+                yield "".join(_sound_lines(file, data, start, at + skipped))
+            at += len(piece)
 
     def begins_with_text(self, file: CorpusFile, allow_nul: bool) -> bool:
-        """Return whether the file has any bytes; a NUL among the first means a picture or a program."""
-        head = next(file.chunks(_PROBE_BYTES), b"")
+        """Return whether any of the first lines is UTF-8; a NUL among them means a picture or a program."""
+        head = b""
+        for chunk in file.chunks(_PROBE_BYTES):
+            if len(head) >= _PROBE_BYTES:
+                break
+            head += chunk
+        if name := other_encoding(head):
+            raise file.fault(f" is {name}, not UTF-8. Convert it: iconv -f {name} -t UTF-8 FILE > NEW")
         if not allow_nul and b"\0" in head:
-            raise NoTextError(f"{file.name} is binary", path=file.path)
-        decoded(file, head, final=len(head) < _PROBE_BYTES)
-        return bool(head)
+            raise file.fault(" is binary", NoTextError)
+        final = len(head) < _PROBE_BYTES
+        try:
+            return bool(decoded(file, head.removeprefix(codecs.BOM_UTF8), final=final))
+        except FaultError as error:
+            if file.faults.on_error == "stop" or not any(map(str.strip, _sound_lines(file, head, 0, 0, final))):
+                raise error
+            return True
 
     def cut(self, stream: BinaryIO, at: int, size: int, split: str) -> int:
         """Return where the next line begins (with `split` "blank-line": the next after a blank one), if one is near."""
@@ -46,6 +69,16 @@ class Text(Format):
             return size
         stream.seek(at)
         return at + next((i for i, byte in enumerate(stream.read(4)) if byte & 0xC0 != 0x80), 0)
+
+
+def _sound_lines(file: CorpusFile, data: bytes, start: int, at: int, final: bool = True) -> Iterator[str]:
+    """Yield the lines that are UTF-8; the last may be cut within a character if it is not `final`."""
+    for line in io.BytesIO(data):
+        try:
+            yield decoded(file, line, at, final or line.endswith(b"\n"))
+        except FaultError as error:
+            file.faults.leave_out_part(file.name, "line", start, at, error)
+        at += len(line)
 
 
 def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -58,7 +58,8 @@ def compare_command(
     texts only runs what is missing. The last row of the writing table is held-out text.
 
     JSON: {"config", "settings", "bytes", "models": {NAME: {"equal_bytes", "equal_flops", "training_speed",
-    "generation"}}, "reference", "scorer"}; docs/migration.md describes them.
+    "generation"}}, "reference", "scorer",
+    "corpus": {"files", "skipped", "skipped_files", "skipped_records"}}; docs/migration.md describes them.
     """
     from tokframe.cli.console import write_json
     from tokframe.cli.interruption import resumable
@@ -72,19 +73,17 @@ def compare_command(
     with resumable(ctx) as control:
         report = compare(names, corpus=text, evals=evals, config=config, settings=settings, **passed, **control)
     if json_to is not None:
-        write_json(report, json_to)
+        write_json(report | {"corpus": text.summary()}, json_to)
     if json_to != "-":
         _show(report)
 
 
 def _named(given: tuple[str, ...]) -> dict[str, Any]:
     """Return held-out texts by name; one without a name has that of its source."""
-    from tokframe.corpus.files import Corpus
-
     found = {}
     for word in given:
         name, sign, path = word.partition("=")
-        text = Corpus.open([path if sign else word])
+        text = open_corpus([path if sign else word])
         name = name if sign else text.files[0].source
         if name in found:
             raise click.UsageError(f"two held-out texts are named {name!r}; give them names: --eval NAME=FILE")

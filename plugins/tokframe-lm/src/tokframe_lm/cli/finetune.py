@@ -60,7 +60,8 @@ def finetune_command(
     record = done.model.training["finetuned"]
     if as_json:
         dropped = [piece.decode(errors="backslashreplace") for piece in done.dropped]
-        show_json({"out": out, **record, "dropped": dropped, "checks": [asdict(check) for check in done.checks]})
+        checks = [asdict(check) for check in done.checks]
+        show_json({"out": out, **record, "dropped": dropped, "checks": checks, "corpus": text.summary()})
         return
     _, lm, reconstruction = record["loss"][-1]
     click.echo(

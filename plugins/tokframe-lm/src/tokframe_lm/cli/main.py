@@ -46,7 +46,8 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
     A token that hides its text, as <unk> does, is charged the bits of that text under a small model of bytes, trained
     on what was hidden in the training text.
 
-    JSON: {"bits_per_byte", "bits_per_byte_unknown", "bytes", "tokens", "unknown"}.
+    JSON: {"bits_per_byte", "bits_per_byte_unknown", "bytes", "tokens", "unknown", "corpus": {"files", "skipped",
+    "skipped_files", "skipped_records"}}.
     """
     from attrs import asdict
     from rich.table import Table
@@ -61,7 +62,7 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
     with reporting() as reporter:
         found = evaluate(saved, text, max_bytes=max_bytes or 0, reporter=reporter)
     if json_to is not None:
-        write_json(asdict(found), json_to)
+        write_json(asdict(found) | {"corpus": text.summary()}, json_to)
     if json_to != "-":
         table = Table("tokenizer", "bits per byte", "unknown share", "bytes", "tokens", "unknown tokens")
         shares = [f"{bits:.4f}" for bits in (found.bits_per_byte, found.bits_per_byte_unknown)]
@@ -92,7 +93,6 @@ def generate_command(
 ) -> None:
     """Write the text that a model generates after a prompt."""
     from tokframe.cli.console import note, show_json
-    from tokframe.corpus.files import Corpus
     from tokframe_lm import generation
     from tokframe_lm.comparison import text_measures
     from tokframe_lm.storage import load
@@ -118,7 +118,7 @@ def generate_command(
         "tokens_per_s": round(tokens / seconds, 1),
     }
     if words:
-        known = {word for document in Corpus.open(words).documents() for word in text_measures.words(document)}
+        known = {word for document in open_corpus(words).documents() for word in text_measures.words(document)}
         result |= text_measures.measure(text, known)
     if as_json:
         show_json(result)

@@ -47,7 +47,7 @@ def migrate_command(
     weights are copied.
 
     JSON: {"out", "method", "embedding", "copied", "averaged", "special", "neighbours", "unknown", "kept",
-    "scale"}.
+    "scale", "corpus"}.
     """
     from attrs import asdict
 
@@ -59,7 +59,7 @@ def migrate_command(
     with reporting() as reporter:
         done = migrate(model, new=new, out=out, corpus=text, max_bytes=max_bytes or 0, reporter=reporter, **options)
     if as_json:
-        show_json({"out": out, **asdict(done)})
+        show_json({"out": out, **asdict(done), "corpus": text.summary() if text else None})
         return
     click.echo(
         f"{done.copied:,} ids copied, {done.averaged:,} averaged, {done.neighbours:,} from neighbors, "

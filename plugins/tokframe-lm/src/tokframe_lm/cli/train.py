@@ -35,7 +35,8 @@ def train_command(
 
     Ctrl-C once saves a checkpoint and prints how to resume; twice stops at once.
 
-    JSON: {"out", "tokenizer", "steps", "tokens", "bytes", "seconds", "flops", "parameters", "loss": [[step, nats]]}.
+    JSON: {"out", "tokenizer", "steps", "tokens", "bytes", "seconds", "flops", "parameters", "loss": [[step, nats]],
+    "corpus": {"files", "skipped", "skipped_files", "skipped_records"}}.
     """
     from tokframe.cli.console import show_json
     from tokframe.cli.interruption import resumable
@@ -48,7 +49,7 @@ def train_command(
         done = train(tokenizer, corpus=text, out=out, config=settings, **control, **options)
     if not is_first():
         return
-    record = {"out": out, "tokenizer": done.tokenizer.name, **done.training}
+    record = {"out": out, "tokenizer": done.tokenizer.name, **done.training, "corpus": text.summary()}
     if as_json:
         show_json(record)
         return

@@ -20,6 +20,7 @@ from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.config import structure, unstructure
+from tokframe.storage.paths import shown
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json, read_json
 from tokframe.training.progress import SILENT, Reporter, never_stop
@@ -188,7 +189,7 @@ class _Comparison:
         return {"training": record["training"], "evals": {name: found[name] for name in self.evals}}
 
     def _asked(self, corpus: Corpus) -> list[Any]:
-        return [self.settings.eval_bytes, [[str(file.path), file.path.stat().st_size] for file in corpus.files]]
+        return [self.settings.eval_bytes, [[shown(file.path), file.path.stat().st_size] for file in corpus.files]]
 
     def _equal_flops(
         self, variants: Sequence[Variant], runs: Mapping[str, Sequence[Mapping[str, Any]]]

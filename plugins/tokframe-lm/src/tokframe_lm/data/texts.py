@@ -40,7 +40,7 @@ def shares(corpus: Corpus, max_bytes: int) -> Iterator[str]:
     sources = corpus.sources().values()
     for files in sources:
         last = ""
-        for text in documents(Corpus(tuple(files)), max_bytes // len(sources)):
+        for text in documents(Corpus(tuple(files), faults=corpus.faults), max_bytes // len(sources)):
             yield text
             last = text
         if not last.endswith("\n"):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from tokframe.corpus.faults import Faults
 from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError, TrainingInterrupted, UnsupportedError
 from tokframe.storage.atomic import write_atomically
@@ -115,7 +116,7 @@ def tokenize(
         "corpus": [[file.name, _identity(file.path.stat())] for file in corpus.files],
         "max_bytes": max_bytes,
     }
-    if (found := _open(folder, made_of)) is not None:
+    if (found := _open(folder, made_of, corpus.faults)) is not None:
         return found
     folder.mkdir(parents=True, exist_ok=True)
     start = np.asarray([start_id(tokenizer)], "<i4")
@@ -131,21 +132,22 @@ def tokenize(
             file.write(start.tobytes() + document.ids.astype("<i4").tobytes())
             surfaces.update(surface.hex() for surface in document.unknown_surfaces)
             size, tokens, count = size + document.size, tokens + 1 + len(document.ids), count + 1
-            reporter.advance(size / 1e6, tokens=tokens)
+            reporter.advance(size / 1e6, tokens=tokens, **corpus.faults.figures())
         file.flush()
         os.fsync(file.fileno())  # before the header, which survives a power cut
     if not size:
         raise CorpusError("the corpus holds no text, so there is nothing to train on. Name another: --corpus FILE")
     part.replace(folder / _IDS)
     header = {**made_of, "tokens": tokens, "bytes": size, "documents": count, "unknown_surfaces": dict(surfaces)}
+    header["left_out"] = corpus.faults.to_json()
     write_atomically(folder / _HEADER, canonical_json(header))  # last: the ids count only with it
-    if (found := _open(folder, made_of)) is None:
+    if (found := _open(folder, made_of, Faults())) is None:
         raise CorpusError(f"the tokens written to {folder} cannot be read back; free some space there", path=folder)
     return found
 
 
-def _open(folder: Path, made_of: dict[str, Any]) -> TokenFile | None:
-    """Return the tokens in a folder if they were made of just this."""
+def _open(folder: Path, made_of: dict[str, Any], faults: Faults) -> TokenFile | None:
+    """Return the tokens in a folder if they were made of just this; what was left out then counts in `faults`."""
     try:
         header = json.loads((folder / _HEADER).read_bytes())
         if {key: header[key] for key in made_of} != made_of:
@@ -153,6 +155,7 @@ def _open(folder: Path, made_of: dict[str, Any]) -> TokenFile | None:
         ids = np.memmap(folder / _IDS, dtype="<i4", mode="r")
         if len(ids) != header["tokens"]:
             return None
+        faults.merge(header.get("left_out", ()))
         surfaces = {bytes.fromhex(surface): n for surface, n in header["unknown_surfaces"].items()}
         return TokenFile(ids=ids, bytes=header["bytes"], documents=header["documents"], unknown_surfaces=surfaces)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
