@@ -18,7 +18,7 @@ from attrs import frozen
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError
 from tokframe.storage.manifest import TENSORS, FolderFormat, entry_of, is_plain_name
 from tokframe.storage.state import State, Tensors
-from tokframe.storage.strictjson import canonical_json, shortened
+from tokframe.storage.strictjson import MAX_JSON_BYTES, canonical_json, shortened
 
 __all__ = ["CONFIG", "FORMAT", "Artifact", "read", "state_sha256", "tokenizer_sha256", "write"]
 
@@ -33,8 +33,6 @@ FORMAT = FolderFormat(
     required=(CONFIG,),
     keys=frozenset({"format", "format_version", "tokenizer", "components", "files", "sha256"}),
 )
-#: A config has some hundred keys. Anything near this bound is hostile.
-MAX_CONFIG_BYTES = 1 << 24
 _NAMES = ("name", "distribution", "kind", "section")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}|")
 #: How often reading begins again because another artifact was put in the place of the one being read.
@@ -104,8 +102,8 @@ def _contents(target: Path, state: State) -> dict[str, bytes]:
         config = canonical_json(state.config)
     except (ValueError, TypeError, RecursionError) as error:
         raise ArtifactError(f"the tokenizer's config is not JSON data: {error}", path=target) from error
-    if len(config) > MAX_CONFIG_BYTES:
-        raise ArtifactError(f"the tokenizer's config takes more than {MAX_CONFIG_BYTES} bytes", path=target)
+    if len(config) > MAX_JSON_BYTES:
+        raise ArtifactError(f"the tokenizer's config takes more than {MAX_JSON_BYTES} bytes", path=target)
     contents: dict[str, bytes] = {CONFIG: config}
     named = [(name, bytes(data)) for name, data in state.files.items()]
     named += [(group + TENSORS, _tensor_bytes(state.tensors[group])) for group in state.tensors]
@@ -186,8 +184,8 @@ def _read(folder: Path) -> Artifact:
     manifest = FORMAT.read(folder)
     _check_origins(folder, manifest)
     files = manifest["files"]
-    if files[CONFIG]["bytes"] > MAX_CONFIG_BYTES:
-        raise FORMAT.corrupt(folder, CONFIG, f"is larger than {MAX_CONFIG_BYTES} bytes")
+    if files[CONFIG]["bytes"] > MAX_JSON_BYTES:
+        raise FORMAT.corrupt(folder, CONFIG, f"is larger than {MAX_JSON_BYTES} bytes")
     small: dict[str, bytes] = {}
     for name, entry in files.items():
         if name.endswith(TENSORS):

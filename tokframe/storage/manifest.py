@@ -6,9 +6,9 @@ What the files mean is left to artifacts, language models and token shards. Noth
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from io import BufferedReader
@@ -25,19 +25,22 @@ from tokframe.errors import (
     ConfigError,
 )
 from tokframe.storage.advice import install_command
-from tokframe.storage.strictjson import canonical_json, parse_json
+from tokframe.storage.regular import REFUSED, open_regular, read_regular
+from tokframe.storage.strictjson import MAX_INTEGER_BITS, canonical_json, parse_json, shortened
 
 __all__ = ["TENSORS", "FolderFormat", "entry_of", "file_sha256", "is_count", "is_plain_name", "is_sha256", "sum_of"]
 
 T = TypeVar("T")
 #: The end of a file of tensors.
 TENSORS = ".safetensors"
-#: Files are read whole. A sparse file costs its maker nothing, so what may be asked of a reader has a bound.
+#: Of all files that are held whole, and of all tensors. A sparse file costs its maker nothing, so that what may be
+#: asked of a reader has a bound.
 MAX_FILE_BYTES = 1 << 30
 MAX_TENSORS_BYTES = 1 << 35
 MAX_TENSORS_HEADER_BYTES = 1 << 24
 #: The manifest's own sum, over the canonical JSON of all the rest; manifests written before 0.2 have none.
 _SUM = "sha256"
+_DANGLING = "is a link to a file that does not exist (to copy a folder of links: cp -rL)"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -125,7 +128,11 @@ class FolderFormat:
     def read_file(self, folder: Path, name: str, entry: Mapping[str, Any]) -> bytes:
         """Return a file's bytes, of the size and sum in its entry. Raises: ArtifactCorruptError."""
         with self._open(folder, name, entry) as file:
-            data = file.read(entry["bytes"] + 1)
+            try:
+                data = file.read(entry["bytes"] + 1)
+            except MemoryError:
+                what = f"{folder / name} cannot be loaded: its {entry['bytes']:,} bytes do not fit into memory"
+                raise ArtifactError(what, path=folder) from None
         self._check_sum(folder, name, entry, hashlib.sha256(data).hexdigest())
         return data
 
@@ -140,14 +147,32 @@ class FolderFormat:
         """Return a file's tensors, parsed by one of safetensors' `load` functions. Raises: ArtifactCorruptError."""
         from safetensors import SafetensorError
 
+        self.read_shapes(folder, name, entry)
         data = self.read_file(folder, name, entry)
-        if int.from_bytes(data[:8], "little") > MAX_TENSORS_HEADER_BYTES:
-            what = f"is not a safetensors file: its header is larger than {MAX_TENSORS_HEADER_BYTES} bytes"
-            raise self.corrupt(folder, name, what)
         try:
             return load(data)
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        except (SafetensorError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise self.corrupt(folder, name, f"is not a safetensors file: {error}") from error
+
+    def read_shapes(self, folder: Path, name: str, entry: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each tensor of a file, from its header alone. Raises: ArtifactCorruptError."""
+        with self._open(folder, name, entry) as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > MAX_TENSORS_HEADER_BYTES:
+                what = f"is not a safetensors file: its header is larger than {MAX_TENSORS_HEADER_BYTES} bytes"
+                raise self.corrupt(folder, name, what)
+            raw = file.read(size)
+        try:
+            header = parse_json(raw, name)
+            header.pop("__metadata__", None)
+            shapes = {tensor: tuple(facts["shape"]) for tensor, facts in header.items()}
+        except (ConfigError, KeyError, TypeError) as error:
+            raise self.corrupt(folder, name, "is not a safetensors file: its header is malformed") from error
+        for tensor, shape in shapes.items():
+            # No element takes less than half a byte, whatever its type.
+            if not all(map(is_count, shape)) or math.prod(shape) > 2 * entry["bytes"]:
+                raise self.corrupt(folder, name, f"is not a safetensors file: {shortened(tensor)} has no such shape")
+        return shapes
 
     def corrupt(self, folder: Path, name: str, what: str) -> ArtifactCorruptError:
         """Return the error for a damaged file: its path, what is wrong with it, and the remedy."""
@@ -158,49 +183,49 @@ class FolderFormat:
     def _read_raw(self, folder: Path) -> bytes:
         path = folder / self.manifest
         try:
-            if not stat.S_ISREG(os.lstat(path).st_mode):
-                raise self.corrupt(folder, self.manifest, "is not a regular file")
-            with open(path, "rb") as file:
-                raw = file.read(self.max_manifest_bytes + 1)
+            return read_regular(path, self.max_manifest_bytes)
         except (FileNotFoundError, NotADirectoryError):
+            if os.path.islink(path):
+                raise self.corrupt(folder, self.manifest, _DANGLING) from None
             what = f"has no {self.manifest}" if folder.is_dir() else "does not exist"
             hint = _hint_aside(folder) or self.hint
             raise ArtifactNotFoundError(f"{folder} {what}, so it is not a {self.noun}. {hint}", path=folder) from None
         except OSError as error:
+            if error.errno in REFUSED:
+                raise self.corrupt(folder, self.manifest, f"cannot be read: {error.strerror}") from error
             raise ArtifactError(f"{path} cannot be read: {error.strerror or error}", path=folder) from error
-        if len(raw) > self.max_manifest_bytes:
-            raise self.corrupt(folder, self.manifest, f"is larger than {self.max_manifest_bytes} bytes")
-        return raw
 
     def _check_entries(self, folder: Path, files: Any) -> None:
         for name in self.required:
             if not isinstance(files, dict) or name not in files:
                 raise self.corrupt(folder, self.manifest, f"lists no {name}")
+        total = dict.fromkeys((MAX_FILE_BYTES, MAX_TENSORS_BYTES), 0)
         for name, entry in files.items():
             if not is_plain_name(name) or name == self.manifest:
-                what = f"lists the file name {name!r}, which is not a plain name in the folder"
+                what = f"lists the file name {shortened(name)}, which is not a plain name in the folder"
                 raise self.corrupt(folder, self.manifest, what)
             if not isinstance(entry, dict) or not is_sha256(entry.get("sha256")) or not is_count(entry.get("bytes")):
                 raise self.corrupt(folder, self.manifest, f"has no size and SHA-256 for {name}")
             limit = MAX_TENSORS_BYTES if name.endswith(TENSORS) else MAX_FILE_BYTES
-            if entry["bytes"] > limit:
-                raise self.corrupt(folder, name, f"is larger than {limit} bytes")
+            total[limit] += entry["bytes"]
+            if total[limit] > limit:
+                alone = "is" if entry["bytes"] > limit else "is, with the others of its kind,"
+                raise self.corrupt(folder, name, f"{alone} larger than {limit} bytes")
 
     def _open(self, folder: Path, name: str, entry: Mapping[str, Any]) -> BufferedReader:
-        """Open a regular file of the stated size; never through a link."""
+        """Open a regular file of the stated size."""
         path = folder / name
         try:
-            status = os.lstat(path)
-            if not stat.S_ISREG(status.st_mode):
-                raise self.corrupt(folder, name, "is not a regular file")
-            if status.st_size != entry["bytes"]:
-                what = f"has {status.st_size} bytes, {self.manifest} says {entry['bytes']}"
-                raise self.corrupt(folder, name, what)
-            return open(path, "rb")
+            file = open_regular(path)
         except FileNotFoundError:
-            raise self.corrupt(folder, name, "is missing") from None
+            raise self.corrupt(folder, name, _DANGLING if os.path.islink(path) else "is missing") from None
         except OSError as error:
             raise self.corrupt(folder, name, f"cannot be read: {error.strerror or error}") from error
+        found = os.fstat(file.fileno()).st_size
+        if found != entry["bytes"]:
+            file.close()
+            raise self.corrupt(folder, name, f"has {found} bytes, {self.manifest} says {entry['bytes']}")
+        return file
 
     def _check_sum(self, folder: Path, name: str, entry: Mapping[str, Any], found: str) -> None:
         if found != entry["sha256"]:
@@ -220,7 +245,7 @@ def sum_of(manifest: Mapping[str, Any]) -> str:
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 (hex) of a file. Raises: OSError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -236,7 +261,7 @@ def is_sha256(value: object) -> bool:
 
 def is_count(value: object) -> TypeGuard[int]:
     """Return whether a JSON value is an integer from 0."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << MAX_INTEGER_BITS
 
 
 def _is_sound(manifest: Mapping[str, Any], raw: bytes) -> bool:

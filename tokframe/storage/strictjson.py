@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from tokframe.errors import ConfigError
+from tokframe.storage.regular import read_regular
 
-__all__ = ["MAX_INTEGER_BITS", "canonical_json", "json_type", "parse_json", "read_json", "shortened"]
+__all__ = ["MAX_INTEGER_BITS", "MAX_JSON_BYTES", "canonical_json", "json_type", "parse_json", "read_json", "shortened"]
 
 #: A config is about four levels deep. Much deeper data would exhaust the stack of recursive readers.
 _MAX_DEPTH = 64
 #: Larger integers overflow in numpy, torch and float arithmetic.
 MAX_INTEGER_BITS = 63
+#: A config has some hundred keys. Anything near this bound is hostile.
+MAX_JSON_BYTES = 1 << 24
 _SHOWN_CHARS = 100
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
     """Read a config file. Raises: ConfigError for an unreadable file or anything `parse_json` refuses."""
     try:
-        raw = Path(path).read_bytes()
+        raw = read_regular(path, MAX_JSON_BYTES)
     except OSError as error:
         raise ConfigError(str(path), [("$", f"cannot be read: {error.strerror or error}")]) from error
     return parse_json(raw, str(path))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
-from support.stored import corrupt, replace_file
+from support.stored import HEADER, corrupt, replace_file, state
 
 from tokframe.errors import ArtifactCorruptError, ArtifactNotFoundError
 from tokframe.storage import artifact
-from tokframe.storage.artifact import read
+from tokframe.storage import manifest as manifests
+from tokframe.storage.artifact import read, write
 
 
 def test_nothing_there(tmp_path):
@@ -53,13 +56,44 @@ class TestOneFile:
         (saved / name).write_bytes(data)
         read(saved)
 
-    def test_a_link_or_a_folder_in_its_place(self, saved, name, tmp_path):
+    def test_a_link_to_it_is_followed_and_checked_alike(self, saved, name, tmp_path):
         shutil.move(saved / name, tmp_path / "elsewhere")
         (saved / name).symlink_to(tmp_path / "elsewhere")
-        assert "is not a regular file" in str(corrupt(saved))
-        (saved / name).unlink()
-        (saved / name).mkdir()
-        assert "is not a regular file" in str(corrupt(saved))
+        read(saved)
+        (tmp_path / "elsewhere").write_bytes(bytes(len((tmp_path / "elsewhere").read_bytes())))
+        assert "was altered" in str(corrupt(saved))
+        (tmp_path / "elsewhere").unlink()
+        assert "is a link to a file that does not exist (to copy a folder of links: cp -rL)" in str(corrupt(saved))
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+    def test_a_folder_a_pipe_or_a_device_in_its_place(self, saved, name, tmp_path):
+        os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
+        for other in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+            (saved / name).unlink()
+            (saved / name).symlink_to(other)
+            assert "is not a regular file" in str(corrupt(saved))
+
+
+def test_a_folder_of_links_as_a_download_cache_makes_it(saved, tmp_path):
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "v1"
+    shutil.move(saved, blobs)
+    snapshot.mkdir(parents=True)
+    for file in blobs.iterdir():
+        (snapshot / file.name).symlink_to(Path("..", "..", "blobs", file.name))
+    found = read(snapshot)
+    assert found.state.group("weights") and found.state.files["vocab.txt"] == b"one\ntwo\n"
+    before = {file.name: file.read_bytes() for file in blobs.iterdir()}
+    write(snapshot, HEADER, state(seed=1), overwrite=True)
+    assert not any(file.is_symlink() for file in snapshot.iterdir()), "written through links"
+    assert {file.name: file.read_bytes() for file in blobs.iterdir()} == before
+
+
+def test_files_that_are_too_large_together(saved, monkeypatch):
+    small = sum((saved / name).stat().st_size for name in ("config.json", "vocab.txt", "empty.bin"))
+    monkeypatch.setattr(manifests, "MAX_FILE_BYTES", small)
+    read(saved)
+    monkeypatch.setattr(manifests, "MAX_FILE_BYTES", small - 1)
+    assert f"with the others of its kind, larger than {small - 1} bytes" in str(corrupt(saved))
 
 
 @pytest.mark.parametrize(("raw", "said"), [(b'{"x": 1, "x": 1}', "appears twice"), (b"[]", "expected an object")])
@@ -70,7 +104,7 @@ def test_a_config_that_makes_no_sense(saved, raw, said):
 
 
 def test_a_config_that_is_too_large(saved, monkeypatch):
-    monkeypatch.setattr(artifact, "MAX_CONFIG_BYTES", 10)
+    monkeypatch.setattr(artifact, "MAX_JSON_BYTES", 10)
     assert "is larger than 10 bytes" in str(corrupt(saved))
 
 

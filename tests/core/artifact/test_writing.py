@@ -150,7 +150,7 @@ def test_a_config_that_is_no_json_is_refused_before_anything_is_written(tmp_path
 
 
 def test_what_would_be_too_large_to_read_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifact, "MAX_CONFIG_BYTES", 50)
+    monkeypatch.setattr(artifact, "MAX_JSON_BYTES", 50)
     with pytest.raises(ArtifactError, match="more than 50 bytes"):
         write(tmp_path / "new", HEADER, state(config={"x": "y" * 60}))
 
