@@ -1,11 +1,22 @@
 """The shipped `autoencoder-fsq`: tables that agree with its network, without torch; the rest is in its contract."""
 
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
+from support.stored import replace_file
+from tokframe_autoencoder.config import Parts
 
 import tokframe
 from tokframe.corpus.files import Corpus
+from tokframe.errors import ArtifactCorruptError, ConfigError
 from tokframe.loading.inspection import verify
+from tokframe.loading.reference import resolve
 from tokframe.testing.fresh import run_fresh
 from tokframe.training.progress import SilentReporter
 
@@ -83,3 +94,37 @@ def test_codes_spell_out_as_digits_of_the_levels(shipped):
 def test_it_is_denser_than_bpe_on_text_neither_saw(shipped):
     text = "".join(text for file in Corpus.open(["stdlib:heldout"]).files[:40] for text in file.documents())
     assert shipped.count(text) * 1.1 < tokframe.load("bpe").count(text)
+
+
+def with_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> tokframe.ITokenizer:
+    """Return the tokenizer of a copy whose config was changed by someone who knows the format."""
+    copy = Path(shutil.copytree(resolve("autoencoder-fsq").folder(), folder / "copy"))
+    config = json.loads((copy / "config.json").read_bytes())
+    change(config)
+    replace_file(copy, "config.json", json.dumps(config).encode())
+    return tokframe.load(copy)
+
+
+HOSTILE_SHAPES = {
+    "3 GB": lambda c: c["decoder"].update(hidden_width=3_000_000),
+    "another width": lambda c: c["decoder"].update(hidden_width=1000),
+    "the largest width": lambda c: c["decoder"].update(hidden_width=1 << 16, hidden_blocks=64),
+    "400 digits": lambda c: c["encoder"].update(d_char=10**308),
+    "a layer more": lambda c: c["decoder"].update(hidden_blocks=3),
+    "a million layers": lambda c: c["decoder"].update(hidden_blocks=10**6),
+    "long lists": lambda c: c["encoder"].update({k: [1] * 10**4 for k in ("conv_channels", "kernel_sizes", "strides")}),
+    "pairs of digits": lambda c: c["fsq"].update(levels=[1 << 20, 1 << 20]),
+    "other levels": lambda c: c["fsq"].update(levels=[16, 8, 8, 8, 8, 5, 5, 5]),
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE_SHAPES.values(), ids=HOSTILE_SHAPES)
+def test_a_config_of_other_shapes_than_the_weights_is_refused_before_anything_is_allocated(
+    tmp_path, change, monkeypatch
+):
+    devices = []
+    real = Parts.network
+    monkeypatch.setattr(Parts, "network", lambda parts: devices.append(torch.empty(0).device.type) or real(parts))
+    with pytest.raises((ArtifactCorruptError, ConfigError)):
+        with_config(tmp_path, change).network()
+    assert devices in ([], ["meta"]), "memory was allocated"

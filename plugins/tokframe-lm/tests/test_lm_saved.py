@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
+import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as save_tensors
 from support.stored import edit_json
 from tokframe_lm import generation, storage
 
@@ -17,6 +21,7 @@ from tokframe.errors import (
     ArtifactVersionError,
 )
 from tokframe.storage import artifact
+from tokframe.storage.manifest import entry_of
 
 pytestmark = pytest.mark.trains
 
@@ -105,6 +110,90 @@ def test_a_record_that_makes_no_sense_is_refused(copy, change):
     edit_json(copy / "model.json", lambda data: data.update(change))
     with pytest.raises(ArtifactCorruptError, match=r"model\.json"):
         storage.load(copy)
+
+
+RECORDS = {
+    "a hash that is a number": lambda d: d["tokenizer"].update(sha256=5),
+    "a hash that is none": lambda d: d["tokenizer"].update(sha256="x" * 64),
+    "a tokenizer that is a list": lambda d: d.update(tokenizer=[]),
+    "a name that is an object": lambda d: d["tokenizer"].update(name={}),
+    "training that is a list": lambda d: d.update(training=[1]),
+    "a config that is a number": lambda d: d.update(config=3),
+    "a width of 640 GB": lambda d: d["config"].update(d_model=400_000),
+    "a width that other weights have": lambda d: d["config"].update(d_model=65536),
+    "millions of layers": lambda d: d["config"].update(layers=2_000_000),
+    "more layers than there are": lambda d: d["config"].update(layers=1000),
+    "a width of 400 digits": lambda d: d["config"].update(d_model=10**400),
+    "an infinite rate": lambda d: d["config"].update(learning_rate=float("inf")),
+    "a size that is negative": lambda d: d["files"]["model.safetensors"].update(bytes=-1),
+    "a size beyond 64 bits": lambda d: d["files"]["model.safetensors"].update(bytes=1 << 70),
+}
+
+
+@pytest.mark.parametrize("change", RECORDS.values(), ids=RECORDS)
+def test_a_hostile_record_is_refused_before_anything_is_built_of_it(copy, change, monkeypatch):
+    edit_json(copy / "model.json", change)
+    monkeypatch.setattr(storage, "build", lambda *_: pytest.fail("a model was built"))
+    with pytest.raises(ArtifactCorruptError):
+        storage.load(copy)
+
+
+def put(folder, name, data):
+    """Put a file in a model folder as someone would who knows the format."""
+    (folder / name).write_bytes(data)
+    edit_json(folder / "model.json", lambda record: record["files"].update({name: entry_of(data)}))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"zz": 1}',
+        b'{"61": "x"}',
+        b'{"61": -1}',
+        b'{"61": 1.5}',
+        b"[]",
+        b"",
+        b'{"a":' * 100_000,
+        b'{"61": 1, "61": 2}',
+    ],
+)
+def test_hostile_spellings_are_refused(copy, raw):
+    put(copy, "spelling.json", raw)
+    with pytest.raises(ArtifactCorruptError, match=r"spelling\.json"):
+        storage.load(copy)
+
+
+WEIGHTS = {
+    "none at all": lambda w: w.clear(),
+    "one too few": lambda w: w.pop("body.norm.weight"),
+    "another shape": lambda w: w.update({"body.norm.weight": torch.zeros(3)}),
+    "a number for a list": lambda w: w.update({"embedding.bias": torch.tensor(1.0)}),
+    "integers": lambda w: w.update({"body.norm.weight": w["body.norm.weight"].long()}),
+    "not a number": lambda w: w["body.norm.weight"].fill_(float("nan")),
+}
+
+
+@pytest.mark.parametrize("change", WEIGHTS.values(), ids=WEIGHTS)
+def test_hostile_weights_are_refused(copy, change):
+    weights = load_file(copy / "model.safetensors")
+    change(weights)
+    put(copy, "model.safetensors", save_tensors(weights))
+    with pytest.raises(ArtifactCorruptError, match=r"model\.safetensors"):
+        storage.load(copy)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "spelling.json"])
+def test_links_to_files_load_and_pipes_folders_and_devices_do_not(small, copy, tmp_path, name):
+    (tmp_path / "elsewhere").write_bytes((copy / name).read_bytes())
+    os.mkfifo(tmp_path / "pipe")
+    for target, loads in (("elsewhere", True), ("pipe", False), (".", False), ("/dev/zero", False), ("gone", False)):
+        (copy / name).unlink()
+        (copy / name).symlink_to(tmp_path / target)
+        if loads:
+            assert storage.load(copy).tokenizer.name == "bpe"
+            continue
+        with pytest.raises(ArtifactCorruptError, match=r"not a regular file|does not exist"):
+            storage.load(copy)
 
 
 def test_a_model_saved_before_the_vector_decoder_was_removed_loads_unless_it_has_one(small, copy, same):

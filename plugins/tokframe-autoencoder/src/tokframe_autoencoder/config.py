@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 from tokframe_dictionary.mining.config import MiningConfig
 from tokframe_dictionary.mining.config import SelectionConfig as DictionarySelectionConfig
 from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
-from tokframe_dictionary.vocabulary.table import FIRST_LEARNED
+from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, corrupt
 
 from tokframe import setting
 from tokframe.errors import ConfigError, UnknownNameError
@@ -41,6 +42,7 @@ class SelectionConfig(DictionarySelectionConfig):
 
 _KINDS = ("encoder", "quantizer", "decoder")
 _OWN = {"training": TrainingConfig, "mining": MiningConfig, "selection": SelectionConfig}
+_WEIGHTS = "weights.safetensors"
 _DEFAULT_LATENT = 256
 _DEFAULT_LENGTH = 16
 
@@ -114,6 +116,25 @@ class Parts:
                 text = f"{part.spec.kind} {part.spec.name!r} of this size does not fit into memory; set smaller numbers"
                 raise ConfigError("config", [(f"$.{part.section}", text)]) from error
         return Autoencoder(*built, max_length=self.max_length)
+
+    def trained_network(self, weights: Mapping[str, Any]) -> Autoencoder:
+        """Build the network with the weights of an artifact, once those have the shapes that the config asks for.
+
+        Raises: ArtifactCorruptError; ComponentImportError naming what to install.
+        """
+        self.classes()
+        import torch
+
+        found = {name: array.shape for name, array in weights.items()}
+        with suppress(NotImplementedError, RuntimeError), torch.device("meta"):  # where nothing takes memory
+            _compare({name: tuple(tensor.shape) for name, tensor in self.network().state_dict().items()}, found)
+        # A third party's parts need not know that device: theirs are compared when they are loaded.
+        try:
+            network = self.network()
+            network.load_arrays(weights)
+        except (MemoryError, RuntimeError, TypeError, ValueError) as error:
+            raise corrupt(f"does not fit the network of config.json ({error})", _WEIGHTS) from error
+        return network
 
     def to_json(self) -> dict[str, Any]:
         """Return the config with every default written out; `resolve` reads it back to the same parts."""
@@ -197,6 +218,14 @@ def _part(
     elif rest:
         problems.append((where, f"{kind} {spec.name!r} takes no settings, got {', '.join(sorted(rest))}"))
     return Part(section=section, name=registry.reference(spec), spec=spec, config=value)
+
+
+def _compare(wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises: ArtifactCorruptError for weights of other names or shapes."""
+    for name in sorted({*wanted, *found}):
+        if wanted.get(name) != found.get(name):
+            what = f"holds {found.get(name, 'nothing')} for {name}, and config.json asks for"
+            raise corrupt(f"{what} {wanted.get(name, 'nothing')}", _WEIGHTS)
 
 
 def _across(parts: Parts) -> Iterator[Problem]:

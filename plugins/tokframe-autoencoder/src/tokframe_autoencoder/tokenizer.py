@@ -108,9 +108,7 @@ class AutoencoderTokenizer(DictionaryTokenizer):
             if self._network is None:
                 if "weights" not in self._groups:
                     raise UnsupportedError("this tokenizer was saved without its network", capability="network")
-                network = self.parts.network()
-                network.load_arrays(self._groups["weights"])
-                self._network = network.eval()
+                self._network = self.parts.trained_network(self._groups["weights"]).eval()
             return self._network
 
     def neural_path(self, cache: int = 65536) -> NeuralPath:

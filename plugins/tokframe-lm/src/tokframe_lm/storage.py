@@ -5,8 +5,9 @@ A model belongs to one tokenizer, known by the hash of its files; any other is r
 
 from __future__ import annotations
 
+import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import tokframe
 from tokframe.errors import ArtifactCorruptError, ConfigError
 from tokframe.storage import artifact
 from tokframe.storage.config import structure, unstructure
-from tokframe.storage.manifest import FolderFormat
+from tokframe.storage.manifest import FolderFormat, is_count, is_sha256
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_lm.model.config import LMConfig, saved_config
@@ -82,18 +83,12 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> SavedModel:
     Raises: ArtifactNotFoundError; ArtifactVersionError; ArtifactCorruptError where a file was altered, the tokenizer
     is another than the model was trained with, or the embedding has not a row for each id.
     """
-    folder = Path(path)
+    folder = Path(path).absolute()
     record = FORMAT.read(folder)
-    try:
-        expected, name = record["tokenizer"]["sha256"], record["tokenizer"]["name"]
-        config = structure(LMConfig, saved_config(record["config"]), source=_RECORD)
-    except (KeyError, TypeError) as error:
-        raise FORMAT.corrupt(folder, _RECORD, f"lacks {error}") from error
-    except ConfigError as error:
-        raise FORMAT.corrupt(folder, _RECORD, f"has an invalid config ({error})") from error
+    config, name, expected, training = _facts(folder, record)
     found = artifact.tokenizer_sha256(folder / _TOKENIZER)
     if found != expected:
-        other = artifact.read(folder / _TOKENIZER).manifest["tokenizer"]["name"]
+        other = artifact.read(folder / _TOKENIZER).tokenizer["name"]
         raise FORMAT.corrupt(
             folder,
             _TOKENIZER,
@@ -102,34 +97,81 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> SavedModel:
         )
     tokenizer = tokframe.load(folder / _TOKENIZER)
     files = record["files"]
+    surfaces = _surfaces(folder, FORMAT.read_file(folder, _SPELLING, files[_SPELLING]))
+    source = str(folder / _WEIGHTS)
+    _check_body(config, tokenizer.vocab_size, FORMAT.read_shapes(folder, _WEIGHTS, files[_WEIGHTS]), source)
     weights = FORMAT.read_tensors(folder, _WEIGHTS, files[_WEIGHTS], load_tensors)
-    surfaces = FORMAT.parse(folder, _SPELLING, FORMAT.read_file(folder, _SPELLING, files[_SPELLING]))
     model = build(config, tokenizer)
-    fit(model, weights, str(folder / _WEIGHTS))
+    fit(model, weights, source)
     return SavedModel(
         model=model.to(device).eval(),
         tokenizer=tokenizer,
         sha256=expected,
-        unknown_surfaces={bytes.fromhex(surface): int(count) for surface, count in surfaces.items()},
-        training=record.get("training", {}),
+        unknown_surfaces=surfaces,
+        training=training,
     )
+
+
+def _facts(folder: Path, record: Mapping[str, Any]) -> tuple[LMConfig, str, str, Mapping[str, Any]]:
+    """Return config, name and hash of the tokenizer, and the record of training. Raises: ArtifactCorruptError."""
+    try:
+        config = structure(LMConfig, saved_config(record["config"]), source=_RECORD)
+        name, sha256 = record["tokenizer"]["name"], record["tokenizer"]["sha256"]
+    except (KeyError, TypeError) as error:
+        raise FORMAT.corrupt(folder, _RECORD, f"lacks {error}") from error
+    except ConfigError as error:
+        raise FORMAT.corrupt(folder, _RECORD, f"has an invalid config ({error})") from error
+    training = record.get("training", {})
+    if not isinstance(name, str) or not is_sha256(sha256) or not isinstance(training, dict):
+        raise FORMAT.corrupt(folder, _RECORD, "has a malformed entry for its tokenizer or its training")
+    return config, name, sha256, training
+
+
+def _surfaces(folder: Path, raw: bytes) -> dict[bytes, int]:
+    """Return the texts behind <unk> and their counts. Raises: ArtifactCorruptError."""
+    entries = FORMAT.parse(folder, _SPELLING, raw)
+    if not all(map(is_count, entries.values())):
+        raise FORMAT.corrupt(folder, _SPELLING, "holds a count that is none")
+    try:
+        return {bytes.fromhex(surface): count for surface, count in entries.items()}
+    except ValueError as error:
+        raise FORMAT.corrupt(folder, _SPELLING, f"holds a text that is not in hex ({error})") from error
+
+
+def _check_body(config: LMConfig, vocab_size: int, shapes: Mapping[str, Sequence[int]], source: str) -> None:
+    """Compare a config with the shapes of the weights before anything is built of it. Raises: ArtifactCorruptError."""
+    layers = len({name.split(".")[2] for name in shapes if name.startswith("body.layers.")})
+    if layers != config.layers:
+        raise ArtifactCorruptError(
+            f"{source} holds {layers:,} layers, and the config asks for {config.layers:,}", file=_WEIGHTS
+        )
+    with torch.device("meta"):
+        body = LanguageModel(config, torch.nn.Identity())  # type: ignore[arg-type]  # its embedding takes a tokenizer
+    _compare(body, vocab_size, shapes, source)
 
 
 def fit(model: LanguageModel, weights: Mapping[str, Tensor], source: str) -> None:
     """Put weights into a model. Raises: ArtifactCorruptError naming what does not fit, the embedding first."""
-    wanted = model.state_dict()
-    rows = weights.get("embedding.bias")
-    size = model.embedding.vocab_size
-    if rows is not None and len(rows) != size:
+    _compare(model, model.embedding.vocab_size, {name: tensor.shape for name, tensor in weights.items()}, source)
+    wanted = {name: weights[name] for name in model.state_dict()}
+    for name, tensor in wanted.items():
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise ArtifactCorruptError(f"{source} holds {name} with values that are not finite numbers", file=_WEIGHTS)
+    model.load_state_dict(wanted)
+
+
+def _compare(model: LanguageModel, vocab_size: int, shapes: Mapping[str, Sequence[int]], source: str) -> None:
+    """Raises: ArtifactCorruptError naming what does not fit, the embedding first."""
+    rows = shapes.get("embedding.bias")
+    if rows is not None and list(rows) != [vocab_size]:
         raise ArtifactCorruptError(
-            f"{source} embeds {len(rows):,} ids, but the tokenizer has {size:,}. A model goes with one tokenizer; to "
-            "move it to another: tokframe lm migrate MODEL --from OLD --to NEW --out DIR",
+            f"{source} embeds {math.prod(rows):,} ids, but the tokenizer has {vocab_size:,}. A model goes with one "
+            "tokenizer; to move it to another: tokframe lm migrate MODEL --from OLD --to NEW --out DIR",
             file=_WEIGHTS,
         )
-    for name, tensor in wanted.items():
-        if name not in weights or weights[name].shape != tensor.shape:
-            shape = tuple(weights[name].shape) if name in weights else "nothing"
+    for name, tensor in model.state_dict().items():
+        if name not in shapes or tuple(shapes[name]) != tensor.shape:
+            shape = tuple(shapes[name]) if name in shapes else "nothing"
             raise ArtifactCorruptError(
                 f"{source} holds {shape} for {name}, and the config asks for {tuple(tensor.shape)}", file=_WEIGHTS
             )
-    model.load_state_dict({name: weights[name] for name in wanted})

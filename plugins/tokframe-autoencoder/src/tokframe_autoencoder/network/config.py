@@ -8,19 +8,25 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from tokframe import setting
+from tokframe.storage.strictjson import shortened
 
 __all__ = ["DecoderConfig", "EncoderConfig", "FSQConfig", "VQConfig"]
+
+
+MAX_WIDTH = 1 << 16  # of any layer; the shipped networks have a thousandth of it
+MAX_LAYERS = 64
+_MAX_PAIRS = 1 << 22
 
 
 @frozen(kw_only=True)
 class EncoderConfig:
     """Section `encoder` of the component "conv"."""
 
-    d_char: int = setting(64, above=0)
-    d_latent: int = setting(256, above=0)
-    conv_channels: tuple[int, ...] = setting((128, 256, 256), at_least=1)
-    kernel_sizes: tuple[int, ...] = setting((3, 3, 3), at_least=1)
-    strides: tuple[int, ...] = setting((1, 2, 2), at_least=1)
+    d_char: int = setting(64, above=0, at_most=MAX_WIDTH)
+    d_latent: int = setting(256, above=0, at_most=MAX_WIDTH)
+    conv_channels: tuple[int, ...] = setting((128, 256, 256), at_least=1, at_most=MAX_WIDTH)
+    kernel_sizes: tuple[int, ...] = setting((3, 3, 3), at_least=1, at_most=255)
+    strides: tuple[int, ...] = setting((1, 2, 2), at_least=1, at_most=255)
     max_chunk_size: int = setting(16, above=0)
     #: "flatten" keeps the order of the last feature map, "mean" averages it away
     pooling: str = setting("flatten", one_of=("flatten", "mean"))
@@ -35,14 +41,18 @@ class EncoderConfig:
 class DecoderConfig:
     """Section `decoder` of the component "deconv"."""
 
-    d_latent: int = setting(256, above=0)
-    deconv_channels: tuple[int, ...] = setting((256, 128, 64), at_least=1)
-    kernel_sizes: tuple[int, ...] = setting((3, 3, 3), at_least=1)
-    strides: tuple[int, ...] = setting((2, 2, 1), at_least=1)
+    d_latent: int = setting(256, above=0, at_most=MAX_WIDTH)
+    deconv_channels: tuple[int, ...] = setting((256, 128, 64), at_least=1, at_most=MAX_WIDTH)
+    kernel_sizes: tuple[int, ...] = setting((3, 3, 3), at_least=1, at_most=255)
+    strides: tuple[int, ...] = setting((2, 2, 1), at_least=1, at_most=255)
     output_vocab_size: int = 256
-    start_channels: int = setting(128, above=0)  #: width of the short feature map that the deconvolutions lengthen
-    hidden_blocks: int = setting(2, at_least=0)  #: residual blocks on the latent before it becomes a feature map
-    hidden_width: int = setting(1024, above=0)  #: width inside these blocks
+    start_channels: int = setting(
+        128, above=0, at_most=MAX_WIDTH
+    )  #: width of the short feature map that the deconvolutions lengthen
+    hidden_blocks: int = setting(
+        2, at_least=0, at_most=MAX_LAYERS
+    )  #: residual blocks on the latent before it becomes a feature map
+    hidden_width: int = setting(1024, above=0, at_most=MAX_WIDTH)  #: width inside these blocks
 
     def issues(self) -> Iterator[tuple[str, str]]:
         """Yield `(field, text)` for what the bounds do not say."""
@@ -70,7 +80,9 @@ class FSQConfig:
         if size < self.vocab_size:
             yield "vocab_size", f"is {self.vocab_size}, but the levels span only {size} codes"
         if size >= 2**62:
-            yield "levels", f"span {size} codes, more than an int64 index holds"
+            yield "levels", f"span {shortened(size)} codes, more than an int64 index holds"
+        elif self.pair_embeddings and (sum(self.levels) ** 2 - sum(n * n for n in self.levels)) // 2 > _MAX_PAIRS:
+            yield "levels", f"have more than {_MAX_PAIRS} pairs of digits; use smaller ones, or no pair_embeddings"
 
 
 @frozen(kw_only=True)
@@ -97,6 +109,8 @@ def stack(
     for other, values in (("kernel_sizes", kernels), ("strides", strides)):
         if len(values) != len(channels):
             yield other, f"has {len(values)} entries, but {name} has {len(channels)}"
+    if len(channels) > MAX_LAYERS:
+        yield name, f"has {len(channels)} layers, more than {MAX_LAYERS}"
     if any(kernel % 2 == 0 for kernel in kernels):
         yield "kernel_sizes", f"is {list(kernels)}; kernels must be odd to be centered"
     for kernel, stride in zip(kernels, strides, strict=False):

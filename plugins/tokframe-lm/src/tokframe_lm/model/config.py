@@ -22,12 +22,12 @@ def embedding_name(name: str) -> str:
 class LMConfig:
     """Shape, embedding and training of a language model. Weights are float32 always."""
 
-    d_model: int = setting(256, at_least=1)  #: width; a multiple of twice the heads
-    layers: int = setting(4, at_least=1)  #: transformer layers
-    heads: int = setting(4, at_least=1)  #: attention heads
-    context: int = setting(256, at_least=4)  #: tokens in a window
+    d_model: int = setting(256, at_least=1, at_most=1 << 16)  #: width; a multiple of twice the heads
+    layers: int = setting(4, at_least=1, at_most=1024)  #: transformer layers
+    heads: int = setting(4, at_least=1, at_most=1 << 12)  #: attention heads
+    context: int = setting(256, at_least=4, at_most=1 << 20)  #: tokens in a window
     embedding: str = field(default="lookup", converter=embedding_name)  #: registered embedding, tied to the logits
-    batch: int = setting(16, at_least=1)  #: windows of `context` tokens in a step
+    batch: int = setting(16, at_least=1, at_most=1 << 20)  #: windows of `context` tokens in a step
     #: bytes of text in a step instead of `batch`, so that equal bytes are equal steps with any tokenizer; 0: `batch`
     batch_bytes: int = setting(0, at_least=0)
     learning_rate: float = setting(1e-3, above=0)  #: peak learning rate
