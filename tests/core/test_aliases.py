@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 
 import pytest
@@ -288,3 +289,38 @@ def test_aliases_can_be_checked_by_exit_code(monkeypatch, mine, capsys):
 def test_without_aliases_the_command_says_how_to_set_one(capsys):
     assert main(["aliases"]) == 0
     assert '[aliases]\n  production = "word"' in capsys.readouterr().out
+
+
+# -- files that are no files of aliases -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 100_000 + "]" * 100_000,
+        "[aliases]\na = " + "{a = " * 20_000,
+        "[aliases]\na = " + "9" * 5000,
+        "[aliases]\na = 'word'\na = 'bpe'",
+        '[aliases]\na = "./x\\u0000"',
+        "[aliases]\na = nan",
+        "[aliases]\n" + "b" * (1 << 20) + " = 'word'",
+        b"\xff\xfe",
+    ],
+    ids=["deep", "deep tables", "long number", "twice", "null", "nan", "too large", "not UTF-8"],
+)
+def test_a_hostile_file_is_a_config_error_that_is_soon_said(place, text):
+    write(place / "tokframe.toml", text)
+    error = problems("a")
+    assert error.source == "tokframe.toml" and len(str(error)) < 500
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_what_is_not_a_regular_file_is_never_read(place, kind):
+    path = place / "tokframe.toml"
+    {"pipe": os.mkfifo, "folder": os.mkdir, "device": lambda path: os.symlink("/dev/zero", path)}[kind](path)
+    assert "it is not a regular file" in str(problems())
+
+
+def test_a_link_to_a_file_of_aliases_is_followed(place, tmp_path):
+    (place / "tokframe.toml").symlink_to(write(tmp_path / "dotfiles" / "mine.toml", "[aliases]\nproduction = 'toy'"))
+    assert resolve("production").spec.name == "toy"

@@ -14,6 +14,8 @@ from typing import Any
 from attrs import evolve, frozen
 
 from tokframe.errors import ConfigError
+from tokframe.storage.regular import read_regular
+from tokframe.storage.strictjson import shortened
 
 __all__ = ["CONFIG", "ENVIRONMENT", "FILE", "Alias", "all_aliases", "effective"]
 
@@ -23,6 +25,7 @@ ENVIRONMENT = "TOKFRAME_ALIASES"
 CONFIG = "TOKFRAME_CONFIG"
 #: The file's name, in the working directory and in the user's configuration folder.
 FILE = "tokframe.toml"
+MAX_FILE_BYTES = 1 << 20
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -88,7 +91,7 @@ def _from_file(shown: str, required: bool = False) -> list[Alias]:
     """Return the aliases of a file; none where there is no file and none is required."""
     path = Path(shown).expanduser().absolute()
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path, MAX_FILE_BYTES)
     except OSError as error:
         if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not required:
             return []
@@ -98,7 +101,7 @@ def _from_file(shown: str, required: bool = False) -> list[Alias]:
 
     try:
         data = tomllib.loads(raw.decode("utf-8-sig"))
-    except ValueError as error:  # not TOML, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not TOML, or not UTF-8; or nested too deep for the parser
         raise ConfigError(shown, [("file", f"not valid TOML: {error}")]) from error
     table = data.pop("aliases", {})
     problems = [(key, f'unknown key; aliases are lines under [aliases], as {key} = "word"') for key in data]
@@ -116,10 +119,10 @@ def _checked(
     problems = list(problems)
     for place, name, target in entries:
         if not _NAME.fullmatch(name):
-            problems.append((place, f"alias {name!r} is not lower-case words joined by hyphens"))
-        elif not isinstance(target, str) or not target.strip():
+            problems.append((place, f"alias {shortened(name)} is not lower-case words joined by hyphens"))
+        elif not isinstance(target, str) or not target.strip() or "\0" in target:
             expected = f"expected {name}=NAME" if source == ENVIRONMENT else f'expected {name} = "NAME"'
-            problems.append((place, f"alias {name!r} is {target!r}; {expected}, a registered name or a path"))
+            problems.append((place, f"alias {name!r} is {shortened(target)}; {expected}, a registered name or a path"))
         elif name in found:
             problems.append((place, f"alias {name!r} is set twice"))
         else:

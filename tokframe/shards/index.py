@@ -23,7 +23,7 @@ FORMAT = FolderFormat(
     noun="folder of token shards",
     hint="They are made by: tokframe tokenize",
     remedy="copy the folder again, or make the shards again",
-    max_manifest_bytes=1 << 30,
+    max_manifest_bytes=1 << 26,
 )
 ENDS_DTYPE = "int64"
 _NAME = re.compile(r"(?:tokens|ends)-[0-9]+-[0-9]+\.(?:bin|npy)")

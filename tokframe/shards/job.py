@@ -26,6 +26,7 @@ from tokframe.shards.settings import ShardSettings
 from tokframe.shards.writing import UNITS, UnitResult, UnitWriter
 from tokframe.storage.atomic import identity, replace_folder, try_lock, write_atomically
 from tokframe.storage.places import check_place
+from tokframe.storage.regular import read_regular
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
@@ -229,7 +230,7 @@ def _known_job(work: Path) -> bytes | None:
     if work.is_symlink() or not work.is_dir():
         return None
     if (work / UNITS / _JOB).is_file():
-        return (work / UNITS / _JOB).read_bytes()
+        return read_regular(work / UNITS / _JOB, FORMAT.max_manifest_bytes)
     if {path.name for path in work.iterdir()} <= {UNITS}:
         return b""
     return _REPLACED if _is_ours(work) else None

@@ -20,7 +20,7 @@ from tokframe.shards.index import ENDS_DTYPE, FORMAT, Shard, Spot, shard
 from tokframe.shards.planning import Unit
 from tokframe.shards.settings import ShardSettings
 from tokframe.storage.atomic import write_atomically
-from tokframe.storage.strictjson import canonical_json, parse_json
+from tokframe.storage.strictjson import canonical_json, read_json
 from tokframe.tokenizer.base import ITokenizer
 
 __all__ = ["UNITS", "UnitResult", "UnitWriter"]
@@ -119,7 +119,7 @@ class UnitWriter:
         """Return what was made of a unit before, if its files are still what the record says."""
         path = self._record(unit)
         try:
-            record = parse_json(path.read_bytes(), str(path))
+            record = read_json(path)
             left_out = tuple(record.get("left_out", ()))
             Faults().merge(left_out)
             shards = tuple(shard(entry) for entry in record["shards"])

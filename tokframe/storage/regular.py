@@ -37,8 +37,9 @@ def open_regular(path: str | Path) -> BufferedReader:
 def read_regular(path: str | Path, limit: int) -> bytes:
     """Return the contents of a regular file of at most `limit` bytes. Raises: OSError."""
     with open_regular(path) as file:
-        data = file.read(limit + 1) if os.fstat(file.fileno()).st_size <= limit else None
-    if data is None or len(data) > limit:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(min(size, limit) + 1)  # which allocates as much at once
+    if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
     return data
 

@@ -150,6 +150,12 @@ def test_runs_of_before_own_rows_could_be_left_alone_are_of_another_config(args,
         compare(**{**args, "settings": ONE_SEED}, out=tmp_path / "out")
     all_rows = {**CONFIG, "min_count": 0}
     assert compare(**{**args, "settings": ONE_SEED, "config": all_rows}, out=tmp_path / "out")["models"]
+    plan = (tmp_path / "out" / "plan.json").read_bytes()
+    for hostile in ({"config": 5}, {"config": {"d_model": []}}, {"text": {}}):
+        edit_json(tmp_path / "out" / "plan.json", lambda data, hostile=hostile: data | hostile)
+        with pytest.raises(ConfigError, match="another"):
+            compare(**{**args, "settings": ONE_SEED, "config": all_rows}, out=tmp_path / "out")
+        (tmp_path / "out" / "plan.json").write_bytes(plan)
     (tmp_path / "out" / "plan.json").write_text("[]")
     with pytest.raises(ConfigError, match="expected an object, got list"):
         compare(**{**args, "settings": ONE_SEED}, out=tmp_path / "out")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import numpy as np
 import pytest
 from attrs import fields
 from support.stopping import stop_after
+from support.stored import edit_json
 from tokframe_lm import storage
 from tokframe_lm.data.tokens import tokenize
 from tokframe_lm.finetuning.config import FinetuneConfig
@@ -145,6 +147,19 @@ def test_tokens_are_made_once_and_anew_when_the_text_changes(small, tmp_path):
     assert tokens(max_bytes=100).bytes == 100
     text.write_text("It was new.", encoding="utf-8")
     assert tokens().bytes == 11
+    ids, header = tmp_path / "tokens" / "tokens.bin", tmp_path / "tokens" / "tokens.json"
+    whole = ids.read_bytes(), header.read_bytes()
+    for spoil in (
+        lambda: ids.write_bytes(bytes(len(whole[0]))),  # other ids
+        lambda: ids.write_bytes(b""),
+        lambda: header.write_bytes(b"[" * 10**5),
+        lambda: edit_json(header, lambda data: data.update(bytes="11")),
+        lambda: header.unlink() or os.mkfifo(header),
+        lambda: (tmp_path / "tokens" / "tokens.bin.part").symlink_to(text),
+    ):
+        spoil()
+        assert tokens().bytes == 11 and (ids.read_bytes(), header.read_bytes()) == whole
+        assert text.read_text() == "It was new.", "written through a link"
 
 
 def test_the_command_trains_and_says_so(small, tmp_path, capsys):

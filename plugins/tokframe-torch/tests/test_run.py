@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tokframe_torch.checkpoint import Checkpoint, has_checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
+from tokframe_torch.checkpoint import (  # noqa: E402
+    Checkpoint,
+    _signed,
+    has_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from tokframe_torch.optimizer import Optimizer  # noqa: E402
 from tokframe_torch.processes import Processes  # noqa: E402
 from tokframe_torch.run import StepRun  # noqa: E402
@@ -112,7 +119,7 @@ def test_a_missing_checkpoint_is_an_error_where_one_is_required(tmp_path):
     assert has_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize("spoil", ["module", "optimizer", "record", "curve"])
+@pytest.mark.parametrize("spoil", ["module", "optimizer", "moments", "record", "curve", "step"])
 def test_a_signed_checkpoint_that_does_not_fit_is_an_error(tmp_path, spoil):
     stopped(tmp_path, 5)
     found = read_checkpoint(tmp_path)
@@ -122,6 +129,10 @@ def test_a_signed_checkpoint_that_does_not_fit_is_an_error(tmp_path, spoil):
     elif spoil == "optimizer":
         tensors = {name: value for name, value in tensors.items() if not name.startswith("optimizer.0.")}
         tensors["optimizer.0.exp_avg"] = torch.zeros(7)
+    elif spoil == "moments":
+        tensors = {name: torch.zeros(7) if name.endswith("exp_avg_sq") else t for name, t in tensors.items()}
+    elif spoil == "step":
+        record["step"] = -3
     elif spoil == "record":
         del record["seconds"]
     else:
@@ -129,6 +140,27 @@ def test_a_signed_checkpoint_that_does_not_fit_is_an_error(tmp_path, spoil):
     write_checkpoint(tmp_path, Checkpoint(tensors=tensors, record=record))
     with pytest.raises(TrainingError, match=r"cannot be read.*without --resume"):
         finished(tmp_path)
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b'{"a":' * 10**5, b"9" * 5000, b'{"format": 4}', b"\xff"])
+def test_a_record_that_is_none_is_an_error(tmp_path, raw):
+    finished(tmp_path)
+    (tmp_path / "training.json").write_bytes(raw)
+    with pytest.raises(TrainingError, match="without --resume"):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/dev/zero", "", 5, ["x"], "pipe"])
+def test_a_record_that_names_another_file_reads_nothing(tmp_path, name):
+    folder = tmp_path / "run"
+    finished(folder)
+    os.mkfifo(folder / "pipe")  # which to open would wait for ever
+    record = json.loads((folder / "training.json").read_bytes())
+    (tmp_path / "elsewhere").write_bytes((folder / record["file"]).read_bytes())
+    changed = {key: value for key, value in (record | {"file": name}).items() if key != "record_sha256"}
+    (folder / "training.json").write_bytes(_signed(changed))
+    with pytest.raises(TrainingError, match=r"cannot be read.*(not the name|not a regular file|TypeError)"):
+        read_checkpoint(folder)
 
 
 def test_a_checkpoint_of_another_format_is_refused(tmp_path):

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from tokframe.errors import TrainingError
 from tokframe.storage.atomic import write_atomically
+from tokframe.storage.manifest import MAX_TENSORS_BYTES, is_plain_name
+from tokframe.storage.regular import read_regular
 
 __all__ = [
     "Checkpoint",
@@ -34,6 +36,9 @@ __all__ = [
 
 _RECORD = "training.json"
 _FORMAT = 4  # 1 had no hash of the record itself, 2 no schedule, 3 was the learned tokenizer's alone
+_MAX_RECORD_BYTES = 1 << 26
+#: What reading damaged data may raise.
+_DAMAGED = (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
 _RESTART = "train again without --resume"
 
 
@@ -83,7 +88,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     if not place.exists():
         return None
     try:
-        raw = place.read_bytes()
+        raw = read_regular(place, _MAX_RECORD_BYTES)
         record = json.loads(raw)
         if record["format"] != _FORMAT:
             raise TrainingError(
@@ -92,12 +97,14 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         del record["record_sha256"]
         if raw != _signed(record):
             raise TrainingError(f"{place} was altered since it was written; {_RESTART}")
-        data = folder / str(record["file"])
-        contents = data.read_bytes()
-        if data.parent != folder or hashlib.sha256(contents).hexdigest() != record["sha256"]:
+        if not is_plain_name(record["file"]):
+            raise ValueError(f"{record['file']!r} is not the name of a file of it")
+        data = folder / record["file"]
+        contents = read_regular(data, MAX_TENSORS_BYTES)
+        if hashlib.sha256(contents).hexdigest() != record["sha256"]:
             raise TrainingError(f"{data} was altered since it was written; {_RESTART}")
         return Checkpoint(tensors=load(contents), record=record)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+    except _DAMAGED as error:
         raise unreadable(folder, error) from error
 
 

@@ -62,5 +62,9 @@ class Optimizer:
         """Restore what `state` returned. Raises: ValueError where it does not fit."""
         numbers = range(len(self.parameters))
         found = {number: with_prefix(f"{number}.", tensors) for number in numbers}
+        for number, values in found.items():
+            for key, value in values.items():
+                if key != "step" and value.shape != self.parameters[number].shape:
+                    raise ValueError(f"{key} of parameter {number} has the shape {tuple(value.shape)}")
         state = self._adamw.state_dict()
         self._adamw.load_state_dict(state | {"state": {number: values for number, values in found.items() if values}})

@@ -137,7 +137,9 @@ class Run(ABC):
             self.load(record, tensors)
             self.optimizer.load(with_prefix("optimizer.", tensors))
             self.step, self.seconds = int(record["step"]), float(record["seconds"])
-        except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+            if self.step < 0 or not self.seconds >= 0:
+                raise ValueError(f"step {self.step} after {self.seconds} s")
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             raise checkpoints.unreadable(self.workdir, error) from error
 
 

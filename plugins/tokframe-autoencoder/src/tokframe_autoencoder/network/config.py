@@ -15,7 +15,7 @@ __all__ = ["DecoderConfig", "EncoderConfig", "FSQConfig", "VQConfig"]
 
 MAX_WIDTH = 1 << 16  # of any layer; the shipped networks have a thousandth of it
 MAX_LAYERS = 64
-_MAX_PAIRS = 1 << 22
+_MAX_PAIRS = 1 << 16  # each a row as wide as the latent
 
 
 @frozen(kw_only=True)

@@ -20,7 +20,7 @@ from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, SINGLE_BYTES
 from tokframe.errors import TrainingError
 from tokframe.storage.advice import install_command
 from tokframe.storage.atomic import write_atomically
-from tokframe.storage.strictjson import canonical_json, parse_json
+from tokframe.storage.strictjson import canonical_json, read_json
 from tokframe_autoencoder.codebook import Codebook
 from tokframe_autoencoder.config import Parts, resolve
 from tokframe_autoencoder.pipeline.pool import TrainingPool
@@ -99,7 +99,7 @@ def _claim(job: TrainJob, record: dict[str, Any]) -> None:
             f"{job.workdir} holds the checkpoints of an earlier run; nothing was overwritten. Use --resume to continue "
             "it, or remove the folder to start again"
         )
-    found = parse_json(path.read_bytes(), str(path))
+    found = read_json(path)
     differing = [key for key in record if _fixed(key, found.get(key)) != _fixed(key, record[key])]
     if differing:
         raise TrainingError(

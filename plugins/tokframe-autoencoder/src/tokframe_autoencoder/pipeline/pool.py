@@ -13,6 +13,8 @@ from safetensors.numpy import load, save
 
 from tokframe.errors import TrainingError
 from tokframe.storage.atomic import write_atomically
+from tokframe.storage.manifest import MAX_TENSORS_BYTES
+from tokframe.storage.regular import read_regular
 
 __all__ = ["TrainingPool"]
 
@@ -51,8 +53,8 @@ class TrainingPool:
         """Return the pool of a run's folder, or None. Raises: TrainingError for a damaged one."""
         path = folder / _FILE
         try:
-            return cls.from_bytes(path.read_bytes()) if path.is_file() else None
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            return cls.from_bytes(read_regular(path, MAX_TENSORS_BYTES)) if path.is_file() else None
+        except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
             raise TrainingError(f"{path} is damaged ({error}); remove the folder and train again") from error
 
 

@@ -18,7 +18,7 @@ MAY_CHANGE = ("max_minutes", "threads")
 class TrainingConfig:
     """How the network is trained. Steps count over all stages."""
 
-    batch_size: int = setting(512, above=0)
+    batch_size: int = setting(512, above=0, at_most=1 << 20)
     learning_rate: float = setting(2e-3, above=0)
     weight_decay: float = setting(0.01, at_least=0)
     max_steps: int = setting(40_000, above=0)
@@ -27,7 +27,7 @@ class TrainingConfig:
     seed: int = setting(0, at_least=0)
     #: of the bulk: "bf16", "fp32", or bf16 where the hardware has it; a finish is in fp32
     precision: str = setting("auto", one_of=("auto", "bf16", "fp32"))
-    threads: int | None = setting(None, above=0)  #: CPU threads; None leaves torch's own choice
+    threads: int | None = setting(None, above=0, at_most=4096)  #: CPU threads; None leaves torch's own choice
     #: where codes start from: a plan (see `plan`); "own", where the network puts them; "none" learns them end to end
     guide: str = setting("front-length-back", one_of=("front-length-back", "own", "none"))
     code_steps: int | None = None  #: steps to assign codes, of `max_steps`; None is a tenth, or two thirds unguided

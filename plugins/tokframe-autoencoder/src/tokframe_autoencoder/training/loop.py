@@ -206,8 +206,11 @@ class _Run(Run):
         return record | {"history": self.history}, tensors
 
     def load(self, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
-        self._enter(int(record["stage"]), tensors.get("stage.codes"))
+        """Restore what `state` returned. Raises: ValueError where it does not fit."""
+        codes = tensors.get("stage.codes")
+        if codes is not None and (codes.dtype != torch.int64 or codes.shape != (len(self.segments),)):
+            raise ValueError(f"codes of {codes.numel()} segments, not of {len(self.segments)}")
+        self._enter(int(record["stage"]), codes)
         self.sampler.load(with_prefix("sampler.", tensors))
         self.schedule.load(record["schedule"])
         self.outcome, self.history = str(record["outcome"]), list(record["history"])

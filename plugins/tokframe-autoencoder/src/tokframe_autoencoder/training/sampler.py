@@ -37,6 +37,8 @@ class HardSampler:
         return {"difficulty": self.difficulty, "generator": self.generator.get_state()}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore what `state` returned. Raises: ValueError where it does not fit."""
+        if state["difficulty"].shape != self.difficulty.shape:
+            raise ValueError(f"difficulties of {len(state['difficulty'])} segments, not of {len(self.difficulty)}")
         self.difficulty = state["difficulty"].clone()
         self.generator.set_state(state["generator"])

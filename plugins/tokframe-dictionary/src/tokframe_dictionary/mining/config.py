@@ -35,7 +35,7 @@ class MiningConfig:
     #: bytes of one source that are read; a larger one is thinned evenly
     budget: int = setting(100_000_000, above=0)
     #: threads that mine and prune; None is one for each processor; never changes the result
-    workers: int | None = setting(None, at_least=1)
+    workers: int | None = setting(None, at_least=1, at_most=4096)
 
     def issues(self) -> Iterator[tuple[str, str]]:
         """Yield `(field, text)` for weights out of bounds and blocks that Unicode has not."""

@@ -146,7 +146,8 @@ class _Comparison:
         if place.is_file():
             kept = read_json(place)
             # older versions wrote fewer keys and trained all own rows
-            before = {**unstructure(LMConfig()), "min_count": 0, **kept.get("config", {})}
+            config = kept.get("config")
+            before = {**unstructure(LMConfig()), "min_count": 0, **(config if isinstance(config, dict) else {})}
             differing = [k for k in plan["config"] if before[k] != plan["config"][k]]
             differing += ["training text"] * (kept.get("text") != plan["text"])
             if differing:
@@ -174,10 +175,12 @@ class _Comparison:
                 should_stop=self.should_stop,
                 device=self.device,
             )
-        record = FORMAT.read(place)
+        training = FORMAT.read(place).get("training")
+        if not isinstance(training, dict) or not _is_number(training.get("flops")):
+            raise FORMAT.corrupt(place, FORMAT.manifest, "has no record of its training")
         kept = place.with_name(place.name + ".eval.json")
-        found = json.loads(kept.read_bytes()) if kept.is_file() else {}
-        missing = {k: v for k, v in self.evals.items() if found.get(k, {}).get("asked") != self._asked(v)}
+        found = read_json(kept) if kept.is_file() else {}
+        missing = {k: v for k, v in self.evals.items() if not _holds(found.get(k), self._asked(v))}
         if missing:
             self._check_stop()
             model = load(place)
@@ -186,7 +189,7 @@ class _Comparison:
                 values = evaluation_by_count(model, corpus, self.settings.eval_bytes, counts)
                 found[name] = {"asked": self._asked(corpus), **values}
                 write_atomically(kept, canonical_json(found))
-        return {"training": record["training"], "evals": {name: found[name] for name in self.evals}}
+        return {"training": training, "evals": {name: found[name] for name in self.evals}}
 
     def _asked(self, corpus: Corpus) -> list[Any]:
         return [self.settings.eval_bytes, [[shown(file.path), file.path.stat().st_size] for file in corpus.files]]
@@ -219,6 +222,22 @@ class _Comparison:
             raise TrainingInterrupted(
                 f"stopped; finished runs are saved in {self.folder}", checkpoint=self.folder / "runs"
             )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _holds(kept: Any, asked: list[Any]) -> bool:
+    """Return whether what is kept of an evaluation is whole, and one of just this."""
+    numbers = ("bits_per_byte", "bits_per_byte_unknown", "bytes", "tokens")
+    return (
+        isinstance(kept, dict)
+        and kept.get("asked") == asked
+        and all(_is_number(kept.get(name)) for name in numbers)
+        and isinstance(kept.get("by_count"), list)
+        and all(isinstance(row, dict) and _is_number(row.get("bits")) for row in kept["by_count"])
+    )
 
 
 def _variants(tokenizers: Sequence[str], embeddings: Sequence[str], reporter: Reporter) -> Iterator[Variant]:

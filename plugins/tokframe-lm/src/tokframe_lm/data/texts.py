@@ -11,6 +11,7 @@ from attrs import frozen
 from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError
 from tokframe.storage.atomic import write_atomically
+from tokframe.storage.manifest import file_sha256
 from tokframe_lm.data.tokens import documents
 
 __all__ = ["Mixture", "Prompt", "mix", "prompts", "shares"]
@@ -55,7 +56,7 @@ def mix(corpus: Corpus, max_bytes: int, folder: Path) -> Mixture:
     path = folder / f"train-{max_bytes}.txt"
     sha256 = hashlib.sha256(data).hexdigest()
     # an equal file is not rewritten: a resumed run identifies it by its time
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+    if not path.is_file() or file_sha256(path) != sha256:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
     return Mixture(path=path, bytes=len(data), sha256=sha256)

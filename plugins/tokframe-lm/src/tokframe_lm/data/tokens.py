@@ -6,7 +6,6 @@ The core's token shards are for training elsewhere; here a text may be cut at an
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +19,9 @@ from tokframe.corpus.faults import Faults
 from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError, TrainingInterrupted, UnsupportedError
 from tokframe.storage.atomic import write_atomically
-from tokframe.storage.strictjson import canonical_json
+from tokframe.storage.manifest import MAX_FILE_BYTES, file_sha256, is_count
+from tokframe.storage.regular import read_regular
+from tokframe.storage.strictjson import canonical_json, parse_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.results import IntArray
 from tokframe.training.progress import Reporter, never_stop
@@ -116,20 +117,23 @@ def tokenize(
         "corpus": [[file.name, _identity(file.path.stat())] for file in corpus.files],
         "max_bytes": max_bytes,
     }
-    if (found := _open(folder, made_of, corpus.faults)) is not None:
+    if (found := _open(folder, made_of, tokenizer.vocab_size, corpus.faults)) is not None:
         return found
     folder.mkdir(parents=True, exist_ok=True)
     start = np.asarray([start_id(tokenizer)], "<i4")
     surfaces: Counter[str] = Counter()
     size = tokens = count = 0
     reporter.stage("tokenize", max_bytes / 1e6 or None, "MB")
-    part = folder / f"{_IDS}.part"
-    with part.open("wb") as file:
+    part, digest = folder / f"{_IDS}.part", hashlib.sha256()
+    part.unlink(missing_ok=True)  # of a run that was killed; a link is never written through
+    with part.open("xb") as file:
         for text in documents(corpus, max_bytes):
             if should_stop():
                 raise TrainingInterrupted("stopped while tokenizing, before the first step; nothing was saved")
             document = read_document(tokenizer, text)
-            file.write(start.tobytes() + document.ids.astype("<i4").tobytes())
+            data = start.tobytes() + document.ids.astype("<i4").tobytes()
+            file.write(data)
+            digest.update(data)
             surfaces.update(surface.hex() for surface in document.unknown_surfaces)
             size, tokens, count = size + document.size, tokens + 1 + len(document.ids), count + 1
             reporter.advance(size / 1e6, tokens=tokens, **corpus.faults.figures())
@@ -138,22 +142,27 @@ def tokenize(
     if not size:
         raise CorpusError("the corpus holds no text, so there is nothing to train on. Name another: --corpus FILE")
     part.replace(folder / _IDS)
-    header = {**made_of, "tokens": tokens, "bytes": size, "documents": count, "unknown_surfaces": dict(surfaces)}
-    header["left_out"] = corpus.faults.to_json()
+    facts = {"tokens": tokens, "bytes": size, "documents": count, "unknown_surfaces": dict(surfaces)}
+    header = {**made_of, **facts, "left_out": corpus.faults.to_json(), "sha256": digest.hexdigest()}
     write_atomically(folder / _HEADER, canonical_json(header))  # last: the ids count only with it
-    if (found := _open(folder, made_of, Faults())) is None:
+    if (found := _open(folder, made_of, tokenizer.vocab_size, Faults())) is None:
         raise CorpusError(f"the tokens written to {folder} cannot be read back; free some space there", path=folder)
     return found
 
 
-def _open(folder: Path, made_of: dict[str, Any], faults: Faults) -> TokenFile | None:
-    """Return the tokens in a folder if they were made of just this; what was left out then counts in `faults`."""
+def _open(folder: Path, made_of: dict[str, Any], vocab_size: int, faults: Faults) -> TokenFile | None:
+    """Return the tokens in a folder if they were made of just this and not changed since.
+
+    What was left out of the corpus then counts in `faults`.
+    """
     try:
-        header = json.loads((folder / _HEADER).read_bytes())
-        if {key: header[key] for key in made_of} != made_of:
+        header = parse_json(read_regular(folder / _HEADER, MAX_FILE_BYTES), _HEADER)
+        if {key: header[key] for key in made_of} != made_of or file_sha256(folder / _IDS) != header["sha256"]:
             return None
         ids = np.memmap(folder / _IDS, dtype="<i4", mode="r")
-        if len(ids) != header["tokens"]:
+        if len(ids) != header["tokens"] or int(ids.min()) < 0 or int(ids.max()) >= vocab_size:
+            return None
+        if not all(map(is_count, [header["bytes"], header["documents"], *header["unknown_surfaces"].values()])):
             return None
         faults.merge(header.get("left_out", ()))
         surfaces = {bytes.fromhex(surface): n for surface, n in header["unknown_surfaces"].items()}

@@ -18,9 +18,9 @@ class FinetuneConfig:
 
     reconstruction: float = setting(1.0, at_least=0)  #: lambda in `loss = LM + lambda * reconstruction`
     steps: int = setting(200, at_least=1)  #: joint steps
-    batch: int = setting(4, at_least=1)  #: windows of the model's context
+    batch: int = setting(4, at_least=1, at_most=1 << 20)  #: windows of the model's context
     #: ids drawn uniformly each step and reconstructed beside those of the batch, so that rare ones are not forgotten
-    segments: int = setting(256, at_least=0)
+    segments: int = setting(256, at_least=0, at_most=1 << 20)
     learning_rate: float = setting(2e-4, above=0)  #: of the model
     network_rate: float = setting(1e-4, above=0)  #: of encoder, quantizer and decoder
     weight_decay: float = setting(0.01, at_least=0)  #: of matrices, by AdamW

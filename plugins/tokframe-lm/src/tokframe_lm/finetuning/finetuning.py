@@ -7,7 +7,6 @@ decode exactly, and compiles and checks its tables; the model keeps the rows of 
 from __future__ import annotations
 
 import copy
-import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -26,6 +25,7 @@ from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingError, UnsupportedError
 from tokframe.plugins.protocols import Check, Recompilable
 from tokframe.storage.config import structure, unstructure
+from tokframe.storage.manifest import file_sha256
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.progress import SILENT, Reporter, never_stop
 from tokframe.training.torchrun import count
@@ -105,7 +105,7 @@ def finetune(
             "network_rate": (network.parameters(), settings.network_rate),
         }
         # model.json names weights and tokenizer by hash
-        sha256 = hashlib.sha256((Path(model) / "model.json").read_bytes()).hexdigest()
+        sha256 = file_sha256(Path(model) / "model.json")
         run = StepRun(
             joint,
             Optimizer(groups, weight_decay=settings.weight_decay, clip=settings.clip, processes=processes),
