@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import click
 
 from tokframe.cli.installed import complete_names, ready
 from tokframe.cli.options import Command, corpus_option, json_file_option, open_corpus
 from tokframe.evaluate.columns import COLUMNS
+from tokframe.storage.paths import expanded
 
 __all__ = ["command"]
 
@@ -84,7 +84,7 @@ def command(
 
 def _check_place(html: str) -> None:
     """Refuse a file that cannot be written, before minutes of measuring."""
-    path = Path(html)
+    path = expanded(html)
     if path.parent.is_dir() and not os.access(path.parent, os.W_OK):
         raise click.BadParameter(f"no permission to write in {path.parent.absolute()}", param_hint="--html")
     if path.is_dir() or html.endswith(("/", "\\")):

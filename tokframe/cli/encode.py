@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from tokframe.cli.options import Command, json_option, name_argument
+from tokframe.storage.paths import expanded
 
 if TYPE_CHECKING:
     from tokframe.tokenizer.base import ITokenizer
@@ -71,7 +71,7 @@ def open_input(file: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        with Path(file).open("rb") as stream:
+        with expanded(file).open("rb") as stream:
             yield stream
     except OSError as error:
         if error.filename is None:  # not about this file: a closed pipe, a full disk

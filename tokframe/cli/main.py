@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -164,6 +165,9 @@ def _root() -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see `tokframe --help`)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a path may hold what no text can, and a terminal lack characters
+            stream.reconfigure(errors="backslashreplace")
     before = warnings.showwarning
     warnings.showwarning = lambda message, *_args, **_more: _warn(str(message))
     try:

@@ -17,6 +17,7 @@ from tokframe._version import __version__
 from tokframe.cli.options import Command
 from tokframe.errors import InvalidSpecError, UnknownNameError
 from tokframe.plugins.discovery import host
+from tokframe.storage.paths import expanded
 from tokframe.storage.places import writing_folder
 
 __all__ = ["command", "render"]
@@ -54,7 +55,7 @@ def command(name: str, kind: str, out: Path | None) -> None:
     NAME is the distribution's: lower-case words joined by hyphens. The component has the same name, without a
     leading "tokframe-".
     """
-    target = out or Path(name)
+    target = expanded(out or name)
     files = render(name, kind)
     with writing_folder(target) as folder:
         for path, text in files.items():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 
 from tokframe.cli.options import Command, as_path, corpus_option, open_corpus, training_options
+from tokframe.storage.paths import expanded
 from tokframe.training.torchrun import is_first
 
 __all__ = ["command"]
@@ -69,7 +69,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
         )
         return
     path = as_path(out)
-    size = sum(file.stat().st_size for file in Path(out).rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for file in expanded(out).rglob("*") if file.is_file())
     click.echo(f"{tokenizer.name}: {tokenizer.vocab_size:,} ids, {size / 1e6:,.2f} MB, saved at {path}")
     beside = f" {name}" if resolve(name).registered("train").artifact else ""
     click.echo(f"Try it:\n  tokframe compare {shlex.quote(path)}{beside}\n  tokframe verify {shlex.quote(path)}")

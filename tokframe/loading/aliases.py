@@ -14,6 +14,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from tokframe.errors import ConfigError
+from tokframe.storage.paths import expanded
 from tokframe.storage.regular import read_regular
 from tokframe.storage.strictjson import shortened
 
@@ -89,7 +90,7 @@ def _from_environment(text: str) -> list[Alias]:
 
 def _from_file(shown: str, required: bool = False) -> list[Alias]:
     """Return the aliases of a file; none where there is no file and none is required."""
-    path = Path(shown).expanduser().absolute()
+    path = expanded(shown).absolute()
     try:
         raw = read_regular(path, MAX_FILE_BYTES)
     except OSError as error:

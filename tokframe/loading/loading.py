@@ -16,6 +16,7 @@ from tokframe.loading.reference import explained, resolve
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target, warn_if_deprecated
 from tokframe.storage import artifact
+from tokframe.storage.paths import expanded
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training import torchrun as processes
 from tokframe.training.progress import SILENT, Reporter, never_stop
@@ -101,7 +102,7 @@ def train(
             "without torchrun",
             capability="train",
         )
-    target = Path(out)
+    target = expanded(out)
     artifact.FORMAT.check_place(target, overwrite=overwrite)
     job = TrainJob(
         corpus=corpus if isinstance(corpus, Corpus) else Corpus.open(corpus),

@@ -21,6 +21,7 @@ from tokframe.errors import (
 from tokframe.loading.aliases import Alias, effective
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import Registry, TokenizerSpec, normal_name
+from tokframe.storage.paths import expanded
 
 __all__ = ["Reference", "explained", "resolve"]
 
@@ -77,13 +78,13 @@ def resolve(name: str | os.PathLike[str]) -> Reference:
     """
     registry = host().registry
     if not isinstance(name, str) or _is_path(name, registry):
-        return Reference(str(name), Path(name))
+        return Reference(str(name), expanded(name))
     aliases = effective()
     alias = aliases.get(name)
     if alias is not None:
         _check_alias(alias, aliases, registry)
         if _is_path(alias.target, registry):
-            target = os.path.normpath(alias.folder / Path(alias.target).expanduser())
+            target = os.path.normpath(alias.folder / expanded(alias.target))
             return Reference(name, Path(target), alias)
     real = alias.target if alias else name
     with explained(alias):

@@ -17,6 +17,7 @@ import numpy as np
 from tokframe.errors import ConfigError, UnsupportedError
 from tokframe.loading.loading import load
 from tokframe.shadowing.report import Log, Recorder, ShadowReport
+from tokframe.storage.paths import expanded
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.results import IntArray
@@ -57,7 +58,7 @@ def shadow(
     if keep_texts and log is None:
         problems.append(("keep_texts", "texts are kept in the log only; set log=PATH or log=FUNCTION"))
     if isinstance(log, (str, os.PathLike)):
-        log = Path(log).absolute()
+        log = expanded(log).absolute()
         try:
             log.open("ab").close()
         except OSError as error:

@@ -25,6 +25,7 @@ from tokframe.shards.reading import TokenShards
 from tokframe.shards.settings import ShardSettings
 from tokframe.shards.writing import UNITS, UnitResult, UnitWriter
 from tokframe.storage.atomic import identity, replace_folder, try_lock, write_atomically
+from tokframe.storage.paths import expanded
 from tokframe.storage.places import check_place
 from tokframe.storage.regular import read_regular
 from tokframe.storage.settings import check
@@ -124,7 +125,7 @@ def unfinished(out: str | Path) -> Path:
 
 def _place(out: str | Path) -> Path:
     """Return a path that ends with a name, which `.` and `..` do not."""
-    target = Path(out)
+    target = expanded(out)
     return target if target.name not in ("", "..") else target.resolve()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tokframe.shards.arrays import mapped
 from tokframe.shards.index import ENDS_DTYPE, FORMAT, Shard, read_index, shards_errors
+from tokframe.storage.paths import expanded
 
 __all__ = ["TokenShards"]
 
@@ -37,7 +38,7 @@ class TokenShards:
     @classmethod
     def open(cls, folder: str | Path) -> TokenShards:
         """Open a folder that `tokframe tokenize` wrote; reads the index only. Raises: ShardsError."""
-        path = Path(folder)
+        path = expanded(folder)
         return cls(path, read_index(path))
 
     def verify(self) -> None:

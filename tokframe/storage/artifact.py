@@ -17,6 +17,7 @@ from attrs import frozen
 
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError
 from tokframe.storage.manifest import TENSORS, FolderFormat, entry_of, is_plain_name
+from tokframe.storage.paths import expanded
 from tokframe.storage.state import State, Tensors
 from tokframe.storage.strictjson import MAX_JSON_BYTES, canonical_json, shortened
 
@@ -90,7 +91,7 @@ def write(path: str | Path, header: Mapping[str, Any], state: State, *, overwrit
 
     `header` holds the manifest's `tokenizer` and `components`. Raises: as `FolderFormat.writing`.
     """
-    target = Path(path)
+    target = expanded(path)
     with FORMAT.writing(target, overwrite=overwrite) as folder:
         FORMAT.fill(folder, header, _contents(target, state))
     return target
@@ -121,7 +122,7 @@ def read(path: str | Path) -> Artifact:
 
     Raises: ArtifactNotFoundError; ArtifactVersionError for a newer format; ArtifactCorruptError naming the file.
     """
-    folder = Path(path)
+    folder = expanded(path)
     for _ in range(MAX_READ_ATTEMPTS):
         before = _stamp(folder)
         try:

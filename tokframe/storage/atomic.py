@@ -35,6 +35,7 @@ __all__ = [
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 _LOCK = ".lock"
+_MAX_PREFIX_BYTES = 200  # of the 255 of a file name
 #: Age after which what another host left is removed too. Not sooner: some shared file systems do not show one host's
 #: locks to another, so that getting a lock does not prove that its owner is gone.
 OTHER_HOST_LEFTOVER_S = 24 * 3600
@@ -57,7 +58,7 @@ def _claimed(target: Path) -> Iterator[Path]:
     """Yield an unused path beside `target`, and keep others from removing what is written there."""
     _clear_leftovers(target)
     while True:
-        place = target.with_name(f".{target.name}.tmp-{secrets.token_hex(6)}")
+        place = target.with_name(f"{_temporary_prefix(target)}{secrets.token_hex(6)}")
         lock = place.with_name(place.name + _LOCK)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         held = try_lock(descriptor)
@@ -79,12 +80,17 @@ def _claimed(target: Path) -> Iterator[Path]:
             os.close(descriptor)
 
 
+def _temporary_prefix(target: Path) -> str:
+    """Return the beginning of temporary names beside `target`, short enough where its own name is as long as can be."""
+    return f".{os.fsdecode(os.fsencode(target.name)[:_MAX_PREFIX_BYTES])}.tmp-"
+
+
 def _clear_leftovers(target: Path) -> None:
     """Remove what killed writers left beside `target`; never what a writer still holds the lock of."""
     if sys.platform == "win32":
         return
     with suppress(OSError), os.scandir(target.parent) as entries:
-        names = [e.name for e in entries if e.name.startswith(f".{target.name}.tmp-") and e.name.endswith(_LOCK)]
+        names = [e.name for e in entries if e.name.startswith(_temporary_prefix(target)) and e.name.endswith(_LOCK)]
         for name in names:
             with suppress(OSError):
                 _clear(target.with_name(name))

@@ -17,7 +17,8 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     What is there under the very name (`~$notes.txt`, `~`) comes first, and the `~name` of no user stays as it is.
     """
     text = os.fspath(path)
-    return Path(text if os.path.lexists(text) else os.path.expanduser(text))
+    is_home = text.startswith("~") and not os.path.lexists(text)
+    return Path(os.path.expanduser(text) if is_home else text)
 
 
 def shown(path: str | os.PathLike[str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tokframe.errors import ArtifactError, ArtifactExistsError
 from tokframe.storage import atomic
+from tokframe.storage.paths import expanded
 
 __all__ = ["check_place", "writing_folder"]
 
@@ -20,7 +21,7 @@ def check_place(path: str | Path, is_ours: Callable[[Path], bool] | None = None,
     ever replaced, and a link never is. Raises: ArtifactExistsError where something is there and `overwrite` is false;
     ArtifactError where it is not ours. Changes nothing.
     """
-    target = Path(path)
+    target = expanded(path)
     is_folder = target.is_dir() and not target.is_symlink()
     if not os.path.lexists(target) or (is_folder and not any(target.iterdir())):
         return
@@ -47,7 +48,7 @@ def writing_folder(
     A crash at any moment leaves what was there before. Raises: as `check_place`; ArtifactExistsError if another
     process wrote there meanwhile, whose folder stays; ArtifactError if the disk refuses.
     """
-    target = Path(path)
+    target = expanded(path)
     found = atomic.identity(target)
     check_place(target, is_ours, overwrite=overwrite)
     try:

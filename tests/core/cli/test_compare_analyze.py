@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -46,3 +47,38 @@ def test_skipped_files_of_a_folder_are_told_on_stderr(shipped, run):
     (shipped / "docs" / "a.png").write_bytes(b"\0")
     code, out, err = run("analyze", "shipped", "--corpus", "docs", "--json")
     assert code == 0 and "left out: docs/a.png is binary" in err and json.loads(out)["bytes"] == 12
+
+
+def test_results_are_written_whole_or_the_old_ones_stay(shipped, run, monkeypatch):
+    pytest.importorskip("matplotlib")
+    (shipped / "plots").mkdir()
+    files = [shipped / "report.json", shipped / "plots" / "lengths.png"]
+    for file in files:
+        file.write_bytes(b"old")
+
+    def full(path, data):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("tokframe.storage.atomic.write_file", full)
+    words = ["analyze", "shipped", "--corpus", "a.txt"]
+    for more in (["--json", "report.json"], ["--plots", "plots"]):
+        code, _, err = run(*words, *more)
+        assert code == 1 and "No space left on device" in err
+    assert [file.read_bytes() for file in files] == [b"old", b"old"]
+    assert {path.name for path in (shipped / "plots").iterdir()} == {"lengths.png"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="of POSIX systems")
+def test_results_go_through_links_and_into_pipes(shipped, run):
+    (shipped / "real.json").write_text("old")
+    (shipped / "link.json").symlink_to("real.json")
+    words = ["analyze", "shipped", "--corpus", "a.txt", "--json"]
+    assert run(*words, "link.json")[0] == 0
+    assert (shipped / "link.json").is_symlink() and json.loads((shipped / "real.json").read_text())["bytes"] == 600
+    read, write = os.pipe()
+    assert run(*words, f"/dev/fd/{write}")[0] == 0
+    os.close(write)
+    with open(read) as stream:
+        assert json.load(stream)["bytes"] == 600
+    long = "n" * 250 + ".json"
+    assert run(*words, long)[0] == 0 and (shipped / long).is_file()

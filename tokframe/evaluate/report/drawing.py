@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from tokframe.errors import UnsupportedError
 from tokframe.storage.advice import install_command
+from tokframe.storage.atomic import write_atomically
 
 __all__ = ["FAINT", "INK", "SERIES", "logarithmic", "printable", "require", "save_png", "svg"]
 
@@ -54,9 +55,11 @@ def logarithmic(axes: Any) -> None:
 
 
 def save_png(path: Path, draw: Callable[[Any], None]) -> None:
-    """Let `draw` fill the axes of a figure of 1200 x 720 pixels, and write it."""
+    """Let `draw` fill the axes of a figure of 1200 x 720 pixels, and write it whole."""
+    written = io.BytesIO()
     with _figure(8, 4.8, 0.12, draw) as figure:
-        figure.savefig(path, dpi=150, facecolor=PAPER, metadata={"Software": None})
+        figure.savefig(written, format="png", dpi=150, facecolor=PAPER, metadata={"Software": None})
+    write_atomically(path, written.getvalue())
 
 
 def svg(title: str, height: float, draw: Callable[[Any], None], tips: Mapping[str, Sequence[str]] | None = None) -> str:

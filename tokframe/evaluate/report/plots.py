@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokframe.evaluate.report.drawing import FAINT, INK, SERIES, logarithmic, require, save_png
+from tokframe.storage.paths import expanded
 
 if TYPE_CHECKING:
     from tokframe.evaluate.analysis import Analysis
@@ -30,7 +31,7 @@ def save_plots(analysis: Analysis, folder: str | Path) -> list[Path]:
     Raises: UnsupportedError without matplotlib; OSError where the folder cannot be written.
     """
     check_installed()
-    target = Path(folder)
+    target = expanded(folder)
     target.mkdir(parents=True, exist_ok=True)
     drawings: dict[str, _Draw] = {
         "frequencies": _frequencies,

@@ -10,6 +10,7 @@ from typing import Any
 
 from tokframe.errors import ArtifactError, ArtifactNotFoundError
 from tokframe.plugins.discovery import rebuild
+from tokframe.storage.paths import expanded
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.table import GPT2_PATTERN
@@ -40,7 +41,7 @@ def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | No
     Raises: ArtifactNotFoundError; ArtifactError naming the actual format; ArtifactCorruptError;
     ComponentImportError where the library that runs it is missing.
     """
-    path = Path(path)
+    path = expanded(path)
     content = _content(path)
     kind = _kind(path, content)
     config: dict[str, Any] = {}

@@ -23,6 +23,7 @@ from tokframe.errors import ArtifactCorruptError, ConfigError
 from tokframe.storage import artifact
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.manifest import FolderFormat, is_count, is_sha256
+from tokframe.storage.paths import expanded
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_lm.model.config import LMConfig, saved_config
@@ -74,7 +75,7 @@ def save(saved: SavedModel, path: str | Path, *, overwrite: bool = False) -> Pat
             "training": dict(saved.training),
         }
         FORMAT.fill(folder, record, {_WEIGHTS: weights, _SPELLING: spelling})
-    return Path(path)
+    return expanded(path)
 
 
 def load(path: str | Path, *, device: str | torch.device = "cpu") -> SavedModel:
@@ -83,7 +84,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> SavedModel:
     Raises: ArtifactNotFoundError; ArtifactVersionError; ArtifactCorruptError where a file was altered, the tokenizer
     is another than the model was trained with, or the embedding has not a row for each id.
     """
-    folder = Path(path).absolute()
+    folder = expanded(path).absolute()
     record = FORMAT.read(folder)
     config, name, expected, training = _facts(folder, record)
     found = artifact.tokenizer_sha256(folder / _TOKENIZER)

@@ -20,6 +20,7 @@ import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingError
 from tokframe.storage.config import structure, unstructure
+from tokframe.storage.paths import expanded
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.progress import SILENT, Reporter, never_stop
@@ -52,7 +53,7 @@ def train(
     Under torchrun all processes train together; only the main one writes, and each returns the model.
     Raises: ConfigError; CorpusError; ArtifactError and its kinds; TrainingError; TrainingInterrupted.
     """
-    target = Path(out)
+    target = expanded(out)
     FORMAT.check_place(target, overwrite=overwrite)
     work = target.with_name(target.name + ".training")
     settings = structure(LMConfig, config or {})

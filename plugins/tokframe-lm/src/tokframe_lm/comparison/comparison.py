@@ -20,7 +20,7 @@ from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.config import structure, unstructure
-from tokframe.storage.paths import shown
+from tokframe.storage.paths import expanded, shown
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json, read_json
 from tokframe.training.progress import SILENT, Reporter, never_stop
@@ -73,7 +73,7 @@ def compare(
     if base.steps:
         raise ConfigError("config", [("$.steps", "a comparison takes one pass over its text; leave this key out")])
     variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
-    folder = Path(out)
+    folder = expanded(out)
     text = mix(corpus, settings.max_bytes, folder / "text")
     work = _Comparison(folder, text, base, settings, corpus, evals, reporter, should_stop, device)
     work.check_plan()

@@ -26,6 +26,7 @@ from tokframe.errors import TrainingError, UnsupportedError
 from tokframe.plugins.protocols import Check, Recompilable
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.manifest import file_sha256
+from tokframe.storage.paths import expanded
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.progress import SILENT, Reporter, never_stop
 from tokframe.training.torchrun import count
@@ -79,7 +80,7 @@ def finetune(
     """
     if count() > 1:
         raise TrainingError(f"fine-tuning runs in one process, not in {count()}. Start it without torchrun")
-    target = Path(out)
+    target = expanded(out)
     settings = structure(FinetuneConfig, config or {})
     FORMAT.check_place(target, overwrite=overwrite)
     before = load(model)
@@ -105,7 +106,7 @@ def finetune(
             "network_rate": (network.parameters(), settings.network_rate),
         }
         # model.json names weights and tokenizer by hash
-        sha256 = file_sha256(Path(model) / "model.json")
+        sha256 = file_sha256(expanded(model) / "model.json")
         run = StepRun(
             joint,
             Optimizer(groups, weight_decay=settings.weight_decay, clip=settings.clip, processes=processes),
