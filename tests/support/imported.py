@@ -42,11 +42,11 @@ def byte_level(merge: tuple[str, str], special: Sequence[str]) -> Any:
     return made
 
 
-def word_pieces(words: Iterable[str], special: Sequence[str]) -> Any:
+def word_pieces(words: Iterable[str], special: Sequence[str], unknown: str = "[UNK]") -> Any:
     """Return word pieces as BERT has them; `words` begin with the unknown one."""
     tokenizers = pytest.importorskip("tokenizers")
-    vocab = {name: number for number, name in enumerate(words)}
-    made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocab, unk_token="[UNK]"))
+    vocab = {name: number for number, name in enumerate(dict.fromkeys(words))}
+    made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocab, unk_token=unknown))
     made.normalizer = tokenizers.normalizers.BertNormalizer()
     made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     made.decoder = tokenizers.decoders.WordPiece()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 
 import click
 
 from tokframe.cli.options import Command, json_option, name_argument
+from tokframe.errors import UnsupportedError
 
 __all__ = ["command"]
 
@@ -14,14 +16,27 @@ _MARK = ".tokframe-export"  # says that a folder is an export, which --overwrite
 
 
 @click.command(
-    "export", cls=Command, examples=["tokframe export autoencoder-fsq --format huggingface --out hf-tokenizer"]
+    "export",
+    cls=Command,
+    examples=[
+        "tokframe export autoencoder-fsq --format huggingface --out hf-tokenizer",
+        "tokframe export autoencoder-fsq --format huggingface --special-tokens text --out hf-tokenizer",
+    ],
 )
 @name_argument
 @click.option("--format", "kind", required=True, metavar="FORMAT", help="The format; see components --kind exporter.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.")
+@click.option(
+    "--special-tokens",
+    type=click.Choice(["auto", "text", "found"]),
+    default="auto",
+    show_default=True,
+    help="What a special token's text in a text becomes: text, as in tokframe, or its id, as chat templates need. "
+    "auto: found, but text for an imported tokenizer.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export at DIR.")
 @json_option
-def command(name: str, kind: str, out: Path, overwrite: bool, as_json: bool) -> None:
+def command(name: str, kind: str, out: Path, special_tokens: str, overwrite: bool, as_json: bool) -> None:
     """Write a tokenizer in another library's format, and compare what was written with it.
 
     JSON: {"tokenizer", "format", "out", "same", "files", "checks": [{"name", "ok", "detail"}]}. Differences are
@@ -39,8 +54,14 @@ def command(name: str, kind: str, out: Path, overwrite: bool, as_json: bool) -> 
     check_place(out, _is_export, overwrite=overwrite)
     tokenizer = load(name)
     export = load_target(exporter)
+    options = {"special_tokens": special_tokens} if "special_tokens" in signature(export).parameters else {}
+    if not options and special_tokens != "auto":
+        raise UnsupportedError(
+            f"the format {kind!r} has no choice of special tokens. Leave out --special-tokens {special_tokens}",
+            capability="special_tokens",
+        )
     with writing_folder(out, _is_export, overwrite=overwrite) as folder:
-        checks = export(tokenizer, folder)
+        checks = export(tokenizer, folder, **options)
         files = sorted(path.name for path in folder.iterdir())
         (folder / _MARK).touch()
     same = all(check.ok for check in checks)

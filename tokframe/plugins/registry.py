@@ -51,8 +51,9 @@ class ComponentSpec:
 
     `target` and `config` are `"package.module:Attribute"`. The target is called as
     `Target(config, d_latent=..., max_length=...)`; `config` is a frozen attrs class and may be empty. An exporter
-    is called as `target(tokenizer, folder)`, writes into the empty folder and returns a list of `Check`. An engine
-    is called as `tokframe.shards.engines.Engine` says.
+    is called as `target(tokenizer, folder)`, writes into the empty folder and returns a list of `Check`; one that
+    takes the keyword `special_tokens` is given the choice of `tokframe export --special-tokens`. An engine is called as
+    `tokframe.shards.engines.Engine` says.
     The config of an encoder or decoder may set `d_latent`, of an encoder `max_chunk_size` (bytes of a segment), of a
     quantizer `vocab_size`: the autoencoder then takes them from there.
     `extra` names the extra of the distribution that brings the component's dependencies. `deprecated` is empty, or

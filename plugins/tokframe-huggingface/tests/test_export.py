@@ -12,7 +12,10 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import imported
+from tokenizers import processors
 from tokframe_huggingface.export import export
+from tokframe_huggingface.reading import read
 
 import tokframe
 from tokframe.cli.main import main
@@ -95,6 +98,36 @@ def test_padding_and_special_tokens_are_the_same(original, hugging_face):
     assert hugging_face.decode(ids) == original.decode(ids, skip_special=False)
 
 
+@pytest.fixture(scope="module")
+def chatty(original, auto_tokenizer, tmp_path_factory):
+    """An export that finds special tokens, with one more and a chat template, as who trains a chat model has it."""
+    folder = tmp_path_factory.mktemp("chatty")
+    assert all(check.ok for check in export(original, folder, special_tokens="found"))
+    made = auto_tokenizer.from_pretrained(str(folder))
+    made.add_special_tokens({"additional_special_tokens": ["<|turn|>"]})
+    made.chat_template = "{% for m in messages %}<|turn|>{{ m['content'] }}{{ eos_token }}{% endfor %}"
+    return made
+
+
+def test_chat_templates_and_tokens_added_later_work_where_special_tokens_are_found(original, chatty, tmp_path):
+    turn = original.vocab_size
+    chatty.save_pretrained(tmp_path)
+    for made in (chatty, type(chatty).from_pretrained(tmp_path)):
+        ids = made.apply_chat_template([{"role": "user", "content": "hi"}], return_dict=False)
+        assert ids == [turn, *original.encode("hi"), made.eos_token_id]
+        for text in TEXTS[1:]:
+            assert made(text)["input_ids"] == original.encode(text, allowed_special=original.special_tokens)
+            assert made(text, split_special_tokens=True)["input_ids"] == original.encode(text)
+
+
+def test_what_users_write_can_be_kept_text_in_a_chat(chatty):
+    special = {*chatty.all_special_ids}
+    ids = chatty.apply_chat_template(
+        [{"role": "user", "content": "<|turn|> a </s>"}], return_dict=False, sanitize_control_tokens=True
+    )
+    assert [token for token in ids if token in special] == [ids[0], ids[-1]]
+
+
 def test_every_id_has_the_same_text(original, hugging_face):
     ids = range(0, original.vocab_size, 37)
     found = [hugging_face.decode([token]) for token in ids]
@@ -139,6 +172,66 @@ def test_the_command_writes_a_folder_and_says_what_is_the_same(tmp_path, capsys)
     assert "already exists" in capsys.readouterr().err
     assert main(["export", "bpe", "--format", "huggingface", "--out", str(out), "--overwrite"]) == 0
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("choice", "found"), [((), True), (("auto",), True), (("text",), False), (("found",), True)])
+def test_the_command_says_what_becomes_of_special_tokens(tmp_path, capsys, choice, found):
+    words = ["export", "bpe", "--format", "huggingface", "--out", str(tmp_path / "out"), "--json"]
+    assert main([*words, *(("--special-tokens", *choice) if choice else ())]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["same"] and told["checks"][-1]["detail"].startswith("found in texts" if found else "text in texts")
+    assert json.loads((tmp_path / "out/tokenizer_config.json").read_text())["split_special_tokens"] is not found
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_imported_tokenizer_keeps_special_tokens_text_unless_asked(tmp_path):
+    theirs = imported.byte_level(("t", "h"), ["<|endoftext|>"])
+    theirs.save(str(tmp_path / "tokenizer.json"))
+    made = read(tmp_path / "tokenizer.json")
+    for choice, split in (("auto", True), ("text", True), ("found", False)):
+        checks = export(made, tmp_path, special_tokens=choice)
+        assert all(check.ok for check in checks), checks
+        assert json.loads((tmp_path / "tokenizer_config.json").read_text())["split_special_tokens"] is split
+
+
+def test_a_format_without_that_choice_refuses_it_and_is_not_given_it(tmp_path, monkeypatch, capsys):
+    given = []
+    monkeypatch.setattr("tokframe.plugins.registry.load_target", lambda spec: lambda tokenizer, folder: given)
+    words = ["export", "bpe", "--format", "huggingface", "--out", str(tmp_path / "out")]
+    assert main([*words, "--special-tokens", "text"]) == 1
+    assert "has no choice of special tokens. Leave out --special-tokens text" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == [] and main(words) == 0
+
+
+ROLES = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("roles", "processor"),
+    [
+        (ROLES, None),
+        ({"pad": "<pad>", "unk": "<unk>", "bos": "<bos>", "eos": "<eos>", "mask": "<mask>", "cls": "<cls>"}, None),
+        ({"pad": "<pad>", "unk": "<unk>", "bos": "<s>", "eos": "</s>", "mask": "<mask>"}, processors.RobertaProcessing),
+        ({**ROLES, "cls": "[FIRST]", "sep": "[LAST]"}, processors.BertProcessing),
+        ({"unk": "[UNK]", "bos": "<|begin_of_text|>", "eos": "<|end_of_text|>", "pad": "<|padding|>"}, None),
+    ],
+)
+def test_roles_of_special_tokens_survive_import_and_export(tmp_path, auto_tokenizer, roles, processor):
+    if processor is processors.RobertaProcessing:
+        roles = {**roles, "cls": "<s>", "sep": "</s>"}  # two roles each
+    names = list(dict.fromkeys(roles.values()))
+    theirs = imported.word_pieces([roles["unk"], *names, "the", "cat"], names, unknown=roles["unk"])
+    if processor is not None:
+        sep, cls = ((roles[role], theirs.token_to_id(roles[role])) for role in ("sep", "cls"))
+        theirs.post_processor = processor(sep, cls)
+    theirs.save(str(tmp_path / "tokenizer.json"))
+    made = tokframe.load(read(tmp_path / "tokenizer.json").save(tmp_path / "theirs"))
+    assert all(check.ok for check in export(made, tmp_path, special_tokens="auto"))
+    found = auto_tokenizer.from_pretrained(str(tmp_path))
+    assert {role: getattr(found, f"{role}_token") for role in roles} == roles
+    assert found.vocab_size == made.vocab_size and len(found) == made.vocab_size
 
 
 def test_only_an_export_is_replaced(tmp_path, capsys):

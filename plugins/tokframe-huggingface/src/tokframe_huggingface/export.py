@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +15,33 @@ from tokframe.errors import TokframeError
 from tokframe.plugins.protocols import Check
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
+from tokframe.tokenizer.roles import role_of, token_of
 from tokframe_huggingface.tokenizer_json import FILE, to_json
 
 __all__ = ["CONFIG", "compare", "export", "samples"]
 
 CONFIG = "tokenizer_config.json"
-_ROLES = {
-    "pad_token": ("<pad>", "[PAD]"),
-    "unk_token": ("<unk>", "[UNK]"),
-    "bos_token": ("<s>", "<|begin_of_text|>", "<bos>"),
-    "eos_token": ("</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>"),
-}
+_ROLES = ("pad", "unk", "bos", "eos", "cls", "sep", "mask")
+_PROCESSORS = ("BertProcessing", "RobertaProcessing")  # they name their tokens by role
 #: Borders of lines and of the blocks that overlong lines are cut into.
 _LONG_LINES = "x" * 5000 + "\n" + "é" * 3000 + "\n" * 5000 + "中" * 1400 + " " * 4095 + "\n\nend"
 SAMPLE_CHARS = 100_000  # of the standard library's source, on which an export is checked
 
 
-def export(tokenizer: ITokenizer, folder: Path) -> list[Check]:
+def export(tokenizer: ITokenizer, folder: Path, *, special_tokens: str = "text") -> list[Check]:
     """Write `tokenizer.json` and `tokenizer_config.json` into `folder`; return the comparison with the original.
+
+    `special_tokens` is what transformers makes of a special token's text in a text: "text" as tokframe does; "found",
+    its id, without which neither chat templates nor special tokens added later work; or "auto": found, but text for a
+    tokenizer that came as a `tokenizer.json`, as the model that it belongs to already obeys its special tokens.
 
     Raises: UnsupportedError for a tokenizer that cannot be exported; OSError.
     """
     data = to_json(tokenizer)
+    found = special_tokens == "found" or (special_tokens == "auto" and FILE not in tokenizer.model().files)
     (folder / FILE).write_text(_json(data), encoding="utf-8")
-    (folder / CONFIG).write_text(_json(_config(tokenizer), indent=2), encoding="utf-8")
-    return compare(tokenizer, folder, samples())
+    (folder / CONFIG).write_text(_json(_config(tokenizer, found=found), indent=2), encoding="utf-8")
+    return compare(tokenizer, folder, samples(), found=found)
 
 
 def samples() -> Iterator[str]:
@@ -59,30 +61,54 @@ def samples() -> Iterator[str]:
         return
 
 
-def compare(tokenizer: ITokenizer, folder: Path, texts: Iterator[str]) -> list[Check]:
-    """Return whether an exported tokenizer has the original's ids, number of ids, offsets and text."""
+def compare(tokenizer: ITokenizer, folder: Path, texts: Iterator[str], *, found: bool = False) -> list[Check]:
+    """Return whether an exported tokenizer has the original's ids, number of ids, offsets and text.
+
+    `found` compares with what the original makes of texts whose special tokens are allowed.
+    """
     from tokenizers import Tokenizer
 
     written = Tokenizer.from_file(str(folder / FILE))
-    written.encode_special_tokens = True  # as `split_special_tokens` in the config does for transformers
-    special = {*tokenizer.special_tokens.values()}
+    written.encode_special_tokens = not found  # as `split_special_tokens` in the config does for transformers
+    added = {token.content for token in written.get_added_tokens_decoder().values()}
+    special = {text: number for text, number in tokenizer.special_tokens.items() if text in added}
+    allowed = [*special] if found else []
     wrong: dict[str, list[str]] = {name: [] for name in ("ids", "number of ids", "offsets", "text")}
     total = 0
     while batch := list(itertools.islice(texts, 1000)):
         total += len(batch)
-        for text, found in zip(batch, written.encode_batch(batch, add_special_tokens=True), strict=True):
-            ids = tokenizer.encode(text)
+        for text, theirs in zip(batch, written.encode_batch(batch, add_special_tokens=True), strict=True):
+            ids = tokenizer.encode(text, allowed_special=allowed)
             same = {
-                "ids": found.ids == ids,
-                "number of ids": len(found.ids) == len(ids),
+                "ids": theirs.ids == ids,
+                "number of ids": len(theirs.ids) == len(ids),
                 "text": written.decode(ids, skip_special_tokens=False) == tokenizer.decode(ids, skip_special=False),
             }
-            if tokenizer.capabilities.offsets and same["ids"] and not special & {*ids}:
-                same["offsets"] = found.offsets == [tuple(span) for span in tokenizer.offsets(text).char_spans.tolist()]
+            if tokenizer.capabilities.offsets and same["ids"] and not {*special.values()} & {*ids}:
+                same["offsets"] = theirs.offsets == [
+                    tuple(span) for span in tokenizer.offsets(text).char_spans.tolist()
+                ]
             for name, is_same in same.items():
                 if not is_same:
                     wrong[name].append(text)
-    return [Check(name=name, ok=not found, detail=_detail(found, total)) for name, found in wrong.items()]
+    checks = [Check(name=name, ok=not differ, detail=_detail(differ, total)) for name, differ in wrong.items()]
+    return [*checks, _special_check(written, special, found)]
+
+
+def _special_check(written: Any, special: Mapping[str, int], found: bool) -> Check:
+    """Return whether the texts of special tokens become what they should in what was written.
+
+    The unknown token does not count: any text may be encoded to it.
+    """
+    names = {number: text for text, number in special.items() if role_of(text) != "unk"}
+    ids = {number: {*written.encode(f"a{text}b", add_special_tokens=False).ids} for number, text in names.items()}
+    wrong = [names[number] for number in names if ids[number] & names.keys() != ({number} if found else set())]
+    detail = (
+        "found in texts, as chat templates need; --special-tokens text keeps them text"
+        if found
+        else "text in texts; chat templates need --special-tokens found"
+    )
+    return Check(name="special tokens", ok=not wrong, detail=f"not for {wrong[0]!r}: {detail}" if wrong else detail)
 
 
 def _detail(wrong: list[str], total: int) -> str:
@@ -91,17 +117,19 @@ def _detail(wrong: list[str], total: int) -> str:
     return f"different for {len(wrong):,} of {total:,} texts, e.g. {min(wrong, key=len)!r:.60}"
 
 
-def _config(tokenizer: ITokenizer) -> dict[str, Any]:
-    """Return `tokenizer_config.json`; `split_special_tokens` makes `<s>` in a text three characters, as it is here."""
+def _config(tokenizer: ITokenizer, *, found: bool = False) -> dict[str, Any]:
+    """Return `tokenizer_config.json`; with `split_special_tokens`, `<s>` in a text is three characters."""
     special = tokenizer.special_tokens
-    present = {role: [name for name in names if name in special] for role, names in _ROLES.items()}
+    processor = json.loads(tokenizer.model().files.get(FILE, b"{}")).get("post_processor") or {}
+    named = {role: processor[role][0] for role in ("cls", "sep") if processor.get("type") in _PROCESSORS}
+    roles = {role: named.get(role) or token_of(role, special) for role in _ROLES}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
-        "split_special_tokens": True,
+        "split_special_tokens": not found,
         "padding_side": "right",
         "model_input_names": ["input_ids", "attention_mask"],
-        **{role: names[0] for role, names in present.items() if names},
+        **{f"{role}_token": text for role, text in roles.items() if text in special},
     }
 
 
