@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from tokframe.errors import CorpusError, TrainingError, TrainingInterrupted
 from tokframe.storage.config import unstructure
+from tokframe_dictionary.mining.aims import Aim
 from tokframe_dictionary.mining.candidates import Candidates, mine
 from tokframe_dictionary.mining.coverage import required_segments
 from tokframe_dictionary.mining.pruning import Pool, prune
@@ -77,7 +78,7 @@ class Miner:
     def read(self) -> tuple[tuple[Source, ...], list[dict[str, Any]]]:
         """Read the corpus once: the weighed sources, and a record of each one's size and SHA-256.
 
-        Raises: CorpusError, also where there is no text at all.
+        Raises: CorpusError, also where there is no text at all; ConfigError for an aim that names no source.
         """
         job = self.job
         job.reporter.stage("reading", len(job.corpus.files), "files")
@@ -125,6 +126,7 @@ class Miner:
             size,
             self.selection,
             required=required,
+            aim=Aim.of(self.mining, sources) if self.mining.aim else None,
             workers=self._workers(),
             reporter=self.job.reporter,
         )
@@ -158,7 +160,9 @@ def vocabulary_record(pool: Pool, sources: Sequence[Source]) -> dict[str, Any]:
     """Return the part of a training record on the vocabulary: its size, and the tokens of each source."""
     return {
         "ids": FIRST_LEARNED + len(pool),
-        "sources": [{"source": s.name, "weight": round(s.weight, 6), "tokens": pool.tokens[s.name]} for s in sources],
+        "sources": [
+            {"source": s.name, "weight": round(pool.weights[s.name], 6), "tokens": pool.tokens[s.name]} for s in sources
+        ],
     }
 
 

@@ -28,7 +28,11 @@ class MiningConfig:
     character_coverage: float | None = setting(None, at_least=0, at_most=1)
     blocks: tuple[str, ...] = ()  #: Unicode blocks by name, every character of which gets an id
     prefixes: bool = True  #: the beginnings of characters of several bytes get ids, so that each costs two at most
-    weights: Mapping[str, float] = field(factory=dict)  #: factor per source name; "name*" for all that begin so
+    weights: Mapping[str, float] = field(factory=dict)  #: factor per source name, or per pattern such as "name*"
+    #: in place of weights: what sources matter together, by name or pattern; the weights that follow are found
+    aim: Mapping[str, float] = field(factory=dict)
+    #: with an aim: how much more a source matters that costs more tokens per character; 0: as much as any
+    equality: float = setting(0.0, at_least=0, at_most=8)
     flatness: float = setting(0.1, at_least=0, at_most=4)  #: 0 weighs all bytes alike, 1 all sources alike
     #: how much sources with characters of several bytes are favored
     script: float = setting(0.5, at_least=0, at_most=4)
@@ -38,14 +42,17 @@ class MiningConfig:
     workers: int | None = setting(None, at_least=1, at_most=4096)
 
     def issues(self) -> Iterator[tuple[str, str]]:
-        """Yield `(field, text)` for weights out of bounds and blocks that Unicode has not."""
+        """Yield `(field, text)` for weights out of bounds, and for blocks that Unicode has not."""
         for block in self.blocks:
             if block not in BLOCKS:
                 near = difflib.get_close_matches(block[:99], BLOCKS, n=1) or ["Greek and Coptic"]
                 yield "blocks", f"{shortened(block)} is no Unicode block; did you mean {near[0]!r}?"
-        for source, weight in self.weights.items():
-            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e6:
-                yield f"weights.{source}", f"is {shortened(weight)}, must be a number above 0"
+        if self.aim and self.weights:
+            yield "weights", "are found where there is an aim; leave out one of the two"
+        for key, given in (("weights", self.weights), ("aim", self.aim)):
+            for source, weight in given.items():
+                if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e6:
+                    yield f"{key}.{source}", f"is {shortened(weight)}, must be a number above 0"
 
 
 @frozen(kw_only=True)

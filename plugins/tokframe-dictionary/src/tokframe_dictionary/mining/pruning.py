@@ -21,6 +21,7 @@ from tokframe_dictionary.segmenter.segmenter import Segmenter
 from tokframe_dictionary.vocabulary.table import SINGLE_BYTES
 
 if TYPE_CHECKING:
+    from tokframe_dictionary.mining.aims import Aim
     from tokframe_dictionary.mining.config import SelectionConfig
     from tokframe_dictionary.mining.sources import Source
 
@@ -41,7 +42,7 @@ class Pool:
     """Learned segments, most valuable first, and how the sources use them.
 
     `value` (segments,) is in weighted tokens; `counts` (segments,) and `byte_counts` (256,) are uses in all sources;
-    `tokens` is by source.
+    `tokens` and `weights` are by source.
     """
 
     segments: tuple[bytes, ...] = field(repr=False)
@@ -49,6 +50,7 @@ class Pool:
     counts: npt.NDArray[np.int64] = field(repr=False)
     byte_counts: npt.NDArray[np.int64] = field(repr=False)
     tokens: Mapping[str, int]
+    weights: Mapping[str, float]
 
     def __len__(self) -> int:
         return len(self.segments)
@@ -76,6 +78,7 @@ def prune(
     config: SelectionConfig,
     *,
     required: Sequence[bytes] = (),
+    aim: Aim | None = None,
     workers: Workers | None = None,
     part: int = PART_BYTES,
     reporter: Reporter = SILENT,
@@ -85,13 +88,17 @@ def prune(
     Each round segments all sources with what is left and keeps the fraction `config.keep`; above 8 times `size` rounds
     go by plain use instead of value, keep 40% and end at 8 times `size`. `breadth` below 1 favors segments that
     several sources use: values are joined as `(sum of v ** breadth) ** (1 / breadth)`. `required` segments, at most
-    `size`, are kept whatever their value if they are among those given. `workers` measure parts of
+    `size`, are kept whatever their value if they are among those given. An `aim` weighs the sources before each round
+    by their tokens in the last. `workers` measure parts of
     about `part` bytes side by side, which changes no result. Raises: TrainingError if a worker is lost.
     """
     workers = workers or Workers(count=1)
     left = [segment for segment in dict.fromkeys(segments) if len(segment) > 1]
     kept = set(required).intersection(left)
     total = sum(len(source.data) for source in sources)
+    if aim:
+        reporter.stage(f"weighing sources with {len(left):,} segments", total / 1e6, "MB")
+        sources = aim.weigh(sources, _weigh(left, sources, config, True, part, workers, reporter).tokens)
     while True:
         coarse = len(left) > COARSE_RATIO * size
         reporter.stage(f"pruning {len(left):,} segments", total / 1e6, "MB")
@@ -99,6 +106,8 @@ def prune(
         if len(left) <= size:
             reporter.note(f"{len(left):,} segments, {total / max(1, sum(pool.tokens.values())):.3f} bytes per token")
             return pool
+        if aim:
+            sources = aim.weigh(sources, pool.tokens)
         least, share = (COARSE_RATIO * size, COARSE_KEEP) if coarse else (size, config.keep)
         others = [segment for segment in pool.segments if segment not in kept]
         left = [segment for segment in pool.segments if segment in kept]
@@ -135,6 +144,7 @@ def _weigh(
         counts=counts[256:][order],
         byte_counts=counts[:256],
         tokens=tokens,
+        weights={source.name: source.weight for source in sources},
     )
 
 

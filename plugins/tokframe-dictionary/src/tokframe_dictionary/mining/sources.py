@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from attrs import field, frozen
 
+from tokframe_dictionary.mining.aims import Aim, pattern_of
 from tokframe_dictionary.mining.config import MiningConfig
 
 __all__ = ["Gathered", "Source", "balance"]
@@ -19,11 +20,16 @@ STRETCH_BYTES = 1 << 20
 
 @frozen(kw_only=True, eq=False)
 class Source:
-    """Text of one kind; a token saved in it counts `weight` times."""
+    """Text of one kind; a token saved in it counts `weight` times.
+
+    `data` is the text of which `characters` is the number, or where that was over a budget, one byte of `thinned`.
+    """
 
     name: str
     data: bytes = field(repr=False)
     weight: float = 1.0
+    characters: int = 0
+    thinned: float = 1.0
 
 
 class Gathered:
@@ -61,17 +67,23 @@ def balance(texts: Mapping[str, Gathered], config: MiningConfig) -> tuple[Source
     """Give each source its weight: `factor * megabytes ** -flatness * (bytes per character) ** script`.
 
     `flatness` 0 treats all bytes alike, 1 all sources alike. `script` makes up for characters of several bytes,
-    which cost ids that English spends on words. `weights` holds factors by name, 1 where a name is absent; a name
-    that ends in `*` stands for all that begin so. A source thinned to `budget` bytes weighs as much as it did whole.
+    which cost ids that English spends on words. `weights` holds factors by name or pattern (`help-*`), 1 where a name
+    is absent. Where the config has an aim, the weights are those that follow from it before there are segments. A
+    source thinned to `budget` bytes weighs as much as it did whole.
     Sources without text are left out.
     """
     made = []
     for name, text in texts.items():
         if text.size:
-            weight = float(_factor(name, config.weights))
+            weight = float(config.weights.get(pattern_of(name, config.weights) or "", 1.0))
             weight *= (text.size / 1e6) ** -config.flatness * (text.size / max(1, text.characters)) ** config.script
-            made.append(Source(name=name, data=text.text(), weight=weight * max(1.0, text.size / config.budget)))
-    return tuple(made)
+            thinned = max(1.0, text.size / config.budget)
+            data, characters = text.text(), max(1, text.characters)
+            made.append(Source(name=name, data=data, weight=weight * thinned, characters=characters, thinned=thinned))
+    sources = tuple(made)
+    if config.aim:
+        sources = Aim.of(config, sources).weigh(sources, {source.name: len(source.data) for source in sources})
+    return sources
 
 
 #: Bytes that begin a UTF-8 character.
@@ -84,13 +96,6 @@ def _characters(data: bytes) -> int:
 
 def _ended(document: bytes) -> bytes:
     return document if document.endswith(b"\n") else document + b"\n"
-
-
-def _factor(name: str, weights: Mapping[str, float]) -> float:
-    if name in weights:
-        return weights[name]
-    stems = [key for key in weights if key.endswith("*") and name.startswith(key[:-1])]
-    return weights[max(stems, key=len)] if stems else 1.0
 
 
 def _thin(stretches: Iterable[bytes], total: int, budget: int) -> Iterator[bytes]:
