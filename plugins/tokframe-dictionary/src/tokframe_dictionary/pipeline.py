@@ -126,7 +126,7 @@ class Miner:
             size,
             self.selection,
             required=required,
-            aim=Aim.of(self.mining, sources) if self.mining.aim else None,
+            aim=Aim.of(self.mining, [source.name for source in sources]) if self.mining.aim else None,
             workers=self._workers(),
             reporter=self.job.reporter,
         )

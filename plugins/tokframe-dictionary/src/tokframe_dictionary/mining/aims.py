@@ -14,13 +14,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from tokframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from tokframe_dictionary.mining.config import MiningConfig
-    from tokframe_dictionary.mining.sources import Source
 
 __all__ = ["Aim", "pattern_of"]
 
@@ -43,30 +42,29 @@ class Aim:
     group: Mapping[str, str]
 
     @classmethod
-    def of(cls, config: MiningConfig, sources: Sequence[Source]) -> Self:
-        """Group the sources by the patterns of `config.aim`; one that no pattern names is a group of its own, share 1.
+    def of(cls, config: MiningConfig, names: Sequence[str]) -> Self:
+        """Group sources by the patterns of `config.aim`; one that no pattern names is a group of its own, share 1.
 
         Raises: ConfigError for patterns that name no source.
         """
-        names = [source.name for source in sources]
         group = {name: pattern_of(name, config.aim) or name for name in names}
         unused = [pattern for pattern in config.aim if pattern not in group.values()]
         if unused:
             raise ConfigError("config", [(f"$.mining.aim.{pattern}", _no_source(pattern, names)) for pattern in unused])
         return cls(shares=config.aim, equality=config.equality, group=group)
 
-    def weigh(self, sources: Sequence[Source], tokens: Mapping[str, int]) -> tuple[Source, ...]:
-        """Return the sources with the weights that follow from how many tokens each has; 1 on average over tokens."""
+    def weights(self, tokens: Mapping[str, float], characters: Mapping[str, int]) -> dict[str, float]:
+        """Return the weight of each source, 1 on average over tokens, from how many tokens and characters it has."""
         spent, written = defaultdict[str, float](float), defaultdict[str, int](int)
-        for source in sources:
-            spent[self.group[source.name]] += tokens[source.name] * source.thinned
-            written[self.group[source.name]] += source.characters
+        for name, group in self.group.items():
+            spent[group] += tokens[name]
+            written[group] += characters[name]
         worth = {
             group: self.shares.get(group, 1.0) * (spent[group] / written[group]) ** self.equality / spent[group]
             for group in spent
         }
         mean = sum(worth[group] * spent[group] for group in spent) / sum(spent.values())
-        return tuple(evolve(s, weight=worth[self.group[s.name]] / mean * s.thinned) for s in sources)
+        return {name: worth[group] / mean for name, group in self.group.items()}
 
 
 def _no_source(pattern: str, names: Sequence[str]) -> str:

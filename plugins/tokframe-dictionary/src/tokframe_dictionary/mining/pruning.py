@@ -16,6 +16,7 @@ from attrs import evolve, field, frozen
 
 from tokframe.training.progress import SILENT, Reporter
 from tokframe_dictionary.mining.parts import cut
+from tokframe_dictionary.mining.sources import Source, weigh
 from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.segmenter.segmenter import Segmenter
 from tokframe_dictionary.vocabulary.table import SINGLE_BYTES
@@ -23,7 +24,6 @@ from tokframe_dictionary.vocabulary.table import SINGLE_BYTES
 if TYPE_CHECKING:
     from tokframe_dictionary.mining.aims import Aim
     from tokframe_dictionary.mining.config import SelectionConfig
-    from tokframe_dictionary.mining.sources import Source
 
 __all__ = ["Pool", "measure_part", "prune"]
 
@@ -98,23 +98,23 @@ def prune(
     total = sum(len(source.data) for source in sources)
     if aim:
         reporter.stage(f"weighing sources with {len(left):,} segments", total / 1e6, "MB")
-        sources = aim.weigh(sources, _weigh(left, sources, config, True, part, workers, reporter).tokens)
+        sources = weigh(sources, aim, _measure_all(left, sources, config, True, part, workers, reporter).tokens)
     while True:
         coarse = len(left) > COARSE_RATIO * size
         reporter.stage(f"pruning {len(left):,} segments", total / 1e6, "MB")
-        pool = _weigh(left, sources, config, coarse, part, workers, reporter)
+        pool = _measure_all(left, sources, config, coarse, part, workers, reporter)
         if len(left) <= size:
             reporter.note(f"{len(left):,} segments, {total / max(1, sum(pool.tokens.values())):.3f} bytes per token")
             return pool
         if aim:
-            sources = aim.weigh(sources, pool.tokens)
+            sources = weigh(sources, aim, pool.tokens)
         least, share = (COARSE_RATIO * size, COARSE_KEEP) if coarse else (size, config.keep)
         others = [segment for segment in pool.segments if segment not in kept]
         left = [segment for segment in pool.segments if segment in kept]
         left += others[: max(0, max(least, int(len(pool) * share)) - len(left))]
 
 
-def _weigh(
+def _measure_all(
     segments: Sequence[bytes],
     sources: Sequence[Source],
     config: SelectionConfig,

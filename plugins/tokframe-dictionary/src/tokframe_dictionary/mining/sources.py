@@ -5,14 +5,14 @@ Which files make up a source is left to the caller (`tokframe.corpus.files` grou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tokframe_dictionary.mining.aims import Aim, pattern_of
 from tokframe_dictionary.mining.config import MiningConfig
 
-__all__ = ["Gathered", "Source", "balance"]
+__all__ = ["Gathered", "Source", "balance", "weigh"]
 
 #: Bytes of text that are cut as one where a source is over its budget.
 STRETCH_BYTES = 1 << 20
@@ -82,8 +82,16 @@ def balance(texts: Mapping[str, Gathered], config: MiningConfig) -> tuple[Source
             made.append(Source(name=name, data=data, weight=weight * thinned, characters=characters, thinned=thinned))
     sources = tuple(made)
     if config.aim:
-        sources = Aim.of(config, sources).weigh(sources, {source.name: len(source.data) for source in sources})
+        aim = Aim.of(config, [source.name for source in sources])
+        return weigh(sources, aim, {source.name: len(source.data) for source in sources})
     return sources
+
+
+def weigh(sources: Sequence[Source], aim: Aim, tokens: Mapping[str, int]) -> tuple[Source, ...]:
+    """Return the sources with the weights that follow from an aim and the tokens that their texts have now."""
+    whole = {source.name: tokens[source.name] * source.thinned for source in sources}
+    weights = aim.weights(whole, {source.name: source.characters for source in sources})
+    return tuple(evolve(source, weight=weights[source.name] * source.thinned) for source in sources)
 
 
 #: Bytes that begin a UTF-8 character.
