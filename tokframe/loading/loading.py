@@ -102,7 +102,7 @@ def train(
             "without torchrun",
             capability="train",
         )
-    target = expanded(out)
+    target = expanded(out).absolute()  # training takes long, and the process may stand elsewhere at its end
     artifact.FORMAT.check_place(target, overwrite=overwrite)
     job = TrainJob(
         corpus=corpus if isinstance(corpus, Corpus) else Corpus.open(corpus),

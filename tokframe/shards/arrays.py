@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from tokframe.storage.manifest import file_sha256
+from tokframe.storage.regular import open_regular
 
 __all__ = ["ArrayWriter", "bytes_of", "mapped"]
 
@@ -69,10 +70,11 @@ def bytes_of(name: str, dtype: str, length: int) -> int:
 
 def mapped(path: Path, dtype: str, length: int) -> Any:
     """Return a file's array, read-only and memory-mapped. Raises: OSError; ValueError for a file of another size."""
-    found = path.stat().st_size
-    if found != bytes_of(path.name, dtype, length):
-        raise ValueError(f"has {found} bytes, expected {bytes_of(path.name, dtype, length)}")
-    kind = np.dtype(dtype).newbyteorder("<")
-    if not length:  # which cannot be mapped
-        return np.empty(0, kind)
-    return np.memmap(path, kind, mode="r", offset=HEADER_BYTES if path.suffix == ".npy" else 0, shape=(length,))
+    with open_regular(path) as file:
+        found, expected = os.fstat(file.fileno()).st_size, bytes_of(path.name, dtype, length)
+        if found != expected:
+            raise ValueError(f"has {found} bytes, expected {expected}")
+        kind = np.dtype(dtype).newbyteorder("<")
+        if not length:  # which cannot be mapped
+            return np.empty(0, kind)
+        return np.memmap(file, kind, mode="r", offset=HEADER_BYTES if path.suffix == ".npy" else 0, shape=(length,))

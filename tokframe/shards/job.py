@@ -125,7 +125,7 @@ def unfinished(out: str | Path) -> Path:
 
 def _place(out: str | Path) -> Path:
     """Return a path that ends with a name, which `.` and `..` do not."""
-    target = expanded(out)
+    target = expanded(out).absolute()
     return target if target.name not in ("", "..") else target.resolve()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tokframe.errors import ShardsError
 from tokframe.shards.arrays import mapped
 from tokframe.shards.index import ENDS_DTYPE, FORMAT, Shard, read_index, shards_errors
 from tokframe.storage.paths import expanded
@@ -38,7 +40,7 @@ class TokenShards:
     @classmethod
     def open(cls, folder: str | Path) -> TokenShards:
         """Open a folder that `tokframe tokenize` wrote; reads the index only. Raises: ShardsError."""
-        path = expanded(folder)
+        path = expanded(folder).absolute()  # arrays are read later, when the process may stand elsewhere
         return cls(path, read_index(path))
 
     def verify(self) -> None:
@@ -94,23 +96,30 @@ class TokenShards:
     def shard(self, number: int) -> Any:
         """Return `(tokens,)`: all ids of a shard. Raises: ShardsCorruptError."""
         shard = self.shards[number]
-        return self._map(shard.file, self.dtype, shard.tokens)
+        return self._map(shard, shard.file, self.dtype, shard.tokens)
 
     def ends(self, number: int) -> Any:
         """Return `(documents,)` int64: after how many ids of a shard each document ends. Raises: ShardsCorruptError."""
         shard = self.shards[number]
-        return self._map(shard.ends, ENDS_DTYPE, shard.documents)
+        return self._map(shard, shard.ends, ENDS_DTYPE, shard.documents)
 
-    def _map(self, name: str, dtype: str, length: int) -> Any:
+    def _map(self, shard: Shard, name: str, dtype: str, length: int) -> Any:
         found = self._maps.get(name)
         if found is None:
+            if not self.folder.is_dir():
+                raise ShardsError(f"{self.folder} was removed after it was opened", path=self.folder)
             with shards_errors(self.folder):
+                if os.path.islink(self.folder / name):  # what it leads to may be anything of this size
+                    FORMAT.check_file(self.folder, name, shard.entries(self.dtype)[name])
                 try:
-                    found = self._maps[name] = mapped(self.folder / name, dtype, length)
+                    found = mapped(self.folder / name, dtype, length)
                 except OSError as error:
                     raise FORMAT.corrupt(self.folder, name, f"cannot be read: {error.strerror}") from error
                 except ValueError as error:
                     raise FORMAT.corrupt(self.folder, name, str(error)) from error
+                if name == shard.ends and not _are_ends(found, shard.tokens):
+                    raise FORMAT.corrupt(self.folder, name, f"does not divide {shard.tokens} ids into documents")
+            self._maps[name] = found
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -118,3 +127,8 @@ class TokenShards:
 
     def __repr__(self) -> str:
         return f"<TokenShards {str(self.folder)!r}: {self.tokens:,} ids, {len(self):,} documents>"
+
+
+def _are_ends(ends: Any, tokens: int) -> bool:
+    """Return whether ends of documents are in order, the first not before the first id and the last after the last."""
+    return bool(int(ends[-1]) == tokens and ends[0] >= 0 and (ends[1:] >= ends[:-1]).all()) if len(ends) else not tokens

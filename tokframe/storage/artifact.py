@@ -73,7 +73,14 @@ class _Groups(Mapping[str, Tensors]):
         if group not in self._loaded:
             from safetensors.numpy import load
 
-            self._loaded[group] = FORMAT.read_tensors(self._path, *self._files[group], load)
+            name, entry = self._files[group]
+            if not self._path.is_dir():
+                raise ArtifactNotFoundError(
+                    f"{self._path} was removed after it was loaded, and {name} is read from it only now. Load the "
+                    "tokenizer from where it is",
+                    path=self._path,
+                )
+            self._loaded[group] = FORMAT.read_tensors(self._path, name, entry, load)
         return self._loaded[group]
 
     def __iter__(self) -> Iterator[str]:
@@ -122,7 +129,7 @@ def read(path: str | Path) -> Artifact:
 
     Raises: ArtifactNotFoundError; ArtifactVersionError for a newer format; ArtifactCorruptError naming the file.
     """
-    folder = expanded(path)
+    folder = expanded(path).absolute()  # tensors are read later, when the process may stand elsewhere
     for _ in range(MAX_READ_ATTEMPTS):
         before = _stamp(folder)
         try:

@@ -48,7 +48,7 @@ def writing_folder(
     A crash at any moment leaves what was there before. Raises: as `check_place`; ArtifactExistsError if another
     process wrote there meanwhile, whose folder stays; ArtifactError if the disk refuses.
     """
-    target = expanded(path)
+    target = expanded(path).absolute()
     found = atomic.identity(target)
     check_place(target, is_ours, overwrite=overwrite)
     try:

@@ -53,7 +53,7 @@ def train(
     Under torchrun all processes train together; only the main one writes, and each returns the model.
     Raises: ConfigError; CorpusError; ArtifactError and its kinds; TrainingError; TrainingInterrupted.
     """
-    target = expanded(out)
+    target = expanded(out).absolute()
     FORMAT.check_place(target, overwrite=overwrite)
     work = target.with_name(target.name + ".training")
     settings = structure(LMConfig, config or {})

@@ -73,7 +73,7 @@ def compare(
     if base.steps:
         raise ConfigError("config", [("$.steps", "a comparison takes one pass over its text; leave this key out")])
     variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
-    folder = expanded(out)
+    folder = expanded(out).absolute()
     text = mix(corpus, settings.max_bytes, folder / "text")
     work = _Comparison(folder, text, base, settings, corpus, evals, reporter, should_stop, device)
     work.check_plan()

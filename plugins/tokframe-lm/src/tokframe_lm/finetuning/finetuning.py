@@ -80,7 +80,7 @@ def finetune(
     """
     if count() > 1:
         raise TrainingError(f"fine-tuning runs in one process, not in {count()}. Start it without torchrun")
-    target = expanded(out)
+    target = expanded(out).absolute()
     settings = structure(FinetuneConfig, config or {})
     FORMAT.check_place(target, overwrite=overwrite)
     before = load(model)
