@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from support.stored import edit_manifest
@@ -113,6 +114,18 @@ def test_the_tokenizers_own_checks_are_part_of_it(saved, monkeypatch):
     own = [Check(name="network", ok=False, detail="id 300 differs")]
     monkeypatch.setattr(ToyTokenizer, "verify", lambda self, reporter: own, raising=False)
     assert failed(verify(saved)) == {"network": "id 300 differs"}
+
+
+def test_own_checks_that_need_what_is_not_installed_are_skipped(saved, monkeypatch):
+    def verify_(self, reporter):
+        import acme_gone  # noqa: F401
+
+    monkeypatch.setitem(sys.modules, "acme_gone", None)
+    monkeypatch.setattr(ToyTokenizer, "verify", verify_, raising=False)
+    report = verify(saved)
+    assert report.ok and [check.name for check in report.checks if check.skipped] == ["checks"]
+    assert report.checks[-1].detail == "needs acme_gone: pip install toy-bytes"
+    assert "bytes round trip" in {check.name for check in report.checks}
 
 
 @pytest.mark.parametrize("method", ["from_state", "verify", "token_bytes"])

@@ -247,7 +247,8 @@ def test_what_drawing_needs_is_asked_for_before_measuring(saved, capsys, monkeyp
     monkeypatch.setattr("tokframe.evaluate.comparison.compare", lambda *_, **__: pytest.fail("measured first"))
     monkeypatch.setattr("tokframe.evaluate.analysis.analyze", lambda *_, **__: pytest.fail("measured first"))
     assert main([*words, "--corpus", "t.txt"]) == 1
-    assert "needs matplotlib: pip install 'tokframe[report]'" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "needs matplotlib: pip install " in err and "[report]'" in err
 
 
 def test_plots_that_would_replace_a_file_are_refused_before_measuring(saved, capsys):

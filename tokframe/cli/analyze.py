@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from tokframe.cli.options import Command, corpus_option, json_file_option, name_argument, open_corpus
+from tokframe.cli.options import Command, Place, corpus_option, json_file_option, name_argument, open_corpus
 
 __all__ = ["command"]
 
@@ -14,7 +12,12 @@ __all__ = ["command"]
 @click.command("analyze", cls=Command, examples=["tokframe analyze autoencoder-fsq --corpus notes/ --plots plots/"])
 @name_argument
 @corpus_option(required=False, default="stdlib:heldout")
-@click.option("--plots", metavar="DIR", help="Also write plots as PNG files to the folder DIR (extra: report).")
+@click.option(
+    "--plots",
+    type=Place("folder"),
+    metavar="DIR",
+    help="Also write plots as PNG files to the folder DIR (extra: report).",
+)
 @click.option(
     "--top", default=20, show_default=True, type=click.IntRange(0), help="How many of the most used ids to list."
 )
@@ -38,16 +41,14 @@ def command(name: str, corpus: tuple[str, ...], plots: str | None, top: int, jso
     from tokframe.loading.loading import load
 
     if plots is not None:
-        if os.path.lexists(plots) and not os.path.isdir(plots):
-            raise click.BadParameter(f"{plots} is not a folder", param_hint="--plots")
         check_installed()
     tokenizer = load(name)
     text = open_corpus(corpus or ["stdlib:heldout"])
     with reporting() as reporter:
         analysis = analyze(tokenizer, text, reporter)
-    if json_to is not None:
-        write_json(analysis.to_json(top) | {"corpus": text.summary()}, json_to)
     if json_to != "-":
         show(analysis_summary(analysis, top))
+    if json_to is not None:
+        write_json(analysis.to_json(top) | {"corpus": text.summary()}, json_to)
     for path in save_plots(analysis, plots) if plots else []:
         note(f"wrote {path}")

@@ -15,13 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from tokframe.cli.stdout import output
-from tokframe.storage.atomic import write_atomically
-from tokframe.storage.paths import expanded
 
 if TYPE_CHECKING:
     from tokframe.plugins.protocols import Check
 
-__all__ = ["checks_table", "make_console", "note", "plain_table", "show", "show_json", "write_json", "write_whole"]
+__all__ = ["checks_table", "make_console", "note", "plain_table", "show", "show_json", "write_json"]
 
 WIDTH_WITHOUT_TERMINAL = 100  # columns
 
@@ -61,10 +59,13 @@ def plain_table(*titles: str, wrapped: int = 1) -> Table:
 
 
 def checks_table(checks: Iterable[Check], good: str, bad: str, bad_style: str = "bold red") -> Table:
-    """Return a table of checks: `good` or `bad`, name, detail."""
+    """Return a table of checks: `good`, `bad` or skipped, name, detail."""
     table = plain_table("", "", "")
     for check in checks:
-        table.add_row(Text(good, "green") if check.ok else Text(bad, bad_style), check.name, Text(check.detail))
+        status = (
+            Text("skipped", "yellow") if check.skipped else Text(good, "green") if check.ok else Text(bad, bad_style)
+        )
+        table.add_row(status, check.name, Text(f"({check.detail})" if check.skipped else check.detail))
     return table
 
 
@@ -74,21 +75,14 @@ def show_json(data: Any) -> None:
 
 
 def write_json(data: Any, target: str) -> None:
-    """Write JSON to a file, whole or not at all, or to stdout for `-`. Raises: OSError."""
+    """Write JSON to a file, whole or not at all, or to stdout for `-`. Raises: ArtifactError."""
     if target == "-":
         show_json(data)
         return
-    write_whole(target, (_json(data) + "\n").encode())
+    from tokframe.storage.places import write_output
+
+    write_output(target, (_json(data) + "\n").encode())
     note(f"wrote {target}")
-
-
-def write_whole(target: str, data: bytes) -> None:
-    """Write a file by one rename, through a link to it; a pipe or device (`/dev/stderr`) directly. Raises: OSError."""
-    path = expanded(target)
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-    else:
-        write_atomically(path.resolve(), data)
 
 
 def note(text: str) -> None:

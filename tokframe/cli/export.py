@@ -39,8 +39,8 @@ _MARK = ".tokframe-export"  # says that a folder is an export, which --overwrite
 def command(name: str, kind: str, out: Path, special_tokens: str, overwrite: bool, as_json: bool) -> None:
     """Write a tokenizer in another library's format, and compare what was written with it.
 
-    JSON: {"tokenizer", "format", "out", "same", "files", "checks": [{"name", "ok", "detail"}]}. Differences are
-    reported, not treated as errors.
+    JSON: {"tokenizer", "format", "out", "same", "files", "checks": [{"name", "ok", "detail", "skipped"}]}. Differences
+    are reported, not treated as errors.
     """
     from attrs import asdict
 

@@ -18,7 +18,7 @@ from tokframe._version import __version__
 from tokframe.cli.stdout import silence
 from tokframe.errors import TokframeError
 from tokframe.plugins.containment import contained, reason_of, stdout_reserved
-from tokframe.storage.advice import install_command
+from tokframe.storage.advice import install_command, missing_module
 from tokframe.training.torchrun import count, number
 
 __all__ = ["main"]
@@ -206,6 +206,8 @@ def _message(error: Exception) -> str:
         return f"{error}{notes}"
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         return f"{error.strerror}: {error.filename}{notes}" if error.filename else f"{error.strerror}{notes}"
+    if missing := missing_module(error):
+        return f"this needs the module {missing!r}, which is not installed. Try: pip install {missing}{notes}"
     return (
         f"{type(error).__name__}: {error}{notes}\n"
         "This is a bug in tokframe or in a plugin; please report it, with the output of TOKFRAME_TRACEBACK=1"

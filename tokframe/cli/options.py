@@ -23,6 +23,7 @@ __all__ = [
     "ARGUMENTS",
     "Command",
     "FileOption",
+    "Place",
     "SpreadOption",
     "as_path",
     "corpus_option",
@@ -45,6 +46,30 @@ class SpreadOption(click.Option):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **{**settings, "multiple": True})
+
+
+class Place(click.ParamType[str]):
+    """A file or a folder to write results to, checked before any work; `-` is stdout."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path. Raises: click.BadParameter where it cannot be written."""
+        from tokframe.errors import ArtifactError
+        from tokframe.storage.paths import expanded
+        from tokframe.storage.places import check_file, check_writable
+
+        if value == "-":
+            return "-"
+        value = str(expanded(value)) + "/" * str(value).endswith("/")
+        try:
+            if self.name == "folder" and os.path.lexists(value) and not os.path.isdir(value):
+                raise ArtifactError(f"{value} is not a folder", path=value)
+            (check_file if self.name == "file" else check_writable)(value)
+        except ArtifactError as error:
+            self.fail(str(error), param, ctx)
+        return value
 
 
 class FileOption(click.Option):
@@ -96,8 +121,15 @@ class Command(click.Command):
                 yield f"{word}={args[position] if named else '-'}"
                 position += named
             elif isinstance(option, SpreadOption) and position < len(args) and _is_value(args[position]):
+                yield from (word, args[position])  # the first is never a NAME
+                position += 1
+                takes_names = isinstance(option, CorpusOption) and any(
+                    isinstance(p, click.Argument) for p in self.params
+                )
                 while position < len(args) and _is_value(args[position]):
-                    yield from (word, args[position])
+                    if not (takes_names and _is_tokenizer(args[position])):
+                        yield word
+                    yield args[position]
                     position += 1
             else:
                 yield word
@@ -105,6 +137,20 @@ class Command(click.Command):
 
 def _is_value(word: str) -> bool:
     return word == "-" or not word.startswith("-")
+
+
+def _is_tokenizer(word: str) -> bool:
+    """Return whether a word among the paths of `--corpus` can only be a tokenizer's NAME: there is no such file."""
+    if os.sep in word or os.path.lexists(word) or word.partition(":")[0] in ("-", "stdlib"):
+        return False
+    from tokframe.errors import TokframeError
+    from tokframe.loading.reference import resolve
+
+    try:
+        resolve(word)
+    except TokframeError:
+        return False
+    return True
 
 
 def _looks_like_a_file(word: str) -> bool:
@@ -160,6 +206,11 @@ def open_corpus(paths: Sequence[str]) -> Corpus:
     """Open the corpus of `--corpus`, and note what is left out, now and when the command ends. Raises: CorpusError."""
     from tokframe.corpus.files import Corpus
 
+    for path in paths:
+        if _is_tokenizer(path):
+            raise click.UsageError(
+                f"{path!r} is a tokenizer, and there is no file of that name; name the text: --corpus FILE"
+            )
     context = click.get_current_context()
     text = Corpus.open(paths, **context.meta.get(_READING, {}))
     if is_first():
@@ -199,7 +250,13 @@ json_option = click.option(
 _JSON_FILE = "Write JSON to FILE as well, or only JSON to stdout."
 #: The option `--json [FILE]`, given to the command as `json_to`: None, `-` or a file.
 json_file_option = click.option(
-    "--json", "json_to", cls=FileOption, metavar="[FILE.json]", callback=_keep_stdout, help=_JSON_FILE
+    "--json",
+    "json_to",
+    cls=FileOption,
+    type=Place("file"),
+    metavar="[FILE.json]",
+    callback=_keep_stdout,
+    help=_JSON_FILE,
 )
 
 _DEVICE = "Where to train, e.g. cpu, cuda, cuda:1.  [default: the best available]"

@@ -10,6 +10,7 @@ from rich.text import Text
 from tokframe.cli.console import plain_table, show, show_json
 from tokframe.cli.options import Command, json_option
 from tokframe.plugins.discovery import PluginRecord, host
+from tokframe.storage.advice import install_command
 
 __all__ = ["command"]
 
@@ -41,7 +42,7 @@ def command(ctx: click.Context, check: bool, as_json: bool) -> None:
 
 def _show(records: list[PluginRecord]) -> None:
     if not records:
-        show(Text("No plugins are installed. The first-party ones: pip install tokframe-autoencoder tokframe-bpe"))
+        show(Text(f"No plugins are installed. Try: {install_command('tokframe-autoencoder')}"))
         return
     table = plain_table("plugin", "version", "status", "ms", "adds")
     table.columns[3].justify = "right"

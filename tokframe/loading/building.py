@@ -66,7 +66,7 @@ def _migrate(found: artifact.Artifact, state: State, spec: TokenizerSpec, versio
     if isinstance(version, bool) or not isinstance(version, int) or version > current:
         raise ArtifactVersionError(
             f"{found.path} holds {spec.name!r} of version {version!r}, and the installed {spec.distribution} reads up "
-            f"to {current}. Upgrade: {install_command(spec.distribution, upgrade=True)}",
+            f"to {current}. Upgrade: {install_command(spec.distribution, options=['--upgrade'])}",
             path=found.path,
             found=version if isinstance(version, int) else 0,
             supported=current,

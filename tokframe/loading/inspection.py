@@ -10,8 +10,10 @@ import numpy as np
 from tokframe.errors import InvalidTokenError, TokframeError
 from tokframe.loading.building import build
 from tokframe.loading.reference import resolve
+from tokframe.plugins.discovery import host
 from tokframe.plugins.protocols import Check, Verifiable
 from tokframe.storage import artifact
+from tokframe.storage.advice import install_command, missing_module
 from tokframe.storage.strictjson import parse_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
@@ -46,7 +48,8 @@ def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
 def verify(name: str | os.PathLike[str], reporter: Reporter = SILENT) -> VerifyReport:
     """Check an artifact: its files, that it loads, every id, round trips, and the tokenizer's own `verify`.
 
-    Never raises for an unsound artifact: its faults are in the report. Raises: UnknownNameError for a wrong name.
+    Where a module that these need is not installed, as torch, they are one check that was skipped. Never raises for an
+    unsound artifact: its faults are in the report. Raises: UnknownNameError for a wrong name.
     """
     path = resolve(name).folder()
     checks: list[Check] = []
@@ -64,8 +67,18 @@ def verify(name: str | os.PathLike[str], reporter: Reporter = SILENT) -> VerifyR
         if isinstance(tokenizer, Verifiable):
             checks += tokenizer.verify(reporter)
     except Exception as error:
-        checks.append(Check(name="checks", ok=False, detail=_text_of(error)))
+        needs = _needs(error, tokenizer)
+        checks.append(Check(name="checks", ok=bool(needs), detail=needs or _text_of(error), skipped=bool(needs)))
     return VerifyReport(tokenizer=str(name), checks=tuple(checks))
+
+
+def _needs(error: BaseException, tokenizer: ITokenizer) -> str:
+    """Return which module is not installed and how to install it, where that is what an error comes from; else ""."""
+    missing = missing_module(error)
+    if not missing:
+        return ""
+    spec = host().registry.tokenizer(tokenizer.name)
+    return f"needs {missing}: {getattr(error, 'install', '') or install_command(spec.distribution, spec.extra)}"
 
 
 def _text_of(error: Exception) -> str:

@@ -152,11 +152,15 @@ class Creatable(Protocol):
 
 @frozen(kw_only=True)
 class Check:
-    """One result of a verification; `detail` says what was found."""
+    """One result of a verification; `detail` says what was found.
+
+    One that could not be made here is `skipped`: it is `ok`, and `detail` says what it needs.
+    """
 
     name: str
     ok: bool
     detail: str = ""
+    skipped: bool = False
 
 
 @runtime_checkable

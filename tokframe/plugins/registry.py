@@ -38,11 +38,22 @@ _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 #: The distribution of this project that a name comes with, for those who have not installed it.
 _HOMES = {
+    ("decoder", "deconv"): "tokframe-autoencoder",
+    ("encoder", "conv"): "tokframe-autoencoder",
     ("engine", "ray"): "tokframe-ray",
     ("exporter", "huggingface"): "tokframe-huggingface",
+    ("quantizer", "fsq"): "tokframe-autoencoder",
     ("quantizer", "lfq"): "tokframe-vector-quantize",
     ("quantizer", "rfsq"): "tokframe-vector-quantize",
+    ("quantizer", "vq"): "tokframe-autoencoder",
+    ("tokenizer", "autoencoder-fsq"): "tokframe-autoencoder",
+    ("tokenizer", "autoencoder-vq"): "tokframe-autoencoder",
+    ("tokenizer", "bpe"): "tokframe-bpe",
+    ("tokenizer", "dictionary"): "tokframe-dictionary",
+    ("tokenizer", "word"): "tokframe-word",
 }
+#: Kinds of component that are used in training, with torch.
+_TRAINED = ("decoder", "encoder", "quantizer")
 
 
 @frozen(kw_only=True)
@@ -225,7 +236,8 @@ class Registry:
         text = f"no {kind} named {name!r}."
         home = _HOMES.get((kind, plain))
         if home and plain not in names:
-            text += f" It comes with {home}, which is not installed or not loaded. Try: {install_command(home)}."
+            install = install_command(home, "train" if kind in _TRAINED else "")
+            text += f" It comes with {home}, which is not installed or not loaded. Try: {install}."
         elif near:
             text += f" Did you mean {near[0]!r}?"
         text += f" Available: {', '.join(names)}." if names else f" No {kind} is installed."

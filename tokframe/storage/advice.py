@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["FIRST_PARTY", "install_advice", "install_command"]
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FIRST_PARTY", "install_advice", "install_command", "missing_module"]
 
 #: The distributions of this project. A name from outside, such as an artifact's, becomes a command only if it is here.
 FIRST_PARTY = frozenset(
@@ -21,12 +27,16 @@ FIRST_PARTY = frozenset(
 )
 
 
-def install_command(distribution: str, extra: str = "", *, upgrade: bool = False) -> str:
-    """Return the shell command that installs a distribution, with what its `extra` needs."""
+def install_command(distribution: str, extra: str = "", options: Sequence[str] = ()) -> str:
+    """Return the shell command that installs a distribution, with what its `extra` needs.
+
+    No index has this project's distributions where tokframe itself came from a checkout or a wheel: then they come from
+    there too, with those that they need and that are not installed. `options` are pip's own, e.g. `--upgrade`.
+    """
     import shlex  # most processes give no advice
 
-    name = f"{distribution}[{extra}]" if extra else distribution
-    return shlex.join(["pip", "install", *(["--upgrade"] if upgrade else []), name])
+    sources = _sources(distribution, extra) if distribution in FIRST_PARTY else []
+    return shlex.join(["pip", "install", *options, *(sources or [_with_extra(distribution, extra)])])
 
 
 def install_advice(distribution: str) -> str:
@@ -34,3 +44,64 @@ def install_advice(distribution: str) -> str:
     if distribution in FIRST_PARTY:
         return f"Try: {install_command(distribution)}"
     return "It is not a plugin of this project: install it only if you know it"
+
+
+def missing_module(error: BaseException) -> str:
+    """Return the module that is not installed and whose import failed, where that is what an error comes from."""
+    from importlib.util import find_spec
+
+    cause: BaseException | None = error
+    while cause is not None:
+        name = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
+        if name.isidentifier() and find_spec(name) is None:
+            return name
+        cause = cause.__cause__ or cause.__context__
+    return ""
+
+
+def _with_extra(name: str, extra: str) -> str:
+    return f"{name}[{extra}]" if extra else name
+
+
+def _sources(distribution: str, extra: str) -> list[str]:
+    """Return pip's arguments for a distribution of this project where tokframe came from, or none."""
+    import json
+    import os
+    from importlib import metadata
+    from pathlib import Path
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    try:
+        origin = json.loads(metadata.distribution("tokframe").read_text("direct_url.json") or "{}")
+        url = urlsplit(origin.get("url", ""))
+        place = Path(url2pathname(url.path))
+        if url.scheme != "file":
+            return []
+        if "archive_info" in origin:  # beside a wheel lie the others
+            found = any(place.parent.glob(f"{distribution.replace('-', '_')}-*"))
+            return ["--find-links", str(place.parent), _with_extra(distribution, extra)] if found else []
+        if place == Path.cwd():
+            place = Path(os.curdir)
+        return list(_projects(place, distribution, extra))
+    except (metadata.PackageNotFoundError, OSError, ValueError, AttributeError, TypeError):  # another tool's file
+        return []
+
+
+def _projects(checkout: Path, distribution: str, extra: str) -> Iterator[str]:
+    """Yield the folders of a distribution and of what it needs of this project and is not installed, that first.
+
+    Raises: OSError or ValueError where the checkout is not what it was.
+    """
+    import re
+    import tomllib
+    from importlib.util import find_spec
+
+    folder = checkout if distribution == "tokframe" else checkout / "plugins" / distribution
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for needed in [*project["dependencies"], *project.get("optional-dependencies", {}).get(extra, ())]:
+        match = re.match(r"([a-z-]+)(?:\[([a-z,]+)\])?", needed)
+        if match and match[1] in FIRST_PARTY and find_spec(match[1].replace("-", "_")) is None:
+            yield from _projects(checkout, match[1], match[2] or "")
+    name = str(folder)
+    yield _with_extra(name if folder.is_absolute() or name == "." else f"./{name}", extra)

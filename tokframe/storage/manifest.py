@@ -104,7 +104,7 @@ class FolderFormat:
         if version > self.version:
             raise ArtifactVersionError(
                 f"{folder} has format version {version}, and this {self.package} reads up to {self.version}. "
-                f"Upgrade: {install_command(self.package, upgrade=True)}",
+                f"Upgrade: {install_command(self.package, options=['--upgrade'])}",
                 path=folder,
                 found=version,
                 supported=self.version,

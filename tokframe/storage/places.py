@@ -1,8 +1,9 @@
-"""Output places: whether something may be written at a path, and folders written there whole or not at all."""
+"""Output places: whether something may be written at a path, and what is written there whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from tokframe.errors import ArtifactError, ArtifactExistsError
 from tokframe.storage import atomic
 from tokframe.storage.paths import expanded
 
-__all__ = ["check_place", "writing_folder"]
+__all__ = ["check_file", "check_place", "check_writable", "write_output", "writing_folder"]
 
 
 def check_place(path: str | Path, is_ours: Callable[[Path], bool] | None = None, *, overwrite: bool = False) -> None:
@@ -19,12 +20,16 @@ def check_place(path: str | Path, is_ours: Callable[[Path], bool] | None = None,
 
     What is replaced is removed in the end, so `is_ours` must recognize what the caller writes; without it nothing is
     ever replaced, and a link never is. Raises: ArtifactExistsError where something is there and `overwrite` is false;
-    ArtifactError where it is not ours. Changes nothing.
+    ArtifactError where it is not ours, or nothing can be written there. Changes nothing.
     """
     target = expanded(path)
+    check_writable(target)
     is_folder = target.is_dir() and not target.is_symlink()
-    if not os.path.lexists(target) or (is_folder and not any(target.iterdir())):
-        return
+    try:
+        if not os.path.lexists(target) or (is_folder and not any(target.iterdir())):
+            return
+    except OSError as error:
+        raise ArtifactError(f"{target} cannot be read: {error.strerror}. Choose another path", path=target) from error
     if is_ours is None:
         raise ArtifactExistsError(f"{target} already exists; nothing was written. Choose another path", path=target)
     if not is_folder or not is_ours(target):
@@ -37,6 +42,70 @@ def check_place(path: str | Path, is_ours: Callable[[Path], bool] | None = None,
             f"{target} already exists; nothing was written. Use --overwrite (overwrite=True) or choose another path",
             path=target,
         )
+
+
+def check_writable(path: str | Path) -> None:
+    """Check, ahead of long work, that something can be written at `path`; missing parents would be made.
+
+    Raises: ArtifactError. Leaves nothing behind.
+    """
+    target = expanded(path)
+    try:
+        # As long as the longest name that is used meanwhile, see `atomic`.
+        os.path.lexists(target) or os.lstat(target.absolute().with_name(f".{target.name}.tmp-{'0' * 12}.lock"))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise _unwritable(target, error) from error
+    parent = target.absolute().parent
+    while not os.path.lexists(parent):
+        parent = parent.parent
+    if not parent.is_dir():
+        raise ArtifactError(f"cannot write {target}: {parent} is not a folder. Choose another path", path=target)
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise _unwritable(target, error, f" in {parent}") from error
+
+
+def check_file(path: str | Path) -> None:
+    """Check, ahead of long work, that `write_output` can write the file `path`. Raises: ArtifactError."""
+    target = expanded(path)
+    if target.is_dir() or str(path).endswith(("/", os.sep)):
+        raise ArtifactError(f"{path} is a folder; name a file in it", path=target)
+    if not target.parent.is_dir():
+        raise ArtifactError(f"there is no folder {target.parent}; create it first", path=target)
+    if os.path.exists(target) and not os.access(target, os.W_OK):
+        raise ArtifactError(f"no permission to write {path}. Choose another path", path=target)
+    if _is_replaceable(target):
+        check_writable(os.path.realpath(target))
+
+
+def write_output(path: str | Path, data: bytes) -> None:
+    """Write a file, replaced whole where one is there; a link is followed, and a device or a pipe is written to.
+
+    Raises: ArtifactError.
+    """
+    target = expanded(path)
+    try:
+        if _is_replaceable(target):
+            atomic.write_atomically(Path(os.path.realpath(target)), data)
+        else:
+            target.write_bytes(data)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+
+
+def _is_replaceable(target: Path) -> bool:
+    """Return whether a path is a file or nothing yet; not a device, a pipe or what the shell has opened."""
+    opened = target.is_absolute() and target.parts[1:2] in (("dev",), ("proc",))
+    return not opened and (target.is_file() or not os.path.exists(target))
+
+
+def _unwritable(target: Path, error: OSError | ValueError, where: str = "") -> ArtifactError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return ArtifactError(f"cannot write {target}: {reason}{where}. Choose another path", path=target)
 
 
 @contextmanager
@@ -65,4 +134,4 @@ def writing_folder(
     except ArtifactError:  # some are OSErrors too
         raise
     except OSError as error:
-        raise ArtifactError(f"cannot write {target}: {error.strerror or error}", path=target) from error
+        raise _unwritable(target, error) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokframe.errors import UnsupportedError
+from tokframe.storage.advice import install_command
 
 if TYPE_CHECKING:
     from tokframe.testing.decoder import DecoderContract as DecoderContract
@@ -37,7 +38,7 @@ def __getattr__(name: str) -> object:
         import_module("hypothesis")
     except ImportError as cause:
         raise UnsupportedError(
-            f"tokframe.testing needs pytest and hypothesis ({cause}). Try: pip install 'tokframe[testing]'",
+            f"tokframe.testing needs pytest and hypothesis ({cause}). Try: {install_command('tokframe', 'testing')}",
             capability="testing",
         ) from cause
     module = f"tokframe.testing.{name.removesuffix('Contract').lower()}"

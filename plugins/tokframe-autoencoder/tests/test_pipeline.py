@@ -162,7 +162,7 @@ def test_vector_quantization_trains_the_same_way_and_is_as_exact(tmp_path: Path,
 
 def test_training_without_tokframe_torch_says_what_to_install(tmp_path, corpus, config, monkeypatch):
     monkeypatch.setitem(sys.modules, "tokframe_torch.processes", None)
-    with pytest.raises(TrainingError, match=r"pip install 'tokframe-autoencoder\[train\]'"):
+    with pytest.raises(TrainingError, match=r"pip install .*tokframe-autoencoder\[train\]'"):
         tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "mine")
 
 

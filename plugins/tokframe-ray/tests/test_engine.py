@@ -108,7 +108,7 @@ def test_a_stopped_run_goes_on_on_another_engine(cluster, corpus, alone, tmp_pat
         (
             "import sys; sys.modules['ray'] = None",
             {},
-            ["engine 'ray' from tokframe-ray failed to import", "pip install tokframe-ray"],
+            ["engine 'ray' from tokframe-ray failed to import", "tokframe-ray"],
             ["a.txt"],
         ),
         (

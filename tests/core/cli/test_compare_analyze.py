@@ -41,6 +41,50 @@ def test_analyze_shows_writes_and_draws(shipped, run):
     assert (code, err) == (0, "") and json.loads(out)["tokenizer"] == "shipped"
 
 
+@pytest.mark.parametrize("command", ["compare", "analyze"])
+@pytest.mark.parametrize("option", ["--json", "--html", "--plots"])
+def test_a_place_that_cannot_be_written_is_told_before_the_text_is_read(shipped, run, monkeypatch, command, option):
+    if (command, option) in {("compare", "--plots"), ("analyze", "--html")}:
+        return
+    monkeypatch.setattr("tokframe.corpus.files.Corpus.open", None)
+    code, out, err = run(command, "shipped", "--corpus", "a.txt", option, "a.txt/report")
+    assert (code, out) == (2, b"") and f"Invalid value for '{option}'" in err
+
+
+@pytest.mark.parametrize("command", ["compare", "analyze"])
+def test_what_was_measured_is_shown_though_it_cannot_be_written(shipped, run, monkeypatch, given_footprint, command):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tokframe.storage.atomic.write_file", full)
+    code, out, err = run(command, "shipped", "--corpus", "a.txt", "--json", "r.json")
+    assert code == 1 and b"shipped" in out and "cannot write" in err and "No space left" in err
+
+
+def test_names_may_follow_the_corpus(shipped, run, given_footprint):
+    code, out, err = run("compare", "--corpus", "a.txt", "shipped", "--rounds", "1", "--json")
+    assert (code, err) == (0, "") and list(json.loads(out)["tokenizers"]) == ["shipped"]
+    code, out, err = run("analyze", "--corpus", "a.txt", "shipped", "--json")
+    assert (code, err) == (0, "") and json.loads(out)["tokenizer"] == "shipped"
+    (shipped / "shipped").write_text("a file of that name is text\n")
+    code, out, err = run("compare", "shipped", "--corpus", "a.txt", "shipped", "--rounds", "1", "--json")
+    assert (code, err) == (0, "") and json.loads(out)["corpus"]["files"] == 2
+
+
+def test_a_tokenizer_where_text_is_expected_is_named(shipped, run):
+    for words in (
+        ["analyze", "shipped", "--corpus", "shipped"],
+        ["train", "shipped", "--out", "o", "--corpus=shipped"],
+    ):
+        code, out, err = run(*words)
+        assert (code, out) == (2, b"") and "'shipped' is a tokenizer, and there is no file of that name" in err
+
+
+def test_a_name_given_twice_is_compared_once_and_told(shipped, run, given_footprint):
+    code, _, err = run("compare", "shipped", "shipped", "--corpus", "a.txt", "--rounds", "1")
+    assert code == 0 and "shipped is named 2 times and compared once" in err
+
+
 def test_skipped_files_of_a_folder_are_told_on_stderr(shipped, run):
     (shipped / "docs").mkdir()
     (shipped / "docs" / "a.txt").write_text("the theatre\n")

@@ -22,7 +22,7 @@ from tokframe.shards import TokenShards
         (["--json", "out.json", "a"], ("a",), (), "out.json"),
         (["--json=out", "a"], ("a",), (), "out"),
         (["--json", "-", "a"], ("a",), (), "-"),
-        (["a", "--json", "missing/out"], ("a",), (), "missing/out"),
+        (["a", "--json", "folder/out"], ("a",), (), "folder/out"),
         (["--json", "./folder", "a"], ("./folder", "a"), (), "-"),
         (["--corpus", "x", "--", "--json"], ("--json",), ("x",), None),
     ],

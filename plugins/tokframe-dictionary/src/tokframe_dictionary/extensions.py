@@ -6,6 +6,8 @@ import importlib
 import warnings
 from types import ModuleType
 
+from tokframe.storage.advice import install_command
+
 __all__ = ["SlowSearchWarning", "extension"]
 
 _warned: set[str] = set()
@@ -22,11 +24,11 @@ def extension(name: str, plain: ModuleType) -> ModuleType:
     except ImportError:
         if name not in _warned:
             _warned.add(name)
+            again = install_command("tokframe-dictionary", options=["--force-reinstall", "--no-deps"])
             warnings.warn(
                 f"the compiled module {name} of tokframe-dictionary is missing, so plain Python is used: the same "
                 "results, up to a thousand times slower. Install a C compiler (Debian: apt install gcc python3-dev; "
-                "macOS: xcode-select --install), then run: "
-                "pip install --force-reinstall --no-deps tokframe-dictionary",
+                f"macOS: xcode-select --install), then run: {again}",
                 SlowSearchWarning,
                 stacklevel=4,
             )

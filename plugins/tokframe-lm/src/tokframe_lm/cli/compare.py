@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from tokframe.cli.options import Command, SpreadOption, corpus_option, device_option, json_file_option, open_corpus
+from tokframe.cli.options import (
+    Command,
+    Place,
+    SpreadOption,
+    corpus_option,
+    device_option,
+    json_file_option,
+    open_corpus,
+)
 from tokframe_lm.cli.options import read_settings
 from tokframe_lm.comparison.text_measures import MEASURES
 
@@ -25,7 +33,9 @@ __all__ = ["compare_command"]
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @corpus_option(required=True)
 @click.option("--eval", "evals", cls=SpreadOption, required=True, metavar="NAME=FILE...", help="Held-out texts.")
-@click.option("--out", required=True, metavar="DIR", help="Folder of the runs; finished ones are reused.")
+@click.option(
+    "--out", required=True, type=Place("folder"), metavar="DIR", help="Folder of the runs; finished ones are reused."
+)
 @click.option("--config", metavar="FILE", help="JSON config of the models, as for lm train.")
 @click.option("--embedding", "embeddings", cls=SpreadOption, metavar="NAME...", help="Compare embeddings too.")
 @click.option(
@@ -72,10 +82,10 @@ def compare_command(
     settings = Settings(max_bytes=config.get("max_bytes") or Settings().max_bytes, **options)
     with resumable(ctx) as control:
         report = compare(names, corpus=text, evals=evals, config=config, settings=settings, **passed, **control)
-    if json_to is not None:
-        write_json(report | {"corpus": text.summary()}, json_to)
     if json_to != "-":
         _show(report)
+    if json_to is not None:
+        write_json(report | {"corpus": text.summary()}, json_to)
 
 
 def _named(given: tuple[str, ...]) -> dict[str, Any]:

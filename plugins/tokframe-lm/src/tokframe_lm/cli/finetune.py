@@ -45,7 +45,7 @@ def finetune_command(
 
     JSON: {"out", "steps", "tokens", "seconds", "lambda", "config", "loss": [[step, lm nats per token, reconstruction
     nats per symbol]], "ids": {"before", "kept", "dropped", "codes_moved"}, "settle_steps", "from_sha256",
-    "dropped": [text], "checks": [{"name", "ok", "detail"}]}.
+    "dropped": [text], "checks": [{"name", "ok", "detail", "skipped"}]}.
     """
     from attrs import asdict
 

@@ -61,14 +61,14 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
     saved = load(model)
     with reporting() as reporter:
         found = evaluate(saved, text, max_bytes=max_bytes or 0, reporter=reporter)
-    if json_to is not None:
-        write_json(asdict(found) | {"corpus": text.summary()}, json_to)
     if json_to != "-":
         table = Table("tokenizer", "bits per byte", "unknown share", "bytes", "tokens", "unknown tokens")
         shares = [f"{bits:.4f}" for bits in (found.bits_per_byte, found.bits_per_byte_unknown)]
         counts = [f"{count:,}" for count in (found.bytes, found.tokens, found.unknown)]
         table.add_row(saved.tokenizer.name, *shares, *counts)
         show(table)
+    if json_to is not None:
+        write_json(asdict(found) | {"corpus": text.summary()}, json_to)
 
 
 @group.command(
