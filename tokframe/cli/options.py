@@ -62,14 +62,14 @@ class Place(click.ParamType[str]):
 
         if value == "-":
             return "-"
-        value = str(expanded(value)) + "/" * str(value).endswith("/")
+        place = f"{expanded(value)}{'/' * str(value).endswith('/')}"
         try:
-            if self.name == "folder" and os.path.lexists(value) and not os.path.isdir(value):
-                raise ArtifactError(f"{value} is not a folder", path=value)
-            (check_file if self.name == "file" else check_writable)(value)
+            if self.name == "folder" and os.path.lexists(place) and not os.path.isdir(place):
+                raise ArtifactError(f"{place} is not a folder", path=place)
+            (check_file if self.name == "file" else check_writable)(place)
         except ArtifactError as error:
             self.fail(str(error), param, ctx)
-        return value
+        return place
 
 
 class FileOption(click.Option):

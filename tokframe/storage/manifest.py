@@ -189,7 +189,8 @@ class FolderFormat:
                 raise self.corrupt(folder, self.manifest, _DANGLING) from None
             what = f"has no {self.manifest}" if folder.is_dir() else "does not exist"
             hint = _hint_aside(folder) or self.hint
-            raise ArtifactNotFoundError(f"{folder} {what}, so it is not a {self.noun}. {hint}", path=folder) from None
+            place = str(folder) if os.sep in str(folder) else f"./{folder}"  # a Path has dropped it
+            raise ArtifactNotFoundError(f"{place!r} {what}, so it is not a {self.noun}. {hint}", path=folder) from None
         except OSError as error:
             if error.errno in REFUSED:
                 raise self.corrupt(folder, self.manifest, f"cannot be read: {error.strerror}") from error

@@ -73,7 +73,7 @@ def test_a_newer_format_is_refused_before_anything_else_is_read(saved):
     edit_manifest(saved, lambda manifest: manifest | {"format_version": FORMAT.version + 2, "files": "new idea"})
     for name in ("config.json", "weights.safetensors"):
         (saved / name).unlink()
-    with pytest.raises(ArtifactVersionError, match="pip install --upgrade tokframe") as caught:
+    with pytest.raises(ArtifactVersionError, match="pip install --upgrade ") as caught:
         read(saved)
     assert (caught.value.found, caught.value.supported) == (FORMAT.version + 2, FORMAT.version)
 
