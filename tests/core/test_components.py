@@ -196,10 +196,11 @@ def test_a_config_that_is_no_attrs_class_is_told(tmp_path, monkeypatch, source):
 
 
 def test_of_claims_to_a_name_that_of_home_counts(registry):
-    assert registry.tokenizer("bpe", home="tokframe_bpe").distribution == "tokframe-bpe"
-    assert registry.component("quantizer", "fsq", home="acme-x").distribution == "tokframe-autoencoder"
-    with pytest.raises(NameConflictError):
-        registry.tokenizer("bpe", home="acme-x")
+    assert registry.tokenizer("bpe", {"tokframe-bpe"}).distribution == "tokframe-bpe"
+    assert registry.component("quantizer", "fsq", {"acme-x"}).distribution == "tokframe-autoencoder"
+    for homes in ({"acme-x"}, {"acme-rival", "tokframe-bpe"}):
+        with pytest.raises(NameConflictError):
+            registry.tokenizer("bpe", homes)
 
 
 def test_without_an_extra_the_distribution_itself_is_to_be_installed():

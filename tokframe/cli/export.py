@@ -48,9 +48,10 @@ def command(name: str, kind: str, out: Path, special_tokens: str, overwrite: boo
     from tokframe.loading.loading import load
     from tokframe.plugins.discovery import host
     from tokframe.plugins.registry import load_target
+    from tokframe.storage.advice import FIRST_PARTY
     from tokframe.storage.places import check_place, writing_folder
 
-    exporter = host().registry.component("exporter", kind)
+    exporter = host().registry.component("exporter", kind, FIRST_PARTY)
     check_place(out, _is_export, overwrite=overwrite)
     tokenizer = load(name)
     export = load_target(exporter)

@@ -18,13 +18,14 @@ def complete_names(_: click.Context, __: click.Parameter, incomplete: str) -> li
 
 
 def ready(command: str) -> list[str]:
-    """Return the names of installed tokenizers that ship a trained artifact and load; others are noted on stderr.
+    """Return the names of installed tokenizers that ship a trained artifact and work; others are noted on stderr.
 
     `command` is what the error for none at all shows. Raises: UnknownNameError.
     """
     from tokframe.cli.console import note
     from tokframe.errors import TokframeError, UnknownNameError
     from tokframe.loading.loading import load
+    from tokframe.plugins.containment import contained, reason_of
     from tokframe.plugins.discovery import host
     from tokframe.plugins.registry import TokenizerSpec
 
@@ -35,9 +36,9 @@ def ready(command: str) -> list[str]:
             continue
         name = registry.reference(spec)
         try:
-            load(name)
-        except TokframeError as error:
-            note(f"{name} is left out: {error}")
+            contained(lambda name=name: load(name).encode("a"))  # type: ignore[misc]
+        except Exception as error:  # a third party's code may raise anything
+            note(f"{name} is left out: {error if isinstance(error, TokframeError) else reason_of(error)}")
         else:
             found.append(name)
     if not found:

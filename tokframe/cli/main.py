@@ -7,9 +7,11 @@ import errno
 import importlib
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import cast
 
 import click
@@ -17,7 +19,7 @@ import click
 from tokframe._version import __version__
 from tokframe.cli.stdout import silence
 from tokframe.errors import TokframeError
-from tokframe.plugins.containment import contained, reason_of, stdout_reserved
+from tokframe.plugins.containment import PluginExitError, contained, reason_of, stdout_reserved
 from tokframe.storage.advice import install_command, missing_module
 from tokframe.training.torchrun import count, number
 
@@ -209,9 +211,27 @@ def _message(error: Exception) -> str:
     if missing := missing_module(error):
         return f"this needs the module {missing!r}, which is not installed. Try: pip install {missing}{notes}"
     return (
-        f"{type(error).__name__}: {error}{notes}\n"
-        "This is a bug in tokframe or in a plugin; please report it, with the output of TOKFRAME_TRACEBACK=1"
+        f"{reason_of(error)}{notes}\n"
+        f"This is a bug in {_origin(error)}; please report it, with the output of TOKFRAME_TRACEBACK=1"
     )
+
+
+def _origin(error: BaseException) -> str:
+    """Return whose code raised an error: the plugin's whose module comes last in the traceback, as far as it tells."""
+    from tokframe.plugins.discovery import host
+
+    packages: dict[str, str] = {}
+    with suppress(Exception):  # an error is being told already
+        for record in host().records:
+            module = record.entry_point.partition(" = ")[2]
+            packages[re.split(r"\W", module, maxsplit=1)[0]] = record.distribution
+    cause = error.__cause__ if isinstance(error, PluginExitError) else None
+    place = (cause or error).__traceback__
+    found = "tokframe or in a plugin"
+    while place is not None:
+        package = str(place.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        found, place = packages.get(package, found), place.tb_next
+    return found
 
 
 def _fail(text: str) -> None:

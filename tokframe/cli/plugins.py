@@ -10,6 +10,7 @@ from rich.text import Text
 from tokframe.cli.console import plain_table, show, show_json
 from tokframe.cli.options import Command, json_option
 from tokframe.plugins.discovery import PluginRecord, host
+from tokframe.plugins.registry import Registry, target_problem
 from tokframe.storage.advice import install_command
 
 __all__ = ["command"]
@@ -22,7 +23,7 @@ _COLORS = {"ok": "green", "disabled": "dim", "incompatible": "yellow", "broken":
     cls=Command,
     examples=["tokframe plugins", "TOKFRAME_DISABLE_PLUGINS=tokframe-word tokframe plugins --json"],
 )
-@click.option("--check", is_flag=True, help="Exit with 1 if any plugin is not ok.")
+@click.option("--check", is_flag=True, help="Exit with 1 if any plugin is not ok; look for what its specs name, too.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, check: bool, as_json: bool) -> None:
@@ -31,13 +32,32 @@ def command(ctx: click.Context, check: bool, as_json: bool) -> None:
     JSON: {"plugins": [{"distribution", "version", "entry_point", "status", "reason", "location", "import_ms",
     "components", "heavy"}]}. Status is ok, disabled, incompatible, broken or conflict.
     """
-    records = host().records
+    found = host()
+    commands = found.commands_with_owners()
+    records = [_with_commands(record, commands) for record in found.records]
+    if check:
+        records = [_checked(record, found.registry) for record in records]
     if as_json:
         show_json({"plugins": [attrs.asdict(record) for record in records]})
     else:
         _show(records)
     if check and any(record.status != "ok" for record in records):
         ctx.exit(1)
+
+
+def _with_commands(record: PluginRecord, commands: list[tuple[str, click.Command]]) -> PluginRecord:
+    """Return a record whose components end with the commands that the plugin adds."""
+    added = [f"command {command.name}" for owner, command in commands if owner == record.distribution]
+    return attrs.evolve(record, components=(*record.components, *added))
+
+
+def _checked(record: PluginRecord, registry: Registry) -> PluginRecord:
+    """Return a record, broken if a module or name is not there that a spec of an ok plugin names."""
+    specs = [spec for spec in registry.specs() if spec.distribution == record.distribution]
+    problems = [problem for spec in specs if (problem := target_problem(spec))]
+    if record.status != "ok" or not problems:
+        return record
+    return attrs.evolve(record, status="broken", reason="; ".join(problems))
 
 
 def _show(records: list[PluginRecord]) -> None:

@@ -114,7 +114,7 @@ def train(
         should_stop=should_stop or never_stop,
         device=device,
         seed=seed,
-        name=spec.name,
+        name=registry.reference(spec),
     )
     tokenizer: ITokenizer = kind.train(job)
     tokenizer.name = registry.reference(spec)

@@ -21,6 +21,7 @@ from tokframe.errors import (
 from tokframe.loading.aliases import Alias, effective
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import Registry, TokenizerSpec, normal_name
+from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.paths import expanded
 
 __all__ = ["Reference", "explained", "resolve"]
@@ -74,7 +75,7 @@ def resolve(name: str | os.PathLike[str]) -> Reference:
     """Return what a registered name, an alias of one or of a path, or a path refers to.
 
     Raises: UnknownNameError; ConfigError for a malformed file or an alias of an alias; NameConflictError for an alias
-    that has the name of a registered tokenizer, and for a name that two plugins claim.
+    that has the name of a registered tokenizer, and for a name that two plugins claim, neither of this project.
     """
     registry = host().registry
     if not isinstance(name, str) or _is_path(name, registry):
@@ -89,7 +90,7 @@ def resolve(name: str | os.PathLike[str]) -> Reference:
     real = alias.target if alias else name
     with explained(alias):
         try:
-            return Reference(name, registry.tokenizer(real), alias)
+            return Reference(name, registry.tokenizer(real, FIRST_PARTY), alias)
         except UnknownNameError:
             error = registry.unknown("tokenizer", real, aliases=sorted(aliases))
             if Path(real).is_dir():

@@ -326,13 +326,18 @@ def _failure(error: Exception, who: Identity) -> str:
 
 
 def _with_conflicts(record: PluginRecord, registry: Registry) -> PluginRecord:
-    """Return a record, with status conflict if another distribution claims one of its names too."""
-    claims = [
-        f"{spec.kind} {spec.name!r} is also claimed by {', '.join(rivals)}"
-        for spec in registry.specs()
-        if spec.distribution == record.distribution and (rivals := registry.rivals(spec))
-    ]
-    if record.status != "ok" or not claims:
+    """Return a record, with status conflict if one of its names is not its own alone.
+
+    Names of this project stay its own: no other plugin makes one of them unusable by claiming it.
+    """
+    claims = []
+    for spec in registry.specs():
+        rivals = registry.rivals(spec) if spec.distribution == record.distribution else []
+        if owners := [rival for rival in rivals if normal_name(rival) in FIRST_PARTY]:
+            claims.append(f"{spec.kind} {spec.name!r} is {owners[0]}'s; use '{spec.distribution}/{spec.name}'")
+        elif rivals:
+            claims.append(f"{spec.kind} {spec.name!r} is also claimed by {', '.join(rivals)}")
+    if record.status != "ok" or not claims or normal_name(record.distribution) in FIRST_PARTY:
         return record
     return evolve(record, status="conflict", reason="; ".join(claims))
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen, has
@@ -175,8 +176,8 @@ class Registry:
         claims = _claims(self._specs, spec)
         return [claim.distribution for claim in claims if claim.distribution != spec.distribution]
 
-    def get(self, kind: str, name: str, home: str = "") -> Spec:
-        """Return the spec of `name`, or of `distribution/name`; of several claims that of the distribution `home`.
+    def get(self, kind: str, name: str, homes: Container[str] = ()) -> Spec:
+        """Return the spec of `name`, or of `distribution/name`; of several claims that of a distribution in `homes`.
 
         Raises: UnknownNameError with suggestions and what was not loaded; NameConflictError naming both claims.
         """
@@ -184,8 +185,8 @@ class Registry:
         claims = [spec for spec in self.specs(kind) if spec.name == plain]
         if distribution:
             claims = [c for c in claims if normal_name(c.distribution) == normal_name(distribution)]
-        if len(claims) > 1 and home:
-            claims = [c for c in claims if normal_name(c.distribution) == normal_name(home)] or claims
+        if len(claims) > 1:
+            claims = [c for c in claims if normal_name(c.distribution) in homes] or claims
         if len(claims) == 1:
             return claims[0]
         if claims:
@@ -204,15 +205,15 @@ class Registry:
         """Return the name by which `get` finds this spec: its own, or `distribution/name` where others claim it."""
         return f"{spec.distribution}/{spec.name}" if self.rivals(spec) else spec.name
 
-    def tokenizer(self, name: str, home: str = "") -> TokenizerSpec:
+    def tokenizer(self, name: str, homes: Container[str] = ()) -> TokenizerSpec:
         """Return the spec of a tokenizer. Raises: as `get`."""
-        spec = self.get("tokenizer", name, home)
+        spec = self.get("tokenizer", name, homes)
         assert isinstance(spec, TokenizerSpec)  # the kind decides the class, see `add`
         return spec
 
-    def component(self, kind: str, name: str, home: str = "") -> ComponentSpec:
+    def component(self, kind: str, name: str, homes: Container[str] = ()) -> ComponentSpec:
         """Return the spec of a component. Raises: as `get`."""
-        spec = self.get(kind, name, home)
+        spec = self.get(kind, name, homes)
         assert isinstance(spec, ComponentSpec)
         return spec
 
@@ -325,6 +326,45 @@ def import_target(target: str) -> Any:
     if module in sys.modules:  # `contained` acts on the whole process, so that it is for the first import only
         return getattr(importlib.import_module(module), attribute)
     return getattr(contained(lambda: importlib.import_module(module)), attribute)
+
+
+def target_problem(spec: Spec) -> str:
+    """Return what is wrong with the target or config that a spec names, found without running them, or ""."""
+    for what, target in (("target", spec.target), ("config", spec.config)):
+        if target and (problem := _missing(target)):
+            return f"{what} {target!r} of {spec.kind} {spec.name!r}: {problem}"
+    return ""
+
+
+def _missing(target: str) -> str:
+    """Return why `"package.module:Attribute"` is not there, as far as its source tells."""
+    module, _, attribute = target.partition(":")
+    try:
+        found = contained(lambda: importlib.util.find_spec(module))
+    except Exception as error:  # the packages it is in are imported
+        return reason_of(error)
+    if found is None:
+        return f"there is no module {module!r}"
+    names = _defined_in(found.origin)
+    if not names or attribute in names:
+        return ""
+    near = difflib.get_close_matches(attribute, names, n=1)
+    return f"{module} defines no {attribute!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _defined_in(origin: str | None) -> set[str]:
+    """Return the names that a module's source defines; none where it has no source, or they cannot be told from it."""
+    import symtable
+    import tokenize
+
+    try:
+        with tokenize.open(origin or "") as file:
+            source = file.read()
+        symbols = symtable.symtable(source, str(origin), "exec").get_symbols()
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    names = {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
+    return set() if "__getattr__" in names or "import *" in source else names
 
 
 def _claims(specs: Iterable[Spec], spec: Spec) -> list[Spec]:

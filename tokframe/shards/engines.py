@@ -22,6 +22,7 @@ from tokframe.errors import EngineError, UnknownNameError
 from tokframe.plugins.children import SAFE_PATH, restore_safe_path, safely_spawned
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target
+from tokframe.storage.advice import FIRST_PARTY
 
 __all__ = ["LOCAL", "Engine", "available_cores", "engine", "local", "run_bounded"]
 
@@ -66,7 +67,7 @@ def engine(name: str) -> Engine:
     if name == LOCAL:
         return local
     try:
-        return cast(Engine, load_target(host().registry.component("engine", name)))
+        return cast(Engine, load_target(host().registry.component("engine", name, FIRST_PARTY)))
     except UnknownNameError as error:
         error.add_note(f"Built in: {LOCAL}.")
         raise

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 from support.sharding import Killer, content
@@ -135,3 +137,67 @@ def test_what_is_missing_is_named(tmp_path, before, environment, problems, left)
     assert done.returncode == 1
     assert all(problem in done.stderr for problem in problems)
     assert sorted(os.listdir(tmp_path)) == left
+
+
+CONNECTED = """
+import ray
+from tokframe_ray.cluster import connected
+
+@ray.remote
+def seen():
+    import acme_helper
+
+with connected(1):
+    try:
+        ray.get(seen.remote())
+    except ray.exceptions.RayTaskError as error:
+        print(type(error.cause).__name__)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of files are another thing there")
+def test_workers_import_nothing_of_the_working_directory_and_nobody_else_reads_the_token(tmp_path):
+    (tmp_path / "acme_helper.py").touch()
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", CONNECTED],
+        cwd=tmp_path,
+        env=kept | {"HOME": str(home), "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "ModuleNotFoundError\n", done.stderr
+    (token,) = home.rglob("*token*")
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600 and token.stat().st_size >= 32
+
+
+def test_what_their_driver_has_on_its_path_workers_have(tmp_path, monkeypatch):
+    from tokframe_ray.cluster import _JobConfig
+
+    monkeypatch.chdir(tmp_path)
+    added = [str(tmp_path), "/acme/bin"]  # by Ray: the working directory and the folder of the script
+    for path, expected in (["/acme/bin"], ["/acme/bin"]), (["", "/acme/bin"], added), (["/elsewhere"], []):
+        monkeypatch.setattr(sys, "path", path)
+        config = _JobConfig(_py_driver_sys_path=added)
+        assert config._serialize() and config._py_driver_sys_path == expected
+
+
+def test_a_token_that_is_there_is_kept_and_made_private(tmp_path, monkeypatch):
+    from tokframe_ray import cluster
+
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("mine")
+    token.chmod(0o644)
+    cluster._keep_token_private()
+    assert (token.read_text(), stat.S_IMODE(token.stat().st_mode)) == ("mine", 0o600)
+    token.unlink()
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "given")
+    cluster._keep_token_private()
+    assert not token.exists()

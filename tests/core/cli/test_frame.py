@@ -73,7 +73,8 @@ def test_a_fault_of_a_plugin_is_told_apart_and_its_traceback_is_there_for_the_as
     words = ("train", "shipped", "--corpus", "a.txt", "--out", "new", "--config", "c.json")
     code, out, err = run(*words)
     assert (code, out) == (1, b"")
-    assert "ZeroDivisionError: by mistake" in err and "TOKFRAME_TRACEBACK=1" in err and "Traceback" not in err
+    assert "ZeroDivisionError: by mistake\nThis is a bug in acme-toys;" in err
+    assert "TOKFRAME_TRACEBACK=1" in err and "Traceback" not in err
     monkeypatch.setenv("TOKFRAME_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         run(*words)

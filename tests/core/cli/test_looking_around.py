@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 
+import pytest
+
 from tokframe.loading.inspection import describe
 
 
@@ -41,6 +43,38 @@ def test_components_are_listed_by_kind(toy_host, run):
         "embedding", "toy-part", "toy-bytes", False,
     )  # fmt: skip
     assert run("components", "--kind", "nothing")[0] == 2
+
+
+def test_commands_are_listed_with_what_a_plugin_adds(shipped, run):
+    (record,) = json.loads(run("plugins", "--json")[1])["plugins"]
+    assert record["components"] == ["tokenizer shipped", "tokenizer fixed", "command hello", "command train"]
+    assert "command hello, train" in run("plugins")[1].decode()
+
+
+NAMED = {
+    "no such module": ("acme_nowhere.part:Part", "No module named 'acme_nowhere'", False),
+    "no such name": ("{module}:Part", "{module} defines no 'Part'; did you mean 'Parts'?", False),
+    "there": ("{module}:Parts", "", True),
+}
+
+
+@pytest.mark.parametrize(("target", "said", "good"), NAMED.values(), ids=NAMED)
+@pytest.mark.parametrize("what", ["target", "config"])
+def test_check_finds_what_a_spec_names_and_is_not_there(plugin, use_host, run, what, target, said, good):
+    source = f"""
+    class Parts: pass
+    @tokframe.hookimpl
+    def tokframe_components():
+        named = {{"target": f"{{__name__}}:Parts"}} | {{{what!r}: {target!r}.format(module=__name__)}}
+        return [tokframe.ComponentSpec(kind="encoder", name="acme", **named)]
+    """
+    use_host(plugin("acme-part", source, module="acme_part_mod"))
+    assert run("plugins")[0] == 0
+    code, out, _ = run("plugins", "--check", "--json")
+    assert code == (0 if good else 1)
+    (record,) = json.loads(out)["plugins"]
+    assert record["status"] == ("ok" if good else "broken")
+    assert said.format(module="acme_part_mod") in record["reason"]
 
 
 def test_a_name_claimed_twice_is_listed_under_both_full_names(plugin, use_host, run):

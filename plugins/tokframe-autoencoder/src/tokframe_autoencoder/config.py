@@ -7,7 +7,7 @@ used. The quantizer's section may also bear the quantizer's name: `"fsq": {...}`
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
 from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, corrupt
 
 from tokframe import setting
-from tokframe.errors import ConfigError, UnknownNameError
+from tokframe.errors import ConfigError, PluginBrokenError, UnknownNameError
 from tokframe.plugins.registry import ComponentSpec, Registry, load_config, load_target
+from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.config import problems_of, unstructure
 from tokframe.storage.settings import Problem
 from tokframe.storage.state import ComponentUse
@@ -55,6 +56,30 @@ class Part:
     name: str
     spec: ComponentSpec
     config: Any
+
+    @property
+    def title(self) -> str:
+        """The part in a message: kind, name and distribution."""
+        return f"{self.spec.kind} {self.spec.name!r} of {self.spec.distribution}"
+
+    def built(self, make: Any, **sizes: int) -> Any:
+        """Return the part, made by its class.
+
+        Raises: ConfigError if the memory is too small for it; PluginBrokenError for a class that cannot be called so.
+        """
+        try:
+            return make(self.config, **sizes)
+        except TypeError as error:
+            names = ", ".join(f"{name}=..." for name in sizes)
+            raise PluginBrokenError(
+                f"{self.title} cannot be built as {self.spec.target}(config, {names}): {error}",
+                distribution=self.spec.distribution,
+            ) from error
+        except (MemoryError, RuntimeError) as error:
+            if "memory" not in f"{type(error).__name__} {error}".lower():
+                raise
+            text = f"{self.spec.kind} {self.spec.name!r} of this size does not fit into memory; set smaller numbers"
+            raise ConfigError("config", [(f"$.{self.section}", text)]) from error
 
 
 @frozen(kw_only=True)
@@ -100,21 +125,13 @@ class Parts:
     def network(self) -> Autoencoder:
         """Build the untrained network.
 
-        Raises: ComponentImportError naming what to install; ConfigError if the memory is too small for it.
+        Raises: ComponentImportError naming what to install; ConfigError and PluginBrokenError as `Part.built`.
         """
         classes = self.classes()
         from tokframe_autoencoder.network.autoencoder import Autoencoder
 
         sizes = {"d_latent": self.d_latent, "max_length": self.max_length}
-        built = []
-        for make, part in zip(classes, self.components, strict=True):
-            try:
-                built.append(make(part.config, **sizes))
-            except (MemoryError, RuntimeError) as error:
-                if "memory" not in f"{type(error).__name__} {error}".lower():
-                    raise
-                text = f"{part.spec.kind} {part.spec.name!r} of this size does not fit into memory; set smaller numbers"
-                raise ConfigError("config", [(f"$.{part.section}", text)]) from error
+        built = [part.built(make, **sizes) for make, part in zip(classes, self.components, strict=True)]
         return Autoencoder(*built, max_length=self.max_length)
 
     def trained_network(self, weights: Mapping[str, Any]) -> Autoencoder:
@@ -126,7 +143,10 @@ class Parts:
         import torch
 
         found = {name: array.shape for name, array in weights.items()}
-        with suppress(NotImplementedError, RuntimeError), torch.device("meta"):  # where nothing takes memory
+        with (
+            suppress(NotImplementedError, PluginBrokenError, RuntimeError),
+            torch.device("meta"),
+        ):  # where nothing takes memory
             _compare({name: tuple(tensor.shape) for name, tensor in self.network().state_dict().items()}, found)
         # A third party's parts need not know that device: theirs are compared when they are loaded.
         try:
@@ -146,9 +166,13 @@ class Parts:
 
 
 def resolve(
-    config: Mapping[str, Any], registry: Registry, defaults: Mapping[str, str], source: str = "config"
+    config: Mapping[str, Any],
+    registry: Registry,
+    defaults: Mapping[str, str],
+    source: str = "config",
+    homes: Container[str] = FIRST_PARTY,
 ) -> Parts:
-    """Check a whole config against the registry.
+    """Check a whole config against the registry; a name that several plugins claim is that of one in `homes`.
 
     Raises: ConfigError with every problem of every section and between sections; NameConflictError;
     ComponentImportError.
@@ -160,9 +184,9 @@ def resolve(
         section = sections.get(kind, kind)
         given = config.get(section, {})
         fallback = section if kind == "quantizer" and section != "quantizer" else defaults.get(kind, "")
-        parts[kind] = _part(kind, section, given, fallback, registry, problems)
+        parts[kind] = _part(kind, section, given, fallback, registry, homes, problems)
         if kind == "quantizer" and section == "quantizer" and parts[kind] and "quantizer" not in config:
-            parts[kind] = evolve(parts[kind], section=fallback)
+            parts[kind] = evolve(parts[kind], section=fallback.rpartition("/")[2])
     for name, cls in _OWN.items():
         value, found = problems_of(cls, config.get(name, {}), f"$.{name}")
         problems += found
@@ -195,7 +219,13 @@ def _sections(config: Mapping[str, Any], registry: Registry, problems: list[Prob
 
 
 def _part(
-    kind: str, section: str, given: Any, fallback: str, registry: Registry, problems: list[Problem]
+    kind: str,
+    section: str,
+    given: Any,
+    fallback: str,
+    registry: Registry,
+    homes: Container[str],
+    problems: list[Problem],
 ) -> Part | None:
     where = f"$.{section}"
     if not isinstance(given, Mapping):
@@ -206,7 +236,7 @@ def _part(
         problems.append((f"{where}.component", f"expected a name, got {name!r}"))
         return None
     try:
-        spec = registry.component(kind, name)
+        spec = registry.component(kind, name, homes)
     except UnknownNameError as error:
         problems.append((f"{where}.component", str(error)))
         return None

@@ -14,6 +14,8 @@ from tokframe_dictionary.tokenizer import DictionaryTokenizer
 
 from tokframe.errors import UnsupportedError
 from tokframe.plugins.discovery import host
+from tokframe.plugins.registry import normal_name
+from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.state import ComponentUse, State
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
@@ -97,7 +99,9 @@ class AutoencoderTokenizer(DictionaryTokenizer):
         from tokframe_autoencoder.config import resolve
 
         defaults = {use.kind: use.name for use in self._components}
-        return resolve(self.config, host().registry, defaults, source="config.json")
+        # The distributions it was made with, where others claim their names by now.
+        homes = {normal_name(name.rpartition("/")[0]) for name in defaults.values()} | FIRST_PARTY
+        return resolve(self.config, host().registry, defaults, source="config.json", homes=homes)
 
     def network(self) -> Autoencoder:
         """Return the trained network, in evaluation mode, built on first use.

@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray.job_config import JobConfig
 
 from tokframe.errors import EngineError
 from tokframe.shards.engines import available_cores
@@ -52,15 +56,23 @@ def connected(workers: int | None) -> Iterator[None]:
 def _join(address: str) -> None:
     try:
         _check_reachable(address)
-        _init(address=address)
+        client = address.startswith("ray://")  # its driver is a process of the cluster's, which knows no class of ours
+        _init(address=address, **({} if client else {"job_config": _JobConfig()}))
     except Exception as error:  # Ray raises exceptions of no class of its own
         raise EngineError(f"cannot use the Ray cluster at RAY_ADDRESS={address}: {error}") from error
 
 
 def _start(cores: int) -> None:
+    _keep_token_private()
     for attempt in range(1, MAX_STARTS + 1):
         try:
-            _init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES)
+            _init(
+                address="local",
+                num_cpus=cores,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                job_config=_JobConfig(),
+            )
             return
         except Exception as error:
             ray.shutdown()
@@ -69,6 +81,29 @@ def _start(cores: int) -> None:
                     f"cannot start a Ray cluster on this machine, tried {MAX_STARTS} times: {error}. "
                     "Use --engine local instead"
                 ) from error
+
+
+class _JobConfig(JobConfig):
+    """Workers look for modules in the working directory, which Ray adds, only where this process does."""
+
+    def _serialize(self) -> str:
+        mine = {os.path.abspath(entry) for entry in sys.path}
+        self._py_driver_sys_path = [entry for entry in self._py_driver_sys_path if os.path.abspath(entry) in mine]
+        return super()._serialize()
+
+
+def _keep_token_private() -> None:
+    """Let nobody else read the token of clusters started here, which Ray would write for all to read."""
+    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+        return
+    path = Path.home() / ".ray" / "auth_token"
+    with suppress(OSError):  # Ray says what it cannot do without
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+        except FileExistsError:
+            path.chmod(0o600)
 
 
 def _init(**options: Any) -> None:

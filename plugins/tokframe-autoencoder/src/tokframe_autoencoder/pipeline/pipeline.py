@@ -61,9 +61,12 @@ def train(job: TrainJob) -> TrainedCodebook:
     parts.classes()  # what cannot be imported is reported before the text is read
     try:
         from tokframe_torch.processes import process_group
+
+        from tokframe_autoencoder.pipeline.trial import try_parts
     except ImportError as error:
         install = install_command("tokframe-autoencoder", "train")
         raise TrainingError(f"training needs {error.name}, which is not installed: {install}") from error
+    try_parts(parts)
     seed = parts.training.seed if job.seed is None else job.seed
     miner = Miner(job, parts.mining, parts.selection, longest=parts.max_length, checkpoint=job.workdir)
     with process_group(job.device, job.workdir) as processes:

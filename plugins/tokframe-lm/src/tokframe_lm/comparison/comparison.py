@@ -18,6 +18,7 @@ from tokframe.corpus.files import Corpus
 from tokframe.errors import ConfigError, TrainingInterrupted
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target
+from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.paths import expanded, shown
@@ -244,7 +245,7 @@ def _variants(tokenizers: Sequence[str], embeddings: Sequence[str], reporter: Re
     """Yield the models to compare. Raises: ConfigError; UnknownNameError."""
     labels: set[str] = set()
     kinds: dict[str, type[Embedding]] = {
-        name: load_target(host().registry.component("embedding", name)) for name in embeddings
+        name: load_target(host().registry.component("embedding", name, FIRST_PARTY)) for name in embeddings
     }
     for given in tokenizers:
         tokenizer = tokframe.load(given)

@@ -15,6 +15,7 @@ from transformers import LlamaConfig, LlamaModel
 from tokframe.errors import UnsupportedError
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target
+from tokframe.storage.advice import FIRST_PARTY
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.roles import role_of, token_of
 from tokframe_lm.model.canonical import Impossible
@@ -89,7 +90,7 @@ def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
     Raises: UnknownNameError for the embedding's name; UnsupportedError where the tokenizer does not suit it.
     """
     start_id(tokenizer)  # before any work: without it a model can be neither trained nor used
-    kind = load_target(host().registry.component("embedding", config.embedding))
+    kind = load_target(host().registry.component("embedding", config.embedding, FIRST_PARTY))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         # The body first: its weights do not depend on the vocabulary, so models of one seed begin with the same.
