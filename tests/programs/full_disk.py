@@ -19,4 +19,4 @@ try:
 except TrainingError as error:
     print(error)
 assert read_checkpoint(folder).record["step"] == 1
-assert len(list(folder.iterdir())) == 2
+assert len(list(folder.iterdir())) == 1

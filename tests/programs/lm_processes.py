@@ -4,7 +4,6 @@
 """
 
 import itertools
-import json
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from support.stopping import never
 from support.together import die, together
 from tokframe_lm.training import train
+from tokframe_torch.checkpoint import read_checkpoint
 
 from tokframe.corpus.files import Corpus
 
@@ -56,7 +56,7 @@ def killed_and_stopped():
         assert ends[victim] == -signal.SIGKILL and ends[1 - victim] == 3, ends
         said = Path(f"error-{1 - victim}").read_text()
         assert said.startswith("TrainingError") and "--resume" in said and "killed.training" in said, said
-        print(json.loads(Path("killed.training/training.json").read_text())["step"])
+        print(read_checkpoint(Path("killed.training")).record["step"])
     assert run("killed", 2, told, resume=True) == [3, 3]
     assert Path("error-0").read_text().startswith("TrainingInterrupted")
     assert run("killed", 2, resume=True) == [0, 0]

@@ -51,7 +51,7 @@ def test_a_full_disk_is_a_clear_error_and_the_old_checkpoint_survives(tmp_path, 
     assert float(found.tensors["w"][0]) == 1
     assert before.items() <= {path.name: path.read_bytes() for path in tmp_path.iterdir()}.items()
     write_checkpoint(tmp_path, state(3))
-    assert len(list(tmp_path.iterdir())) == 2, "what the failure left is cleared away"
+    assert len(list(tmp_path.iterdir())) == 1, "what the failure left is cleared away"
 
 
 @needs_fork
@@ -61,13 +61,17 @@ def test_a_system_that_refuses_to_write_more_is_the_same_clear_error(in_processe
 
 def test_any_byte_of_a_checkpoint_altered_is_noticed(tmp_path):
     write_checkpoint(tmp_path, state(1))
-    for path in tmp_path.iterdir():
-        data = path.read_bytes()
-        for position in range(0, len(data), 1 if path.suffix == ".json" else 5):
-            altered = bytearray(data)
-            altered[position] ^= 1 << position % 7
-            path.write_bytes(altered)
-            with pytest.raises(TrainingError, match="--resume"):
-                read_checkpoint(tmp_path)
-        path.write_bytes(data)
+    (path,) = tmp_path.iterdir()
+    data = path.read_bytes()
+    for position in range(len(data)):
+        altered = bytearray(data)
+        altered[position] ^= 1 << position % 7
+        path.write_bytes(altered)
+        with pytest.raises(TrainingError, match=r"was altered.*to start again, remove"):
+            read_checkpoint(tmp_path)
+    for left in (0, 30, len(data) - 1):
+        path.write_bytes(data[:left])
+        with pytest.raises(TrainingError, match="was altered"):
+            read_checkpoint(tmp_path)
+    path.write_bytes(data)
     assert read_checkpoint(tmp_path) is not None

@@ -49,22 +49,22 @@ def command(name: str, kind: str, out: Path, special_tokens: str, overwrite: boo
     from tokframe.plugins.discovery import host
     from tokframe.plugins.registry import load_target
     from tokframe.storage.advice import FIRST_PARTY
-    from tokframe.storage.places import check_place, writing_folder
+    from tokframe.storage.places import claimed_place, writing_folder
 
     exporter = host().registry.component("exporter", kind, FIRST_PARTY)
-    check_place(out, _is_export, overwrite=overwrite)
-    tokenizer = load(name)
-    export = load_target(exporter)
-    options = {"special_tokens": special_tokens} if "special_tokens" in signature(export).parameters else {}
-    if not options and special_tokens != "auto":
-        raise UnsupportedError(
-            f"the format {kind!r} has no choice of special tokens. Leave out --special-tokens {special_tokens}",
-            capability="special_tokens",
-        )
-    with writing_folder(out, _is_export, overwrite=overwrite) as folder:
-        checks = export(tokenizer, folder, **options)
-        files = sorted(path.name for path in folder.iterdir())
-        (folder / _MARK).touch()
+    with claimed_place(out, _is_export, overwrite=overwrite):
+        tokenizer = load(name)
+        export = load_target(exporter)
+        options = {"special_tokens": special_tokens} if "special_tokens" in signature(export).parameters else {}
+        if not options and special_tokens != "auto":
+            raise UnsupportedError(
+                f"the format {kind!r} has no choice of special tokens. Leave out --special-tokens {special_tokens}",
+                capability="special_tokens",
+            )
+        with writing_folder(out, _is_export, overwrite=overwrite) as folder:
+            checks = export(tokenizer, folder, **options)
+            files = sorted(path.name for path in folder.iterdir())
+            (folder / _MARK).touch()
     same = all(check.ok for check in checks)
     if as_json:
         found = [asdict(check) for check in checks]

@@ -1,13 +1,11 @@
-"""Interruption of long work: the first Ctrl-C saves a checkpoint, the second stops at once; prints how to continue."""
+"""Interruption of a command: the first signal saves a checkpoint, the second stops at once; prints how to continue."""
 
 from __future__ import annotations
 
 import shlex
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import TypedDict
 
 import click
@@ -16,10 +14,11 @@ from tokframe.cli.console import note
 from tokframe.cli.options import ARGUMENTS
 from tokframe.cli.progress import reporting
 from tokframe.errors import ShardsInterrupted, TrainingInterrupted
+from tokframe.training.interruption import stopping
 from tokframe.training.progress import Reporter
 from tokframe.training.torchrun import command, is_first
 
-__all__ = ["RunControl", "Stop", "resumable", "stopping"]
+__all__ = ["RunControl", "resumable"]
 
 
 class RunControl(TypedDict):
@@ -29,24 +28,13 @@ class RunControl(TypedDict):
     should_stop: Callable[[], bool]
 
 
-class Stop:
-    """Whether to stop, and the signal that asked for it."""
-
-    def __init__(self) -> None:
-        self.signal = 0
-
-    def __call__(self) -> bool:
-        """Return True once stopping was asked for."""
-        return self.signal != 0
-
-
 @contextmanager
 def resumable(
     ctx: click.Context,
     stopping_text: str = "Stopping after this step and saving a checkpoint. Ctrl-C again stops at once.",
     killed_text: str = "",
 ) -> Iterator[RunControl]:
-    """Show progress and catch Ctrl-C; when interrupted, print the command that continues and exit with 130 (SIGINT).
+    """Show progress and catch signals; when interrupted, print the command that continues and exit with 128 + signal.
 
     `stopping_text` is shown at the first Ctrl-C; `killed_text` at the second, where that can be resumed as well.
     """
@@ -59,34 +47,9 @@ def resumable(
                 raise
             reporter.close()
             if is_first():
-                note(f"{text}\n{_next_command(ctx, getattr(error, 'checkpoint', text) is not None)}")
-            ctx.exit(128 + (stop.signal or signal.SIGINT))
-
-
-@contextmanager
-def stopping(announce: Callable[[], None]) -> Iterator[Stop]:
-    """Give a `should_stop` that turns true on the first SIGINT or SIGTERM; a second one interrupts as usual.
-
-    `announce` is called at the first. Does nothing outside the main thread, where signals cannot be caught.
-    """
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        if stop.signal:
-            raise KeyboardInterrupt
-        stop.signal = number
-        with suppress(RuntimeError):  # the signal came in the middle of a write to the same stream
-            announce()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+                with suppress(OSError):  # the terminal is gone
+                    note(f"{text}\n{_next_command(ctx, getattr(error, 'checkpoint', text) is not None)}")
+            ctx.exit(128 + (getattr(error, "signal", 0) or stop.signal or signal.SIGINT))
 
 
 def _next_command(ctx: click.Context, kept: bool) -> str:

@@ -8,11 +8,12 @@ import importlib
 import io
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import cast
+from typing import NoReturn, cast
 
 import click
 
@@ -21,6 +22,7 @@ from tokframe.cli.stdout import silence
 from tokframe.errors import TokframeError
 from tokframe.plugins.containment import PluginExitError, contained, reason_of, stdout_reserved
 from tokframe.storage.advice import install_command, missing_module
+from tokframe.training.interruption import SIGNALS, Interrupted, caught
 from tokframe.training.torchrun import count, number
 
 __all__ = ["main"]
@@ -54,7 +56,8 @@ Exit codes:
   1    an error, reported in one message on stderr; also `plugins --check`,
        `aliases --check` and `verify` when something is not ok
   2    wrong usage of the command line
-  130  interrupted by Ctrl-C (training keeps a checkpoint, tokenize its shards)
+  130  interrupted by Ctrl-C (training keeps a checkpoint, tokenize its shards);
+       143 by SIGTERM, 129 by SIGHUP, which are handled alike
   141  the reader of the output closed it, as in `tokframe encode ... | head`
 
 \b
@@ -173,12 +176,18 @@ def main(args: Sequence[str] | None = None) -> int:
     before = warnings.showwarning
     warnings.showwarning = lambda message, *_args, **_more: _warn(str(message))
     try:
-        with stdout_reserved():
+        with stdout_reserved(), caught(_end, *SIGNALS[1:]):
             return _run(args)
     finally:
         warnings.showwarning = before
         if args is None:  # this process ends now
             silence()
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """Unwind as Ctrl-C does, so that no temporary file is left; the same signal again ends the process."""
+    signal.signal(number, signal.SIG_DFL)
+    raise Interrupted(number)
 
 
 def _run(args: Sequence[str] | None) -> int:
@@ -188,9 +197,11 @@ def _run(args: Sequence[str] | None) -> int:
     except _PipeClosedError:
         _abandon_stdout()
         return 141
-    except click.Abort:  # raised by click for Ctrl-C
-        click.echo("\nInterrupted.", err=True)
-        return 130
+    except (click.Abort, KeyboardInterrupt) as error:  # click turns the one into the other
+        with suppress(OSError):  # the terminal is gone
+            click.echo("\nInterrupted.", err=True)
+        cause = error.__cause__ if isinstance(error, click.Abort) else error
+        return 128 + getattr(cause, "signal", signal.SIGINT)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -18,7 +18,7 @@ from tokframe.cli.options import Command
 from tokframe.errors import InvalidSpecError, UnknownNameError
 from tokframe.plugins.discovery import host
 from tokframe.storage.paths import expanded
-from tokframe.storage.places import writing_folder
+from tokframe.storage.places import claimed_place, writing_folder
 
 __all__ = ["command", "render"]
 
@@ -57,7 +57,7 @@ def command(name: str, kind: str, out: Path | None) -> None:
     """
     target = expanded(out or name)
     files = render(name, kind)
-    with writing_folder(target) as folder:
+    with claimed_place(target), writing_folder(target) as folder:
         for path, text in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8")

@@ -38,6 +38,8 @@ __all__ = [
 _MAX_NOTES = 20  # on what was left out of a corpus
 ARGUMENTS = "tokframe.arguments"  #: where a command's context keeps them as they were given
 
+#: Options that name a file of results, which a later run must not take for text.
+_RESULTS = ("json_to", "html")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -205,6 +207,7 @@ _ON_ERROR = "Leave out files, lines and records that cannot be read, and say so;
 def open_corpus(paths: Sequence[str]) -> Corpus:
     """Open the corpus of `--corpus`, and note what is left out, now and when the command ends. Raises: CorpusError."""
     from tokframe.corpus.files import Corpus
+    from tokframe.storage.places import outputs
 
     for path in paths:
         if _is_tokenizer(path):
@@ -213,6 +216,10 @@ def open_corpus(paths: Sequence[str]) -> Corpus:
             )
     context = click.get_current_context()
     text = Corpus.open(paths, **context.meta.get(_READING, {}))
+    files = [str(name) for name in map(context.params.get, _RESULTS) if name and name != "-"]
+    text = text.without(*files) if files else text
+    if out := context.params.get("out"):
+        text.faults.forget([place.resolve() for place in outputs(out)])
     if is_first():
         told: set[str] = set()
         _tell_left_out(text, told)

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from rich.console import Console, Group, RenderableType
@@ -100,7 +100,10 @@ def _drawing(stage: _Stage) -> RenderableType:
 
 
 class ConsoleReporter:
-    """Shows the stage of the moment after two seconds: a live bar on a terminal, else a line every ten seconds."""
+    """Shows the stage of the moment after two seconds: a live bar on a terminal, else a line every ten seconds.
+
+    A terminal that is gone shows nothing more; the work goes on.
+    """
 
     def __init__(
         self,
@@ -118,7 +121,7 @@ class ConsoleReporter:
 
     def stage(self, name: str, total: float | None = None, unit: str = "") -> None:
         """Begin a stage; the one before it is done."""
-        with self._lock:
+        with self._lock, suppress(OSError):
             self.close()
             stage = self._stage = _Stage(name, total, unit, self._clock)
             self._next_line = stage.started + self._delay
@@ -129,7 +132,7 @@ class ConsoleReporter:
 
     def advance(self, done: float, **figures: Figure) -> None:
         """Set how far the stage is, with figures to show beside it."""
-        with self._lock:
+        with self._lock, suppress(OSError):
             stage = self._stage
             if stage is None:
                 return
@@ -141,12 +144,12 @@ class ConsoleReporter:
 
     def note(self, text: str) -> None:
         """Write a line that stays."""
-        with self._lock:
+        with self._lock, suppress(OSError):
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """End the last stage."""
-        with self._lock:
+        with self._lock, suppress(OSError):
             stage, self._stage = self._stage, None
             if self._timer is not None:
                 self._timer.cancel()
@@ -158,7 +161,7 @@ class ConsoleReporter:
                 self.note(f"{stage.name}: {times}  {stage.figures}".rstrip())
 
     def _draw(self, stage: _Stage) -> None:
-        with self._lock:  # which drawing never takes
+        with self._lock, suppress(OSError):  # drawing never takes the lock
             if self._stage is stage:
                 self._bar = Live(
                     console=self._console,

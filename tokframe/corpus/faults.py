@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from attrs import define, field
@@ -39,6 +40,7 @@ class _LeftOut:
     kind: str
     reason: str
     count: int = 0
+    path: Path = field(factory=Path)  #: as it was given; of this process's own reading
     reached: dict[int, int] = field(factory=dict)  #: the furthest fault of each pass, by where the pass starts
 
 
@@ -85,6 +87,12 @@ class Faults:
         if self.limit is not None and self.first is not None and found.count >= self.limit:
             raise self.first
 
+    def forget(self, places: Iterable[Path]) -> None:
+        """Do not count what was left out at or below places, whole paths that are not of the corpus after all."""
+        for key, found in [*self._found.items()]:
+            if any(found.path.resolve().is_relative_to(place) for place in places):
+                del self._found[key]
+
     def _check(self, error: FaultError) -> None:
         self.first = self.first or error
         if self.on_error == "stop" and not isinstance(error, NoTextError):
@@ -93,7 +101,7 @@ class Faults:
             raise error
 
     def _add(self, error: FaultError, kind: str) -> _LeftOut:
-        new = _LeftOut(error.name, kind, f"{error.name}{error.detail}", 1)
+        new = _LeftOut(error.name, kind, f"{error.name}{error.detail}", 1, error.path)
         return self._found.setdefault((error.name, kind), new)
 
     # -- what was left out --------------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from tokframe.corpus.compression import unpacked
 from tokframe.corpus.faults import FaultError, Faults, NoTextError
+from tokframe.corpus.stamp import Stamp, stamp_of
 from tokframe.errors import CorpusError
 from tokframe.storage.paths import shown
 
@@ -84,6 +85,14 @@ class Format(ABC):
         return after_line(stream, at, size) or size
 
 
+def _opened(path: Path) -> Stamp:
+    """Return what a file is when the corpus is opened. Raises: CorpusError."""
+    try:
+        return stamp_of(path)
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error.strerror}", path=path) from error
+
+
 @frozen(kw_only=True)
 class CorpusFile:
     """One file of a corpus.
@@ -102,6 +111,8 @@ class CorpusFile:
     column: str = "text"  #: the field of .jsonl or column of .parquet that holds the text
     kept: bool = False  #: whether `path` is a copy of what came through a pipe, so that only `name` means something
     faults: Faults = field(factory=Faults, eq=False, repr=False)  #: what was left out, of the whole corpus
+    #: what the file was when the corpus was opened
+    stamp: Stamp = field(default=Factory(lambda file: _opened(file.path), takes_self=True), eq=False, repr=False)
 
     @property
     def packed(self) -> bool:
@@ -112,13 +123,36 @@ class CorpusFile:
         """Yield the text in order, never empty: a record each, or pieces of about 1 MB cut after line ends.
 
         The pieces of a text file joined are the file. `start` and `end` select a span of it (see `Span`).
-        What cannot be read is left out or raised, as `faults` says. Raises: CorpusError.
+        What cannot be read is left out or raised, as `faults` says. Raises: CorpusError, also where the file was
+        changed since the corpus was opened, or is while it is read.
         """
+        before = self.check_unchanged()
         try:
             whole = [decoded(self, b"".join(self.chunks()))] if self.whole else None
             yield from filter(None, whole or self.format.records(self, start, end))
-        except FaultError as error:
+        except CorpusError as error:
+            self.check_unchanged(before)  # which then is why it could not be read
+            if not isinstance(error, FaultError):
+                raise
             self.faults.leave_out(error)
+        self.check_unchanged(before)
+
+    def check_unchanged(self, since: Stamp | None = None) -> Stamp:
+        """Return what the file is now. Raises: CorpusError where that is not what it was at first, or `since`."""
+        before = since or self.stamp
+        try:
+            now = stamp_of(self.path)
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}"
+        else:
+            what = before.change(now)
+            if not what:
+                return now
+        raise CorpusError(
+            f"{self.label} {what}. The text was there when the corpus was opened, and must stay as it is until the run "
+            "has ended: let what writes there finish, or take a copy, and start again",
+            path=self.path,
+        )
 
     def slices(self, chars: int) -> Iterator[str]:
         """Yield the documents in slices of about `chars` characters, cut after line ends where there are any."""

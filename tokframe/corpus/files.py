@@ -86,6 +86,26 @@ class Corpus:
         for file in self.files:
             yield from file.documents()
 
+    def without(self, *places: str | Path) -> Corpus:
+        """Return the corpus without what is at or below `places`, where a run writes its results.
+
+        Raises: CorpusError if nothing is left.
+        """
+        own = [Path(place).resolve() for place in places]
+        self.faults.forget(own)
+        files = tuple(file for file in self.files if not any(file.path.is_relative_to(place) for place in own))
+        if not files:
+            raise CorpusError(
+                f"all of the corpus is where the results go: {', '.join(map(str, own))}. Choose another place for them",
+                path=own[0],
+            )
+        return evolve(self, files=files)
+
+    def check_unchanged(self) -> None:
+        """Raises: CorpusError where a file is not what it was when the corpus was opened."""
+        for file in self.files:
+            file.check_unchanged()
+
     def sources(self) -> dict[str, list[CorpusFile]]:
         """Return the files of each source, both in order of first appearance."""
         groups: dict[str, list[CorpusFile]] = {}

@@ -5,7 +5,6 @@ What a name refers to is resolved in `reference`; a tokenizer is built from a ch
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,10 @@ from tokframe.loading.reference import explained, resolve
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import load_target, warn_if_deprecated
 from tokframe.storage import artifact
-from tokframe.storage.paths import expanded
+from tokframe.storage.places import named
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training import torchrun as processes
-from tokframe.training.progress import SILENT, Reporter, never_stop
+from tokframe.training.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     import os
@@ -86,10 +85,12 @@ def train(
     `out` + ".training". Processes that torchrun started together train together, and the first of them writes.
 
     Raises: ArtifactExistsError or ArtifactError, before any work, if `out` may not be written; ConfigError;
-    CorpusError; TrainingError; TrainingInterrupted when `should_stop` became true.
+    CorpusError; TrainingError; TrainingInterrupted when `should_stop` became true; without one, KeyboardInterrupt for
+    Ctrl-C, after a checkpoint.
     """
-    from tokframe.corpus.files import Corpus
+    from tokframe.training.interruption import interruptible
     from tokframe.training.job import TrainJob
+    from tokframe.training.run_folder import run_folder, without_output
 
     registry = host().registry
     spec = resolve(name).registered("train")
@@ -102,23 +103,24 @@ def train(
             "without torchrun",
             capability="train",
         )
-    target = expanded(out).absolute()  # training takes long, and the process may stand elsewhere at its end
-    artifact.FORMAT.check_place(target, overwrite=overwrite)
-    job = TrainJob(
-        corpus=corpus if isinstance(corpus, Corpus) else Corpus.open(corpus),
-        config=dict(config or {}),
-        workdir=target.with_name(target.name + ".training"),
-        registry=registry,
-        resume=resume or processes.restarted(),
-        reporter=reporter or SILENT,
-        should_stop=should_stop or never_stop,
-        device=device,
-        seed=seed,
-        name=registry.reference(spec),
-    )
-    tokenizer: ITokenizer = kind.train(job)
-    tokenizer.name = registry.reference(spec)
-    if processes.is_first():
-        tokenizer.save(target, overwrite=overwrite)
-        shutil.rmtree(job.workdir, ignore_errors=True)  # not needed any more: the artifact is complete
+    out = named(out)  # training takes long, and the process may stand elsewhere at its end
+    resume, reporter = resume or processes.restarted(), reporter or SILENT
+    place = run_folder(out, artifact.FORMAT, resume=resume, overwrite=overwrite, reporter=reporter)
+    with interruptible(should_stop) as stop, place as workdir:
+        job = TrainJob(
+            corpus=without_output(corpus, out, reporter),
+            config=dict(config or {}),
+            workdir=workdir,
+            registry=registry,
+            resume=resume,
+            reporter=reporter,
+            should_stop=stop,
+            device=device,
+            seed=seed,
+            name=registry.reference(spec),
+        )
+        tokenizer: ITokenizer = kind.train(job)
+        tokenizer.name = registry.reference(spec)
+        if processes.is_first():
+            tokenizer.save(out, overwrite=overwrite)
     return tokenizer

@@ -183,10 +183,12 @@ _work: Callable[[Any], Any] | Exception = EngineError("a worker was given an ite
 
 
 def _begin(function: Path, safe_path: str | None) -> None:
-    """Make a worker ready: Ctrl-C is for the process that submits the items."""
+    """Make a worker ready: Ctrl-C and a lost terminal are for the process that submits the items."""
     global _work
     restore_safe_path(safe_path)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

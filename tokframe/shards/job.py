@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,19 @@ from tokframe.shards.planning import Unit, automatic_size, plan
 from tokframe.shards.reading import TokenShards
 from tokframe.shards.settings import ShardSettings
 from tokframe.shards.writing import UNITS, UnitResult, UnitWriter
-from tokframe.storage.atomic import identity, replace_folder, try_lock, write_atomically
-from tokframe.storage.paths import expanded
-from tokframe.storage.places import check_place
+from tokframe.storage.atomic import identity, replace_folder, write_atomically
+from tokframe.storage.places import UNFINISHED, claimed_place, named
 from tokframe.storage.regular import read_regular
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.training.progress import SILENT, Reporter, never_stop
+from tokframe.training.interruption import interruptible
+from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.run_folder import without_output
 
 __all__ = ["tokenize", "unfinished"]
 
-_JOB, _LOCK = "job.json", "lock"
+_JOB = "job.json"
 _REPLACED = b"older shards that a run was about to remove when it was killed"
 
 
@@ -61,72 +62,71 @@ def tokenize(
     Raises: ShardsError, before any work, if `out` may not be written; CorpusError; EncodingError for `begin` or
     `end` that is not a special token; EngineError; ShardsInterrupted when `should_stop` became true.
     """
-    target = _place(out)
-    found = identity(target)
-    with shards_errors(target):
-        check_place(target, _is_ours, overwrite=overwrite)
-    run = engines.engine(engine)
-    loaded = tokenizer if isinstance(tokenizer, ITokenizer) else loading.load(tokenizer)
-    text = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
-    settings = settings or ShardSettings()
-    check(settings)
-    settings = evolve(settings, shard_size=settings.shard_size or automatic_size(text))
-    units = plan(text, settings.shard_size, settings.split)
-    made_of = _made_of(loaded, text, settings)
-    work = unfinished(target)
-    before, after = loaded.template() if settings.add_special else ((), ())
-    writer = UnitWriter(
-        tokenizer=loaded,
-        folder=work,
-        dtype=made_of["dtype"],
-        settings=settings,
-        before=(*_special(loaded, settings.begin, but=before), *before),
-        after=(*after, *_special(loaded, settings.end, but=after)),
-    )
-    reporter, should_stop = reporter or SILENT, should_stop or never_stop
-    with _workplace(work, text, made_of, len(units), resume=resume, overwrite=overwrite):
-        done: dict[int, UnitResult] = {}
-        progress = _Progress(reporter, units)
-        for result in run(writer, units, workers=workers, should_stop=should_stop):
-            done[result.number] = result
-            progress.add(result)
-        if len(done) < len(units):
-            raise ShardsInterrupted(
-                f"stopped with {len(done)} of {len(units)} parts of the corpus done; they are kept in {work}", path=work
-            )
-        results = [done[number] for number in sorted(done)]
-        shards = [shard for result in results for shard in result.shards]
-        for result in results:
-            text.faults.merge(result.left_out)
-        if not shards:
-            raise CorpusError("no text of the corpus can be read" + "".join(f"; {each}" for each in text.skipped[:1]))
-        _check_files(work, shards, made_of["dtype"])
-        try:
-            write_atomically(work / FORMAT.manifest, canonical_json(assembled(made_of, shards, text.faults.summary())))
-            replace_folder(work, target, found)
-            shutil.rmtree(target / UNITS, ignore_errors=True)
-        except FileExistsError as error:
-            raise ShardsError(
-                f"{target} was written by another process meanwhile, and was kept; the shards made here are whole, in "
-                f"{work}",
-                path=work,
-            ) from error
-        except OSError as error:
-            raise ShardsError(f"cannot finish {target}: {error.strerror or error}", path=work) from error
-        shutil.rmtree(work, ignore_errors=True)  # after an exchange: what was at `target` before
+    target, reporter = named(out), reporter or SILENT
+    with interruptible(should_stop) as stop, _claimed(target, overwrite=overwrite):
+        found = identity(target)
+        run = engines.engine(engine)
+        loaded = tokenizer if isinstance(tokenizer, ITokenizer) else loading.load(tokenizer)
+        text = without_output(corpus, target, reporter)
+        settings = settings or ShardSettings()
+        check(settings)
+        settings = evolve(settings, shard_size=settings.shard_size or automatic_size(text))
+        units = plan(text, settings.shard_size, settings.split)
+        made_of = _made_of(loaded, text, settings)
+        work = unfinished(target)
+        before, after = loaded.template() if settings.add_special else ((), ())
+        writer = UnitWriter(
+            tokenizer=loaded,
+            folder=work,
+            dtype=made_of["dtype"],
+            settings=settings,
+            before=(*_special(loaded, settings.begin, but=before), *before),
+            after=(*after, *_special(loaded, settings.end, but=after)),
+        )
+        with _workplace(work, text, made_of, len(units), reporter, resume=resume, overwrite=overwrite):
+            done: dict[int, UnitResult] = {}
+            progress = _Progress(reporter, units)
+            for result in run(writer, units, workers=workers, should_stop=stop):
+                done[result.number] = result
+                progress.add(result)
+            if len(done) < len(units):
+                raise ShardsInterrupted(
+                    f"stopped with {len(done)} of {len(units)} parts of the corpus done; "
+                    + (f"they are kept in {work}" if done else "nothing was kept"),
+                    path=work,
+                )
+            results = [done[number] for number in sorted(done)]
+            shards = [shard for result in results for shard in result.shards]
+            for result in results:
+                text.faults.merge(result.left_out)
+            if not shards:
+                raise CorpusError(
+                    "no text of the corpus can be read" + "".join(f"; {each}" for each in text.skipped[:1])
+                )
+            _check_files(work, shards, made_of["dtype"])
+            text.check_unchanged()
+            try:
+                write_atomically(
+                    work / FORMAT.manifest, canonical_json(assembled(made_of, shards, text.faults.summary()))
+                )
+                replace_folder(work, target, found)
+                shutil.rmtree(target / UNITS, ignore_errors=True)
+            except FileExistsError as error:
+                raise ShardsError(
+                    f"{target} was written by another process meanwhile, and was kept; the shards made here are whole, "
+                    f"in {work}",
+                    path=work,
+                ) from error
+            except OSError as error:
+                raise ShardsError(f"cannot finish {target}: {error.strerror or error}", path=work) from error
+            shutil.rmtree(work, ignore_errors=True)  # after an exchange: what was at `target` before
     return TokenShards.open(target)
 
 
 def unfinished(out: str | Path) -> Path:
     """Return the folder in which shards for `out` are written until all are done."""
-    target = _place(out)
-    return target.parent.resolve() / f"{target.name}.unfinished"
-
-
-def _place(out: str | Path) -> Path:
-    """Return a path that ends with a name, which `.` and `..` do not."""
-    target = expanded(out).absolute()
-    return target if target.name not in ("", "..") else target.resolve()
+    target = named(out)
+    return target.parent.resolve() / (target.name + UNFINISHED)
 
 
 def _made_of(tokenizer: ITokenizer, corpus: Corpus, settings: ShardSettings) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _made_of(tokenizer: ITokenizer, corpus: Corpus, settings: ShardSettings) -> 
         },
         "dtype": "uint16" if tokenizer.vocab_size <= 1 << 16 else "int32",
         "settings": {**asdict(settings), "column": corpus.files[0].column},
-        "corpus": [{"file": file.name, "bytes": file.path.stat().st_size} for file in corpus.files],
+        "corpus": [{"file": file.name, "bytes": file.stamp.size} for file in corpus.files],
     }
 
 
@@ -187,12 +187,28 @@ def _is_ours(folder: Path) -> bool:
 
 
 @contextmanager
+def _claimed(target: Path, *, overwrite: bool) -> Iterator[None]:
+    """Keep a place for one run. Raises: ShardsError."""
+    with ExitStack() as stack:
+        with shards_errors(target):
+            stack.enter_context(claimed_place(target, _is_ours, overwrite=overwrite))
+        yield
+
+
+@contextmanager
 def _workplace(
-    work: Path, corpus: Corpus, made_of: Mapping[str, Any], units: int, *, resume: bool, overwrite: bool
+    work: Path,
+    corpus: Corpus,
+    made_of: Mapping[str, Any],
+    units: int,
+    reporter: Reporter,
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> Iterator[None]:
-    """Prepare the unfinished folder for this job, and lock it. Raises: ShardsError."""
+    """Prepare the unfinished folder for this job. Raises: ShardsError."""
     job = canonical_json(
-        {"made_of": made_of, "changed": [file.path.stat().st_mtime_ns for file in corpus.files], "units": units}
+        {"made_of": made_of, "changed": [file.stamp.changed_ns for file in corpus.files], "units": units}
     )
     try:
         known = _known_job(work)
@@ -200,28 +216,41 @@ def _workplace(
             raise ShardsError(
                 f"{work} exists and was not made by tokframe. Move it, or choose another --out", path=work
             )
-        if known and not resume and not overwrite:
+        kept = _has_kept(work)
+        if kept and not resume and not overwrite:
             raise ShardsError(
-                f"{work} holds an unfinished run. Use --resume to continue, or --overwrite to start again", path=work
+                f"{work} holds an unfinished run. Use --resume (resume=True) to continue, or --overwrite "
+                "(overwrite=True) to start again",
+                path=work,
             )
         (work / UNITS).mkdir(parents=True, exist_ok=True)
-        with _locked(work):
-            if known not in (b"", _REPLACED, job) and resume:
-                raise ShardsError(
-                    f"{work} holds an unfinished run of other text, another tokenizer or other settings. Use the same "
-                    "to continue, or --overwrite to start again",
-                    path=work,
-                )
-            if known != job or not resume:
-                _empty(work)
-            for left in (work / UNITS).glob("*.tmp-*"):
-                left.unlink(missing_ok=True)
-            write_atomically(work / UNITS / _JOB, job)
+        if kept and known != job and resume:
+            raise ShardsError(
+                f"{work} holds an unfinished run of other text, another tokenizer or other settings. Use the same "
+                "to continue, or --overwrite (overwrite=True) to start again",
+                path=work,
+            )
+        if resume and not kept:
+            reporter.note(f"nothing to resume: {work} holds no finished shard. Starting from the beginning")
+        if known != job or not resume:
+            _empty(work)
+        for left in (work / UNITS).glob("*.tmp-*"):
+            left.unlink(missing_ok=True)
+        write_atomically(work / UNITS / _JOB, job)
+        try:
             yield
+        finally:
+            if not _has_kept(work):
+                shutil.rmtree(work, ignore_errors=True)
     except ShardsError:
         raise
     except OSError as error:
         raise ShardsError(f"cannot write {work}: {error.strerror or error}", path=work) from error
+
+
+def _has_kept(work: Path) -> bool:
+    """Return whether an earlier run finished a unit of work that can be used."""
+    return any((work / UNITS).glob("unit-*.json"))
 
 
 def _known_job(work: Path) -> bytes | None:
@@ -242,17 +271,7 @@ def _empty(work: Path) -> None:
         if path.name != UNITS:
             path.unlink()
     for path in (work / UNITS).iterdir():
-        if path.name != _LOCK:
-            path.unlink()
-
-
-@contextmanager
-def _locked(work: Path) -> Iterator[None]:
-    """Lock the folder against other processes of this machine, where there are locks. Raises: ShardsError."""
-    with (work / UNITS / _LOCK).open("ab") as lock:
-        if try_lock(lock.fileno()) is False:
-            raise ShardsError(f"another process is writing {work} at this moment", path=work)
-        yield
+        path.unlink()
 
 
 def _check_files(work: Path, shards: Sequence[Shard], dtype: str) -> None:

@@ -65,7 +65,7 @@ class UnitWriter:
         except OSError as error:
             raise ShardsError(
                 f"cannot write {self.folder}: {error.strerror or error}. Finished shards are kept: once that is "
-                "fixed, run the same command with --resume",
+                "fixed, run the same with --resume (resume=True)",
                 path=self.folder,
             ) from error
         return UnitResult(number=unit.number, weight=unit.weight, shards=shards, left_out=tuple(left_out), kept=False)

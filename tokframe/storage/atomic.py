@@ -24,6 +24,7 @@ if sys.platform != "win32":
 
 __all__ = [
     "identity",
+    "is_at",
     "replace_folder",
     "sync_folder",
     "temporary_sibling",
@@ -62,7 +63,7 @@ def _claimed(target: Path) -> Iterator[Path]:
         lock = place.with_name(place.name + _LOCK)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         held = try_lock(descriptor)
-        if held and _same(descriptor, lock):
+        if held and is_at(descriptor, lock):
             break
         os.close(descriptor)
         lock.unlink(missing_ok=True)
@@ -103,7 +104,7 @@ def _clear(lock: Path) -> None:
     try:
         found = os.fstat(descriptor)
         ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
-        if not ours or not try_lock(descriptor) or not _same(descriptor, lock):
+        if not ours or not try_lock(descriptor) or not is_at(descriptor, lock):
             return
         here = os.read(descriptor, 1024) == platform.node().encode(errors="replace")
         touched = max(path.lstat().st_mtime for path in (lock, place) if os.path.lexists(path))
@@ -128,7 +129,7 @@ def try_lock(descriptor: int) -> bool | None:
     return True
 
 
-def _same(descriptor: int, path: Path) -> bool:
+def is_at(descriptor: int, path: Path) -> bool:
     """Return whether an open file is still the one at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))

@@ -72,6 +72,12 @@ class FolderFormat:
 
         check_place(path, self.is_ours, overwrite=overwrite)
 
+    def claiming(self, path: str | Path, *, overwrite: bool = False) -> AbstractContextManager[None]:
+        """Keep a place for one run during long work that ends in `writing`. Raises: as `places.claimed_place`."""
+        from tokframe.storage.places import claimed_place
+
+        return claimed_place(path, self.is_ours, overwrite=overwrite)
+
     def writing(self, path: str | Path, *, overwrite: bool = False) -> AbstractContextManager[Path]:
         """Yield a folder for `fill`, moved to `path` at the end. Raises: as `places.writing_folder`."""
         from tokframe.storage.places import writing_folder

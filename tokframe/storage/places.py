@@ -10,9 +10,30 @@ from pathlib import Path
 
 from tokframe.errors import ArtifactError, ArtifactExistsError
 from tokframe.storage import atomic
+from tokframe.storage.locks import exclusive
 from tokframe.storage.paths import expanded
 
-__all__ = ["check_file", "check_place", "check_writable", "write_output", "writing_folder"]
+__all__ = [
+    "TRAINING",
+    "UNFINISHED",
+    "check_file",
+    "check_place",
+    "check_writable",
+    "claimed_place",
+    "named",
+    "outputs",
+    "write_output",
+    "writing_folder",
+]
+
+#: Ends of the names of the folders beside an output: of checkpoints, and of shards that are being written.
+TRAINING, UNFINISHED = ".training", ".unfinished"
+
+
+def named(path: str | Path) -> Path:
+    """Return an absolute path that ends in a name, as `.` and `..` do not, so that others can be named after it."""
+    target = expanded(path)
+    return target.absolute() if target.name not in ("", "..") else target.resolve()
 
 
 def check_place(path: str | Path, is_ours: Callable[[Path], bool] | None = None, *, overwrite: bool = False) -> None:
@@ -106,6 +127,26 @@ def _is_replaceable(target: Path) -> bool:
 def _unwritable(target: Path, error: OSError | ValueError, where: str = "") -> ArtifactError:
     reason = getattr(error, "strerror", None) or str(error)
     return ArtifactError(f"cannot write {target}: {reason}{where}. Choose another path", path=target)
+
+
+def outputs(path: str | Path) -> tuple[Path, ...]:
+    """Return where a run with its output at `path` writes: there, and in folders named after it until it is done."""
+    target = named(path)
+    return target, *(target.with_name(target.name + suffix) for suffix in (TRAINING, UNFINISHED))
+
+
+@contextmanager
+def claimed_place(
+    path: str | Path, is_ours: Callable[[Path], bool] | None = None, *, overwrite: bool = False
+) -> Iterator[None]:
+    """Check a place as `check_place` does, and keep other runs from writing there during the work that follows.
+
+    Raises: as `check_place` and `locks.exclusive`.
+    """
+    check_place(path, is_ours, overwrite=overwrite)
+    with exclusive(named(path)):
+        check_place(path, is_ours, overwrite=overwrite)  # another run may have ended in between
+        yield
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tokframe_autoencoder.training.config import TrainingConfig
 from tokframe_autoencoder.training.loop import train_network
 from tokframe_autoencoder.training.plan import assign_free_codes, front_length_back
 from tokframe_autoencoder.training.results import TrainedNetwork
+from tokframe_torch.checkpoint import read_checkpoint
 from torch import nn
 
 from tokframe.errors import TrainingError, TrainingInterrupted
@@ -169,8 +169,8 @@ def test_time_and_threads_may_change_between_a_run_and_its_continuation(tmp_path
 
 
 def _stage(folder: Path) -> int:
-    path = folder / "training.json"
-    return int(json.loads(path.read_text())["stage"]) if path.exists() else 0
+    found = read_checkpoint(folder)
+    return int(found.record["stage"]) if found else 0
 
 
 def test_progress_gives_an_end_only_where_one_is_known(tmp_path: Path, listener: Any) -> None:

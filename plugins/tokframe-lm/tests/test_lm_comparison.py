@@ -121,7 +121,7 @@ def test_a_folder_of_another_comparison_is_refused(done, args, change):
 def test_a_stopped_comparison_goes_on_with_its_checkpoint(args, tmp_path, done):
     with pytest.raises(TrainingInterrupted):
         compare(**args, out=tmp_path / "out", should_stop=stop_after(2))
-    assert (tmp_path / "out" / "runs" / "tokenizer-word-0.training" / "training.json").is_file()
+    assert (tmp_path / "out" / "runs" / "tokenizer-word-0.training" / "training.checkpoint").is_file()
     found = compare(**{**args, "settings": ONE_SEED}, out=tmp_path / "out")
     kept = done[1]["models"]["tokenizer-word"]["equal_bytes"]["evals"]["held"]["seeds"][0]
     assert found["models"]["tokenizer-word"]["equal_bytes"]["evals"]["held"]["seeds"] == [kept]

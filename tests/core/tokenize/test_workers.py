@@ -63,7 +63,7 @@ def test_a_stopped_run_goes_on_where_it_was(text, alone, tmp_path):
     assert not out.exists()
     kept = {path: path.stat().st_mtime_ns for path in unfinished(out).glob("tokens-*")}
     assert len(kept) == 3
-    with pytest.raises(ShardsError, match=r"holds an unfinished run\. Use --resume to continue"):
+    with pytest.raises(ShardsError, match=r"holds an unfinished run\. Use --resume \(resume=True\) to continue"):
         tokenize("bpe", corpus=text, out=out, workers=1, settings=SETTINGS)
     with pytest.raises(ShardsError, match="unfinished run of other text, another tokenizer or other settings"):
         tokenize("bpe", corpus=text, out=out, workers=1, settings=ShardSettings(shard_size=1_000), resume=True)

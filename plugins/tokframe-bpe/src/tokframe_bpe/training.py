@@ -34,8 +34,6 @@ def learn_merges(job: TrainJob, config: BPEConfig) -> bytes:
 
     Raises: TrainingInterrupted on request; TrainingError if there is no text; CorpusError.
     """
-    if job.resume:
-        job.reporter.note("BPE training is short and keeps no checkpoint: it starts from the beginning")
     tokenizer = blank()
     trainer = trainers.BpeTrainer(
         vocab_size=config.vocab_size,

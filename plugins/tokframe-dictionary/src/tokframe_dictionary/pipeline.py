@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from tokframe.errors import CorpusError, TrainingError, TrainingInterrupted
 from tokframe.storage.config import unstructure
+from tokframe.training.run_folder import has_files
 from tokframe_dictionary.mining.aims import Aim
 from tokframe_dictionary.mining.candidates import Candidates, mine
 from tokframe_dictionary.mining.coverage import required_segments
@@ -39,8 +40,6 @@ def train(job: TrainJob, config: DictionaryConfig) -> tuple[Vocabulary, dict[str
 
     Raises: CorpusError; TrainingError if no segment is frequent enough; TrainingInterrupted on request.
     """
-    if job.resume:
-        job.reporter.note("training a dictionary keeps no checkpoint: it starts from the beginning")
     miner = Miner(job, config.mining, config.selection)
     sources, corpus = miner.read()
     size = config.vocab_size - FIRST_LEARNED
@@ -97,8 +96,8 @@ class Miner:
                 record["bytes"] += len(data)
                 digests[name].update(data)
                 texts[name].add(data)
+                self.check_stop()
             job.reporter.advance(number + 1, source=name)
-            self.check_stop()
         sources = balance(texts, self.mining)
         if not sources:
             raise CorpusError("the corpus holds no text; give files with something in them")
@@ -134,7 +133,7 @@ class Miner:
     def check_stop(self) -> None:
         """Raise TrainingInterrupted if the job is to stop."""
         if self.job.should_stop():
-            folder = self.checkpoint
+            folder = self.checkpoint if self.checkpoint and has_files(self.checkpoint) else None
             kept = f"finished stages are kept in {folder}" if folder else "nothing was saved"
             raise TrainingInterrupted(f"stopped before training was over; {kept}", checkpoint=folder)
 
@@ -147,7 +146,7 @@ class Miner:
             if file.source == source:
                 for document in file.documents():
                     yield document.encode()
-                self.check_stop()
+                    self.check_stop()
 
 
 def use_counts(pool: Pool) -> dict[bytes, int]:

@@ -44,9 +44,9 @@ def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overw
     from tokframe.storage.artifact import FORMAT
     from tokframe_huggingface.reading import read
 
-    FORMAT.check_place(out, overwrite=overwrite)
-    tokenizer = read(file, pattern=pattern, special=_special(special))
-    tokenizer.save(out, overwrite=overwrite)
+    with FORMAT.claiming(out, overwrite=overwrite):
+        tokenizer = read(file, pattern=pattern, special=_special(special))
+        tokenizer.save(out, overwrite=overwrite)
     able = attrs.asdict(tokenizer.capabilities)
     if as_json:
         show_json(

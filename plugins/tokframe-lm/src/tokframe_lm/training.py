@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 from attrs import evolve
+from tokframe_torch.checkpoint import has_checkpoint
 from tokframe_torch.optimizer import Optimizer
 from tokframe_torch.processes import Processes, process_group
 from tokframe_torch.run import StepRun
@@ -20,10 +20,12 @@ import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingError
 from tokframe.storage.config import structure, unstructure
-from tokframe.storage.paths import expanded
+from tokframe.storage.places import named
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.training.progress import SILENT, Reporter, never_stop
+from tokframe.training.interruption import interruptible
+from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.run_folder import run_folder, without_output
 from tokframe.training.torchrun import restarted
 from tokframe_lm.data.tokens import TokenFile, tokenize
 from tokframe_lm.data.windows import Windows
@@ -44,57 +46,57 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     reporter: Reporter = SILENT,
-    should_stop: Callable[[], bool] = never_stop,
+    should_stop: Callable[[], bool] | None = None,
     device: str | None = None,
 ) -> SavedModel:
     """Train a model on a corpus and save it at `out`; checkpoints are in `out` + ".training" until then.
 
     `start` is a saved model to continue from, e.g. one that `migrate` made; its shape replaces the config's.
     Under torchrun all processes train together; only the main one writes, and each returns the model.
-    Raises: ConfigError; CorpusError; ArtifactError and its kinds; TrainingError; TrainingInterrupted.
+    Raises: ConfigError; CorpusError; ArtifactError and its kinds; TrainingError; TrainingInterrupted; without
+    `should_stop`, KeyboardInterrupt for Ctrl-C, after a checkpoint.
     """
-    target = expanded(out).absolute()
-    FORMAT.check_place(target, overwrite=overwrite)
-    work = target.with_name(target.name + ".training")
-    settings = structure(LMConfig, config or {})
-    loaded = tokframe.load(tokenizer)
-    with process_group(device, work) as processes:
-        with processes.main_process_first():
-            sha256 = loaded.sha256()
-            settings, model = _begin(settings, loaded, sha256, start)
-            source = (corpus, loaded, work / "tokens", sha256, settings.max_bytes)
-            tokens = tokenize(*source, reporter=reporter, should_stop=should_stop)
-        counts = tokens.counts(loaded.vocab_size)
-        if start is None and settings.bias == "frequencies":
-            model.embedding.set_unigram_bias(counts)
-        model.embedding.train_own_rows(counts >= settings.min_count)
-        model.to(processes.device)
-        windows = Windows(tokens, settings)
-        run = StepRun(
-            model,
-            _optimizer(model, settings, processes),
-            partial(_losses, model, windows, processes),
-            steps=windows.steps,
-            warmup=settings.warmup,
-            checkpoint_every=settings.checkpoint_every,
-            tokens=windows.seen,
-            workdir=work,
-            identity=run_identity(settings, tokens, tokenizer=sha256, start=str(start or "")),
-            reporter=reporter,
+    out, resume = named(out), resume or restarted()
+    place = run_folder(out, FORMAT, resume=resume, overwrite=overwrite, reporter=reporter, resumable=has_checkpoint)
+    with interruptible(should_stop) as stop, place as work:
+        settings = structure(LMConfig, config or {})
+        loaded = tokframe.load(tokenizer)
+        with process_group(device, work) as processes:
+            with processes.main_process_first():
+                sha256 = loaded.sha256()
+                settings, model = _begin(settings, loaded, sha256, start)
+                source = (without_output(corpus, out, reporter), loaded, work / "tokens", sha256, settings.max_bytes)
+                tokens = tokenize(*source, reporter=reporter, should_stop=stop)
+            counts = tokens.counts(loaded.vocab_size)
+            if start is None and settings.bias == "frequencies":
+                model.embedding.set_unigram_bias(counts)
+            model.embedding.train_own_rows(counts >= settings.min_count)
+            model.to(processes.device)
+            windows = Windows(tokens, settings)
+            run = StepRun(
+                model,
+                _optimizer(model, settings, processes),
+                partial(_losses, model, windows, processes),
+                steps=windows.steps,
+                warmup=settings.warmup,
+                checkpoint_every=settings.checkpoint_every,
+                tokens=windows.seen,
+                workdir=work,
+                identity=run_identity(settings, tokens, tokenizer=sha256, start=str(start or "")),
+                reporter=reporter,
+            )
+            run.begin(resume=resume)
+            reporter.stage("train", run.steps, "steps")
+            run.run(stop)
+        result = SavedModel(
+            model=model.cpu().eval(),
+            tokenizer=loaded,
+            sha256=sha256,
+            unknown_surfaces=tokens.unknown_surfaces,
+            training=_summary(run, model, tokens, windows),
         )
-        run.begin(resume=resume or restarted(), required=resume)
-        reporter.stage("train", run.steps, "steps")
-        run.run(should_stop)
-    result = SavedModel(
-        model=model.cpu().eval(),
-        tokenizer=loaded,
-        sha256=sha256,
-        unknown_surfaces=tokens.unknown_surfaces,
-        training=_summary(run, model, tokens, windows),
-    )
-    if processes.main:
-        save(result, target, overwrite=overwrite)
-        shutil.rmtree(work, ignore_errors=True)  # nothing in it is needed any more
+        if processes.main:
+            save(result, out, overwrite=overwrite)
     return result
 
 

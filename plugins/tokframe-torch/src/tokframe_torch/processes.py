@@ -125,7 +125,7 @@ def process_group(device: str | None, workdir: Path) -> Iterator[Processes]:
     except RuntimeError as error:  # what collectives raise
         raise TrainingError(
             f"training in {count} processes failed: {_sentence(error)}. If another process ended (its message is "
-            f"above), the last checkpoint in {workdir} is complete: use --resume to continue"
+            f"above), the last checkpoint in {workdir} is complete: use --resume (resume=True) to continue"
         ) from error
     finally:
         if own and distributed.is_initialized():

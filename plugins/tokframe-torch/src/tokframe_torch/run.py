@@ -71,17 +71,15 @@ class Run(ABC):
     def evaluate(self) -> None:  # noqa: B027 - optional
         """Measure where the run stands, in every process, before a checkpoint."""
 
-    def begin(self, *, resume: bool, required: bool = False) -> None:
-        """Start, or resume from the checkpoint in `workdir`; without one start, unless it is `required`.
+    def begin(self, *, resume: bool) -> None:
+        """Start, or resume from the checkpoint in `workdir` if there is one.
 
-        Raises: TrainingError if the checkpoint is missing, damaged or another run's.
+        Raises: TrainingError if the checkpoint is damaged or another run's.
         """
         if self.processes.main:
             checkpoint = checkpoints.read_checkpoint(self.workdir) if resume else None
             if checkpoint is not None:
                 self._load(checkpoint)
-            elif required:
-                raise TrainingError(f"there is no checkpoint in {self.workdir} to resume; run it without --resume")
             else:
                 self.start()
         self.sync_from_main()
@@ -131,7 +129,7 @@ class Run(ABC):
             if record["identity"] != self.identity:
                 raise TrainingError(
                     f"the checkpoint in {self.workdir} is of another run: text, config, seed or tokenizer differ. Give "
-                    "the same ones, train without --resume, or choose another folder"
+                    "the same ones, or choose another output folder"
                 )
             self.module.load_state_dict(with_prefix("module.", tensors))
             self.load(record, tensors)

@@ -19,8 +19,6 @@ def most_frequent(job: TrainJob, size: int) -> list[str]:
 
     Raises: TrainingInterrupted on request; TrainingError if there is no text; CorpusError.
     """
-    if job.resume:
-        job.reporter.note("counting words takes seconds and keeps no checkpoint: it starts from the beginning")
     counts: Counter[str] = Counter()
     for document in job.documents("count words", lambda: {"words": len(counts)}):
         for part in pieces(document):

@@ -77,8 +77,8 @@ def train(job: TrainJob) -> TrainedCodebook:
         else:
             sources, corpus = miner.read()
             run = {"tokenizer": job.name, "seed": seed, "config": parts.to_json(), "corpus": corpus}
-            _claim(job, run)
-            pool = TrainingPool.read(job.workdir) or _make_pool(job, parts, miner, sources)
+            _check_same(job, run)
+            pool = TrainingPool.read(job.workdir) or _make_pool(job, parts, miner, sources, run)
             miner.check_stop()
             processes.broadcast(pool.to_bytes())
             trained = _train_network(job, parts, pool, seed, processes)
@@ -90,18 +90,11 @@ def train(job: TrainJob) -> TrainedCodebook:
         return TrainedCodebook(codebook=codebook, parts=parts, weights=trained.network.arrays(), record=record)
 
 
-def _claim(job: TrainJob, record: dict[str, Any]) -> None:
-    """Make the work folder this run's own, or resume it. Raises: TrainingError if it is another run's."""
+def _check_same(job: TrainJob, record: dict[str, Any]) -> None:
+    """Raises: TrainingError if the work folder holds another run."""
     path = job.workdir / _RUN_FILE
     if not path.is_file():
-        job.workdir.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, canonical_json(record))
         return
-    if not job.resume:
-        raise TrainingError(
-            f"{job.workdir} holds the checkpoints of an earlier run; nothing was overwritten. Use --resume to continue "
-            "it, or remove the folder to start again"
-        )
     found = read_json(path)
     differing = [key for key in record if _fixed(key, found.get(key)) != _fixed(key, record[key])]
     if differing:
@@ -122,7 +115,10 @@ def _fixed(key: str, value: Any) -> Any:
     return kept
 
 
-def _make_pool(job: TrainJob, parts: Parts, miner: Miner, sources: tuple[Source, ...]) -> TrainingPool:
+def _make_pool(
+    job: TrainJob, parts: Parts, miner: Miner, sources: tuple[Source, ...], run: dict[str, Any]
+) -> TrainingPool:
+    """Mine, and keep the result beside the record of the run: the first that a resumed run can use."""
     learned = parts.vocab_size - FIRST_LEARNED
     required = miner.required(sources, learned)  # first: what does not fit is said before the work
     candidates = miner.mine(sources).segments
@@ -136,6 +132,7 @@ def _make_pool(job: TrainJob, parts: Parts, miner: Miner, sources: tuple[Source,
         uses=np.concatenate([pool.byte_counts, pool.counts]).astype(np.int64),
         unseen=tuple(others[::step][:MAX_UNSEEN]),
     )
+    write_atomically(job.workdir / _RUN_FILE, canonical_json(run))
     made.write(job.workdir)
     return made
 
@@ -149,7 +146,7 @@ def _train_network(job: TrainJob, parts: Parts, pool: TrainingPool, seed: int, p
         np.maximum(pool.uses, 1).astype(np.float64),
         evolve(parts.training, seed=seed),
         workdir=job.workdir / "network",
-        resume=True,  # `_claim` has checked that this is the same run
+        resume=True,  # `_check_same` has checked that this is the same run
         reporter=job.reporter,
         should_stop=job.should_stop,
         processes=processes,

@@ -62,7 +62,7 @@ class Workers:
         except BrokenExecutor as lost:
             raise TrainingError(
                 f"a worker ended without returning its result ({lost}): killed, or out of memory. Finished stages are "
-                "kept; use --resume, with fewer workers (mining.workers) if memory was short"
+                "kept; use --resume (resume=True), with fewer workers (mining.workers) if memory was short"
             ) from lost
         finally:
             if pool is not self.executor:

@@ -21,10 +21,13 @@ from tokframe.plugins.registry import load_target
 from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.config import structure, unstructure
-from tokframe.storage.paths import expanded, shown
+from tokframe.storage.locks import exclusive
+from tokframe.storage.paths import shown
+from tokframe.storage.places import named
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json, read_json
-from tokframe.training.progress import SILENT, Reporter, never_stop
+from tokframe.training.interruption import interruptible
+from tokframe.training.progress import SILENT, Reporter
 from tokframe_lm.comparison.config import Settings
 from tokframe_lm.comparison.speed import rate, training_speed
 from tokframe_lm.comparison.summaries import evaluation_by_count, summary, training_counts
@@ -38,6 +41,7 @@ from tokframe_lm.training import train
 __all__ = ["compare"]
 
 _SPEED_ROUNDS = 7
+_REPORT, _PLAN, _TEXT, _RUNS = _RESULTS = ("comparison.json", "plan.json", "text", "runs")  # in the folder
 
 
 @frozen(kw_only=True)
@@ -59,14 +63,15 @@ def compare(
     embeddings: Sequence[str] = (),
     settings: Settings | None = None,
     reporter: Reporter = SILENT,
-    should_stop: Callable[[], bool] = never_stop,
+    should_stop: Callable[[], bool] | None = None,
     device: str | None = None,
 ) -> dict[str, Any]:
     """Train and evaluate a model per tokenizer, embedding and seed; return the report, saved as `comparison.json`.
 
     Finished runs in `out` are reused. A tokenizer without codes gets the fallback of an embedding that needs them, or
     is left out where there is none. Raises: ConfigError, also where `out` holds runs of another config or text;
-    CorpusError; UnknownNameError; TrainingError; TrainingInterrupted.
+    ArtifactError where another process is writing there; CorpusError; UnknownNameError; TrainingError;
+    TrainingInterrupted; without `should_stop`, KeyboardInterrupt for Ctrl-C.
     """
     settings = settings or Settings()
     check(settings)
@@ -74,11 +79,13 @@ def compare(
     if base.steps:
         raise ConfigError("config", [("$.steps", "a comparison takes one pass over its text; leave this key out")])
     variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
-    folder = expanded(out).absolute()
-    text = mix(corpus, settings.max_bytes, folder / "text")
-    work = _Comparison(folder, text, base, settings, corpus, evals, reporter, should_stop, device)
-    work.check_plan()
-    return work.report(variants)
+    folder = named(out)
+    with interruptible(should_stop) as stop, exclusive(folder):
+        corpus = corpus.without(*(folder / name for name in _RESULTS))
+        text = mix(corpus, settings.max_bytes, folder / _TEXT)
+        work = _Comparison(folder, text, base, settings, corpus, evals, reporter, stop, device)
+        work.check_plan()
+        return work.report(variants)
 
 
 @frozen
@@ -134,12 +141,12 @@ class _Comparison:
             for label, entry in written.pop("models").items():
                 found[label]["generation"] = entry
             report |= written
-        write_atomically(self.folder / "comparison.json", json.dumps(report, indent=2).encode() + b"\n")
+        write_atomically(self.folder / _REPORT, json.dumps(report, indent=2).encode() + b"\n")
         return report
 
     def check_plan(self) -> None:
         """Record what the runs in the folder share; a folder of other runs is refused. Raises: ConfigError."""
-        place = self.folder / "plan.json"
+        place = self.folder / _PLAN
         plan: dict[str, Any] = {
             "config": {k: v for k, v in unstructure(self.base).items() if k not in ("embedding", "checkpoint_every")},
             "text": self.text.sha256,
@@ -159,7 +166,7 @@ class _Comparison:
         write_atomically(place, canonical_json(plan))
 
     def _place(self, label: str, seed: int, more: str = "") -> Path:
-        return self.folder / "runs" / f"{label}-{seed}{more}"
+        return self.folder / _RUNS / f"{label}-{seed}{more}"
 
     def _run(self, variant: Variant, seed: int, text: Mixture, more: str = "") -> dict[str, Any]:
         """Return the record of a run and its evaluations; train and evaluate what is missing."""
@@ -208,7 +215,7 @@ class _Comparison:
             if flops[label] == most:
                 found[label] = summary(runs[label])
                 continue
-            text = mix(self.corpus, longer[label], self.folder / "text")
+            text = mix(self.corpus, longer[label], self.folder / _TEXT)
             if text.bytes < 0.95 * longer[label]:
                 self.reporter.note(
                     f"{label}: the corpus holds {text.bytes / 1e6:,.2f} MB of the {longer[label] / 1e6:,.2f} MB that "
@@ -221,7 +228,7 @@ class _Comparison:
     def _check_stop(self) -> None:
         if self.should_stop():
             raise TrainingInterrupted(
-                f"stopped; finished runs are saved in {self.folder}", checkpoint=self.folder / "runs"
+                f"stopped; finished runs are saved in {self.folder}", checkpoint=self.folder / _RUNS
             )
 
 

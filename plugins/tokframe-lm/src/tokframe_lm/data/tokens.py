@@ -17,6 +17,7 @@ from attrs import frozen
 
 from tokframe.corpus.faults import Faults
 from tokframe.corpus.files import Corpus
+from tokframe.corpus.stamp import Stamp
 from tokframe.errors import CorpusError, TrainingInterrupted, UnsupportedError
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.manifest import MAX_FILE_BYTES, file_sha256, is_count
@@ -114,7 +115,7 @@ def tokenize(
     made_of = {
         "format": _FORMAT,
         "tokenizer": sha256,
-        "corpus": [[file.name, _identity(file.path.stat())] for file in corpus.files],
+        "corpus": [[file.name, _identity(file.stamp)] for file in corpus.files],
         "max_bytes": max_bytes,
     }
     if (found := _open(folder, made_of, tokenizer.vocab_size, corpus.faults)) is not None:
@@ -141,6 +142,7 @@ def tokenize(
         os.fsync(file.fileno())  # before the header, which survives a power cut
     if not size:
         raise CorpusError("the corpus holds no text, so there is nothing to train on. Name another: --corpus FILE")
+    corpus.check_unchanged()
     part.replace(folder / _IDS)
     facts = {"tokens": tokens, "bytes": size, "documents": count, "unknown_surfaces": dict(surfaces)}
     header = {**made_of, **facts, "left_out": corpus.faults.to_json(), "sha256": digest.hexdigest()}
@@ -171,6 +173,6 @@ def _open(folder: Path, made_of: dict[str, Any], vocab_size: int, faults: Faults
         return None
 
 
-def _identity(status: os.stat_result) -> str:
+def _identity(stamp: Stamp) -> str:
     """Return what changes when a file does, without reading it: its size and time, hashed."""
-    return hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{stamp.size} {stamp.changed_ns}".encode()).hexdigest()[:16]

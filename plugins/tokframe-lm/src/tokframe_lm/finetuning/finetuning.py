@@ -7,7 +7,6 @@ decode exactly, and compiles and checks its tables; the model keeps the rows of 
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from attrs import evolve, field, frozen
+from tokframe_torch.checkpoint import has_checkpoint
 from tokframe_torch.optimizer import Optimizer
 from tokframe_torch.processes import process_group
 from tokframe_torch.run import StepRun
@@ -27,8 +27,11 @@ from tokframe.plugins.protocols import Check, Recompilable
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.manifest import file_sha256
 from tokframe.storage.paths import expanded
+from tokframe.storage.places import named
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.training.progress import SILENT, Reporter, never_stop
+from tokframe.training.interruption import interruptible
+from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.run_folder import run_folder, without_output
 from tokframe.training.torchrun import count
 from tokframe_lm.data.tokens import tokenize
 from tokframe_lm.data.windows import Windows
@@ -65,7 +68,7 @@ def finetune(
     resume: bool = False,
     overwrite: bool = False,
     reporter: Reporter = SILENT,
-    should_stop: Callable[[], bool] = never_stop,
+    should_stop: Callable[[], bool] | None = None,
     device: str | None = None,
 ) -> FineTuned:
     """Train the model saved at `model` together with its tokenizer's network; save both at `out`.
@@ -76,91 +79,94 @@ def finetune(
     `resume` continues from there bit for bit.
 
     Raises: ConfigError; CorpusError; ArtifactError and its kinds; UnsupportedError where the tokenizer has no network;
-    TrainingError; TrainingInterrupted.
+    TrainingError; TrainingInterrupted; without `should_stop`, KeyboardInterrupt for Ctrl-C, after a checkpoint.
     """
     if count() > 1:
         raise TrainingError(f"fine-tuning runs in one process, not in {count()}. Start it without torchrun")
-    target = expanded(out).absolute()
-    settings = structure(FinetuneConfig, config or {})
-    FORMAT.check_place(target, overwrite=overwrite)
-    before = load(model)
-    tokenizer = before.tokenizer
-    if not isinstance(tokenizer, Recompilable):
-        raise UnsupportedError(
-            f"{tokenizer.name!r} has no network that could be trained with the model. Train a model on a tokenizer "
-            "that has one: tokframe lm train --tokenizer autoencoder-fsq --corpus FILE --out DIR",
-            capability="network",
-        )
-    network = copy.deepcopy(tokenizer.network())
-    work = target.with_name(target.name + ".training")
-    with process_group(device, work) as processes:
-        source = (corpus, tokenizer, work / "tokens", before.sha256, settings.max_bytes)
-        tokens = tokenize(*source, reporter=reporter, should_stop=should_stop)
-        joint = JointModel(before.model, network, tokenizer).to(processes.device)
-        shape = evolve(
-            before.model.config, batch=settings.batch, batch_bytes=0, steps=settings.steps, seed=settings.seed
-        )
-        windows = Windows(tokens, shape)
-        groups = {
-            "learning_rate": ([*joint.model.parameters(), *joint.project.parameters()], settings.learning_rate),
-            "network_rate": (network.parameters(), settings.network_rate),
-        }
-        # model.json names weights and tokenizer by hash
-        sha256 = file_sha256(expanded(model) / "model.json")
-        run = StepRun(
-            joint,
-            Optimizer(groups, weight_decay=settings.weight_decay, clip=settings.clip, processes=processes),
-            partial(_losses, joint, windows, settings, joint.coded.cpu().nonzero()[:, 0].numpy()),
-            steps=settings.steps,
-            warmup=settings.warmup,
-            checkpoint_every=settings.checkpoint_every,
-            tokens=windows.seen,
-            workdir=work,
-            identity=run_identity(settings, tokens, model=sha256),
+    out = named(out)
+    place = run_folder(out, FORMAT, resume=resume, overwrite=overwrite, reporter=reporter, resumable=has_checkpoint)
+    with interruptible(should_stop) as stop, place as work:
+        settings = structure(FinetuneConfig, config or {})
+        before = load(model)
+        tokenizer = before.tokenizer
+        if not isinstance(tokenizer, Recompilable):
+            raise UnsupportedError(
+                f"{tokenizer.name!r} has no network that could be trained with the model. Train a model on a tokenizer "
+                "that has one: tokframe lm train --tokenizer autoencoder-fsq --corpus FILE --out DIR",
+                capability="network",
+            )
+        network = copy.deepcopy(tokenizer.network())
+        with process_group(device, work) as processes:
+            source = (
+                without_output(corpus, out, reporter),
+                tokenizer,
+                work / "tokens",
+                before.sha256,
+                settings.max_bytes,
+            )
+            tokens = tokenize(*source, reporter=reporter, should_stop=stop)
+            joint = JointModel(before.model, network, tokenizer).to(processes.device)
+            shape = evolve(
+                before.model.config, batch=settings.batch, batch_bytes=0, steps=settings.steps, seed=settings.seed
+            )
+            windows = Windows(tokens, shape)
+            groups = {
+                "learning_rate": ([*joint.model.parameters(), *joint.project.parameters()], settings.learning_rate),
+                "network_rate": (network.parameters(), settings.network_rate),
+            }
+            # model.json names weights and tokenizer by hash
+            sha256 = file_sha256(expanded(model) / "model.json")
+            run = StepRun(
+                joint,
+                Optimizer(groups, weight_decay=settings.weight_decay, clip=settings.clip, processes=processes),
+                partial(_losses, joint, windows, settings, joint.coded.cpu().nonzero()[:, 0].numpy()),
+                steps=settings.steps,
+                warmup=settings.warmup,
+                checkpoint_every=settings.checkpoint_every,
+                tokens=windows.seen,
+                workdir=work,
+                identity=run_identity(settings, tokens, model=sha256),
+                reporter=reporter,
+            )
+            run.begin(resume=resume)
+            reporter.stage("fine-tune", settings.steps, "steps")
+            run.run(stop)
+        joint.to("cpu").eval()
+        joint.refresh()
+        found = tokenizer.recompile(
+            joint.network,
+            workdir=work / "settle",
+            steps=settings.settle_steps,
+            learning_rate=settings.settle_rate,
+            seed=settings.seed,
             reporter=reporter,
+            should_stop=stop,
+            device=str(processes.device),
         )
-        run.begin(resume=resume, required=resume)
-        if not resume:
-            shutil.rmtree(work / "settle", ignore_errors=True)  # of an earlier run at this place
-        reporter.stage("fine-tune", settings.steps, "steps")
-        run.run(should_stop)
-    joint.to("cpu").eval()
-    joint.refresh()
-    found = tokenizer.recompile(
-        joint.network,
-        workdir=work / "settle",
-        steps=settings.settle_steps,
-        learning_rate=settings.settle_rate,
-        seed=settings.seed,
-        reporter=reporter,
-        should_stop=should_stop,
-        device=str(processes.device),
-    )
-    summary = {
-        "steps": run.step,
-        "tokens": windows.seen(run.step),
-        "seconds": round(run.seconds, 2),
-        "lambda": settings.reconstruction,
-        "config": unstructure(settings),
-        "loss": run.curve,
-        "ids": {
-            "before": tokenizer.vocab_size,
-            "kept": len(found.kept),
-            "dropped": len(found.dropped),
-            "codes_moved": found.moved,
-        },
-        "settle_steps": found.steps,
-        "from_sha256": before.sha256,
-    }
-    result = SavedModel(
-        model=_fold(joint, found.tokenizer, found.kept, str(model)),
-        tokenizer=found.tokenizer,
-        sha256="",
-        unknown_surfaces=before.unknown_surfaces,
-        training={**before.training, "finetuned": summary},
-    )
-    save(result, target, overwrite=overwrite)
-    shutil.rmtree(work, ignore_errors=True)  # nothing in it is needed any more
+        summary = {
+            "steps": run.step,
+            "tokens": windows.seen(run.step),
+            "seconds": round(run.seconds, 2),
+            "lambda": settings.reconstruction,
+            "config": unstructure(settings),
+            "loss": run.curve,
+            "ids": {
+                "before": tokenizer.vocab_size,
+                "kept": len(found.kept),
+                "dropped": len(found.dropped),
+                "codes_moved": found.moved,
+            },
+            "settle_steps": found.steps,
+            "from_sha256": before.sha256,
+        }
+        result = SavedModel(
+            model=_fold(joint, found.tokenizer, found.kept, str(model)),
+            tokenizer=found.tokenizer,
+            sha256="",
+            unknown_surfaces=before.unknown_surfaces,
+            training={**before.training, "finetuned": summary},
+        )
+        save(result, out, overwrite=overwrite)
     return FineTuned(
         model=result,
         before=tokenizer.vocab_size,

@@ -19,6 +19,7 @@ import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ArtifactCorruptError, ArtifactError
 from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.run_folder import without_output
 from tokframe_lm.data.tokens import tokenize
 from tokframe_lm.migration.calibration import calibrate
 from tokframe_lm.migration.transfer import Mixture, mix
@@ -72,27 +73,32 @@ def migrate(
     ConfigError for an unknown method; UnsupportedError where the embedding needs codes that `new` lacks;
     ArtifactCorruptError for a model with fewer rows than ids; CorpusError if the corpus holds no text.
     """
-    FORMAT.check_place(out, overwrite=overwrite)
-    before = load(model)
-    if old is not None:
-        _check_old(before, old, model)
-    tokenizer = tokframe.load(new)
-    after = build(evolve(before.model.config, embedding=embedding), tokenizer)
-    rows = before.model.embedding.table().detach()
-    if len(rows) < before.tokenizer.vocab_size:
-        raise ArtifactCorruptError(
-            f"the model embeds {len(rows):,} ids, but its tokenizer has {before.tokenizer.vocab_size:,}",
-            file="model.safetensors",
-        )
-    mixture = mix(before.tokenizer, tokenizer, method)
-    after.body.load_state_dict(before.model.body.state_dict())
-    kept = _embed(after, mixture, rows, before.model.embedding.bias.detach())
-    scale = 1.0
-    if corpus is not None:
-        with TemporaryDirectory(prefix="tokframe-") as folder:
-            scale = calibrate(after, tokenize(corpus, tokenizer, Path(folder), "", max_bytes, reporter=reporter))
-    record = {"migrated": {"from": before.tokenizer.name, "from_sha256": before.sha256, "method": method}}
-    save(SavedModel(model=after, tokenizer=tokenizer, sha256="", training=record), out, overwrite=overwrite)
+    with FORMAT.claiming(out, overwrite=overwrite):
+        before = load(model)
+        if old is not None:
+            _check_old(before, old, model)
+        tokenizer = tokframe.load(new)
+        after = build(evolve(before.model.config, embedding=embedding), tokenizer)
+        rows = before.model.embedding.table().detach()
+        if len(rows) < before.tokenizer.vocab_size:
+            raise ArtifactCorruptError(
+                f"the model embeds {len(rows):,} ids, but its tokenizer has {before.tokenizer.vocab_size:,}",
+                file="model.safetensors",
+            )
+        mixture = mix(before.tokenizer, tokenizer, method)
+        after.body.load_state_dict(before.model.body.state_dict())
+        kept = _embed(after, mixture, rows, before.model.embedding.bias.detach())
+        scale = 1.0
+        if corpus is not None:
+            with TemporaryDirectory(prefix="tokframe-") as folder:
+                scale = calibrate(
+                    after,
+                    tokenize(
+                        without_output(corpus, out, reporter), tokenizer, Path(folder), "", max_bytes, reporter=reporter
+                    ),
+                )
+        record = {"migrated": {"from": before.tokenizer.name, "from_sha256": before.sha256, "method": method}}
+        save(SavedModel(model=after, tokenizer=tokenizer, sha256="", training=record), out, overwrite=overwrite)
     counts = Counter(mixture.kind)
     kinds = ("copied", "averaged", "special", "neighbours", "unknown")
     return Migration(
