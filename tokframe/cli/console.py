@@ -1,31 +1,49 @@
-"""Output: tables and JSON to stdout, notes to stderr; color only on a terminal and never with NO_COLOR."""
+"""Output: tables and JSON to stdout, notes to stderr, all of it printable; color only on a terminal, if at all."""
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from tokframe.cli.stdout import output
+from tokframe.storage.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from tokframe.plugins.protocols import Check
 
-__all__ = ["checks_table", "make_console", "note", "plain_table", "show", "show_json", "write_json"]
+__all__ = [
+    "BytesWriter",
+    "checks_table",
+    "make_console",
+    "note",
+    "plain_table",
+    "say",
+    "show",
+    "show_json",
+    "write_json",
+]
 
 WIDTH_WITHOUT_TERMINAL = 100  # columns
 
 
 class _Console(Console):
-    """A console that leaves a closed pipe to the error handler of the command line."""
+    """A console that shows text as `printable` and leaves a closed pipe to the error handler of the command line."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield segments; those that control the terminal are rich's own, and text is not one of them."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
     def on_broken_pipe(self) -> NoReturn:
         raise BrokenPipeError
@@ -85,14 +103,38 @@ def write_json(data: Any, target: str) -> None:
     note(f"wrote {target}")
 
 
+def say(text: str) -> None:
+    """Write one line to stdout."""
+    click.echo(printable(text))
+
+
+class BytesWriter:
+    """Writes bytes to stdout as they are, and to a terminal, which would obey some of them, as printable text."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace") if sys.stdout.isatty() else None
+
+    def write(self, data: bytes) -> None:
+        """Write the next bytes. Raises: OSError."""
+        if self._decoder is None:
+            sys.stdout.buffer.write(data)
+        else:
+            click.echo(printable(self._decoder.decode(data)), nl=False)
+
+    def close(self) -> None:
+        """Write what is left of a character."""
+        if self._decoder is not None:
+            click.echo(printable(self._decoder.decode(b"", True)), nl=False)
+        sys.stdout.flush()
+
+
 def note(text: str) -> None:
     """Write one line to stderr."""
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)
 
 
 def _json(data: Any) -> str:
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
-    return text.encode(errors="backslashreplace").decode()  # half a character in a path: as JSON escapes it
+    return printable_json(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_plain))
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -31,23 +30,20 @@ __all__ = ["command"]
 def command(name: str, file: str, special: bool, as_json: bool) -> None:
     """Turn ids from a file (or stdin) back into the exact bytes, on stdout; nothing is added, not even a line end.
 
+    Only a terminal, which would obey control characters, gets those as escapes.
+
     Ids are numbers separated by blanks or line ends, or the JSON that `tokframe encode --json` writes.
 
     JSON: {"text", "base64", "bytes", "tokens"}; "text" is null where the bytes are not UTF-8.
     """
-    from tokframe.cli.console import show_json
+    from tokframe.cli.console import BytesWriter, show_json
     from tokframe.loading.loading import load
 
     tokenizer = load(name)
     parts: list[bytes] = []
     count = 0
-
-    def add(data: bytes) -> None:
-        if as_json:
-            parts.append(data)
-        else:
-            sys.stdout.buffer.write(data)
-
+    writer = BytesWriter()
+    add = parts.append if as_json else writer.write
     decoder = tokenizer.stream_decoder(skip_special=not special)
     with open_input(file) as stream:
         for ids in _blocks(stream):
@@ -66,7 +62,7 @@ def command(name: str, file: str, special: bool, as_json: bool) -> None:
         data = b"".join(parts)
         show_json({"text": _text(data), "base64": base64.b64encode(data).decode(), "bytes": len(data), "tokens": count})
     else:
-        sys.stdout.buffer.flush()
+        writer.close()
 
 
 def _blocks(stream: BinaryIO) -> Iterator[list[int]]:
@@ -101,7 +97,7 @@ def _numbers(words: list[bytes], done: int) -> list[int]:
 def _from_json(raw: bytes) -> list[int]:
     try:
         data = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EncodingError(f"the ids are not valid JSON: {error}") from error
     ids = data.get("ids") if isinstance(data, dict) else data
     if not isinstance(ids, list) or not all(type(token) is int for token in ids):

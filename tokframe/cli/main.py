@@ -22,6 +22,7 @@ from tokframe.cli.stdout import silence
 from tokframe.errors import TokframeError
 from tokframe.plugins.containment import PluginExitError, contained, reason_of, stdout_reserved
 from tokframe.storage.advice import install_command, missing_module
+from tokframe.storage.printable import printable
 from tokframe.training.interruption import SIGNALS, Interrupted, caught
 from tokframe.training.torchrun import count, number
 
@@ -160,6 +161,13 @@ def _summary(command: click.Command) -> str:
         return f"cannot be described: {reason_of(error)}"
 
 
+class _Help(click.HelpFormatter):
+    """Help whose text is printable, also that of a plugin's command."""
+
+    def getvalue(self) -> str:
+        return printable(super().getvalue())
+
+
 @click.group(
     cls=_Root, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
@@ -173,13 +181,13 @@ def main(args: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a path may hold what no text can, and a terminal lack characters
             stream.reconfigure(errors="backslashreplace")
-    before = warnings.showwarning
+    before, click.Context.formatter_class = (warnings.showwarning, click.Context.formatter_class), _Help
     warnings.showwarning = lambda message, *_args, **_more: _warn(str(message))
     try:
         with stdout_reserved(), caught(_end, *SIGNALS[1:]):
             return _run(args)
     finally:
-        warnings.showwarning = before
+        warnings.showwarning, click.Context.formatter_class = before
         if args is None:  # this process ends now
             silence()
 
@@ -203,11 +211,16 @@ def _run(args: Sequence[str] | None) -> int:
         cause = error.__cause__ if isinstance(error, click.Abort) else error
         return 128 + getattr(cause, "signal", signal.SIGINT)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(printable(shown.getvalue()), err=True, nl=False)
         return error.exit_code
     except Exception as error:
         if show_traceback:
-            raise
+            import traceback
+
+            click.echo(printable(traceback.format_exc()), err=True, nl=False)
+            return 1
         _fail(_message(error))
         return 1
     return code if isinstance(code, int) else 0
@@ -247,11 +260,11 @@ def _origin(error: BaseException) -> str:
 
 def _fail(text: str) -> None:
     of = f" in process {number() + 1} of {count()}" if count() > 1 else ""
-    click.echo(f"{_styled(f'Error{of}:', 'red')} {text}", err=True)
+    click.echo(f"{_styled(f'Error{of}:', 'red')} {printable(text)}", err=True)
 
 
 def _warn(text: str) -> None:
-    click.echo(f"{_styled('Warning:', 'yellow')} {text}", err=True)
+    click.echo(f"{_styled('Warning:', 'yellow')} {printable(text)}", err=True)
 
 
 def _styled(text: str, color: str) -> str:

@@ -55,6 +55,8 @@ def command(name: str, kind: str, out: Path | None) -> None:
     NAME is the distribution's: lower-case words joined by hyphens. The component has the same name, without a
     leading "tokframe-".
     """
+    from tokframe.cli.console import say
+
     target = expanded(out or name)
     files = render(name, kind)
     with claimed_place(target), writing_folder(target) as folder:
@@ -62,11 +64,9 @@ def command(name: str, kind: str, out: Path | None) -> None:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8")
     for path in files:
-        click.echo(target / path)
+        say(str(target / path))
     short = name.removeprefix(_PREFIX)
-    click.echo(
-        f"\nThe {kind} {short!r}. Next:\n  {shlex.join(['cd', str(target)])}\n  pip install -e '.[test]'\n  pytest"
-    )
+    say(f"\nThe {kind} {short!r}. Next:\n  {shlex.join(['cd', str(target)])}\n  pip install -e '.[test]'\n  pytest")
 
 
 def render(name: str, kind: str) -> dict[str, str]:

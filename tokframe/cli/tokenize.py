@@ -110,7 +110,7 @@ def command(
     "corpus": {"files", "skipped", "skipped_files", "skipped_records"}}. "bytes" is the size of the text, "sha256" names
     the tokenizer, "skipped" says what was left out of the corpus.
     """
-    from tokframe.cli.console import show_json
+    from tokframe.cli.console import say, show_json
     from tokframe.cli.interruption import resumable
     from tokframe.shards import ShardSettings, tokenize
 
@@ -147,13 +147,11 @@ def command(
         )
         return
     path = as_path(out)
-    click.echo(
+    say(
         f"{shards.tokens:,} ids ({shards.dtype}) of {len(shards):,} documents, {shards.bytes / 1e6:,.1f} MB of text: "
         f"{len(shards.shards)} shard{'' if len(shards.shards) == 1 else 's'} at {path}"
     )
-    click.echo(
-        f"To read them in Python:\n  from tokframe.shards import TokenShards\n  shards = TokenShards.open({path!r})"
-    )
+    say(f"To read them in Python:\n  from tokframe.shards import TokenShards\n  shards = TokenShards.open({path!r})")
 
 
 _STOPPING = "Stopping when the shards being written are finished. Ctrl-C again stops at once; both can be resumed."

@@ -36,7 +36,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     JSON: {"tokenizer", "out", "vocab_size", "seconds",
     "corpus": {"files", "skipped", "skipped_files", "skipped_records"}}.
     """
-    from tokframe.cli.console import show_json
+    from tokframe.cli.console import say, show_json
     from tokframe.cli.interruption import resumable
     from tokframe.errors import ConfigError
     from tokframe.loading.loading import train
@@ -70,6 +70,6 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
         return
     path = as_path(out)
     size = sum(file.stat().st_size for file in expanded(out).rglob("*") if file.is_file())
-    click.echo(f"{tokenizer.name}: {tokenizer.vocab_size:,} ids, {size / 1e6:,.2f} MB, saved at {path}")
+    say(f"{tokenizer.name}: {tokenizer.vocab_size:,} ids, {size / 1e6:,.2f} MB, saved at {path}")
     beside = f" {name}" if resolve(name).registered("train").artifact else ""
-    click.echo(f"Try it:\n  tokframe compare {shlex.quote(path)}{beside}\n  tokframe verify {shlex.quote(path)}")
+    say(f"Try it:\n  tokframe compare {shlex.quote(path)}{beside}\n  tokframe verify {shlex.quote(path)}")

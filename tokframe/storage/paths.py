@@ -6,9 +6,11 @@ import os
 import re
 from pathlib import Path
 
+from tokframe.storage.printable import printable
+
 __all__ = ["expanded", "shown"]
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ENDS = re.compile(r"[\t\n]")
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -22,6 +24,6 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """Return a path as valid text of one line: control characters and bytes that are not UTF-8 are escaped."""
+    """Return a path as printable text of one line; bytes that are not UTF-8 are escaped too."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return _ENDS.sub(lambda match: f"\\x{ord(match[0]):02x}", printable(text))

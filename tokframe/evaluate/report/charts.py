@@ -9,7 +9,8 @@ import numpy as np
 from attrs import frozen
 
 from tokframe.evaluate.measures import length_distribution, rank_frequency
-from tokframe.evaluate.report.drawing import FAINT, INK, SERIES, logarithmic, printable, svg
+from tokframe.evaluate.report.drawing import FAINT, INK, SERIES, logarithmic, svg
+from tokframe.storage.printable import printable
 
 if TYPE_CHECKING:
     from tokframe.evaluate.columns import Row

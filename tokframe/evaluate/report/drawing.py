@@ -16,7 +16,7 @@ from tokframe.errors import UnsupportedError
 from tokframe.storage.advice import install_command
 from tokframe.storage.atomic import write_atomically
 
-__all__ = ["FAINT", "INK", "SERIES", "logarithmic", "printable", "require", "save_png", "svg"]
+__all__ = ["FAINT", "INK", "SERIES", "logarithmic", "require", "save_png", "svg"]
 
 INK, FAINT, RULE, PAPER = "#1a1f26", "#5b6673", "#dfe3e8", "#ffffff"
 SERIES = ("#1f6feb", "#d9730d", "#1a8f4a", "#b0309c", "#0e8a9c", "#c2303d", "#7a5a16", "#5f5cd6")
@@ -24,10 +24,6 @@ SERIES = ("#1f6feb", "#d9730d", "#1a8f4a", "#b0309c", "#0e8a9c", "#c2303d", "#7a
 _VARIABLES = dict(zip((INK, FAINT, RULE, PAPER), ("--ink", "--faint", "--rule", "--paper"), strict=True))
 _VARIABLES |= {color: f"--c{number}" for number, color in enumerate(SERIES)}
 _NAMESPACE, _COLOR = re.compile(r"\{[^}]*\}"), re.compile("#[0-9a-f]{6}")
-# What cannot be seen, or turns the direction of what stands beside it; joiners stay, for they make emoji one.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"
-)
 
 
 def require(purpose: str, *modules: str) -> None:
@@ -37,11 +33,6 @@ def require(purpose: str, *modules: str) -> None:
         raise UnsupportedError(
             f"{purpose} needs {missing}: {install_command('tokframe', 'report')}", capability="report"
         )
-
-
-def printable(text: str) -> str:
-    """Return text with controls, lone surrogates and marks without width written as escapes."""
-    return _UNSEEN.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def logarithmic(axes: Any) -> None:

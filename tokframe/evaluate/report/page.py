@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from tokframe.errors import EncodingError, UnsupportedError
 from tokframe.evaluate.report.charts import charts
-from tokframe.evaluate.report.drawing import printable, require
+from tokframe.evaluate.report.drawing import require
 from tokframe.evaluate.report.passages import Difference, differences, passages
 from tokframe.evaluate.report.segments import segments
 from tokframe.evaluate.report.table import figures, heading, mixes_lossless, sections, short_labels
+from tokframe.storage.printable import printable
 
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus

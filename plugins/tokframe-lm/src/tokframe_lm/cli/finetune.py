@@ -49,7 +49,7 @@ def finetune_command(
     """
     from attrs import asdict
 
-    from tokframe.cli.console import show_json
+    from tokframe.cli.console import say, show_json
     from tokframe.cli.interruption import resumable
     from tokframe_lm.finetuning.finetuning import finetune
 
@@ -64,16 +64,16 @@ def finetune_command(
         show_json({"out": out, **record, "dropped": dropped, "checks": checks, "corpus": text.summary()})
         return
     _, lm, reconstruction = record["loss"][-1]
-    click.echo(
+    say(
         f"{record['steps']:,} steps on {record['tokens']:,} tokens in {record['seconds']:,.0f} s; loss {lm:.3f} nats "
         f"per token of the model, {reconstruction:.4f} per byte of the reconstruction"
     )
-    click.echo(
+    say(
         f"{done.kept:,} of {done.before:,} ids kept, {len(done.dropped):,} dropped, {done.moved:,} with a new code; "
         f"settled in {record['settle_steps']:,} steps"
     )
     for check in done.checks:
-        click.echo(f"  {'ok' if check.ok else 'FAILED'}  {check.name}: {check.detail}")
-    click.echo(f"The model is saved at {out}, its tokenizer in it. Try it:")
-    click.echo(f"  tokframe verify {shlex.quote(f'{out}/tokenizer')}")
-    click.echo(f"  tokframe lm eval {shlex.quote(out)} --corpus FILE")
+        say(f"  {'ok' if check.ok else 'FAILED'}  {check.name}: {check.detail}")
+    say(f"The model is saved at {out}, its tokenizer in it. Try it:")
+    say(f"  tokframe verify {shlex.quote(f'{out}/tokenizer')}")
+    say(f"  tokframe lm eval {shlex.quote(out)} --corpus FILE")

@@ -92,21 +92,22 @@ def generate_command(
     model: str, prompt: str, max_bytes: int, words: tuple[str, ...], as_json: bool, **options: Any
 ) -> None:
     """Write the text that a model generates after a prompt."""
-    from tokframe.cli.console import note, show_json
+    from tokframe.cli.console import BytesWriter, note, show_json
     from tokframe_lm import generation
     from tokframe_lm.comparison import text_measures
     from tokframe_lm.storage import load
 
-    saved = load(model)
+    saved, writer = load(model), BytesWriter()
     pieces: list[generation.Piece] = []
     started = time.monotonic()
     for piece in generation.generate(saved, prompt, max_bytes=max_bytes, sampling=generation.Sampling(**options)):
         if not as_json:  # the prompt only once it is known to be valid
-            click.echo(piece.text if pieces else prompt + piece.text, nl=False)
+            writer.write((piece.text if pieces else prompt + piece.text).encode(errors="backslashreplace"))
         pieces.append(piece)
     seconds = time.monotonic() - started
     if not as_json:
-        click.echo()
+        writer.write(b"\n")
+        writer.close()
     text = "".join(piece.text for piece in pieces)
     size, tokens = len(text.encode()), sum(piece.tokens for piece in pieces)
     result: dict[str, Any] = {

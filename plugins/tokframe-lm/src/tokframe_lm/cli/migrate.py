@@ -51,7 +51,7 @@ def migrate_command(
     """
     from attrs import asdict
 
-    from tokframe.cli.console import note, show_json
+    from tokframe.cli.console import note, say, show_json
     from tokframe.cli.progress import reporting
     from tokframe_lm.migration.migration import migrate
 
@@ -61,7 +61,7 @@ def migrate_command(
     if as_json:
         show_json({"out": out, **asdict(done), "corpus": text.summary() if text else None})
         return
-    click.echo(
+    say(
         f"{done.copied:,} ids copied, {done.averaged:,} averaged, {done.neighbours:,} from neighbors, "
         f"{done.special:,} special tokens copied, {done.unknown:,} unknown; saved at {out}"
     )
@@ -71,6 +71,4 @@ def migrate_command(
         note("no --corpus: output biases come from the parts of each id, and the first training steps correct them")
     words = ["tokframe", "lm", "train", "--tokenizer", new, "--from", out, "--corpus", *(corpus or ("FILE",))]
     command = shlex.join([*words, "--out", "DIR"])
-    click.echo(
-        f"Continue training (a learning rate below a cold start's preserves more of the old model):\n  {command}"
-    )
+    say(f"Continue training (a learning rate below a cold start's preserves more of the old model):\n  {command}")

@@ -38,7 +38,7 @@ def train_command(
     JSON: {"out", "tokenizer", "steps", "tokens", "bytes", "seconds", "flops", "parameters", "loss": [[step, nats]],
     "corpus": {"files", "skipped", "skipped_files", "skipped_records"}}.
     """
-    from tokframe.cli.console import show_json
+    from tokframe.cli.console import say, show_json
     from tokframe.cli.interruption import resumable
     from tokframe.training.torchrun import is_first
     from tokframe_lm.training import train
@@ -54,9 +54,9 @@ def train_command(
         show_json(record)
         return
     sizes = record["parameters"]
-    click.echo(
+    say(
         f"{done.tokenizer.name}: {record['steps']:,} steps, {record['bytes'] / 1e6:,.2f} MB as {record['tokens']:,} "
         f"tokens in {record['seconds']:,.0f} s; loss {record['loss'][-1][1]:.3f} nats per token"
     )
-    click.echo(f"{sizes['body']:,} parameters and {sizes['embedding']:,} of the embedding, saved at {out}")
-    click.echo(f"Try it:\n  tokframe lm generate {shlex.quote(out)} --prompt 'It was'")
+    say(f"{sizes['body']:,} parameters and {sizes['embedding']:,} of the embedding, saved at {out}")
+    say(f"Try it:\n  tokframe lm generate {shlex.quote(out)} --prompt 'It was'")
