@@ -146,17 +146,10 @@ def tokframe_commands():
 """
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NO_COLOR": "1", "TOKFRAME_PLUGINS": "esc"}
-    for words in (
-        ["components", "--kind", "quantizer"],
-        ["plugins"],
-        ["--help"],
-        ["evil", "--help"],
-        ["evil", "inner", "--help"],
-    ):
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "tokframe", *words], env=environment, capture_output=True, encoding="utf-8"
-        )
-        assert done.returncode == 0 and not ACTS.search(done.stdout + done.stderr), (words, ascii(done.stdout))
+    for words in ("components --kind quantizer", "plugins", "--help", "evil --help", "evil inner --help"):
+        command = [sys.executable, "-P", "-m", "tokframe", *words.split()]
+        done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
+        assert not ACTS.search(done.stdout + done.stderr), (words, ascii(done.stdout))
     assert click.Context.formatter_class is click.HelpFormatter
 
 
