@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokframe.errors import UnsupportedError
+from tokframe.errors import ConfigError, UnsupportedError
 from tokframe.loading.building import build
 from tokframe.loading.reference import explained, resolve
 from tokframe.plugins.discovery import host
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
 
 __all__ = ["create", "load", "save", "train"]
+
+MAX_SEED = 2**63  # every random generator takes what is below
 
 
 def load(name: str | os.PathLike[str]) -> ITokenizer:
@@ -96,6 +98,8 @@ def train(
     spec = resolve(name).registered("train")
     if not spec.trainable:
         raise UnsupportedError(f"{name!r} has no training", capability="train")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < MAX_SEED):
+        raise ConfigError("tokframe.train", [("seed", f"expected a whole number from 0 to 2^63 - 1, got {seed!r:.60}")])
     kind = load_target(spec)
     if processes.count() > 1 and not kind.trains_in_processes:
         raise UnsupportedError(

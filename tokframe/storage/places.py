@@ -72,8 +72,7 @@ def check_writable(path: str | Path) -> None:
     """
     target = expanded(path)
     try:
-        # As long as the longest name that is used meanwhile, see `atomic`.
-        os.path.lexists(target) or os.lstat(target.absolute().with_name(f".{target.name}.tmp-{'0' * 12}.lock"))
+        os.lstat(target)
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:

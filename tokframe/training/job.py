@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from tokframe.errors import TrainingInterrupted
+from tokframe.errors import TrainingError, TrainingInterrupted
 from tokframe.training.progress import SILENT, Reporter, never_stop
 
 if TYPE_CHECKING:
@@ -37,6 +37,14 @@ class TrainJob:
     device: str | None = None
     seed: int | None = None
     name: str = ""
+
+    def check_cpu(self) -> None:
+        """Check that no other device was asked for, in training that uses none. Raises: TrainingError."""
+        if self.device not in (None, "cpu"):
+            raise TrainingError(
+                f"{self.name or 'this tokenizer'} is trained on the CPU and cannot use --device {self.device}; leave "
+                "the option out"
+            )
 
     def documents(
         self, stage: str = "read the corpus", figures: Callable[[], Mapping[str, float | int | str]] = dict

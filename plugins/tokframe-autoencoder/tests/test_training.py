@@ -192,6 +192,13 @@ def test_segments_that_cannot_be_trained_are_refused(tmp_path: Path, segments: l
         train_network(build, segments, np.ones(len(segments)), SHORT, workdir=tmp_path, device="cpu")
 
 
+@pytest.mark.parametrize("quantizer", ["fsq", "vq"])
+def test_a_rate_that_is_too_high_ends_training_with_the_advice_to_lower_it(tmp_path: Path, quantizer: str) -> None:
+    config = attrs.evolve(SHORT, learning_rate=1e9, clip=1e9)
+    with pytest.raises(TrainingError, match=r'diverged at step \d+: loss .*Set a lower "learning_rate" \(now'):
+        train(tmp_path, config, quantizer)
+
+
 def test_planned_codes_are_orderly_and_assigned_ones_distinct() -> None:
     segments = sorted(words(300))
     digits = front_length_back(segments, LEVELS)

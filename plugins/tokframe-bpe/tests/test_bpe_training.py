@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokframe_bpe import training
 
 import tokframe
-from tokframe.errors import ConfigError, TrainingInterrupted
+from tokframe.errors import ConfigError, TrainingError, TrainingInterrupted
 from tokframe.testing.fresh import run_fresh
 
 
@@ -59,6 +59,11 @@ def test_progress_ends_at_its_total(tmp_path, corpus, listener):
     assert unit == "MB"
     assert listener.done[-1] == pytest.approx(total)
     assert [stage[0] for stage in listener.stages] == ["read the corpus", "merge pairs"]
+
+
+def test_another_device_than_the_cpu_is_refused(tmp_path, corpus):
+    with pytest.raises(TrainingError, match="bpe is trained on the CPU and cannot use --device cuda:1"):
+        tokframe.train("bpe", corpus=corpus, out=tmp_path / "out", device="cuda:1")
 
 
 LONG = {

@@ -50,10 +50,14 @@ def test_a_lost_process_ends_the_others_with_an_error_not_a_hang(in_processes):
     assert said.startswith("TrainingError: training in 3 processes failed") and "checkpoint in work" in said
 
 
-@pytest.mark.parametrize("name", ["gpu", "quantum", "cuda:x", "cpu:-1", "cuda:99"])
-def test_a_device_that_cannot_be_used_is_an_error(name, tmp_path):
-    with pytest.raises(TrainingError, match="--device cpu"), process_group(name, tmp_path):
+@pytest.mark.parametrize("name", ["gpu", "quantum", "cuda:x", "cpu:-1", "cuda:99", "meta", "", "CPU", " cpu"])
+def test_a_device_that_cannot_be_used_is_an_error_in_few_words(name, tmp_path):
+    with (
+        pytest.raises(TrainingError, match=r"Here there are: cpu.* Try --device c") as caught,
+        process_group(name, tmp_path),
+    ):
         pytest.fail("entered")
+    assert repr(name) in str(caught.value) and len(str(caught.value)) < 200
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA")

@@ -104,6 +104,15 @@ def test_a_finished_run_resumes_without_a_step(tmp_path):
     assert weights(again) == weights(first) and again.curve == first.curve
 
 
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_checkpoint(tmp_path):
+    run = stopped(tmp_path, 5)
+    for parameter in run.module.parameters():
+        parameter.data.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"diverged at step 6: error nan.*lower .*The last checkpoint is in"):
+        run.run(lambda: False)
+    assert finished(tmp_path).step == 12
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     finished(tmp_path)
     with pytest.raises(TrainingError, match=r"of another run.*another output folder"):

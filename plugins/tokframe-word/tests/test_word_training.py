@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 import tokframe
-from tokframe.errors import ConfigError
+from tokframe.errors import ConfigError, TrainingError
 
 
 def corpus(folder, *texts):
@@ -31,6 +31,14 @@ def test_the_order_of_the_text_makes_no_difference(tmp_path):
         tokenizer = tokframe.train("word", corpus=order, out=tmp_path / f"out{number}")
         files.add(tokenizer.state().files["vocab.json"])
     assert len(files) == 1
+
+
+def test_another_device_than_the_cpu_is_refused_before_the_text_is_read(tmp_path, listener):
+    paths = corpus(tmp_path, "a b")
+    with pytest.raises(TrainingError, match="word is trained on the CPU and cannot use --device cuda"):
+        tokframe.train("word", corpus=paths, out=tmp_path / "out", device="cuda", reporter=listener)
+    assert not listener.stages
+    tokframe.train("word", corpus=paths, out=tmp_path / "out", device="cpu")
 
 
 def test_a_small_corpus_gives_an_honest_size_and_a_note(tmp_path, listener):

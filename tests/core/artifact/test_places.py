@@ -37,7 +37,7 @@ def test_a_place_under_a_file_or_in_a_closed_folder_is_refused(tmp_path, readonl
         tmp_path / "dangling" / "out": "is not a folder",
         readonly / "out": "Permission denied in",
         readonly / "new" / "out": "Permission denied in",
-        tmp_path / ("n" * 250): "File name too long",
+        tmp_path / ("n" * 256): "File name too long",
     }.items():
         for check in (check_writable, check_place):
             with pytest.raises(ArtifactError, match=why):

@@ -6,7 +6,7 @@ import pytest
 from toy_bytes.tokenizer import ToyTokenizer
 
 import tokframe
-from tokframe.errors import ArtifactError, ArtifactExistsError, UnsupportedError
+from tokframe.errors import ArtifactError, ArtifactExistsError, ConfigError, UnsupportedError
 
 
 def test_create_builds_from_a_config():
@@ -65,3 +65,9 @@ def test_a_tokenizer_class_without_training_says_so():
 
     with pytest.raises(UnsupportedError, match="Fixed has no training"):
         Fixed.train(None)
+
+
+@pytest.mark.parametrize("seed", [-5, 2**63, 10**23, 1.5, "7", True])
+def test_a_seed_that_no_generator_takes_is_refused_before_any_work(toy_host, tmp_path, seed):
+    with pytest.raises(ConfigError, match="seed: expected a whole number from 0 to 2"):
+        tokframe.train("toy", corpus=[tmp_path / "nowhere"], out=tmp_path / "out", seed=seed)

@@ -92,6 +92,7 @@ class BPETokenizer(TableTokenizer):
         from tokframe_bpe.config import BPEConfig
         from tokframe_bpe.training import learn_merges
 
+        job.check_cpu()
         config = structure(BPEConfig, job.config)
         return cls(learn_merges(job, config), unstructure(config))
 

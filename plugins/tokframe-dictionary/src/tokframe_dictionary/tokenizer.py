@@ -145,6 +145,7 @@ class DictionaryTokenizer(ITokenizer):
         from tokframe_dictionary.config import DictionaryConfig
         from tokframe_dictionary.pipeline import train
 
+        job.check_cpu()
         config = structure(DictionaryConfig, job.config)
         vocabulary, record = train(job, config)
         return cls(vocabulary, config=record["config"], files={"training.json": canonical_json(record)})

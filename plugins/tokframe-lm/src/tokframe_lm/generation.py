@@ -23,7 +23,7 @@ class Sampling:
 
     temperature: float = setting(0.8, at_least=0)  #: 0 selects the most likely token
     top_k: int = setting(50, at_least=0)  #: most likely tokens to sample from; 0: all
-    seed: int = 0
+    seed: int = setting(0, at_least=-(2**63), at_most=2**63 - 1)
 
 
 @frozen(kw_only=True)

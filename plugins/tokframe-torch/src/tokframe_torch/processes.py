@@ -37,7 +37,7 @@ class Processes:
     def __init__(
         self, device: torch.device | str | None = None, *, waiting: distributed.ProcessGroup | None = None
     ) -> None:
-        self.device = _usable(device or _default())
+        self.device = _usable(_default() if device is None else device)
         self.world_size = 1 if waiting is None else distributed.get_world_size()
         self.rank = 0 if waiting is None else distributed.get_rank()
         self._waiting = waiting  # on the CPU, and patient while the main process mines, tokenizes or measures
@@ -103,7 +103,7 @@ def process_group(device: str | None, workdir: Path) -> Iterator[Processes]:
     if count == 1:
         yield Processes(device)
         return
-    place = _own_device(device or _default(), count)
+    place = _own_device(_default() if device is None else device, count)
     own = not distributed.is_initialized()
     try:
         if own:
@@ -145,13 +145,25 @@ def _default() -> str:
 
 
 def _usable(name: torch.device | str) -> torch.device:
-    """Return a device on which a tensor can be made. Raises: TrainingError."""
+    """Return a device that computes, made from its name. Raises: TrainingError."""
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"{str(name)!r} is not the name of a device; names are cpu, cuda, cuda:1, mps. {_available()}"
+        ) from error
+    try:
+        torch.ones(1, device=device).item()  # of a device without memory, as meta, nothing comes back
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
-        raise TrainingError(f"device {str(name)!r} cannot be used: {_sentence(error)}. Try --device cpu") from error
+        raise TrainingError(f"device {str(name)!r} cannot be used: {_sentence(error)}. {_available()}") from error
     return device
+
+
+def _available() -> str:
+    """Return what can be used here, as the end of an error."""
+    found = [f"cuda:{number}" for number in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    found += ["mps"] if torch.backends.mps.is_available() else []
+    return f"Here there are: {', '.join(['cpu', *found])}. Try --device {'cuda' if found[:1] == ['cuda:0'] else 'cpu'}"
 
 
 def _own_device(name: str, count: int) -> torch.device:

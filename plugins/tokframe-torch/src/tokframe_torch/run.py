@@ -103,6 +103,14 @@ class Run(ABC):
                 self.evaluate()
                 self.save_checkpoint()
 
+    def check_finite(self, step: int, losses: Mapping[str, float]) -> None:
+        """Check the losses of a step, by name. Raises: TrainingError where training diverged; checkpoints are kept."""
+        if not all(map(math.isfinite, losses.values())):
+            shown = ", ".join(f"{name} {value}" for name, value in losses.items())
+            lower = " or ".join(f'"{name}" (now {peak})' for name, peak in self.optimizer.peaks.items())
+            kept = f". The last checkpoint is in {self.workdir}" if checkpoints.has_checkpoint(self.workdir) else ""
+            raise TrainingError(f"training diverged at step {step}: {shown}. Set a lower {lower} in the config{kept}")
+
     def save_checkpoint(self) -> None:
         """Write a checkpoint, in the main process. Raises: TrainingError."""
         if self.processes.main:
@@ -181,10 +189,7 @@ class StepRun(Run):
         self.optimizer.update(loss, warmup_cosine(self.step, self.steps, self.warmup), sums)
         step, values = self.step + 1, sums.tolist()
         found = dict(zip(parts, values, strict=True))
-        if not all(map(math.isfinite, values)):
-            shown = ", ".join(f"{name} {value}" for name, value in found.items())
-            lower = " or ".join(f'"{name}" (now {peak})' for name, peak in self.optimizer.peaks.items())
-            raise TrainingError(f"training diverged at step {step}: {shown}. Set a lower {lower} in the config")
+        self.check_finite(step, found)
         self._pending.append(values)
         if step % max(1, self.steps // _CURVE_POINTS) == 0 or step == self.steps:
             means = [sum(column) / len(column) for column in zip(*self._pending, strict=True)]

@@ -106,6 +106,7 @@ class WordTokenizer(TableTokenizer):
         from tokframe_word.config import WordConfig
         from tokframe_word.training import most_frequent
 
+        job.check_cpu()
         config = structure(WordConfig, job.config)
         return cls(most_frequent(job, config.vocab_size - len(SPECIAL_TOKENS)), unstructure(config))
 

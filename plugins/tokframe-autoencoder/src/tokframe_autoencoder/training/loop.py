@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -150,8 +151,9 @@ class _Run(Run):
         self.loss, difficulty = part.detach().clone(), torch.zeros(len(batch), device=device)
         difficulty[rows] = found.float()
         self.optimizer.update(part, self.schedule.rate(self.step), self.loss, difficulty)
-        self.sampler.update(drawn, difficulty)
         step = self.step + 1
+        self.check_finite(step, {"loss": math.nan if difficulty.isnan().any() else float(self.loss)})
+        self.sampler.update(drawn, difficulty)
         if step % REPORT_EVERY_STEPS == 0:
             self.reporter.advance(step - phase.start, loss=float(self.loss))
         return self.schedule.due(step)

@@ -85,7 +85,13 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
 @click.option("--bytes", "max_bytes", type=click.IntRange(1), default=400, show_default=True, help="Approximate size.")
 @click.option("--temperature", type=float, default=0.8, show_default=True, help="0 selects the likeliest token.")
 @click.option("--top-k", type=int, default=50, show_default=True, help="Sample from the k likeliest tokens; 0: all.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same text.")
+@click.option(
+    "--seed",
+    type=click.IntRange(-(2**63), 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="The same seed gives the same text.",
+)
 @click.option("--words", cls=SpreadOption, metavar="PATH...", help="Text whose words count as valid; adds measures.")
 @json_option
 def generate_command(

@@ -48,7 +48,7 @@ def _documented_keys(config: type[Any]) -> Iterator[tuple[str, str]]:
 
 def training_options(command: F) -> F:
     """Add the options of a training run to a command."""
-    seed = click.option("--seed", type=click.IntRange(0), help="Random seed.")
+    seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Random seed.")
     return max_bytes_option(seed(options.training_options("the model")(command)))
 
 

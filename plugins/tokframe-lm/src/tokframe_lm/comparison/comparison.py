@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 from tokframe_torch.checkpoint import has_checkpoint
+from tokframe_torch.processes import Processes
 
 import tokframe
 from tokframe.corpus.files import Corpus
@@ -78,6 +79,7 @@ def compare(
     base = structure(LMConfig, {**(config or {}), "seed": 0, "max_bytes": 0})
     if base.steps:
         raise ConfigError("config", [("$.steps", "a comparison takes one pass over its text; leave this key out")])
+    Processes(device)  # one that cannot be used is told before the text is read
     variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
     folder = named(out)
     with interruptible(should_stop) as stop, exclusive(folder):
