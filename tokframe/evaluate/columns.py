@@ -96,7 +96,7 @@ COLUMNS = (
     ),
     Column(
         "fidelity", "unknown_rate", "unknown tokens", "", lambda text: text.unknown_rate,
-        lambda value: f"{value:.2%}" if value else "none", better=-1, note="Share of tokens that are <unk>",
+        lambda value: f"{value:.2%}" if value else "none", better=-1, note="Share of tokens that are the unknown one",
     ),
     Column(
         "speed and cost", "encode_mb_s", "encode", "MB/s", lambda row: row.speed.encode_mb_s, _speed, better=1,

@@ -38,7 +38,8 @@ Counts = npt.NDArray[np.int64]
 class Measures:
     """The figures of one tokenizer on one text; special tokens are not added.
 
-    `unknown` counts `<unk>` tokens; `lossless` is whether every document decoded from its ids is the document.
+    `unknown` counts tokens that are `unknown_id`; `lossless` is whether every document decoded from its ids is the
+    document.
     """
 
     bytes: int
@@ -60,7 +61,7 @@ class Measures:
 
     @property
     def unknown_rate(self) -> float | None:
-        """Share of tokens that are `<unk>`, 0 to 1; None for no tokens."""
+        """Share of tokens that are the unknown one, 0 to 1; None for no tokens."""
         return _ratio(self.unknown, self.tokens)
 
     @property
@@ -75,7 +76,7 @@ def measure(tokenizer: ITokenizer, file: CorpusFile, progress: Callable[[int], N
     `progress` is called with the bytes done. Raises: CorpusError; EncodingError or UnsupportedError where the
     tokenizer refuses the text.
     """
-    unknown_id = tokenizer.special_tokens.get("<unk>")
+    unknown_id = tokenizer.unknown_id
     counts = np.zeros(tokenizer.vocab_size, np.int64)
     size = chars = tokens = 0
     lossless = True

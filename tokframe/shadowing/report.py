@@ -29,7 +29,7 @@ _MEASURES = ("tokens", "unknown", "changed", "seconds")
 class ShadowSide:
     """One of the two tokenizers on the texts that both encoded.
 
-    `tokens` without special tokens; `unknown` of them `<unk>`; `changed` texts that do not decode exactly;
+    `tokens` without special tokens; `unknown` of them the unknown id; `changed` texts that do not decode exactly;
     `seconds` spent on encoding; `bytes` of UTF-8, the same for both sides.
     """
 
@@ -47,7 +47,7 @@ class ShadowSide:
 
     @property
     def unknown_rate(self) -> float | None:
-        """Share of tokens that are `<unk>`, 0 to 1."""
+        """Share of tokens that are the unknown one, 0 to 1."""
         return _ratio(self.unknown, self.tokens)
 
 

@@ -182,6 +182,11 @@ class ShadowTokenizer(ITokenizer):
         """Special tokens of the first."""
         return self.first.special_tokens
 
+    @property
+    def unknown_id(self) -> int | None:
+        """The unknown id of the first."""
+        return self.first.unknown_id
+
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of an id of the first. Raises: InvalidTokenError."""
         return self.first.token_bytes(token)
@@ -227,6 +232,6 @@ _OF_FIRST = {
 
 
 def _measures(side: str, tokenizer: ITokenizer, ids: Sequence[int] | IntArray, seconds: float) -> dict[str, Any]:
-    unknown = tokenizer.special_tokens.get("<unk>")
+    unknown = tokenizer.unknown_id
     count = 0 if unknown is None else int(np.count_nonzero(np.asarray(ids) == unknown))
     return {f"{side}_tokens": len(ids), f"{side}_unknown": count, f"{side}_seconds": seconds}

@@ -120,6 +120,16 @@ class ITokenizer(ABC):
         """Return the ids that `add_special` puts before and after a text; by default none."""
         return (), ()
 
+    @property
+    def unknown_id(self) -> int | None:
+        """The id of what the vocabulary does not know, which hides its text; None without one.
+
+        By default that of the special token `<unk>`, `[UNK]` or another of that role.
+        """
+        special = self.special_tokens
+        text = token_of("unk", special)
+        return None if text is None else special[text]
+
     # -- text -----------------------------------------------------------------------------------------------
 
     def encode(self, text: str, add_special: bool = True, *, allowed_special: Collection[str] = ()) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,8 @@ PATTERNS = {
     ),
 }
 MAX_FILE_BYTES = 1 << 30
+#: Byte order marks, which some editors and shells put before text. No binary format read here begins with one.
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _SUPPORTED = "tokframe import reads a tokenizer.json, a tiktoken file or a sentencepiece model"
 
 
@@ -70,7 +73,16 @@ def _content(path: Path) -> bytes:
         raise ArtifactNotFoundError(f"there is no file {path}. {_SUPPORTED}", path=path)
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ArtifactError(f"{path} is larger than 1 GiB, too large for a tokenizer. {_SUPPORTED}", path=path)
-    return path.read_bytes()
+    content = path.read_bytes()
+    for mark, codec in _MARKS.items():
+        if content.startswith(mark):
+            try:
+                return content[len(mark) :].decode(codec).encode()
+            except UnicodeError as cause:
+                raise ArtifactError(
+                    f"{path} begins like {codec} but is not ({cause}). {_SUPPORTED}", path=path
+                ) from cause
+    return content
 
 
 def _kind(path: Path, content: bytes) -> str:
@@ -90,7 +102,7 @@ def _kind(path: Path, content: bytes) -> str:
 def _json_kind(path: Path, content: bytes) -> str:
     try:
         data = json.loads(content)
-    except ValueError as cause:
+    except (ValueError, RecursionError) as cause:
         raise ArtifactError(f"{path} looks like JSON but cannot be parsed ({cause}). {_SUPPORTED}", path=path) from None
     if isinstance(data, dict) and isinstance(data.get("model"), dict):
         return "huggingface"

@@ -1,12 +1,13 @@
 """HuggingFaceTokenizer: a `tokenizer.json`, run by Hugging Face `tokenizers`.
 
-Special tokens are never searched for in text, as everywhere in tokframe: `<s>` in a text is three characters.
+Special tokens are never found in text, as everywhere in tokframe: `<s>` in a text is three characters. The library does
+not search for them, and `reach` keeps the model from finding them.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
@@ -19,13 +20,23 @@ from tokframe.tokenizer.base import decode_text, utf8
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, TokenizerModel
 from tokframe.tokenizer.streams import StreamDecoder
 from tokframe.tokenizer.table import ALPHABET, TableTokenizer, encode_mixed, from_alphabet
-from tokframe_huggingface.imported.common import content_of, corrupt, is_lossless, spans, table_of
+from tokframe_huggingface.imported.common import (
+    check_reach,
+    content_of,
+    corrupt,
+    from_library,
+    is_lossless,
+    refused,
+    spans,
+    table_of,
+    unencodable,
+)
 from tokframe_huggingface.imported.decoding import held_ids, settled_by
+from tokframe_huggingface.imported.reach import BYTE, guard
 
 __all__ = ["FILE", "HuggingFaceTokenizer"]
 
 FILE = "tokenizer.json"
-_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 class HuggingFaceTokenizer(TableTokenizer):
@@ -38,7 +49,10 @@ class HuggingFaceTokenizer(TableTokenizer):
     capabilities = Capabilities(lossless=False, bytes_input=False, streaming=False)
 
     def __init__(self, content: bytes) -> None:
-        """Build from the content of a `tokenizer.json`. Raises: ArtifactCorruptError."""
+        """Build from the content of a `tokenizer.json`.
+
+        Raises: ArtifactCorruptError for a file that cannot be read, or that contradicts itself.
+        """
         self._content = content
         try:
             data = json.loads(content)
@@ -47,26 +61,56 @@ class HuggingFaceTokenizer(TableTokenizer):
             self._tokenizer = Tokenizer.from_str(json.dumps(data))
         except KeyError as cause:
             raise corrupt(FILE, f"has no {cause}") from cause
-        except Exception as cause:  # the binding raises plain Exception for a file it cannot read
+        except RecursionError as cause:
+            raise corrupt(FILE, "is nested too deep") from cause
+        except BaseException as cause:  # the binding raises plain Exception for a file it cannot read
+            if not from_library(cause):
+                raise
             raise corrupt(FILE, f"cannot be read by Hugging Face tokenizers ({cause})") from cause
-        self._algorithm = str(data["model"].get("type")).lower()
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True
-        added = data.get("added_tokens") or []
-        special = {entry["content"]: int(entry["id"]) for entry in added if entry.get("special")}
-        kinds = set(_types(data.get("pre_tokenizer"))) | set(_types(data.get("normalizer")))
-        self._byte_level = "ByteLevel" in kinds
+        model = data["model"]
+        self._kind = type(self._tokenizer.model).__name__  # which older files do not say
+        special = self._special_ids(data.get("added_tokens") or [])
+        self._guarded = guard(self._tokenizer, special, model, FILE)
+        normalizer, pre_tokenizer = _part(self._tokenizer.normalizer), _part(self._tokenizer.pre_tokenizer)
+        self._byte_level = "ByteLevel" in {*_types(normalizer), *_types(pre_tokenizer)}
+        added = {token.content: token for token in self._tokenizer.get_added_tokens_decoder().values()}
         vocab = self._tokenizer.get_vocab(with_added_tokens=True)
-        verbatim = {entry["content"] for entry in added}
-        known = {n: name.encode() if name in verbatim else self._spelling(name, data) for name, n in vocab.items()}
-        super().__init__(table_of(known, special, FILE), special)
+        known = {n: name.encode() if name in added else self._spelling(name, model) for name, n in vocab.items()}
+        if len(known) < len(vocab):
+            raise refused(
+                FILE, f"has one id for two tokens: {', '.join(map(repr, _same_id(vocab)))}. Give each its own"
+            )
+        if not known:
+            raise corrupt(FILE, "has no tokens")
+        named = dict(special)
+        super().__init__(table_of(known, named, FILE), named)
         self._byte_ids = np.asarray([vocab.get(name, -1) for name in ALPHABET], np.int32)
-        self._exact = self._byte_level and _keeps_text(data) and int(self._byte_ids.min()) >= 0
-        self._exact = self._exact and is_lossless(self.encode_raw, self.decode_raw)
+        self._exact = False
+        self._unknown = self._unknown_of(model)
+        self._template = self._template_of()
+        check_reach(self, FILE, special)
+        if (
+            self._byte_level
+            and self._kind in ("BPE", "Unigram")
+            and _keeps_text(normalizer, pre_tokenizer)
+            and not any((token.lstrip or token.rstrip) and not token.special for token in added.values())
+            and int(self._byte_ids.min()) >= 0
+        ):
+            self._exact = True  # while it is tried
+            self._exact = is_lossless(self, [*added, *filter(None, map(_text_of, added))])
+        if self._exact:
+            self._unknown = None
         self.capabilities = Capabilities(  # type: ignore[misc]  # of this file, not of the class
             lossless=self._exact, bytes_input=self._exact, streaming=False
         )
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The id that the file's model gives to what it does not know; None where every text is known."""
+        return self._unknown
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of text, or of any bytes where `capabilities.bytes_input`. Raises: UnsupportedError."""
@@ -91,12 +135,7 @@ class HuggingFaceTokenizer(TableTokenizer):
 
     def template(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the ids that the file adds before and after a text."""
-        plain = self._encoding("a").ids
-        whole = self._encoding("a", special=True).ids
-        for start in range(len(whole) - len(plain) + 1):
-            if whole[start : start + len(plain)] == plain:
-                return tuple(whole[:start]), tuple(whole[start + len(plain) :])
-        return (), ()
+        return self._template
 
     def offsets(self, text: str) -> Encoding:
         """Return ids with the byte and character span of each, special tokens not added."""
@@ -107,16 +146,24 @@ class HuggingFaceTokenizer(TableTokenizer):
         return spans(text, found.ids, found.offsets)
 
     def model(self) -> TokenizerModel:
-        """Return the bytes of ids, and the file, which alone defines how text is normalized and cut."""
+        """Return the bytes of ids, and the file, which alone defines how text is normalized and cut.
+
+        The file is as it was read, but for the step that keeps special tokens out of text where it needs one.
+        """
+        content = self._content
+        if self._guarded:
+            data = {**json.loads(content), "pre_tokenizer": _part(self._tokenizer.pre_tokenizer)}
+            content = json.dumps(data, ensure_ascii=False).encode()
         return TokenizerModel(
-            algorithm=self._algorithm,
+            algorithm=self._kind.lower(),
             pieces=self._table,
             special=self.special_tokens,
-            files={FILE: self._content},
+            unknown=self._unknown,
+            files={FILE: content},
         )
 
     def state(self) -> State:
-        """Return the file, byte for byte as it was read."""
+        """Return the file as it was read."""
         return State(files={FILE: self._content})
 
     @classmethod
@@ -132,41 +179,116 @@ class HuggingFaceTokenizer(TableTokenizer):
         """Return Hugging Face's encoding of a text. Raises: EncodingError where the file has no token for it."""
         try:
             return self._tokenizer.encode(text, add_special_tokens=special)
-        except Exception as cause:  # the binding raises plain Exception, e.g. where there is no token for the unknown
-            raise EncodingError(f"{self.name or 'this tokenizer'} cannot encode {text!r:.60}: {cause}") from cause
+        except BaseException as cause:  # plain Exception where there is no unknown token, a panic of its patterns
+            if not from_library(cause):
+                raise
+            raise unencodable(self, text, cause) from cause
 
-    def _spelling(self, name: str, data: Mapping[str, Any]) -> bytes:
+    # -- what the file says ---------------------------------------------------------------------------------
+
+    def _special_ids(self, added: list[dict[str, Any]]) -> dict[str, int]:
+        """Return special token text to id. Raises: ArtifactCorruptError where file and library have other ids."""
+        texts = set()
+        for entry in added:
+            text, number = entry["content"], self._tokenizer.token_to_id(entry["content"])
+            if text in texts or (text and number != entry["id"]):
+                taken = self._tokenizer.model.id_to_token(entry["id"])
+                other = (
+                    f"where its vocabulary has {taken!r}" if taken is not None else f"which the library makes {number}"
+                )
+                why = "is listed twice" if text in texts else f"has the id {entry['id']}, {other}"
+                raise refused(FILE, f"contradicts itself: in added_tokens {text!r} {why}. Correct added_tokens")
+            texts.add(text)
+        decoder = self._tokenizer.get_added_tokens_decoder()
+        return {token.content: number for number, token in sorted(decoder.items()) if token.special}
+
+    def _unknown_of(self, model: Mapping[str, Any]) -> int | None:
+        if self._kind == "Unigram":
+            number: int | None = model.get("unk_id")
+            return number
+        name = self._tokenizer.model.unk_token
+        return None if name is None else self._tokenizer.model.token_to_id(name)
+
+    def _template_of(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the ids added before and after a text. Raises: ArtifactCorruptError if they are not around it."""
+        special = {*self._special.values()}
+        pieces = (piece.decode("utf-8", "replace") for n, piece in enumerate(self._table) if n not in special)
+        for text in itertools.chain(("a",), pieces):
+            try:
+                whole, plain = self._encoding(text, special=True), self._encoding(text).ids
+            except EncodingError:
+                continue
+            if plain:
+                break
+        else:
+            return tuple(self._encoding("", special=True).ids), ()
+        ids, added = whole.ids, whole.special_tokens_mask
+        start = added.index(0) if 0 in added else 0
+        end = start + len(plain)
+        if ids[start:end] != plain or not all(added[:start]) or not all(added[end:]):
+            raise refused(FILE, "has a post_processor that does more than put tokens around a text. Change it")
+        for number, name in zip(ids, whole.tokens, strict=True):
+            if self._tokenizer.id_to_token(number) != name:
+                raise refused(
+                    FILE,
+                    f"contradicts itself: its post_processor gives {name!r} the id {number}, and the vocabulary "
+                    f"{self._tokenizer.token_to_id(name)}. Correct post_processor",
+                )
+        return tuple(ids[:start]), tuple(ids[end:])
+
+    def _spelling(self, name: str, model: Mapping[str, Any]) -> bytes:
         if self._byte_level:
             try:
                 return from_alphabet(name)
             except KeyError:
                 return name.encode()
-        byte = _BYTE.fullmatch(name)
-        if byte and data["model"].get("byte_fallback"):
+        byte = BYTE.fullmatch(name)
+        if byte and model.get("byte_fallback"):
             return bytes([int(byte[1], 16)])
-        if data["model"].get("type") == "WordPiece":
-            name = name.removeprefix(data["model"].get("continuing_subword_prefix") or "##")
+        if self._kind == "WordPiece":
+            name = name.removeprefix(self._tokenizer.model.continuing_subword_prefix)
         return name.replace("▁", " ").encode()
 
 
-def _types(part: Any) -> Iterator[str]:
+def _part(part: Any) -> dict[str, Any]:
+    """Return a step of the library as the data of `tokenizer.json`; of none, an empty one."""
+    return {} if part is None else dict(json.loads(part.__getstate__()))
+
+
+def _types(part: Mapping[str, Any]) -> Iterator[str]:
     """Yield the types of a part and of the parts it is a sequence of."""
-    if isinstance(part, dict):
-        yield str(part.get("type"))
-        for key in ("pretokenizers", "normalizers"):
-            for inner in part.get(key) or ():
-                yield from _types(inner)
+    if part:
+        yield part["type"]
+    for key in ("pretokenizers", "normalizers"):
+        for inner in part.get(key) or ():
+            yield from _types(inner)
 
 
-def _keeps_text(data: Mapping[str, Any]) -> bool:
-    """Return whether nothing in the file removes, adds or changes text."""
-    steps = data.get("pre_tokenizer") or {}
-    steps = steps.get("pretokenizers", [steps])
+def _keeps_text(normalizer: Mapping[str, Any], pre_tokenizer: Mapping[str, Any]) -> bool:
+    """Return whether no step removes, adds or changes text."""
+    steps = [*_steps(pre_tokenizer)]
     return (
-        data["model"].get("type") in ("BPE", "Unigram")
-        and set(_types(data.get("normalizer"))) <= {"ByteLevel", "Sequence"}
-        and all(step.get("type") in ("ByteLevel", "Split", "Digits", "Punctuation") for step in steps)
+        {*_types(normalizer)} <= {"ByteLevel", "Sequence"}
+        and all(step["type"] in ("ByteLevel", "Split", "Digits", "Punctuation") for step in steps)
         and not any(step.get("add_prefix_space") for step in steps)
         and not any(step.get("behavior") == "Removed" for step in steps)
-        and not any(entry.get("lstrip") or entry.get("rstrip") for entry in data.get("added_tokens") or ())
     )
+
+
+def _steps(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for inner in part.get("pretokenizers", [part] if part else []):
+        yield from _steps(inner) if "pretokenizers" in inner else (inner,)
+
+
+def _text_of(name: str) -> str:
+    """Return the text that is spelled `name` in the byte-level alphabet; nothing if there is none."""
+    try:
+        return from_alphabet(name).decode()
+    except (KeyError, UnicodeDecodeError):
+        return ""
+
+
+def _same_id(vocab: Mapping[str, int]) -> list[str]:
+    """Return two tokens of one id."""
+    first: dict[int, str] = {}
+    return next([other, name] for name, n in sorted(vocab.items()) if (other := first.setdefault(n, name)) != name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from tokframe.tokenizer.base import decode_text, utf8
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray
 from tokframe.tokenizer.streams import StreamDecoder
 from tokframe.tokenizer.table import TableTokenizer
-from tokframe_huggingface.imported.common import content_of, corrupt, spans
+from tokframe_huggingface.imported.common import check_reach, content_of, corrupt, spans, unencodable
 from tokframe_huggingface.imported.decoding import denormalizes, settled_by
 
 __all__ = ["FILE", "SentencePieceTokenizer"]
@@ -48,10 +49,18 @@ class SentencePieceTokenizer(TableTokenizer):
         for name, number in special.items():
             table[number] = name.encode()
         super().__init__(table, special)
+        check_reach(self, FILE, special)
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The id of the model's unknown piece, whatever its text."""
+        number: int = self._model.unk_id()
+        return number if number >= 0 else None
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of text. Raises: UnsupportedError if it is not UTF-8."""
-        return np.asarray(self._model.encode(decode_text(data, self.name or "this tokenizer")), np.int32)
+        text = decode_text(data, self.name or "this tokenizer")
+        return np.asarray(self._call(self._model.encode, text), np.int32)
 
     def decode_raw(self, ids: IntArray) -> bytes:
         """Return the text that sentencepiece decodes, special tokens as their own text. Raises: InvalidTokenError."""
@@ -70,7 +79,7 @@ class SentencePieceTokenizer(TableTokenizer):
     def offsets(self, text: str) -> Encoding:
         """Return ids with the byte and character span of each, special tokens not added."""
         utf8(text)
-        found = self._model.encode(text, return_type="offset_mapping")
+        found = self._call(self._model.encode, text, return_type="offset_mapping")
         return spans(text, found["ids"], found["offsets"])
 
     def state(self) -> State:
@@ -81,3 +90,10 @@ class SentencePieceTokenizer(TableTokenizer):
     def from_state(cls, state: State) -> Self:
         """Build from a state. Raises: ArtifactCorruptError."""
         return cls(content_of(state, FILE))
+
+    def _call(self, encode: Callable[..., Any], text: str, **options: Any) -> Any:
+        """Return the library's answer for a text. Raises: EncodingError where it fails."""
+        try:
+            return encode(text, **options)
+        except Exception as cause:  # the binding raises RuntimeError and others
+            raise unencodable(self, text, cause) from cause

@@ -13,7 +13,15 @@ from tokframe.errors import ArtifactCorruptError
 from tokframe.storage.state import State
 from tokframe.tokenizer.results import Capabilities, IntArray
 from tokframe.tokenizer.table import TableTokenizer, encode_mixed
-from tokframe_huggingface.imported.common import content_of, corrupt, is_lossless, table_of
+from tokframe_huggingface.imported.common import (
+    content_of,
+    corrupt,
+    from_library,
+    is_lossless,
+    refused,
+    table_of,
+    unencodable,
+)
 
 __all__ = ["FILE", "TiktokenTokenizer", "read_ranks"]
 
@@ -35,28 +43,42 @@ class TiktokenTokenizer(TableTokenizer):
         """
         self._content, self._pattern, self._given = content, pattern, dict(special)
         ranks = read_ranks(content)
-        taken = [text for text, number in special.items() if number in ranks.values()]
-        if taken:
-            raise corrupt(FILE, f"has a token of the id of special token {taken[0]!r}, {special[taken[0]]}")
+        known = {number: token for token, number in ranks.items()}
+        for text, number in special.items():
+            if not text or not isinstance(number, int) or number < 0:
+                raise refused(
+                    FILE, f"cannot have a special token {text!r} of the id {number!r}: give it a text and an id"
+                )
+            if number in known:
+                other = known[number].decode("utf-8", "replace")
+                raise refused(
+                    FILE,
+                    f"has the token {other!r} of the id of special token {text!r}, {number}. Give each its own id",
+                )
+            known[number] = text.encode()
+        named = dict(special)
+        super().__init__(table_of(known, named, FILE), named)
         try:
             self._encoding = tiktoken.Encoding(
                 "imported", pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._given
             )
-        except Exception as cause:  # the binding raises what its regular expressions raise
+        except BaseException as cause:  # the binding raises what its regular expressions raise
+            if not from_library(cause):
+                raise
             raise corrupt(FILE, f"does not work with the pattern {pattern!r:.80} ({cause})") from cause
-        known = {number: token for token, number in ranks.items()}
-        known |= {number: text.encode() for text, number in special.items()}
-        named = dict(special)
-        super().__init__(table_of(known, named, FILE), named)
         self._byte_ids = np.asarray([ranks[bytes([byte])] for byte in range(256)], np.int32)
-        exact = is_lossless(self.encode_raw, self.decode_raw)
+        exact = is_lossless(self, special)
         self.capabilities = Capabilities(  # type: ignore[misc]  # of this pattern, not of the class
             lossless=exact, bytes_input=exact, offsets=exact, streaming=False
         )
 
+    @property
+    def unknown_id(self) -> None:
+        """None: every byte has an id."""
+
     def encode_raw(self, data: bytes) -> IntArray:
-        """Return the ids of any bytes."""
-        return encode_mixed(data, lambda texts: map(self._encoding.encode_ordinary, texts), self._byte_ids)
+        """Return the ids of any bytes. Raises: EncodingError where the pattern fails."""
+        return encode_mixed(data, lambda texts: map(self._ids, texts), self._byte_ids)
 
     def state(self) -> State:
         """Return the file, byte for byte, with pattern and special tokens."""
@@ -69,6 +91,14 @@ class TiktokenTokenizer(TableTokenizer):
         if not isinstance(pattern, str) or not isinstance(special, Mapping):
             raise ArtifactCorruptError("config.json has no pattern or no special tokens", file="config.json")
         return cls(content_of(state, FILE), pattern, special)
+
+    def _ids(self, text: str) -> list[int]:
+        try:
+            return self._encoding.encode_ordinary(text)
+        except BaseException as cause:  # a panic of its regular expressions, e.g. one that backtracks without end
+            if not from_library(cause):
+                raise
+            raise unencodable(self, text, cause) from cause
 
 
 def read_ranks(content: bytes) -> dict[bytes, int]:
