@@ -17,16 +17,12 @@ def tiktoken_file(merges: Iterable[bytes] = ()) -> bytes:
 
 
 def sentencepiece_model(text: str, **options: Any) -> bytes:
-    """Return a sentencepiece model with byte fallback."""
+    """Return a sentencepiece model, with byte fallback unless `options` say otherwise."""
     made = io.BytesIO()
     pytest.importorskip("sentencepiece").SentencePieceTrainer.train(
         sentence_iterator=iter([text] * 20),
         model_writer=made,
-        vocab_size=300,
-        byte_fallback=True,
-        hard_vocab_limit=False,
-        minloglevel=2,
-        **options,
+        **{"vocab_size": 300, "byte_fallback": True, "hard_vocab_limit": False, "minloglevel": 2, **options},
     )
     return made.getvalue()
 

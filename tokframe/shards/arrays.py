@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tokframe.errors import ShardsError
 from tokframe.storage.manifest import file_sha256
 from tokframe.storage.regular import open_regular
 
@@ -34,8 +35,17 @@ class ArrayWriter:
         self._file.write(bytes(self._header))
 
     def append(self, values: Any) -> None:
-        """Write values after those before. Raises: OSError."""
-        self._file.write(np.ascontiguousarray(values, self._dtype).data)
+        """Write values after those before. Raises: OSError; ShardsError for one that the array cannot hold."""
+        found = np.asarray(values)
+        if len(found):
+            held, low, high = np.iinfo(self._dtype), found.min(), found.max()
+            if low < held.min or high > held.max:
+                raise ShardsError(
+                    f"{low if low < held.min else high} is outside {held.min} to {held.max}, which is what "
+                    f"{self._target.name} holds. The tokenizer gives ids outside its vocabulary: tell its author",
+                    path=self._target.parent,
+                )
+        self._file.write(np.ascontiguousarray(found, self._dtype).data)
         self.length += len(values)
 
     def finish(self) -> str:

@@ -130,6 +130,12 @@ class ITokenizer(ABC):
         text = token_of("unk", special)
         return None if text is None else special[text]
 
+    @property
+    def textless_ids(self) -> frozenset[int]:
+        """The ids that stand for no text of their own: special tokens and the unknown one."""
+        unknown = self.unknown_id
+        return frozenset(self.special_tokens.values()).union(() if unknown is None else (unknown,))
+
     # -- text -----------------------------------------------------------------------------------------------
 
     def encode(self, text: str, add_special: bool = True, *, allowed_special: Collection[str] = ()) -> list[int]:

@@ -8,13 +8,17 @@ import pickle
 import pytest
 from support import imported
 from support.imported import word_pieces
-from tokenizers import processors
+from tokenizers import Tokenizer, processors
+from tokframe_huggingface.imported.common import check_reach
 from tokframe_huggingface.reading import PATTERNS, read
+from tokframe_huggingface.tokenizer_json import to_json
 
 import tokframe
 from tokframe.cli.main import main
-from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError, UnsupportedError
+from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError, EncodingError, UnsupportedError
+from tokframe.evaluate.measures import measure
 from tokframe.testing import TokenizerContract
+from tokframe.tokenizer.table import ALPHABET
 
 pytestmark = pytest.mark.slow
 
@@ -140,6 +144,298 @@ class TestTokenizerJson:
         assert checks["ids"].ok and checks["offsets"].ok and checks["text"].ok
 
 
+def with_special(model, special, **parts):
+    """Return the data of a tokenizer.json with special tokens at the ids that their texts have in its model."""
+    vocab = model["vocab"]
+    ids = vocab if isinstance(vocab, dict) else {piece: number for number, (piece, _) in enumerate(vocab)}
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    return {"model": model, "added_tokens": [{"id": ids[text], "content": text, **plain} for text in special], **parts}
+
+
+def unigram(special):
+    letters = [(letter, -5.0) for letter in "▁abcdefghijklmnopqrstuvwxyz"]
+    model = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], *((text, 0.0) for text in special), *letters]}
+    return with_special(model, special, pre_tokenizer={"type": "Metaspace", "replacement": "▁"})
+
+
+def looked_up(special, **parts):
+    vocab = {text: number for number, text in enumerate(["<unk>", *special, "a", "b", "/s>"])}
+    return with_special({"type": "WordLevel", "vocab": vocab, "unk_token": "<unk>"}, special, **parts)
+
+
+def longest_match(special):
+    vocab = {text: number for number, text in enumerate(["[UNK]", *special, "a", "##b", "[", "##]"])}
+    model = {"type": "WordPiece", "vocab": vocab, "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
+    model["max_input_chars_per_word"] = 100
+    return with_special(model, special, pre_tokenizer={"type": "WhitespaceSplit"})
+
+
+def merged(special, pairs=True, **changes):
+    """Return a byte-level BPE whose merges lead to each special token, from the left."""
+    parts = sorted({text[:end] for text in special for end in range(2, len(text))} - {*special})
+    names = [*sorted(ALPHABET), *parts, *special]
+    merges = [(text[:end], text[end]) for text in (*special,) for end in range(1, len(text))]
+    model = {"type": "BPE", "vocab": {name: number for number, name in enumerate(names)}}
+    model["merges"] = [list(merge) if pairs else " ".join(merge) for merge in dict.fromkeys(merges)]
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    return with_special({**model, **changes}, special, pre_tokenizer=level, decoder=level)
+
+
+def ids_by_hugging_face(data, text):
+    theirs = Tokenizer.from_str(json.dumps(data))
+    theirs.encode_special_tokens = True
+    return theirs.encode(text, add_special_tokens=False).ids
+
+
+REACHED = {
+    "unigram": unigram(["</s>", "<pad>"]),
+    "words": looked_up(["</s>", "[CLS]"], pre_tokenizer={"type": "WhitespaceSplit"}),
+    "words of lower case": looked_up(["</s>", "[cls]"], normalizer={"type": "Lowercase"}),
+    "words of one width": looked_up(["</s>"], normalizer={"type": "NFKC"}),
+    "the text as one word": looked_up(["</s>", "a b"]),
+    "word pieces": longest_match(["[CLS]", "[SEP]"]),
+    "merges": merged(["</s>", "<|end|>"]),
+    "merges as texts": merged(["</s>"], pairs=False),
+    "whole words before merges": merged(["</s>", "Ġ<s>"], ignore_merges=True),
+}
+
+
+class TestSpecialTokensThatTheModelWouldFind:
+    @pytest.mark.parametrize("name", REACHED)
+    def test_they_stay_text_here_and_in_an_export(self, name, tmp_path):
+        data = REACHED[name]
+        made = read(saved(data, tmp_path))
+        special = {made.special_tokens[text] for text in made.special_tokens} - {made.unknown_id}
+        exported = to_json(made)
+        assert special & {*ids_by_hugging_face(data, " ".join(made.special_tokens))} or len(made.special_tokens) > 1
+        for text in made.special_tokens:
+            for attack in (text, f"a {text} a", f"x{text}y", text * 2, text.upper(), "＜/s＞", f" {text[1:]}"):
+                ids = made.encode(attack, False)
+                assert not special & {*ids}
+                assert ids_by_hugging_face(exported, attack) == ids
+                assert made.encode_batch([attack], False) == [ids]
+                if made.capabilities.lossless:
+                    assert made.decode(made.encode(attack)) == attack
+        assert made.encode("a b", False) == ids_by_hugging_face(data, "a b") or "a b" in made.special_tokens
+        assert made.capabilities.lossless == (data["model"]["type"] == "BPE")
+
+    def test_a_piece_that_is_only_a_prefix_is_no_unused_id(self, tmp_path):
+        data = longest_match(["[CLS]"])
+        data["model"]["vocab"]["##"] = len(data["model"]["vocab"])
+        made = read(saved(data, tmp_path))
+        assert made.token_bytes(made.encode("##")[0]) == b"##" and [*made.special_tokens] == ["[CLS]"]
+
+    def test_nor_where_the_model_drops_what_stands_between(self, tmp_path):
+        model = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
+        data = with_special(model, ["ab"])
+        assert ids_by_hugging_face(data, "a?b") == [2]  # no token for "?", so what is around it comes together
+        assert read(saved(data, tmp_path)).encode("a?b", False) == [0, 1]
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            looked_up(["$"], pre_tokenizer={"type": "WhitespaceSplit"}),
+            merged(["!"]),
+            with_special(
+                {"type": "BPE", "vocab": {"<0x61>": 0, "b": 1}, "merges": [], "byte_fallback": True}, ["<0x61>"]
+            ),
+            longest_match(["##c"]),
+        ],
+    )
+    def test_one_that_cannot_be_kept_out_is_refused(self, data, tmp_path):
+        with pytest.raises(ArtifactCorruptError, match='Change "special" to false for it in added_tokens'):
+            read(saved(data, tmp_path))
+
+    @pytest.mark.parametrize("kind", ["word", "char", "bpe"])
+    def test_control_pieces_stay_text_in_sentencepiece_models(self, kind, tmp_path):
+        path = tmp_path / "small.model"
+        options = {"model_type": kind, "add_dummy_prefix": False, "control_symbols": ["a", "cat"]}
+        path.write_bytes(imported.sentencepiece_model("the cat sat a", byte_fallback=False, **options))
+        made = read(path)
+        control = {*made.special_tokens.values()} - {made.unknown_id}
+        assert len(control) == 4
+        for text in ("</s>", "a cat", "cat", "the cat</s> a"):
+            assert not control & {*made.encode(text)}
+
+    def test_a_library_that_finds_one_all_the_same_is_not_trusted(self):
+        class Library:
+            unknown_id = 0
+
+            def encode(self, text, add_special):
+                return [0, 1, 2] if "</s>x" in text else [0]
+
+        special = {"<unk>": 0, "<s>": 1, "</s>": 2}
+        with pytest.raises(ArtifactCorruptError, match="file encodes text to the id 1 of its special token '<s>'"):
+            check_reach(Library(), "file", {**special, "x": 3})
+        check_reach(Library(), "file", {"<unk>": 0, "<s>": 1})
+
+
+class TestFilesThatContradictThemselves:
+    @staticmethod
+    def refused(data, tmp_path, problem):
+        with pytest.raises(ArtifactCorruptError, match=problem):
+            read(saved(data, tmp_path))
+
+    @pytest.mark.parametrize(
+        ("number", "problem"),
+        [(10**9, "the id 1000000000, which the library makes 258"), (7, "the id 7, that of .* in the vocabulary")],
+    )
+    def test_special_tokens_have_the_library_s_ids(self, number, problem, tmp_path):
+        data = byte_level()
+        data["added_tokens"].append({**data["added_tokens"][0], "content": "<more>", "id": number})
+        self.refused(data, tmp_path, problem)
+
+    def test_two_of_one_id_or_one_text_are_refused(self, tmp_path):
+        data = byte_level()
+        data["added_tokens"].append({**data["added_tokens"][0], "content": "<more>"})
+        self.refused(data, tmp_path, "'<more>' has the id 257")
+        data["added_tokens"][1] = {**data["added_tokens"][0], "special": False}
+        self.refused(data, tmp_path, "'<s>' is listed twice")
+        data = looked_up(["</s>"])
+        data["model"]["vocab"]["c"] = 1
+        self.refused(data, tmp_path, "one id for two tokens: '</s>', 'c'")
+
+    def test_a_post_processor_that_disagrees_is_refused(self, tmp_path):
+        theirs = Tokenizer.from_str(json.dumps(byte_level()))
+        for single, number, problem in (
+            ("<s> $A", 3, "gives '<s>' the id 3"),
+            ("$A <s> $A", 257, "does more than put"),
+        ):
+            theirs.post_processor = processors.TemplateProcessing(single, None, [("<s>", number)])
+            self.refused(json.loads(theirs.to_str()), tmp_path, problem)
+
+    def test_ids_of_one_file_never_overwrite_a_special_token(self, tmp_path):
+        data = looked_up(["<unused 7>"])
+        data["model"]["vocab"]["far"] = 8
+        made = read(saved(data, tmp_path))
+        assert made.special_tokens["<unused 7>"] == 1 and made.special_tokens["<<unused 7>>"] == 7
+
+
+class TestOtherLayouts:
+    def test_a_model_without_its_type_is_the_same(self, tmp_path):
+        for data in (byte_level(), json.loads(word_piece().to_str())):
+            typed = read(saved(data, tmp_path))
+            del data["model"]["type"]
+            untyped = read(saved(data, tmp_path))
+            assert untyped.capabilities == typed.capabilities and untyped.model().algorithm == typed.model().algorithm
+            assert untyped.model().pieces == typed.model().pieces
+            assert untyped.encode(TEXT) == typed.encode(TEXT)
+
+    @pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16"])
+    def test_a_byte_order_mark_is_no_part_of_the_file(self, codec, tmp_path):
+        path = saved(byte_level(), tmp_path)
+        plain = read(path)
+        path.write_text(path.read_text(encoding="utf-8"), encoding=codec)
+        assert read(path).state().files == plain.state().files
+
+    def test_special_tokens_are_put_around_a_text_that_has_no_a(self, tmp_path):
+        model = {"type": "BPE", "vocab": {"你": 0, "好": 1, "[CLS]": 2, "[SEP]": 3}, "merges": []}
+        theirs = Tokenizer.from_str(json.dumps(with_special(model, ["[CLS]", "[SEP]"])))
+        template = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B", [("[CLS]", 2), ("[SEP]", 3)])
+        for steps in (template, processors.Sequence([processors.ByteLevel(trim_offsets=False), template])):
+            theirs.post_processor = steps
+            made = read(saved(theirs, tmp_path))
+            assert made.template() == ((2,), (3,)) and made.encode("你好") == theirs.encode("你好").ids
+
+
+class TestUnknown:
+    @pytest.mark.parametrize(
+        ("data", "unknown"),
+        [
+            (unigram(["</s>"]), 0),
+            (looked_up([]), 0),
+            (longest_match([]), 0),
+            (with_special({"type": "WordLevel", "vocab": {"a": 0, "<UNK>": 1}, "unk_token": "<UNK>"}, ["<UNK>"]), 1),
+            (with_special({"type": "BPE", "vocab": {"a": 0, "UNK": 1}, "merges": [], "unk_token": "UNK"}, []), 1),
+            (with_special({"type": "BPE", "vocab": {"a": 0}, "merges": []}, []), None),
+            (merged(["<unk>"]), None),
+        ],
+    )
+    def test_it_is_what_the_file_says(self, data, unknown, tmp_path):
+        made = read(saved(data, tmp_path))
+        for tokenizer in (made, *back_again(made, tmp_path)):
+            assert tokenizer.unknown_id == tokenizer.model().unknown == unknown
+            assert tokenizer.textless_ids == {
+                *tokenizer.special_tokens.values(),
+                *([] if unknown is None else [unknown]),
+            }
+        if unknown is not None:
+            assert unknown in made.encode("?")
+
+    def test_sentencepiece_s_has_any_text(self, tmp_path):
+        path = tmp_path / "small.model"
+        path.write_bytes(
+            imported.sentencepiece_model(
+                "the cat", vocab_size=60, byte_fallback=False, unk_piece="(what)", unk_id=3, pad_id=0
+            )
+        )
+        assert read(path).unknown_id == 3 and 3 in read(path).encode("漢")
+
+    def test_tiktoken_knows_every_byte(self, tiktoken_one):
+        assert tiktoken_one.unknown_id is None
+
+    def test_it_is_counted_by_compare_and_by_a_shadow(self, tmp_path):
+        data = with_special({"type": "WordLevel", "vocab": {"a": 0, "[UNK]": 1}, "unk_token": "[UNK]"}, [])
+        made = read(saved({**data, "pre_tokenizer": {"type": "WhitespaceSplit"}}, tmp_path))
+        text = tmp_path / "text.txt"
+        text.write_text("a b a c")
+        (file,) = tokframe.Corpus.open([text]).files
+        assert measure(made, file).unknown_rate == 0.5
+        both = tokframe.shadow(made, made)
+        both.encode("a b")
+        assert (both.report().first.unknown, both.report().other.unknown, both.unknown_id) == (1, 1, 1)
+
+
+class TestPromises:
+    def test_lossless_is_promised_only_if_encode_and_decode_keep_it(self, tmp_path):
+        data = byte_level()
+        data["added_tokens"].append({**data["added_tokens"][0], "content": "<mask>", "id": 258, "lstrip": True})
+        assert read(saved(data, tmp_path)).capabilities.lossless  # no special token is found in text
+        data["added_tokens"][-1]["special"] = False
+        assert not read(saved(data, tmp_path)).capabilities.lossless
+        theirs = Tokenizer.from_str(json.dumps(byte_level()))
+        theirs.post_processor = processors.TemplateProcessing("th $A", None, [("th", theirs.token_to_id("th"))])
+        made = read(saved(theirs, tmp_path))
+        assert not made.capabilities.lossless  # what is put before each text is no special token, so it is decoded
+
+    def test_an_added_token_that_is_also_spelled_for_bytes_is_noticed(self, tmp_path):
+        data = byte_level()
+        plain = {**data["added_tokens"][0], "special": False}
+        data["added_tokens"] = [{**plain, "content": "ģ", "id": data["model"]["vocab"]["ģ"]}, *data["added_tokens"]]
+        assert not read(saved(data, tmp_path)).capabilities.lossless
+
+
+class TestFailuresOfTheLibraries:
+    def test_a_pattern_that_gives_up_is_an_encoding_error(self, ranks, tmp_path, capfd):
+        pytest.importorskip("tiktoken")
+        model = {"type": "BPE", "vocab": {"a": 0}, "merges": []}
+        split = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
+        hostile = read(saved(with_special(model, [], pre_tokenizer=split), tmp_path))
+        for made in (hostile, read(ranks, pattern="(a|aa)+(?=$)|.")):
+            for call in (made.encode, made.count, lambda text, made=made: made.encode_batch([text])):
+                with pytest.raises(EncodingError, match="cannot encode 'aaaa"):
+                    call("a" * 40 + "b")
+            assert made.encode("b" if made is not hostile else "a")
+        capfd.readouterr()  # the traces that Rust prints
+
+    def test_what_is_nested_too_deep_is_refused(self, tmp_path):
+        path = tmp_path / "tokenizer.json"
+        path.write_text('{"model":' + "[" * 100_000 + "]" * 100_000 + "}")
+        with pytest.raises(ArtifactError, match="cannot be parsed"):
+            read(path)
+
+    def test_merges_that_would_end_the_process_are_refused(self, tmp_path):
+        model = {"type": "BPE", "vocab": {"a": 0, "é": 1, "aé": 2}, "merges": [["a", "é"]]}
+        with pytest.raises(ArtifactCorruptError, match="has no '#' before its second part"):
+            read(saved({"model": {**model, "continuing_subword_prefix": "#"}}, tmp_path))
+
+    def test_an_added_token_that_is_normalized_to_nothing_is_refused(self, tmp_path):
+        data = looked_up(["aa"], normalizer={"type": "Replace", "pattern": {"String": "a"}, "content": ""})
+        data["added_tokens"][0]["normalized"] = True
+        with pytest.raises(ArtifactCorruptError, match="removes the text of its added token 'aa'"):
+            read(saved(data, tmp_path))
+
+
 class TestTiktoken:
     def test_ids_are_tiktokens(self, tiktoken_one, ranks):
         import tiktoken
@@ -165,6 +461,14 @@ class TestTiktoken:
         assert tiktoken_one.decode([299, 97, 300]) == "a"
         assert 299 not in tiktoken_one.encode("<unused 299>")
         assert main(["verify", str(tiktoken_one.save(tmp_path / "saved"))]) == 0
+        for special, problem in (
+            ({"<a>": 300, "<b>": 300}, "has the token '<a>' of the id of special token '<b>', 300"),
+            ({"<a>": 97}, "has the token 'a' of the id of special token '<a>', 97"),
+            ({"<a>": -1}, "cannot have a special token '<a>' of the id -1"),
+            ({"": 300}, "cannot have a special token ''"),
+        ):
+            with pytest.raises(ArtifactCorruptError, match=problem):
+                read(ranks, pattern="gpt2", special=special)
         with pytest.raises(ArtifactCorruptError, match="too sparse for a vocabulary"):
             read(ranks, pattern="gpt2", special={"<|end|>": 2_000_000_000})
 

@@ -56,7 +56,7 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
         )
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(sampling.seed)
-    special = torch.tensor(sorted(tokenizer.special_tokens.values()), dtype=torch.long)
+    special = torch.tensor(sorted(tokenizer.textless_ids), dtype=torch.long)
     decoder = tokenizer.stream_decoder()
     # Read behind the prompt, as some tokenizers drop the space that a text begins with; what is not yet decoded of the
     # prompt comes with the text after it, which it is not.

@@ -58,7 +58,8 @@ class HuggingFaceTokenizer(TableTokenizer):
             data = json.loads(content)
             if data["model"].get("dropout"):
                 data["model"]["dropout"] = None  # for training only: it makes ids random
-            self._tokenizer = Tokenizer.from_str(json.dumps(data))
+            _check_merges(data["model"])
+            tokenizer = Tokenizer.from_str(json.dumps(data))
         except KeyError as cause:
             raise corrupt(FILE, f"has no {cause}") from cause
         except RecursionError as cause:
@@ -67,13 +68,14 @@ class HuggingFaceTokenizer(TableTokenizer):
             if not from_library(cause):
                 raise
             raise corrupt(FILE, f"cannot be read by Hugging Face tokenizers ({cause})") from cause
+        special = _special_ids(tokenizer, data.get("added_tokens") or [])
+        self._tokenizer = guard(tokenizer, data, special, FILE)
+        self._guarded = self._tokenizer is not tokenizer
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True
         model = data["model"]
         self._kind = type(self._tokenizer.model).__name__  # which older files do not say
-        special = self._special_ids(data.get("added_tokens") or [])
-        self._guarded = guard(self._tokenizer, special, model, FILE)
         normalizer, pre_tokenizer = _part(self._tokenizer.normalizer), _part(self._tokenizer.pre_tokenizer)
         self._byte_level = "ByteLevel" in {*_types(normalizer), *_types(pre_tokenizer)}
         added = {token.content: token for token in self._tokenizer.get_added_tokens_decoder().values()}
@@ -148,18 +150,14 @@ class HuggingFaceTokenizer(TableTokenizer):
     def model(self) -> TokenizerModel:
         """Return the bytes of ids, and the file, which alone defines how text is normalized and cut.
 
-        The file is as it was read, but for the step that keeps special tokens out of text where it needs one.
+        The file is as it was read, unless that would find special tokens in text.
         """
-        content = self._content
-        if self._guarded:
-            data = {**json.loads(content), "pre_tokenizer": _part(self._tokenizer.pre_tokenizer)}
-            content = json.dumps(data, ensure_ascii=False).encode()
         return TokenizerModel(
             algorithm=self._kind.lower(),
             pieces=self._table,
             special=self.special_tokens,
             unknown=self._unknown,
-            files={FILE: content},
+            files={FILE: self._tokenizer.to_str().encode() if self._guarded else self._content},
         )
 
     def state(self) -> State:
@@ -185,22 +183,6 @@ class HuggingFaceTokenizer(TableTokenizer):
             raise unencodable(self, text, cause) from cause
 
     # -- what the file says ---------------------------------------------------------------------------------
-
-    def _special_ids(self, added: list[dict[str, Any]]) -> dict[str, int]:
-        """Return special token text to id. Raises: ArtifactCorruptError where file and library have other ids."""
-        texts = set()
-        for entry in added:
-            text, number = entry["content"], self._tokenizer.token_to_id(entry["content"])
-            if text in texts or (text and number != entry["id"]):
-                taken = self._tokenizer.model.id_to_token(entry["id"])
-                other = (
-                    f"where its vocabulary has {taken!r}" if taken is not None else f"which the library makes {number}"
-                )
-                why = "is listed twice" if text in texts else f"has the id {entry['id']}, {other}"
-                raise refused(FILE, f"contradicts itself: in added_tokens {text!r} {why}. Correct added_tokens")
-            texts.add(text)
-        decoder = self._tokenizer.get_added_tokens_decoder()
-        return {token.content: number for number, token in sorted(decoder.items()) if token.special}
 
     def _unknown_of(self, model: Mapping[str, Any]) -> int | None:
         if self._kind == "Unigram":
@@ -246,8 +228,36 @@ class HuggingFaceTokenizer(TableTokenizer):
         if byte and model.get("byte_fallback"):
             return bytes([int(byte[1], 16)])
         if self._kind == "WordPiece":
-            name = name.removeprefix(self._tokenizer.model.continuing_subword_prefix)
+            name = name.removeprefix(self._tokenizer.model.continuing_subword_prefix) or name
         return name.replace("▁", " ").encode()
+
+
+def _special_ids(tokenizer: Tokenizer, added: list[dict[str, Any]]) -> dict[str, int]:
+    """Return special token text to id. Raises: ArtifactCorruptError where file and library have other ids."""
+    texts = set()
+    normalizer = tokenizer.normalizer
+    for entry in added:
+        text, number = entry["content"], tokenizer.token_to_id(entry["content"])
+        if text in texts or (text and number != entry["id"]):
+            taken = tokenizer.model.id_to_token(entry["id"])
+            other = f"which the library makes {number}" if taken is None else f"that of {taken!r} in the vocabulary"
+            why = "is listed twice" if text in texts else f"has the id {entry['id']}, {other}"
+            raise refused(FILE, f"contradicts itself: in added_tokens {text!r} {why}. Correct added_tokens")
+        if text and entry.get("normalized") and normalizer and not normalizer.normalize_str(text):
+            # which the library would search for without end
+            raise refused(FILE, f"removes the text of its added token {text!r}. Change its normalizer")
+        texts.add(text)
+    decoder = tokenizer.get_added_tokens_decoder()
+    return {token.content: number for number, token in sorted(decoder.items()) if token.special}
+
+
+def _check_merges(model: Mapping[str, Any]) -> None:
+    """Raise ValueError for a merge that continues no word: the library cuts the prefix off unseen, or past its end."""
+    if prefix := model.get("continuing_subword_prefix"):
+        for merge in model.get("merges") or ():
+            right = merge.split(" ")[-1] if isinstance(merge, str) else merge[-1]
+            if not right.startswith(prefix):
+                raise ValueError(f"the merge {merge!r:.60} has no {prefix!r} before its second part")
 
 
 def _part(part: Any) -> dict[str, Any]:

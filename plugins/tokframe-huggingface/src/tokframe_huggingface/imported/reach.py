@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, pre_tokenizers
@@ -18,24 +19,35 @@ BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _NEVER = -1e6  # a unigram piece of a lower score is on no best path but where nothing else spells its text
 
 
-def guard(tokenizer: Tokenizer, special: Mapping[str, int], model: Mapping[str, Any], file: str) -> bool:
-    """Cut the texts of special tokens that the model would find, before it sees them; return whether there are any.
+def guard(tokenizer: Tokenizer, data: Mapping[str, Any], special: Iterable[str], file: str) -> Tokenizer:
+    """Return a tokenizer that finds no special token in text: the one that was made of `data` unless it finds one.
 
-    `model` is the model's data in the file. No piece spans a cut, so none of them is found, whatever stands around it
-    and whatever the normalizer does. Raises: ArtifactCorruptError for one that cannot be cut.
+    BPE loses the merges that end in a special token's text. For the other models, which look pieces up, the text is
+    cut in two before they see it; no piece spans a cut, whatever stands around it and whatever the normalizer does.
+    Raises: ArtifactCorruptError for a token that this does not help.
     """
-    rests = defaultdict(list)
-    for text in special:
-        if _found_in_text(tokenizer.model, text, model, file):
+    model = data["model"]
+    found = {text for text in special if _found_in_text(tokenizer.model, text, model, file)}
+    if not found:
+        return tokenizer
+    if is_bpe := type(tokenizer.model).__name__ == "BPE":
+        prefix = len(model.get("continuing_subword_prefix") or "")
+        data = {**data, "model": {**model, "merges": [m for m in model["merges"] if _joined(m, prefix) not in found]}}
+    made = Tokenizer.from_str(json.dumps(data))
+    if not is_bpe or model.get("ignore_merges"):
+        rests = defaultdict(list)
+        for text in sorted(found):
             rests[text[0]].append("".join(map(_literal, text[1:])))
-    if not rests:
-        return False
-    pattern = "|".join(f"{_literal(first)}(?={'|'.join(rest)})" for first, rest in rests.items())
-    steps: list[Any] = [pre_tokenizers.Split(Regex(pattern), "merged_with_previous")]
-    if tokenizer.pre_tokenizer is not None:
-        steps.insert(0, tokenizer.pre_tokenizer)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
-    return True
+        pattern = "|".join(f"{_literal(first)}(?={'|'.join(rest)})" for first, rest in rests.items())
+        cut: Any = pre_tokenizers.Split(Regex(pattern), "merged_with_previous")
+        made.pre_tokenizer = pre_tokenizers.Sequence([cut] if made.pre_tokenizer is None else [made.pre_tokenizer, cut])
+    return made
+
+
+def _joined(merge: str | list[str], prefix: int) -> str:
+    """Return the piece that a merge makes; older files have a merge as a text with a space."""
+    left, right = merge.split(" ") if isinstance(merge, str) else merge
+    return left + right[prefix:]
 
 
 def _found_in_text(pieces: Any, text: str, model: Mapping[str, Any], file: str) -> bool:

@@ -36,7 +36,7 @@ def evaluation_by_count(
     ids = np.concatenate([one.document.ids for one in scored])
     bits = np.concatenate([one.nll for one in scored]) / math.log(2)
     lengths = np.asarray([len(model.tokenizer.token_bytes(token)) for token in range(model.tokenizer.vocab_size)])
-    lengths[list(model.tokenizer.special_tokens.values())] = 0  # the text behind <unk> is charged separately
+    lengths[list(model.tokenizer.textless_ids)] = 0  # the text behind the unknown id is charged separately
     bins = np.searchsorted(_EDGES, counts[ids], side="right") - 1
     rows = [
         {

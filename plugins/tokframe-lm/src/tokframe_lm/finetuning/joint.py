@@ -133,12 +133,12 @@ def _margin_loss(quantizer: Any, latents: Tensor, indices: Tensor) -> Tensor:
 def _symbols_of(tokenizer: ITokenizer, positions: int) -> Tensor:
     """Return the symbols that the decoder should give for each id: (ids, positions) int64, bytes, end, then -1.
 
-    A special token's row is -1 throughout. Raises: UnsupportedError for a segment longer than the decoder's output.
+    An id without text has -1 throughout. Raises: UnsupportedError for a segment longer than the decoder's output.
     """
-    special = set(tokenizer.special_tokens.values())
+    textless = tokenizer.textless_ids
     symbols = torch.full((tokenizer.vocab_size, positions), -1, dtype=torch.int64)
     for token in range(tokenizer.vocab_size):
-        if token in special:
+        if token in textless:
             continue
         piece = [*tokenizer.token_bytes(token), _END]
         if len(piece) > positions:

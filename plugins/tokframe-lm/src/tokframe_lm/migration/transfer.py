@@ -60,7 +60,7 @@ def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
         raise ConfigError("migration", [("method", f"{method!r} is not one of {', '.join(METHODS)}")])
     special = _special(old, new)
     weighted = method == "weighted"
-    ids = sorted({*range(old.vocab_size)}.difference(old.special_tokens.values()))
+    ids = sorted({*range(old.vocab_size)}.difference(old.textless_ids))
 
     @cache
     def index() -> Neighbors:  # only where a part has no id
@@ -96,16 +96,18 @@ def mix(old: ITokenizer, new: ITokenizer, method: str = "weighted") -> Mixture:
 
 
 def _special(old: ITokenizer, new: ITokenizer) -> dict[int, int | None]:
-    """Return for each special token of `new` that of `old` with its text or role; what begins a text always has one."""
+    """Return for each id without text of `new` that of `old` with its text or role; what begins a text has one."""
     known = old.special_tokens
     roles = {role: known[text] for role in ROLES if (text := token_of(role, known))}
     found = {token: known.get(text, roles.get(role_of(text) or "")) for text, token in new.special_tokens.items()}
+    if new.unknown_id is not None and found.get(new.unknown_id) is None:
+        found[new.unknown_id] = old.unknown_id
     start = start_id(new)
     return {**found, start: start_id(old) if found.get(start) is None else found[start]}
 
 
 def _spell(old: ITokenizer, data: bytes) -> list[tuple[int | None, bytes]]:
-    """Return the old ids that encode `data`, each with its bytes; None for an id that hides them, as <unk> does."""
+    """Return the old ids that encode `data`, each with its bytes; None for one that hides them, as the unknown id."""
     if old.capabilities.bytes_input:
         ids = old.encode_raw(data).tolist()
         return [(token, old.token_bytes(token)) for token in ids]
@@ -115,6 +117,6 @@ def _spell(old: ITokenizer, data: bytes) -> list[tuple[int | None, bytes]]:
         return [(None, data)]
     pieces = [data[start:end] for start, end in found.byte_spans.tolist()]
     return [
-        (token if old.token_bytes(token) == piece else None, piece)
+        (token if token != old.unknown_id and old.token_bytes(token) == piece else None, piece)
         for token, piece in zip(found.ids.tolist(), pieces, strict=True)
     ]

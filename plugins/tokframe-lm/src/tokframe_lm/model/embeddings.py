@@ -185,9 +185,9 @@ def _digit_parts(tokenizer: ITokenizer) -> tuple[list[list[int]], int, int]:
 
 
 def _spelling_parts(tokenizer: ITokenizer) -> tuple[list[list[int]], int, int]:
-    """Return the shared rows of each id, none for a special token, their number, and how many make up a row."""
+    """Return the shared rows of each id, none for one without text, their number, and how many make up a row."""
     texts = [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
-    for token in tokenizer.special_tokens.values():
+    for token in tokenizer.textless_ids:
         texts[token] = b""
     spelled = [_spelling(text) for text in texts]
     counts = Counter(feature for features in spelled for feature in features)

@@ -111,7 +111,7 @@ def start_id(tokenizer: ITokenizer) -> int:
     if before:
         return before[0]
     special = tokenizer.special_tokens
-    usable = [text for text in special if role_of(text) != "unk"]
+    usable = [text for text, token in special.items() if role_of(text) != "unk" and token != tokenizer.unknown_id]
     for role in ("bos", "cls", "eos", "sep", "pad"):
         if text := token_of(role, usable):
             return special[text]
