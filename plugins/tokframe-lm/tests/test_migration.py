@@ -115,7 +115,8 @@ def test_a_tokenizer_without_a_token_that_begins_a_text_is_refused_before_anythi
     ],
 )
 def test_a_text_begins_with_what_the_tokenizer_has_for_it(special, template, start):
-    assert start_id(SimpleNamespace(special_tokens=special, template=lambda: (template, ()), name="theirs")) == start
+    theirs = SimpleNamespace(special_tokens=special, template=lambda: (template, ()), name="theirs", unknown_id=None)
+    assert start_id(theirs) == start
 
 
 def test_special_tokens_keep_the_vector_of_the_same_text(pair):

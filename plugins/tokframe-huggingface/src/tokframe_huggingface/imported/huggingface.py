@@ -209,8 +209,8 @@ class HuggingFaceTokenizer(TableTokenizer):
         end = start + len(plain)
         if ids[start:end] != plain or not all(added[:start]) or not all(added[end:]):
             raise refused(FILE, "has a post_processor that does more than put tokens around a text. Change it")
-        for number, name in zip(ids, whole.tokens, strict=True):
-            if self._tokenizer.id_to_token(number) != name:
+        for number, name, is_added in zip(ids, whole.tokens, added, strict=True):
+            if is_added and self._tokenizer.id_to_token(number) != name:
                 raise refused(
                     FILE,
                     f"contradicts itself: its post_processor gives {name!r} the id {number}, and the vocabulary "
