@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tokframe.cli.options import Command, json_option, name_argument
-from tokframe.errors import UnsupportedError
+from tokframe.errors import PluginBrokenError, UnsupportedError
 
 __all__ = ["command"]
 
@@ -47,7 +47,8 @@ def command(name: str, kind: str, out: Path, special_tokens: str, overwrite: boo
     from tokframe.cli.console import checks_table, note, show, show_json
     from tokframe.loading.loading import load
     from tokframe.plugins.discovery import host
-    from tokframe.plugins.registry import load_target
+    from tokframe.plugins.protocols import Check
+    from tokframe.plugins.registry import call_target, load_target
     from tokframe.storage.advice import FIRST_PARTY
     from tokframe.storage.places import claimed_place, writing_folder
 
@@ -62,7 +63,13 @@ def command(name: str, kind: str, out: Path, special_tokens: str, overwrite: boo
                 capability="special_tokens",
             )
         with writing_folder(out, _is_export, overwrite=overwrite) as folder:
-            checks = export(tokenizer, folder, **options)
+            checks = call_target(exporter, export, tokenizer, folder, **options)
+            if not isinstance(checks, list) or not all(isinstance(check, Check) for check in checks):
+                raise PluginBrokenError(
+                    f"exporter {kind!r} of {exporter.distribution} returned {checks!r:.60}; expected a list of "
+                    "tokframe.Check",
+                    distribution=exporter.distribution,
+                )
             files = sorted(path.name for path in folder.iterdir())
             (folder / _MARK).touch()
     same = all(check.ok for check in checks)

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from tokframe.errors import (
     ArtifactVersionError,
+    InvalidSpecError,
     MissingPluginError,
     UnknownNameError,
 )
@@ -20,7 +21,7 @@ from tokframe.storage.advice import install_advice, install_command
 from tokframe.storage.state import ComponentUse, State
 from tokframe.tokenizer.base import ITokenizer
 
-__all__ = ["build"]
+__all__ = ["build", "tokenizer_class"]
 
 
 def build(found: artifact.Artifact) -> ITokenizer:
@@ -35,7 +36,7 @@ def build(found: artifact.Artifact) -> ITokenizer:
         uses.append(ComponentUse(section=part["section"], kind=part["kind"], name=registry.reference(resolved)))
     assert isinstance(spec, TokenizerSpec)  # asked for by kind
     warn_if_deprecated(spec, used_by=str(found.path))
-    target = load_target(spec)
+    target = tokenizer_class(spec)
     state = evolve(found.state, components=tuple(uses))
     version = head.get("version", 1)
     current = target.state_version
@@ -44,6 +45,19 @@ def build(found: artifact.Artifact) -> ITokenizer:
     tokenizer: ITokenizer = target.from_state(state)
     tokenizer.name = registry.reference(spec)
     return tokenizer
+
+
+def tokenizer_class(spec: TokenizerSpec) -> type[ITokenizer]:
+    """Import the class of a tokenizer. Raises: ComponentImportError; InvalidSpecError where it is no ITokenizer."""
+    found = load_target(spec)
+    if not (isinstance(found, type) and issubclass(found, ITokenizer)):
+        raise InvalidSpecError(
+            f"target {spec.target!r} of tokenizer {spec.name!r} from {spec.distribution} is not a class derived from "
+            "tokframe.ITokenizer",
+            kind=spec.kind,
+            name=spec.name,
+        )
+    return found
 
 
 def _resolve(found: artifact.Artifact, registry: Registry, kind: str, entry: Mapping[str, Any]) -> Any:

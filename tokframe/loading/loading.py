@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokframe.errors import ConfigError, UnsupportedError
-from tokframe.loading.building import build
+from tokframe.loading.building import build, tokenizer_class
 from tokframe.loading.reference import explained, resolve
 from tokframe.plugins.discovery import host
-from tokframe.plugins.registry import load_target, warn_if_deprecated
+from tokframe.plugins.registry import warn_if_deprecated
 from tokframe.storage import artifact
 from tokframe.storage.places import named
 from tokframe.tokenizer.base import ITokenizer
@@ -55,7 +55,7 @@ def create(name: str, config: Mapping[str, Any] | None = None) -> ITokenizer:
     from tokframe.plugins.protocols import Creatable  # which loading does without
 
     spec = resolve(name).registered("create")
-    target = load_target(spec)
+    target = tokenizer_class(spec)
     if not isinstance(target, Creatable):
         raise UnsupportedError(
             f"{name!r} only comes out of training: tokframe train {name} --corpus FILE --out DIR", capability="create"
@@ -100,7 +100,7 @@ def train(
         raise UnsupportedError(f"{name!r} has no training", capability="train")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < MAX_SEED):
         raise ConfigError("tokframe.train", [("seed", f"expected a whole number from 0 to 2^63 - 1, got {seed!r:.60}")])
-    kind = load_target(spec)
+    kind = tokenizer_class(spec)
     if processes.count() > 1 and not kind.trains_in_processes:
         raise UnsupportedError(
             f"{name!r} is trained by one process, and {processes.count()} were started together. Run the command "

@@ -21,6 +21,7 @@ from tokframe.errors import (
     ComponentImportError,
     InvalidSpecError,
     NameConflictError,
+    PluginBrokenError,
     UnknownNameError,
 )
 from tokframe.plugins.containment import contained, reason_of
@@ -318,6 +319,20 @@ def load_config(spec: Spec) -> type[Any]:
             name=spec.name,
         )
     return found
+
+
+def call_target(spec: Spec, target: Any, *arguments: Any, **named: Any) -> Any:
+    """Call what `load_target` gave. Raises: PluginBrokenError if it does not take the arguments; whatever it raises."""
+    try:
+        return target(*arguments, **named)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise  # from its own code, which the traceback names
+        given = ", ".join([*(type(value).__name__ for value in arguments), *(f"{name}=..." for name in named)])
+        raise PluginBrokenError(
+            f"{spec.kind} {spec.name!r} of {spec.distribution} cannot be called as {spec.target}({given}): {error}",
+            distribution=spec.distribution,
+        ) from error
 
 
 def import_target(target: str) -> Any:

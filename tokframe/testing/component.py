@@ -17,7 +17,7 @@ import pytest
 
 from tokframe.errors import ConfigError
 from tokframe.plugins.discovery import host
-from tokframe.plugins.registry import load_config, load_target
+from tokframe.plugins.registry import call_target, load_config, load_target
 from tokframe.storage.config import structure
 from tokframe.testing.fresh import run_fresh
 
@@ -47,7 +47,7 @@ def build(kind: str, name: str, config: Mapping[str, Any], d_latent: int, max_le
     """Return a component made as a tokenizer makes it. Raises: UnknownNameError; ConfigError; ComponentImportError."""
     spec = host().registry.component(kind, name)
     value = structure(load_config(spec), config) if spec.config else None
-    return load_target(spec)(value, d_latent=d_latent, max_length=max_length)
+    return call_target(spec, load_target(spec), value, d_latent=d_latent, max_length=max_length)
 
 
 def called(module: Any, inputs: list[Any]) -> list[Any]:

@@ -65,7 +65,7 @@ def test_a_name_that_another_plugin_claims_breaks_nothing_of_ours(grabbed, corpu
 
 
 MISTAKES = {
-    "no argument": ("quantizer", "nothing", "lambda config: None", "cannot be built as .*max_length"),
+    "no argument": ("quantizer", "nothing", "lambda config: None", "cannot be called as .*max_length"),
     "no module": ("quantizer", "nothing", "lambda config, **sizes: {}", "gave a dict, expected a torch.nn.Module"),
     "a dict": ("quantizer", "{'indices': given[0]}", "Part", "gave a dict, expected a tokframe.Quantized"),
     "encoder": ("encoder", "{'latents': nothing}", "Part", r"gave a dict, expected a tensor of shape \(2, 32\)"),

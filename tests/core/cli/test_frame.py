@@ -165,3 +165,50 @@ def test_a_plugin_takes_no_command_of_this_project(plugin, use_host, run):
     code, out, err = run("lm")
     assert (code, out) == (0, b"our_mod\n") and err.count("aa-first's command 'lm' is left out") == 1
     assert "taken by tokframe-lm" in err
+
+
+PARTS = """
+    @tokframe.hookimpl
+    def tokframe_components():
+        return [tokframe.ComponentSpec(kind="exporter", name=name, target=f"{__name__}:{name}") for name in ("a", "b")]
+
+    def a(tokenizer, folder):
+        return None
+
+    def b(tokenizer):
+        return []
+
+    @tokframe.hookimpl
+    def tokframe_tokenizers():
+        return [tokframe.TokenizerSpec(name="plain", target=f"{__name__}:a")]
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("export", "./toy", "--format", "a", "--out", "x"),
+            "exporter 'a' of acme-parts returned None; expected a list",
+        ),
+        (("export", "./toy", "--format", "b", "--out", "x"), "exporter 'b' of acme-parts cannot be called as"),
+        (("train", "plain", "--corpus", "a.txt", "--out", "x"), "tokenizer 'plain' from acme-parts is not a class"),
+    ],
+)
+def test_a_part_that_is_not_what_it_has_to_be_is_told_by_name(
+    plugin, use_host, toy_entry_point, run, tmp_path, monkeypatch, words, said
+):
+    use_host(toy_entry_point, plugin("acme-parts", PARTS))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("a")
+    toy().save(tmp_path / "toy")
+    code, out, err = run(*words)
+    assert (code, out) == (1, b"") and said in err and "Traceback" not in err and "bug" not in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_tokenizer_that_fails_is_left_out_where_none_is_named(shipped, run, monkeypatch):
+    monkeypatch.setattr("toy_bytes.tokenizer.ToyTokenizer.encode_raw", lambda *_: sys.exit(0))
+    code, _, err = run("compare", "--corpus", "a.txt")
+    assert code == 1 and "shipped is left out: SystemExit: 0" in err
+    assert "no installed tokenizer is ready to use" in err

@@ -19,7 +19,7 @@ from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, corrupt
 
 from tokframe import setting
 from tokframe.errors import ConfigError, PluginBrokenError, UnknownNameError
-from tokframe.plugins.registry import ComponentSpec, Registry, load_config, load_target
+from tokframe.plugins.registry import ComponentSpec, Registry, call_target, load_config, load_target
 from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.config import problems_of, unstructure
 from tokframe.storage.settings import Problem
@@ -68,13 +68,7 @@ class Part:
         Raises: ConfigError if the memory is too small for it; PluginBrokenError for a class that cannot be called so.
         """
         try:
-            return make(self.config, **sizes)
-        except TypeError as error:
-            names = ", ".join(f"{name}=..." for name in sizes)
-            raise PluginBrokenError(
-                f"{self.title} cannot be built as {self.spec.target}(config, {names}): {error}",
-                distribution=self.spec.distribution,
-            ) from error
+            return call_target(self.spec, make, self.config, **sizes)
         except (MemoryError, RuntimeError) as error:
             if "memory" not in f"{type(error).__name__} {error}".lower():
                 raise

@@ -14,7 +14,7 @@ from transformers import LlamaConfig, LlamaModel
 
 from tokframe.errors import UnsupportedError
 from tokframe.plugins.discovery import host
-from tokframe.plugins.registry import load_target
+from tokframe.plugins.registry import call_target, load_target
 from tokframe.storage.advice import FIRST_PARTY
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.roles import role_of, token_of
@@ -90,12 +90,13 @@ def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
     Raises: UnknownNameError for the embedding's name; UnsupportedError where the tokenizer does not suit it.
     """
     start_id(tokenizer)  # before any work: without it a model can be neither trained nor used
-    kind = load_target(host().registry.component("embedding", config.embedding, FIRST_PARTY))
+    spec = host().registry.component("embedding", config.embedding, FIRST_PARTY)
+    kind = load_target(spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         # The body first: its weights do not depend on the vocabulary, so models of one seed begin with the same.
         body = LanguageModel(config, nn.Identity())  # type: ignore[arg-type]  # replaced in the next line
-        body.embedding = kind(tokenizer, d_model=config.d_model)
+        body.embedding = call_target(spec, kind, tokenizer, d_model=config.d_model)
     pairs = tokenizer.impossible_pairs() if config.canonical else None
     body.impossible = None if pairs is None else Impossible(pairs)
     return body
