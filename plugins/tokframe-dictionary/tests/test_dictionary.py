@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from tokframe_dictionary.mining.config import SelectionConfig
 from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, Vocabulary
 
 import tokframe
 from tokframe.errors import ArtifactCorruptError, ConfigError, CorpusError, TrainingError, TrainingInterrupted
 from tokframe.loading.inspection import verify
+from tokframe.storage.config import unstructure
 from tokframe.storage.state import State
 from tokframe.testing.fresh import run_fresh
 
@@ -44,7 +46,7 @@ def test_the_artifact_records_config_corpus_and_versions(saved: Path, corpus: Pa
     record = json.loads((saved / "training.json").read_text(encoding="utf-8"))
     assert record["config"] == json.loads((saved / "config.json").read_text(encoding="utf-8"))
     assert record["config"]["vocab_size"] == 400
-    assert record["config"]["selection"] == {"block": 4096, "breadth": 0.8, "keep": 0.8}
+    assert record["config"]["selection"] == unstructure(SelectionConfig())
     (source,) = record["corpus"]
     assert (source["source"], source["bytes"], source["files"]) == ("small", corpus.stat().st_size, 1)
     assert record["vocabulary"]["ids"] == 400

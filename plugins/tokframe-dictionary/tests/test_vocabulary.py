@@ -93,7 +93,7 @@ def test_pruning_saves_more_than_keeping_the_most_promising_candidates() -> None
 
 def test_a_segment_that_others_replace_at_no_cost_is_dropped_first() -> None:
     source = Source(name="x", data=b"abcd" * 100 + b"\n" + b"ab\ncd\n" * 50)
-    pool = prune([b"ab", b"cd", b"bc", b"abc", b"bcd", b"abcd"], [source], 3, SELECTION)
+    pool = prune([b"ab", b"cd", b"bc", b"abc", b"bcd", b"abcd"], [source], 3, SelectionConfig(folds=1))
     assert set(pool.segments) == {b"ab", b"cd", b"abcd"}
 
 
@@ -137,6 +137,22 @@ def test_segments_of_several_sources_come_before_those_of_one() -> None:
     pool = prune([b"shared\n", b"only-a\n", b"only-b\n"], sources, 3, SelectionConfig(breadth=0.5))
     assert pool.segments[0] == b"shared\n"
     assert pool.value[0] > 2 * pool.value[1]
+
+
+def test_what_one_place_alone_repeats_comes_after_what_is_used_everywhere() -> None:
+    narrow, everywhere = b"narrow\n" * 60, b"wider\n" * 10
+    source = Source(name="x", data=(narrow + everywhere) + (b"filler\n" * 60 + everywhere) * 3)
+    given = [b"narrow\n", b"wider\n"]
+    assert prune(given, [source], 1, SelectionConfig(folds=1)).segments == (b"narrow\n",)
+    assert prune(given, [source], 1, SelectionConfig(folds=4)).segments == (b"wider\n",)
+
+
+@pytest.mark.parametrize(("support", "share"), [(1, 1.0), (15, 1.0), (20, 0.75), (30, 0.5)])
+def test_what_a_fold_saves_counts_as_far_as_the_others_use_it(support: float, share: float) -> None:
+    source = Source(name="x", data=b"ab\n" * 20)  # four folds of five: each has fifteen uses in the others
+    whole, folded = (prune([b"ab"], [source], 1, SelectionConfig(folds=folds, support=support)) for folds in (1, 4))
+    assert folded.counts.tolist() == whole.counts.tolist() == [20]
+    assert folded.value[0] == pytest.approx(share * whole.value[0])
 
 
 def test_balance_weighs_size_script_and_names() -> None:

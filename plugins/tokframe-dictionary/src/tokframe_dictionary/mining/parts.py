@@ -13,7 +13,7 @@ __all__ = ["cut"]
 _BORDER = re.compile(rb"\n(?=[^\n\x80-\xbf])")
 
 
-def cut(data: bytes, size: int) -> list[memoryview]:
+def cut(data: bytes | memoryview, size: int) -> list[memoryview]:
     """Return `data` in parts of about `size` bytes, each ending at the first border after so many; no copies."""
     view = memoryview(data)
     parts = []

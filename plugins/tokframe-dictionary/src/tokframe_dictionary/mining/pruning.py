@@ -1,7 +1,8 @@
 """Pool: the segments that save most when all the others are there, found by dropping the least useful in rounds.
 
 A segment's value is what the text would cost more if its uses were forbidden one by one: segments that another path
-of the same length replaces are worth nothing, however often they are used. The segmenter searches every line by
+of the same length replaces are worth nothing, however often they are used. Nor is a segment that only one place uses:
+what it saves in one fold of a source counts as far as the other folds use it too. The segmenter searches every line by
 itself, so the figures of a source are sums of whole numbers over its parts, wherever they were measured.
 """
 
@@ -86,11 +87,12 @@ def prune(
     """Keep the `size` best segments (fewer if fewer are given); deterministic.
 
     Each round segments all sources with what is left and keeps the fraction `config.keep`; above 8 times `size` rounds
-    go by plain use instead of value, keep 40% and end at 8 times `size`. `breadth` below 1 favors segments that
+    go by plain use instead of value, keep 40% and end at 8 times `size`. Of what a segment saves in one of the `folds`
+    of a source, the share `uses in the others / support` counts, at most all. `breadth` below 1 favors segments that
     several sources use: values are joined as `(sum of v ** breadth) ** (1 / breadth)`. `required` segments, at most
     `size`, are kept whatever their value if they are among those given. An `aim` weighs the sources before each round
-    by their tokens in the last. `workers` measure parts of
-    about `part` bytes side by side, which changes no result. Raises: TrainingError if a worker is lost.
+    by their tokens in the last. `workers` measure parts of about `part` bytes side by side, which changes no result.
+    Raises: TrainingError if a worker is lost.
     """
     workers = workers or Workers(count=1)
     left = [segment for segment in dict.fromkeys(segments) if len(segment) > 1]
@@ -130,9 +132,14 @@ def _measure_all(
     counts = np.zeros(len(segments) + 256, np.int64)
     tokens: dict[str, int] = {}
     # Sums of floats depend on their order: that of the sources, each once all of its parts are summed.
-    for source, measures in zip(sources, _measure(sources, segmenter, coarse, part, workers, reporter), strict=True):
-        uses = measures[0]
-        saved = uses[256:] * spared if coarse else measures[1, 256:] + _USE_WEIGHT * uses[256:] * spared
+    folded = _measure(sources, segmenter, config.folds, coarse, part, workers, reporter)
+    for source, folds in zip(sources, folded, strict=True):
+        uses = np.sum([fold[0] for fold in folds], axis=0)
+        saved = np.zeros(len(segments))
+        for fold in folds:
+            used = fold[0, 256:]
+            gain = used * spared if coarse else fold[1, 256:] + _USE_WEIGHT * used * spared
+            saved += gain if len(folds) == 1 else gain * np.minimum(1.0, (uses[256:] - used) / config.support)
         value += (source.weight * saved) ** config.breadth
         counts += uses
         tokens[source.name] = tokens.get(source.name, 0) + int(uses.sum())
@@ -149,22 +156,33 @@ def _measure_all(
 
 
 def _measure(
-    sources: Sequence[Source], segmenter: Segmenter, coarse: bool, part: int, workers: Workers, reporter: Reporter
-) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the measures of each source, in order, whatever order its parts are done in."""
+    sources: Sequence[Source],
+    segmenter: Segmenter,
+    folds: int,
+    coarse: bool,
+    part: int,
+    workers: Workers,
+    reporter: Reporter,
+) -> Iterator[list[npt.NDArray[np.int64]]]:
+    """Yield the measures of the folds of each source, in order, whatever order its parts are done in."""
     left = [0] * len(sources)
     tasks = []
+    sums: list[list[npt.NDArray[np.int64]]] = []
+    nothing = measure_part(b"", segmenter, coarse)
     for number, source in enumerate(sources):
-        for text in cut(source.data, part) or [memoryview(b"")]:
-            left[number] += 1
-            tasks.append(((number, len(text)), (text, segmenter, coarse)))
-    sums: dict[int, npt.NDArray[np.int64]] = {}
+        sums.append([])
+        for fold in cut(source.data, -(-len(source.data) // folds)) or [memoryview(b"")]:
+            for text in cut(fold, part) or [fold]:
+                left[number] += 1
+                tasks.append(((number, len(sums[number]), len(text)), (text, segmenter, coarse)))
+            sums[number].append(nothing)
     done, turn = 0, 0
-    for (number, size), measures in workers.run(measure_part, tasks):
-        sums[number] = sums[number] + measures if number in sums else measures
+    for (number, fold_number, size), measures in workers.run(measure_part, tasks):
+        sums[number][fold_number] = sums[number][fold_number] + measures
         left[number] -= 1
         done += size
         reporter.advance(done / 1e6, source=sources[number].name)
         while turn < len(sources) and not left[turn]:
-            yield sums.pop(turn)
+            yield sums[turn]
+            sums[turn] = []
             turn += 1
