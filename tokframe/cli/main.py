@@ -41,6 +41,7 @@ _COMMANDS = {
     "tokenize": ("Use", "Turn a corpus into token shards, on several workers or machines."),
     "export": ("Use", "Write a tokenizer in another library's format."),
     "train": ("Train and measure", "Train a tokenizer on your text."),
+    "prune": ("Train and measure", "Make a smaller vocabulary out of a tokenizer's own."),
     "analyze": ("Train and measure", "Show how a tokenizer uses its vocabulary on a text."),
     "compare": ("Train and measure", "Compare tokenizers side by side on a text."),
     "new-plugin": ("Extend", "Write a plugin to start from, with its tests."),

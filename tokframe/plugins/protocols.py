@@ -28,6 +28,7 @@ __all__ = [
     "HasInputSide",
     "HasNetwork",
     "PositionwiseDecoder",
+    "Prunable",
     "Quantized",
     "Quantizer",
     "Recompilable",
@@ -177,6 +178,17 @@ class Analyzable(Protocol):
 
     def analysis(self) -> Mapping[str, Any]:
         """Return JSON data, numbers finite. `level_use`, a list of counts for each digit, is drawn as bars."""
+
+
+@runtime_checkable
+class Prunable(Protocol):
+    """A tokenizer that knows which of its ids a smaller vocabulary keeps: `tokframe prune`."""
+
+    def prune(self, vocab_size: int) -> Any:
+        """Return the tokenizer with `vocab_size` of its ids, in the same order; larger sizes hold the smaller ones.
+
+        Raises: ConfigError for a size that cannot be; UnsupportedError where it is not known which ids.
+        """
 
 
 @runtime_checkable

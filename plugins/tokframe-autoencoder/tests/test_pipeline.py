@@ -38,6 +38,15 @@ def test_learned_segments_are_used_where_they_were_trained(small, corpus: Path):
     assert small.count(text) < len(text.encode()) * 0.75
 
 
+def test_a_pruned_tokenizer_keeps_codes_and_network_and_passes_every_check(small, tmp_path: Path):
+    pruned = small.prune(300)
+    report = verify(pruned.save(tmp_path / "out"))
+    assert report.ok, [check for check in report.checks if not check.ok]
+    codes = {small.token_bytes(token): code for token, code in enumerate(small.codes().tolist())}
+    assert [codes[pruned.token_bytes(token)] for token in range(300)] == pruned.codes().tolist()
+    assert tokframe.load(tmp_path / "out").prune(280).vocab_size == 280
+
+
 def test_the_artifact_records_config_seed_corpus_and_versions(saved: Path, config: dict):
     record = json.loads((saved / "training.json").read_text(encoding="utf-8"))
     assert record["seed"] == 0

@@ -72,3 +72,9 @@ def test_segments_that_cut_words_are_not_mined() -> None:
     )
     assert {b" on the", b" sat on the", b"at", b"the"} <= kept
     assert {b"t sat", b"e mat", b"on the r"} <= every - kept
+
+
+def test_a_space_before_marks_is_part_of_the_segment() -> None:
+    text = b'a <unk> b @-@ c (of d) [e] {f} "g" = h, i\n' * 20
+    mined = set(mine([Source(name="x", data=text)], MiningConfig()).segments)
+    assert {b" <", b" @", b" @-@", b" (", b" [", b" {", b' "', b" ="} <= mined

@@ -24,8 +24,9 @@ class Codebook(Vocabulary):
         offsets: npt.NDArray[np.int64],
         counts: npt.NDArray[np.int64],
         codes: npt.NDArray[np.int64],
+        ranks: npt.NDArray[np.int32] | None = None,
     ) -> None:
-        super().__init__(blob, offsets, counts)
+        super().__init__(blob, offsets, counts, ranks)
         self.codes = codes
         codes.setflags(write=False)
 
@@ -35,12 +36,14 @@ class Codebook(Vocabulary):
         learned: Sequence[bytes],
         counts: Mapping[bytes, int] | None = None,
         codes: Mapping[bytes, int] | None = None,
+        *,
+        ranks: Sequence[int] | npt.NDArray[Any] = (),
     ) -> Self:
         """Compile learned segments, at least two bytes each, in id order, with the codes of segments and bytes."""
-        plain = Vocabulary.build(learned, counts)
+        plain = Vocabulary.build(learned, counts, ranks=ranks)
         known = codes or {}
         of_ids = [NO_CODE] * FIRST_BYTE + [known.get(segment, NO_CODE) for segment in plain.segments]
-        return cls(plain.blob, plain.offsets, plain.counts, np.asarray(of_ids, np.int64))
+        return cls(plain.blob, plain.offsets, plain.counts, np.asarray(of_ids, np.int64), plain.ranks)
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]], file: str = "codebook.safetensors") -> Self:
@@ -56,7 +59,12 @@ class Codebook(Vocabulary):
         used.sort()  # a copy; np.unique would import parts of numpy that nothing else here needs
         if (used[1:] == used[:-1]).any():
             raise corrupt("gives one code to two ids", file)
-        return cls(plain.blob, plain.offsets, plain.counts, codes.copy())
+        return cls(plain.blob, plain.offsets, plain.counts, codes.copy(), plain.ranks)
+
+    def pruned(self, vocab_size: int) -> Self:
+        """Return the smaller codebook, each id with its code. Raises: as `kept`."""
+        plain = super().pruned(vocab_size)
+        return type(self)(plain.blob, plain.offsets, plain.counts, self.codes[self.kept(vocab_size)], plain.ranks)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return the tables as the arrays an artifact stores."""

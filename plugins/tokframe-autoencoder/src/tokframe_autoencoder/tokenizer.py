@@ -66,6 +66,11 @@ class AutoencoderTokenizer(DictionaryTokenizer):
             components=self._components,
         )
 
+    def _with(self, vocabulary: Codebook, files: Mapping[str, bytes]) -> Self:
+        return type(self)(
+            vocabulary, config=self.config, components=self._components, weights=self._groups, files=files
+        )
+
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Build from a state; weights stay on disk until the network is used. Raises: ArtifactCorruptError."""

@@ -21,7 +21,7 @@ from tokframe.training.run_folder import has_files
 from tokframe_dictionary.mining.aims import Aim
 from tokframe_dictionary.mining.candidates import Candidates, mine
 from tokframe_dictionary.mining.coverage import required_segments
-from tokframe_dictionary.mining.pruning import Pool, prune
+from tokframe_dictionary.mining.pruning import Pool, prune, rank
 from tokframe_dictionary.mining.sources import Gathered, Source, balance
 from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
@@ -44,7 +44,8 @@ def train(job: TrainJob, config: DictionaryConfig) -> tuple[Vocabulary, dict[str
     sources, corpus = miner.read()
     size = config.vocab_size - FIRST_LEARNED
     required = miner.required(sources, size)
-    pool = miner.select([*required, *miner.mine(sources).segments], sources, size, required).by_use()
+    pool = miner.select([*required, *miner.mine(sources).segments], sources, size, required)
+    pool = miner.rank(pool, sources, required).by_use()
     ids = FIRST_LEARNED + len(pool)
     if ids < config.vocab_size:
         job.reporter.note(
@@ -57,7 +58,7 @@ def train(job: TrainJob, config: DictionaryConfig) -> tuple[Vocabulary, dict[str
         "vocabulary": vocabulary_record(pool, sources),
         "versions": versions("tokframe-dictionary", "numpy"),
     }
-    return Vocabulary.build(pool.segments, use_counts(pool)), record
+    return Vocabulary.build(pool.segments, use_counts(pool), ranks=pool.ranks), record
 
 
 @frozen(eq=False)
@@ -119,16 +120,11 @@ class Miner:
         self, segments: Sequence[bytes], sources: Sequence[Source], size: int, required: Sequence[bytes] = ()
     ) -> Pool:
         """Return the `size` best segments, those among them that are required whatever they are worth."""
-        return prune(
-            segments,
-            sources,
-            size,
-            self.selection,
-            required=required,
-            aim=Aim.of(self.mining, [source.name for source in sources]) if self.mining.aim else None,
-            workers=self._workers(),
-            reporter=self.job.reporter,
-        )
+        return prune(segments, sources, size, self.selection, required=required, **self._options(sources))
+
+    def rank(self, pool: Pool, sources: Sequence[Source], required: Sequence[bytes] = ()) -> Pool:
+        """Return the pool with the order in which smaller vocabularies keep its segments."""
+        return rank(pool, sources, self.selection, required=required, **self._options(sources))
 
     def check_stop(self) -> None:
         """Raise TrainingInterrupted if the job is to stop."""
@@ -136,6 +132,10 @@ class Miner:
             folder = self.checkpoint if self.checkpoint and has_files(self.checkpoint) else None
             kept = f"finished stages are kept in {folder}" if folder else "nothing was saved"
             raise TrainingInterrupted(f"stopped before training was over; {kept}", checkpoint=folder)
+
+    def _options(self, sources: Sequence[Source]) -> dict[str, Any]:
+        aim = Aim.of(self.mining, [source.name for source in sources]) if self.mining.aim else None
+        return {"aim": aim, "workers": self._workers(), "reporter": self.job.reporter}
 
     def _workers(self) -> Workers:
         return Workers(count=self.mining.workers, check=self.check_stop)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DictionaryTokenizer"]
 
+#: The file of an artifact that says which size it was pruned from.
+PRUNED_FILE = "pruned.json"
+
 
 class DictionaryTokenizer(ITokenizer):
     """A vocabulary of mined byte segments, searched for the fewest tokens; lossless for any bytes."""
@@ -115,6 +118,21 @@ class DictionaryTokenizer(ITokenizer):
             scores=(-1.0,) * self.vocab_size,
             max_line_bytes=_block(self.config),
         )
+
+    def prune(self, vocab_size: int) -> Self:
+        """Return a tokenizer of the `vocab_size` ids that matter most: larger sizes hold all that smaller ones have.
+
+        Raises: ConfigError for a size that cannot be; UnsupportedError if its artifact does not say which ids.
+        """
+        vocabulary = self.vocabulary.pruned(vocab_size)
+        record = canonical_json({"ids": {"before": self.vocab_size, "after": vocab_size}})
+        made = self._with(vocabulary, files={**self._files, PRUNED_FILE: record})
+        made.name = self.name
+        return made
+
+    def _with(self, vocabulary: Any, files: Mapping[str, bytes]) -> Self:
+        """The tokenizer with another vocabulary."""
+        return type(self)(vocabulary, config=self.config, files=files)
 
     @property
     def files(self) -> Mapping[str, bytes]:

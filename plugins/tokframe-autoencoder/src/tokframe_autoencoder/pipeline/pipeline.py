@@ -166,14 +166,15 @@ def _compile(
         "bytes are exact through the network, each on a code of its own"
     )
     size = parts.vocab_size - FIRST_LEARNED
-    chosen = miner.select(learned, sources, size, miner.required(sources, size)).by_use()
+    required = miner.required(sources, size)
+    chosen = miner.rank(miner.select(learned, sources, size, required), sources, required).by_use()
     ids = FIRST_LEARNED + len(chosen)
     if ids < parts.vocab_size:
         job.reporter.note(
             f"the vocabulary has {ids:,} ids instead of {parts.vocab_size:,}: the text has no more segments worth an "
             "id, or training ended before they were learned"
         )
-    return Codebook.build(chosen.segments, use_counts(chosen), codes), chosen
+    return Codebook.build(chosen.segments, use_counts(chosen), codes, ranks=chosen.ranks), chosen
 
 
 def _figures(trained: TrainedNetwork, pool: TrainingPool) -> dict[str, Any]:

@@ -120,7 +120,8 @@ def recompile(
         )
     learned = [old.token_bytes(token) for token in kept[FIRST_LEARNED:].tolist()]
     counts = {old.token_bytes(token): int(old.counts[token]) for token in kept[FIRST_BYTE:].tolist()}
-    codebook = Codebook.build(learned, counts, codes)
+    ranks = old.ranks[kept[FIRST_LEARNED:] - FIRST_LEARNED] if len(old.ranks) else old.ranks
+    codebook = Codebook.build(learned, counts, codes, ranks=ranks.argsort().argsort())
     checks = check_against_network(codebook, network, reporter)
     wrong = [check for check in checks if not check.ok]
     if wrong:

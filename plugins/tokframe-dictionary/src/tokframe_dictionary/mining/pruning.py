@@ -16,6 +16,7 @@ import numpy.typing as npt
 from attrs import evolve, field, frozen
 
 from tokframe.training.progress import SILENT, Reporter
+from tokframe_dictionary.mining.coverage import CHARACTERS_SHARE
 from tokframe_dictionary.mining.parts import cut
 from tokframe_dictionary.mining.sources import Source, weigh
 from tokframe_dictionary.mining.workers import Workers
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tokframe_dictionary.mining.aims import Aim
     from tokframe_dictionary.mining.config import SelectionConfig
 
-__all__ = ["Pool", "measure_part", "prune"]
+__all__ = ["Pool", "measure_part", "prune", "rank"]
 
 #: Share of a plain estimate (uses times bytes saved) that decides between segments of equal value.
 _USE_WEIGHT = 0.01
@@ -34,6 +35,8 @@ _USE_WEIGHT = 0.01
 COARSE_RATIO = 8
 #: Share of segments that survives a round by plain use.
 COARSE_KEEP = 0.4
+#: Share of segments that survives a round of ranking, and how many are ranked by their value alone.
+RANK_KEEP, SMALLEST_RANKED = 0.7, 512
 #: Bytes of a source that are measured as one, by default.
 PART_BYTES = 8 << 20
 
@@ -42,12 +45,13 @@ PART_BYTES = 8 << 20
 class Pool:
     """Learned segments, most valuable first, and how the sources use them.
 
-    `value` (segments,) is in weighted tokens; `counts` (segments,) and `byte_counts` (256,) are uses in all sources;
-    `tokens` and `weights` are by source.
+    `value` (segments,) is in weighted tokens; `ranks` (segments,) is the order in which smaller vocabularies keep them;
+    `counts` (segments,) and `byte_counts` (256,) are uses in all sources; `tokens` and `weights` are by source.
     """
 
     segments: tuple[bytes, ...] = field(repr=False)
     value: npt.NDArray[np.float64] = field(repr=False)
+    ranks: npt.NDArray[np.int64] = field(repr=False)
     counts: npt.NDArray[np.int64] = field(repr=False)
     byte_counts: npt.NDArray[np.int64] = field(repr=False)
     tokens: Mapping[str, int]
@@ -60,7 +64,8 @@ class Pool:
         """The same segments, most used first: the order of ids."""
         order = np.argsort(-self.counts, kind="stable")
         segments = tuple(self.segments[i] for i in order)
-        return evolve(self, segments=segments, value=self.value[order], counts=self.counts[order])
+        value, ranks, counts = self.value[order], self.ranks[order], self.counts[order]
+        return evolve(self, segments=segments, value=value, ranks=ranks, counts=counts)
 
 
 def measure_part(data: bytes | memoryview, segmenter: Segmenter, coarse: bool) -> npt.NDArray[np.int64]:
@@ -116,6 +121,41 @@ def prune(
         left += others[: max(0, max(least, int(len(pool) * share)) - len(left))]
 
 
+def rank(
+    pool: Pool,
+    sources: Sequence[Source],
+    config: SelectionConfig,
+    *,
+    required: Sequence[bytes] = (),
+    aim: Aim | None = None,
+    workers: Workers | None = None,
+    part: int = PART_BYTES,
+    reporter: Reporter = SILENT,
+) -> Pool:
+    """Return the pool with its ranks: pruning goes on, and what is dropped last is kept by the smallest vocabulary.
+
+    At each size, as many `required` segments are kept as are a quarter of it, the first before the others. Below 512
+    segments value decides.
+    """
+    workers = workers or Workers(count=1)
+    total = sum(len(source.data) for source in sources)
+    last: list[bytes] = []  # the dropped ones, from the last to the first
+    measured = pool
+    while True:
+        size = max(SMALLEST_RANKED, int(len(measured) * RANK_KEEP))
+        kept = set(required[: int(size * CHARACTERS_SHARE)])
+        ordered = sorted(measured.segments, key=lambda segment: segment not in kept)
+        if len(measured) <= SMALLEST_RANKED:
+            break
+        last = ordered[size:] + last
+        if aim:
+            sources = weigh(sources, aim, measured.tokens)
+        reporter.stage(f"ranking {size:,} segments", total / 1e6, "MB")
+        measured = _measure_all(ordered[:size], sources, config, False, part, workers, reporter)
+    places = {segment: place for place, segment in enumerate(ordered + last)}
+    return evolve(pool, ranks=np.asarray([places[segment] for segment in pool.segments], np.int64))
+
+
 def _measure_all(
     segments: Sequence[bytes],
     sources: Sequence[Source],
@@ -148,6 +188,7 @@ def _measure_all(
     return Pool(
         segments=tuple(segments[i] for i in order),
         value=value[order],
+        ranks=np.arange(len(segments)),
         counts=counts[256:][order],
         byte_counts=counts[:256],
         tokens=tokens,

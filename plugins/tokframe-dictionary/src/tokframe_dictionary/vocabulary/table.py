@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from tokframe.errors import ArtifactCorruptError
+from tokframe.errors import ArtifactCorruptError, ConfigError, UnsupportedError
 from tokframe.tokenizer.table import SPECIAL_TOKENS
 
 __all__ = ["FIRST_BYTE", "FIRST_LEARNED", "SINGLE_BYTES", "Vocabulary", "check_tables", "corrupt"]
@@ -28,18 +28,30 @@ class Vocabulary:
     """Segments by id; immutable.
 
     `blob` uint8 and `offsets` (n + 1,) hold the bytes of the single bytes and learned segments in id order;
-    `counts` (vocab_size,) int64 is how often training text used each id.
+    `counts` (vocab_size,) int64 is how often training text used each id; `ranks` (learned,) int32 is the order in which
+    smaller vocabularies keep the learned ids, empty where that is not known.
     """
 
     def __init__(
-        self, blob: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+        self,
+        blob: npt.NDArray[np.uint8],
+        offsets: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+        ranks: npt.NDArray[np.int32] | None = None,
     ) -> None:
         self.blob, self.offsets, self.counts = blob, offsets, counts
-        for array in (blob, offsets, counts):
+        self.ranks = np.zeros(0, np.int32) if ranks is None else ranks
+        for array in (blob, offsets, counts, self.ranks):
             array.setflags(write=False)
 
     @classmethod
-    def build(cls, learned: Sequence[bytes], counts: Mapping[bytes, int] | None = None) -> Self:
+    def build(
+        cls,
+        learned: Sequence[bytes],
+        counts: Mapping[bytes, int] | None = None,
+        *,
+        ranks: Sequence[int] | npt.NDArray[Any] = (),
+    ) -> Self:
         """Compile learned segments, at least two bytes each, in id order."""
         segments = [*SINGLE_BYTES, *learned]
         offsets = np.zeros(len(segments) + 1, np.int64)
@@ -49,6 +61,7 @@ class Vocabulary:
             np.frombuffer(b"".join(segments), np.uint8).copy(),
             offsets,
             np.asarray([0] * FIRST_BYTE + [used.get(segment, 0) for segment in segments], np.int64),
+            np.asarray(ranks, np.int32),
         )
 
     @classmethod
@@ -68,7 +81,7 @@ class Vocabulary:
             raise corrupt("holds a learned segment of fewer than two bytes", file)
         if int(counts.min()) < 0:
             raise corrupt("holds a negative count", file)
-        return cls(blob.copy(), offsets, counts.copy())
+        return cls(blob.copy(), offsets, counts.copy(), _ranks(tensors, len(lengths) - 256, file))
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return the tables as the arrays an artifact stores."""
@@ -76,6 +89,7 @@ class Vocabulary:
             "segment_bytes": self.blob,
             "segment_lengths": np.diff(self.offsets).astype(np.uint8),
             "counts": self.counts,
+            **({"ranks": self.ranks} if len(self.ranks) else {}),
         }
 
     @property
@@ -90,11 +104,47 @@ class Vocabulary:
         start, end = self.offsets[token - FIRST_BYTE], self.offsets[token - FIRST_BYTE + 1]
         return self.blob[start:end].tobytes()
 
+    def kept(self, vocab_size: int) -> npt.NDArray[np.int64]:
+        """Return the ids that a smaller vocabulary keeps, in order: smaller ones keep some of these.
+
+        Raises: ConfigError for a size that cannot be; UnsupportedError where no ranks are known.
+        """
+        if not FIRST_LEARNED <= vocab_size <= self.vocab_size:
+            text = f"is {vocab_size:,}; use {FIRST_LEARNED} (special tokens and single bytes) to {self.vocab_size:,}"
+            raise ConfigError("prune", [("$.vocab_size", text)])
+        if len(self.ranks) < self.vocab_size - FIRST_LEARNED:
+            raise UnsupportedError(
+                "this tokenizer does not know which ids a smaller vocabulary keeps: it was trained before tokenizers "
+                "recorded that. Train it again, with --vocab-size",
+                capability="prune",
+            )
+        learned = np.flatnonzero(self.ranks < vocab_size - FIRST_LEARNED) + FIRST_LEARNED
+        return np.concatenate([np.arange(FIRST_LEARNED), learned])
+
+    def pruned(self, vocab_size: int) -> Self:
+        """Return the smaller vocabulary; its counts are those of this one. Raises: as `kept`."""
+        ids = self.kept(vocab_size)
+        learned = [self.token_bytes(token) for token in ids[FIRST_LEARNED:].tolist()]
+        counts = dict(zip(SINGLE_BYTES + tuple(learned), self.counts[ids[FIRST_BYTE:]].tolist(), strict=True))
+        return type(self).build(learned, counts, ranks=self.ranks[ids[FIRST_LEARNED:] - FIRST_LEARNED])
+
     @cached_property
     def segments(self) -> list[bytes]:
         """The bytes of every id from the first single byte on, in id order."""
         raw, bounds = self.blob.tobytes(), self.offsets.tolist()
         return [raw[start:end] for start, end in pairwise(bounds)]
+
+
+def _ranks(tensors: Mapping[str, npt.NDArray[Any]], learned: int, file: str) -> npt.NDArray[np.int32]:
+    if "ranks" not in tensors:
+        return np.zeros(0, np.int32)
+    check_tables(tensors, {"ranks": "i4"}, file)
+    ranks = tensors["ranks"]
+    ordered = ranks.copy()
+    ordered.sort()
+    if len(ranks) != learned or (ordered != np.arange(learned)).any():
+        raise corrupt(f"holds ranks that are not the numbers 0 to {learned - 1}, each once", file)
+    return ranks.copy()
 
 
 def check_tables(tensors: Mapping[str, npt.NDArray[Any]], kinds: Mapping[str, str], file: str) -> None:
