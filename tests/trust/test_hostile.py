@@ -187,6 +187,30 @@ def test_codebooks_that_contradict_themselves_are_refused(fsq, change):
         tokframe.load(fsq)
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        5,
+        "x",
+        None,
+        [],
+        {"levels": 5},
+        {"levels": "88"},
+        {"levels": [8, None]},
+        {"levels": [1e300]},
+        {"levels": [2] * 99},
+    ],
+)
+def test_levels_that_are_none_are_refused_when_digits_are_asked_for(fsq, section):
+    config = json.loads((fsq / "config.json").read_bytes())
+    replace_file(fsq, "config.json", json.dumps(config | {"fsq": section}).encode())
+    tokenizer = tokframe.load(fsq)
+    assert tokenizer.decode(tokenizer.encode("text")) == "text"
+    for ask in (tokenizer.digits, tokenizer.analysis):
+        with pytest.raises(ArtifactCorruptError, match=r"config\.json"):
+            ask()
+
+
 # -- the vocabularies of the others -----------------------------------------------------------------------------
 
 
@@ -197,6 +221,12 @@ BPE = {
     "merge of itself": lambda d: d["model"]["merges"].insert(0, ["zzz", "zzz"]),
     "merge of nothing": lambda d: d["model"]["merges"].append(["", ""]),
     "no model": lambda d: d.pop("model"),
+    "a prefix that no token has": lambda d: d["model"].update(continuing_subword_prefix="x" * 1000),
+    "a prefix that cuts characters": lambda d: d["model"].update(continuing_subword_prefix="\0"),
+    "a suffix": lambda d: d["model"].update(end_of_word_suffix="</w>"),
+    "merges of numbers": lambda d: d["model"].update(merges=[[1, 2]]),
+    "ids beyond 64 bits": lambda d: d["model"]["vocab"].update(zzz=10**400),
+    "a vocabulary that is a list": lambda d: d["model"].update(vocab=[]),
 }
 
 

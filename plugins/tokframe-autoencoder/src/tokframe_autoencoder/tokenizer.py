@@ -5,17 +5,20 @@ Encoding and decoding never import torch. Training, verification and recompilati
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from tokframe_dictionary.tokenizer import DictionaryTokenizer
+from tokframe_dictionary.vocabulary.table import corrupt
 
 from tokframe.errors import UnsupportedError
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import normal_name
 from tokframe.storage.advice import FIRST_PARTY
+from tokframe.storage.manifest import is_count
 from tokframe.storage.state import ComponentUse, State
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from tokframe_autoencoder.pipeline.recompile import Recompiled
 
 __all__ = ["AutoencoderTokenizer"]
+
+MAX_DIGITS = 61  # of two levels each
 
 
 class AutoencoderTokenizer(DictionaryTokenizer):
@@ -138,9 +143,15 @@ class AutoencoderTokenizer(DictionaryTokenizer):
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """Number of levels of each code dimension; empty where the quantizer has none."""
-        section = next((use.section for use in self._components if use.kind == "quantizer"), "quantizer")
-        return tuple(self.config.get(section, {}).get("levels") or ())
+        """Number of levels of each code dimension; empty where the quantizer has none. Raises: ArtifactCorruptError."""
+        name = next((use.section for use in self._components if use.kind == "quantizer"), "quantizer")
+        section = self.config.get(name, {})
+        levels = section.get("levels") or () if isinstance(section, Mapping) else None
+        if not isinstance(levels, (list, tuple)) or not all(is_count(level) and level > 1 for level in levels):
+            raise corrupt(f"has a section {name!r} whose levels are no list of numbers", "config.json")
+        if len(levels) > MAX_DIGITS or math.prod(levels) >= 2**62:
+            raise corrupt(f"has a section {name!r} whose levels span more codes than an int64 holds", "config.json")
+        return tuple(levels)
 
     def digits(self, ids: IntArray | None = None) -> Any:
         """Return the FSQ digits of ids as int64 (ids, dimensions); -1 where an id has no code.

@@ -16,6 +16,8 @@ from tokframe.tokenizer.table import SPECIAL_TOKENS, from_alphabet
 __all__ = ["FILE", "blank", "corrupt", "dump", "merges", "pre_tokenizer", "read"]
 
 FILE = "tokenizer.json"
+#: What the model of a file must not set. A prefix or suffix that tokens lack even makes the library abort.
+_OPTIONS = ("dropout", "ignore_merges", "unk_token", "byte_fallback", "continuing_subword_prefix", "end_of_word_suffix")
 
 
 def pre_tokenizer() -> Any:
@@ -50,16 +52,18 @@ def read(content: bytes) -> tuple[Any, list[bytes]]:
         for part in ("added_tokens", "normalizer", "post_processor", "truncation", "padding"):
             if data.get(part):
                 raise corrupt(f"has a {part!r}, which would change the ids of plain text")
-        if any(data["model"].get(key) for key in ("dropout", "ignore_merges", "unk_token", "byte_fallback")):
+        if any(data["model"].get(key) for key in _OPTIONS):
             raise corrupt("has a model option that would change the ids of plain text")
         tokenizer = Tokenizer.from_str(content.decode())
         names = {number: name for name, number in vocab.items()}
         ordered = [names[number] for number in range(len(vocab))]
-    except ArtifactCorruptError:
+        if tokenizer.get_vocab_size() != len(vocab):
+            raise corrupt("has a token twice")
+    except (ArtifactCorruptError, KeyboardInterrupt, SystemExit):
         raise
     except KeyError as cause:
         raise corrupt(f"has no {cause}") from cause
-    except Exception as cause:  # the binding raises plain Exception for a file it cannot read
+    except BaseException as cause:  # the binding raises plain Exception for a file it cannot read, or panics
         raise corrupt(f"cannot be read by Hugging Face tokenizers ({cause})") from cause
     if ordered[: len(SPECIAL_TOKENS)] != list(SPECIAL_TOKENS):
         raise corrupt(f"does not begin with {', '.join(SPECIAL_TOKENS)}")
