@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
+from support.sharding import COMMAND
 from support.stopping import stop_after
 
 import tokframe
@@ -14,7 +17,7 @@ from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError, ShardsInterrupted, TokframeError
 from tokframe.evaluate.analysis import analyze
 from tokframe.evaluate.comparison import compare
-from tokframe.shards import ShardSettings, tokenize
+from tokframe.shards import ShardSettings, TokenShards, tokenize
 
 LINES = "some words of text\n" * 3000
 
@@ -136,7 +139,7 @@ def test_a_language_models_tokens_are_of_text_that_stayed_as_it_was(folder, tmp_
     reporter = AtFirst(lambda: (folder / "0.txt").write_text("other"))
     with pytest.raises(CorpusError, match=r"0\.txt was changed"):
         tokens(Corpus.open([folder]), tokframe.load("bpe"), tmp_path / "tokens", "", 0, reporter=reporter)
-    assert not (tmp_path / "tokens" / "tokens.json").exists()
+    assert not os.listdir(tmp_path / "tokens")
 
 
 def test_another_host_may_have_a_copy(folder):
@@ -175,8 +178,17 @@ def test_a_file_of_results_in_the_corpus_is_no_text(folder, monkeypatch, capsys,
         assert main(words) == 0
         with open("result.json") as stream:
             assert json.load(stream)["corpus"]["files"] == 4
+    assert "left out: what this command writes itself, result.json" in capsys.readouterr().err
     assert main(["compare", "word", "--corpus", "result.json", "--json", "result.json"]) == 1
     assert "all of the corpus is where the results go" in capsys.readouterr().err
+
+
+def test_what_a_run_prints_into_its_corpus_is_no_text(folder):
+    (folder / "log").write_text("of an earlier run\n")
+    words = [sys.executable, "-c", COMMAND, "tokenize", "bpe", "--corpus", str(folder), "--out", str(folder / "out")]
+    with (folder / "log").open("a") as log:
+        subprocess.run([*words, "--workers", "1", "--json"], stdout=log, stderr=log, check=True)
+    assert TokenShards.open(folder / "out").bytes == 4 * len(LINES)
 
 
 def test_a_corpus_of_nothing_but_the_output_is_told(folder):

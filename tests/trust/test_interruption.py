@@ -15,7 +15,7 @@ from tokframe.errors import CorpusError, ShardsError, TokframeError, TrainingErr
 from tokframe.loading import loading
 from tokframe.shards import ShardSettings, tokenize
 from tokframe.shards.writing import UnitWriter
-from tokframe.training.interruption import SIGNALS, stopping
+from tokframe.training.interruption import SIGNALS, interruptible, stopping
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals")
 LINES = "some words of text\n" * 3000
@@ -120,6 +120,14 @@ def test_ctrl_c_in_python_keeps_the_same_and_names_pythons_way_to_continue(text,
         tokframe.train("word", corpus=[text], out=tmp_path / "words")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert sorted(os.listdir()) == ["out", "text"]
+
+
+def test_what_continues_by_itself_is_not_told_to_resume(tmp_path):
+    told = pytest.raises(KeyboardInterrupt, match=r"^stopped\. To continue, call it again$")
+    with told, interruptible(None, "call it again") as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop()
+        raise TrainingInterrupted("stopped", checkpoint=tmp_path)
 
 
 # -- failed starts --------------------------------------------------------------------------------------------

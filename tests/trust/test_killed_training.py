@@ -54,6 +54,12 @@ def test_a_full_disk_is_a_clear_error_and_the_old_checkpoint_survives(tmp_path, 
     assert len(list(tmp_path.iterdir())) == 1, "what the failure left is cleared away"
 
 
+def test_a_first_checkpoint_that_cannot_be_written_promises_none(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainingError, match=r"cannot write the checkpoint.*there is none before it"):
+        write_checkpoint(tmp_path / "file" / "folder", state(1))
+
+
 @needs_fork
 def test_a_system_that_refuses_to_write_more_is_the_same_clear_error(in_processes, tmp_path):
     assert "cannot write the checkpoint" in in_processes("full_disk", tmp_path / "work")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -206,6 +207,7 @@ _ON_ERROR = "Leave out files, lines and records that cannot be read, and say so;
 
 def open_corpus(paths: Sequence[str]) -> Corpus:
     """Open the corpus of `--corpus`, and note what is left out, now and when the command ends. Raises: CorpusError."""
+    from tokframe.cli.console import note
     from tokframe.corpus.files import Corpus
     from tokframe.storage.places import outputs
 
@@ -217,7 +219,11 @@ def open_corpus(paths: Sequence[str]) -> Corpus:
     context = click.get_current_context()
     text = Corpus.open(paths, **context.meta.get(_READING, {}))
     files = [str(name) for name in map(context.params.get, _RESULTS) if name and name != "-"]
+    files += _printed_to(text)
+    count = len(text.files)
     text = text.without(*files) if files else text
+    if is_first() and len(text.files) < count:
+        note(f"left out: what this command writes itself, {', '.join(files)}")
     if out := context.params.get("out"):
         text.faults.forget([place.resolve() for place in outputs(out)])
     if is_first():
@@ -225,6 +231,17 @@ def open_corpus(paths: Sequence[str]) -> Corpus:
         _tell_left_out(text, told)
         context.call_on_close(lambda: _tell_left_out(text, told))
     return text
+
+
+def _printed_to(text: Corpus) -> list[str]:
+    """Return the files of a corpus that stdout and stderr are redirected to, which grow during the run."""
+    found = []
+    for stream in (1, 2):
+        with suppress(OSError):
+            status = os.fstat(stream)
+            same = [str(file.path) for file in text.files if file.stamp.inode == status.st_ino]
+            found += [path for path in same if os.path.samestat(status, os.stat(path))]
+    return found
 
 
 def _tell_left_out(text: Corpus, told: set[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,18 +234,24 @@ def _workplace(
             reporter.note(f"nothing to resume: {work} holds no finished shard. Starting from the beginning")
         if known != job or not resume:
             _empty(work)
-        for left in (work / UNITS).glob("*.tmp-*"):
-            left.unlink(missing_ok=True)
+        _clear_temporary(work)
         write_atomically(work / UNITS / _JOB, job)
         try:
             yield
         finally:
+            _clear_temporary(work)  # of workers that were killed, on a full disk perhaps
             if not _has_kept(work):
                 shutil.rmtree(work, ignore_errors=True)
     except ShardsError:
         raise
     except OSError as error:
         raise ShardsError(f"cannot write {work}: {error.strerror or error}", path=work) from error
+
+
+def _clear_temporary(work: Path) -> None:
+    for left in (work / UNITS).glob("*.tmp-*"):
+        with suppress(OSError):
+            left.unlink()
 
 
 def _has_kept(work: Path) -> bool:

@@ -75,10 +75,13 @@ def stopping(announce: Callable[[], None], *signals: int) -> Iterator[Stop]:
 
 
 @contextmanager
-def interruptible(should_stop: Callable[[], bool] | None) -> Iterator[Callable[[], bool]]:
+def interruptible(
+    should_stop: Callable[[], bool] | None, again: str = "make the same call with resume=True"
+) -> Iterator[Callable[[], bool]]:
     """Yield `should_stop`; where the caller gave none, one that Ctrl-C turns true, so that a checkpoint is kept.
 
     Only where Ctrl-C would raise KeyboardInterrupt, which is what is raised then too, once the checkpoint is written.
+    `again` is how to continue from it.
     """
     if should_stop is not None:
         yield should_stop
@@ -93,5 +96,5 @@ def interruptible(should_stop: Callable[[], bool] | None) -> Iterator[Callable[[
         if not stop.signal:
             raise
         kept = getattr(error, "checkpoint", error) is not None
-        more = ". To continue, make the same call with resume=True" if kept else ""
+        more = f". To continue, {again}" if kept else ""
         raise KeyboardInterrupt(f"{error}{more}") from error

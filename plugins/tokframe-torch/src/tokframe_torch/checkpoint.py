@@ -61,10 +61,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / _FILE, _MAGIC % _FORMAT + hashlib.sha256(data).digest() + data)
     except OSError as error:
-        raise TrainingError(
-            f"cannot write the checkpoint to {folder}: {error}; the previous one is kept. Free the space, then use "
-            "--resume (resume=True) to continue"
-        ) from error
+        kept = "the previous one is kept. Free the space, then use --resume (resume=True) to continue"
+        if not has_checkpoint(folder):
+            kept = "there is none before it. Free the space, or choose another place, and start again"
+        raise TrainingError(f"cannot write the checkpoint to {folder}: {error}; {kept}") from error
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:

@@ -82,7 +82,7 @@ def compare(
     Processes(device)  # one that cannot be used is told before the text is read
     variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
     folder = named(out)
-    with interruptible(should_stop) as stop, exclusive(folder):
+    with interruptible(should_stop, "make the same call again") as stop, exclusive(folder):
         corpus = corpus.without(*(folder / name for name in _RESULTS))
         text = mix(corpus, settings.max_bytes, folder / _TEXT)
         work = _Comparison(folder, text, base, settings, corpus, evals, reporter, stop, device)

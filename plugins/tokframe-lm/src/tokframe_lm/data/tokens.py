@@ -19,7 +19,7 @@ from tokframe.corpus.faults import Faults
 from tokframe.corpus.files import Corpus
 from tokframe.corpus.stamp import Stamp
 from tokframe.errors import CorpusError, TrainingInterrupted, UnsupportedError
-from tokframe.storage.atomic import write_atomically
+from tokframe.storage.atomic import temporary_sibling, write_atomically
 from tokframe.storage.manifest import MAX_FILE_BYTES, file_sha256, is_count
 from tokframe.storage.regular import read_regular
 from tokframe.storage.strictjson import canonical_json, parse_json
@@ -120,30 +120,29 @@ def tokenize(
     }
     if (found := _open(folder, made_of, tokenizer.vocab_size, corpus.faults)) is not None:
         return found
-    folder.mkdir(parents=True, exist_ok=True)
     start = np.asarray([start_id(tokenizer)], "<i4")
     surfaces: Counter[str] = Counter()
     size = tokens = count = 0
     reporter.stage("tokenize", max_bytes / 1e6 or None, "MB")
-    part, digest = folder / f"{_IDS}.part", hashlib.sha256()
-    part.unlink(missing_ok=True)  # of a run that was killed; a link is never written through
-    with part.open("xb") as file:
-        for text in documents(corpus, max_bytes):
-            if should_stop():
-                raise TrainingInterrupted("stopped while tokenizing, before the first step; nothing was saved")
-            document = read_document(tokenizer, text)
-            data = start.tobytes() + document.ids.astype("<i4").tobytes()
-            file.write(data)
-            digest.update(data)
-            surfaces.update(surface.hex() for surface in document.unknown_surfaces)
-            size, tokens, count = size + document.size, tokens + 1 + len(document.ids), count + 1
-            reporter.advance(size / 1e6, tokens=tokens, **corpus.faults.figures())
-        file.flush()
-        os.fsync(file.fileno())  # before the header, which survives a power cut
-    if not size:
-        raise CorpusError("the corpus holds no text, so there is nothing to train on. Name another: --corpus FILE")
-    corpus.check_unchanged()
-    part.replace(folder / _IDS)
+    digest = hashlib.sha256()
+    with temporary_sibling(folder / _IDS) as scratch:
+        with (scratch / _IDS).open("xb") as file:
+            for text in documents(corpus, max_bytes):
+                if should_stop():
+                    raise TrainingInterrupted("stopped while tokenizing, before the first step; nothing was saved")
+                document = read_document(tokenizer, text)
+                data = start.tobytes() + document.ids.astype("<i4").tobytes()
+                file.write(data)
+                digest.update(data)
+                surfaces.update(surface.hex() for surface in document.unknown_surfaces)
+                size, tokens, count = size + document.size, tokens + 1 + len(document.ids), count + 1
+                reporter.advance(size / 1e6, tokens=tokens, **corpus.faults.figures())
+            file.flush()
+            os.fsync(file.fileno())  # before the header, which survives a power cut
+        if not size:
+            raise CorpusError("the corpus holds no text, so there is nothing to train on. Name another: --corpus FILE")
+        corpus.check_unchanged()
+        os.replace(scratch / _IDS, folder / _IDS)
     facts = {"tokens": tokens, "bytes": size, "documents": count, "unknown_surfaces": dict(surfaces)}
     header = {**made_of, **facts, "left_out": corpus.faults.to_json(), "sha256": digest.hexdigest()}
     write_atomically(folder / _HEADER, canonical_json(header))  # last: the ids count only with it
