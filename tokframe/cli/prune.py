@@ -29,15 +29,17 @@ def command(name: str, vocab_size: int, out: Path, overwrite: bool, as_json: boo
     from tokframe.errors import UnsupportedError
     from tokframe.loading.loading import load
     from tokframe.plugins.protocols import Prunable
+    from tokframe.storage.artifact import FORMAT
 
-    tokenizer = load(name)
-    if not isinstance(tokenizer, Prunable):
-        raise UnsupportedError(
-            f"{name} cannot be made smaller. Train it again, with a vocab_size of {vocab_size} in its config",
-            capability="prune",
-        )
-    pruned = tokenizer.prune(vocab_size)
-    pruned.save(out, overwrite=overwrite)
+    with FORMAT.claiming(out, overwrite=overwrite):
+        tokenizer = load(name)
+        if not isinstance(tokenizer, Prunable):
+            raise UnsupportedError(
+                f"{name} cannot be made smaller. Train it again, with a vocab_size of {vocab_size} in its config",
+                capability="prune",
+            )
+        pruned = tokenizer.prune(vocab_size)
+        pruned.save(out, overwrite=overwrite)
     if as_json:
         show_json({"tokenizer": name, "out": out, "vocab_size": pruned.vocab_size, "before": tokenizer.vocab_size})
     else:
