@@ -18,7 +18,7 @@ from tokframe.training.interruption import stopping
 from tokframe.training.progress import Reporter
 from tokframe.training.torchrun import command, is_first
 
-__all__ = ["RunControl", "resumable"]
+__all__ = ["RunControl", "next_command", "resumable"]
 
 
 class RunControl(TypedDict):
@@ -48,13 +48,13 @@ def resumable(
             reporter.close()
             if is_first():
                 with suppress(OSError):  # the terminal is gone
-                    note(f"{text}\n{_next_command(ctx, getattr(error, 'checkpoint', text) is not None)}")
+                    note(f"{text}\n{next_command(ctx, getattr(error, 'checkpoint', text) is not None)}")
             ctx.exit(128 + (getattr(error, "signal", 0) or stop.signal or signal.SIGINT))
 
 
-def _next_command(ctx: click.Context, kept: bool) -> str:
-    """Return the running command as it was given, with `--resume` if it has that option and something was `kept`."""
-    given = [word for word in ctx.meta[ARGUMENTS] if word != "--resume"]
+def next_command(ctx: click.Context, kept: bool, *more: str) -> str:
+    """Return the running command as it was given, with `more` options, and `--resume` if something was `kept`."""
+    given = [*(word for word in ctx.meta[ARGUMENTS] if word not in ("--resume", *more)), *more]
     words = [*command(), *ctx.command_path.split()[1:], *given]
     if any(param.name == "resume" for param in ctx.command.params):  # others continue by themselves
         if not kept:

@@ -54,7 +54,7 @@ separator (./mine).
 
 \b
 Exit codes:
-  0    done
+  0    done; also training that training.max_minutes ended, with a warning
   1    an error, reported in one message on stderr; also `plugins --check`,
        `aliases --check` and `verify` when something is not ok
   2    wrong usage of the command line

@@ -33,15 +33,19 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
 
     NAME is a registered name. Ctrl-C once saves a checkpoint and prints how to continue; twice stops at once.
 
-    JSON: {"tokenizer", "out", "vocab_size", "seconds",
+    Training that training.max_minutes ended is a success with a warning, and keeps its checkpoint: it can be resumed
+    with a larger limit.
+
+    JSON: {"tokenizer", "out", "vocab_size", "seconds", "finished",
     "corpus": {"files", "skipped", "skipped_files", "skipped_records"}}.
     """
     from tokframe.cli.console import say, show_json
-    from tokframe.cli.interruption import resumable
+    from tokframe.cli.interruption import next_command, resumable
     from tokframe.errors import ConfigError
     from tokframe.loading.loading import train
     from tokframe.loading.reference import resolve
     from tokframe.storage.strictjson import read_json
+    from tokframe.training.run_folder import kept_checkpoints
 
     started = time.monotonic()
     config_file = options.pop("config")
@@ -57,6 +61,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     if not is_first():
         return
     seconds = time.monotonic() - started
+    finished = not kept_checkpoints(out)
     if as_json:
         show_json(
             {
@@ -64,6 +69,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
                 "out": out,
                 "vocab_size": tokenizer.vocab_size,
                 "seconds": round(seconds, 3),
+                "finished": finished,
                 "corpus": text.summary(),
             }
         )
@@ -73,3 +79,5 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     say(f"{tokenizer.name}: {tokenizer.vocab_size:,} ids, {size / 1e6:,.2f} MB, saved at {path}")
     beside = f" {name}" if resolve(name).registered("train").artifact else ""
     say(f"Try it:\n  tokframe compare {shlex.quote(path)}{beside}\n  tokframe verify {shlex.quote(path)}")
+    if not finished:
+        say(f"Set a larger training.max_minutes to learn more. {next_command(ctx, True, '--overwrite')}")

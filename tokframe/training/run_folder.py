@@ -20,9 +20,10 @@ from tokframe.training.torchrun import is_first
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
 
-__all__ = ["has_files", "run_folder", "without_output"]
+__all__ = ["has_files", "keep_checkpoints", "kept_checkpoints", "run_folder", "without_output"]
 
 _MARK = ".tokframe-run"  # says that a folder is a run's, which is removed at its end
+_KEEP = ".tokframe-keep"  # says that it is kept: what was saved can be trained further
 
 
 def without_output(corpus: Corpus | Sequence[str | Path], out: str | Path, reporter: Reporter) -> Corpus:
@@ -43,6 +44,17 @@ def has_files(folder: Path) -> bool:
     return any(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*"))
 
 
+def keep_checkpoints(work: Path) -> None:
+    """Have a run folder kept though its run is done, so that the run can be resumed with another limit."""
+    (work / _KEEP).touch()
+
+
+def kept_checkpoints(out: str | Path) -> bool:
+    """Return whether the run folder of what was saved at `out` was kept."""
+    target = named(out)
+    return (target.with_name(target.name + TRAINING) / _KEEP).is_file()
+
+
 @contextmanager
 def run_folder(
     out: str | Path,
@@ -55,8 +67,8 @@ def run_folder(
 ) -> Iterator[Path]:
     """Keep `out` for this run alone, and yield its folder of checkpoints; both are whole paths from the root.
 
-    The folder is removed once the body is done, and where it failed with nothing in it that is `resumable`. Of
-    processes that torchrun started together the first does all this.
+    The folder is removed once the body is done, unless `keep_checkpoints` was called, and where it failed with nothing
+    in it that is `resumable`. Of processes that torchrun started together the first does all this.
 
     Raises: as `FolderFormat.claiming`; TrainingError where the folder holds an earlier run that is not to be resumed,
     or something that is not a run.
@@ -74,7 +86,7 @@ def run_folder(
             if is_first() and not resumable(work):
                 shutil.rmtree(work, ignore_errors=True)
             raise
-        if is_first():
+        if is_first() and not (work / _KEEP).is_file():
             shutil.rmtree(work, ignore_errors=True)
 
 
@@ -92,5 +104,6 @@ def _begin(work: Path, reporter: Reporter, *, resume: bool, found: bool) -> None
             reporter.note(f"nothing to resume: {work} holds no checkpoint. Starting from the beginning")
         work.mkdir(exist_ok=True)
         (work / _MARK).touch()
+        (work / _KEEP).unlink(missing_ok=True)
     except OSError as error:
         raise TrainingError(f"cannot write {work}: {error.strerror or error}") from error

@@ -21,6 +21,7 @@ from tokframe.errors import (
 )
 from tokframe.loading.inspection import verify
 from tokframe.plugins.discovery import host
+from tokframe.training.run_folder import kept_checkpoints
 
 pytestmark = pytest.mark.trains
 
@@ -88,8 +89,26 @@ def test_a_run_is_gone_on_with_when_only_time_and_threads_differ(tmp_path: Path,
         train(eval_interval=11)
     with pytest.raises(TrainingError, match="differs from this one in seed"):
         train(seed=7, max_minutes=500.0)
-    train(max_minutes=0.5, threads=2)
+    train(max_minutes=400.0, threads=2)
     assert out.exists()
+
+
+def test_a_run_ended_by_its_time_says_what_is_missing_and_can_go_on(tmp_path: Path, corpus: Path, config: dict):
+    out = tmp_path / "small"
+    config["training"] |= {"max_steps": 100_000, "code_steps": 50_000, "eval_interval": 5}
+
+    def train(max_minutes, **more):
+        given = config | {"training": config["training"] | {"max_minutes": max_minutes}}
+        return tokframe.train("autoencoder-fsq", corpus=[corpus], out=out, config=given, **more)
+
+    with pytest.warns(RuntimeWarning, match=r"training\.max_minutes.* of \d+ segments were not learned: .* --resume"):
+        short = train(0.001)
+    assert short.vocab_size < 320 and kept_checkpoints(out) and verify(out).ok
+    with pytest.raises(TrainingInterrupted, match="stopped at step") as caught:
+        train(None, resume=True, overwrite=True, should_stop=stop_after(30))
+    steps = int(str(caught.value).partition("step ")[2].partition(";")[0])
+    assert steps > json.loads((out / "training.json").read_bytes())["network"]["steps"]
+    assert not kept_checkpoints(out) and verify(out).ok
 
 
 def test_segments_keep_words_whole_unless_the_config_says_otherwise(

@@ -168,6 +168,21 @@ def test_time_and_threads_may_change_between_a_run_and_its_continuation(tmp_path
     assert more.finished == "learnt"  # as long as it takes, however fast the machine
 
 
+def test_with_more_time_a_run_goes_on_with_the_stage_that_time_ended(tmp_path: Path) -> None:
+    short = attrs.evolve(SHORT, max_steps=100_000, code_steps=50_000, max_minutes=0.002)
+    first = train(tmp_path, short)
+    assert first.finished == "minutes"
+    less = attrs.evolve(short, max_minutes=1e-6)
+    again = train(tmp_path, less, resume=True, should_stop=lambda: pytest.fail("the time is spent"))
+    assert again.steps == first.steps
+    with pytest.raises(TrainingInterrupted):
+        train(tmp_path, attrs.evolve(short, max_minutes=None), resume=True, should_stop=stop_after(9))
+    record = read_checkpoint(tmp_path).record
+    assert record["stage"] == 0 and record["step"] > first.steps and record["outcome"] == ""
+    assert 0 < record["schedule"]["spent"] < first.steps
+    assert record["schedule"]["end"] == first.steps + 50_000 - record["schedule"]["spent"]
+
+
 def _stage(folder: Path) -> int:
     found = read_checkpoint(folder)
     return int(found.record["stage"]) if found else 0

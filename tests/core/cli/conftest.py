@@ -13,6 +13,7 @@ from tokframe.loading import loading
 SHIPPING = """
     from toy_bytes.tokenizer import ToyTokenizer
     from tokframe.errors import ConfigError, TrainingInterrupted
+    from tokframe.training.run_folder import keep_checkpoints
 
     class Shipped(ToyTokenizer):
         @classmethod
@@ -23,6 +24,8 @@ SHIPPING = """
                 raise TrainingInterrupted(f"stopped at step 3; checkpoint: {kept}", checkpoint=kept)
             if job.config.get("odd"):
                 raise ConfigError("config", [("$.odd", "unknown key")])
+            if job.config.get("hurried"):
+                keep_checkpoints(job.workdir)
             if job.config.get("fault"):
                 raise ZeroDivisionError("by mistake")
             return cls([b"the "], wrap=job.seed == 7)

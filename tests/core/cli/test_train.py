@@ -46,6 +46,22 @@ def test_an_interrupted_training_says_how_to_continue(shipped, run):
     assert err == f"stopped at step 3; checkpoint: None\nStart again with:\n  {again.removesuffix(' --resume')}\n"
 
 
+def test_training_that_a_limit_ended_says_how_to_learn_more(shipped, run):
+    (shipped / "c.json").write_text('{"hurried": true}')
+    words = ("train", "shipped", "--corpus", "a.txt", "--out", "new", "--config", "c.json")
+    code, out, _ = run(*words)
+    assert code == 0 and (shipped / "new.training").is_dir()
+    assert "Continue with:\n  tokframe train shipped --corpus a.txt --out new --config c.json --overwrite --resume" in (
+        out.decode()
+    )
+    assert run(*words)[0] == 1  # neither the tokenizer nor its checkpoint is replaced unasked
+    code, out, _ = run(*words, "--overwrite", "--resume", "--json")
+    assert code == 0 and json.loads(out)["finished"] is False
+    (shipped / "c.json").write_text("{}")
+    code, out, _ = run(*words, "--overwrite", "--resume", "--json")
+    assert code == 0 and json.loads(out)["finished"] is True and not (shipped / "new.training").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -68,6 +68,9 @@ class Run(ABC):
     def start(self) -> None:  # noqa: B027 - optional
         """Prepare a run that is not resumed, in the main process."""
 
+    def resumed(self) -> None:  # noqa: B027 - optional
+        """Prepare a run that was loaded from a checkpoint, in the main process."""
+
     def evaluate(self) -> None:  # noqa: B027 - optional
         """Measure where the run stands, in every process, before a checkpoint."""
 
@@ -80,6 +83,7 @@ class Run(ABC):
             checkpoint = checkpoints.read_checkpoint(self.workdir) if resume else None
             if checkpoint is not None:
                 self._load(checkpoint)
+                self.resumed()
             else:
                 self.start()
         self.sync_from_main()

@@ -6,6 +6,7 @@ first does all but the training of the network; the others wait for its pool and
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tokframe.errors import TrainingError
 from tokframe.storage.advice import install_command
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.strictjson import canonical_json, read_json
+from tokframe.training.run_folder import keep_checkpoints
 from tokframe_autoencoder.codebook import Codebook
 from tokframe_autoencoder.config import Parts, resolve
 from tokframe_autoencoder.pipeline.pool import TrainingPool
@@ -169,7 +171,18 @@ def _compile(
     required = miner.required(sources, size)
     chosen = miner.rank(miner.select(learned, sources, size, required), sources, required).by_use()
     ids = FIRST_LEARNED + len(chosen)
-    if ids < parts.vocab_size:
+    missing = len(pool.segments) - 256 - len(learned)
+    if trained.finished == "minutes" and missing and ids < parts.vocab_size:
+        keep_checkpoints(job.workdir)
+        warnings.warn(
+            f"training ended after {trained.minutes:.1f} minutes (training.max_minutes), and {missing:,} of "
+            f"{len(pool.segments) - 256:,} segments were not learned: the vocabulary has {ids:,} ids instead of "
+            f"{parts.vocab_size:,}. The checkpoint is kept in {job.workdir}: set a larger training.max_minutes and "
+            "train again with --resume --overwrite (resume=True, overwrite=True)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    elif ids < parts.vocab_size:
         job.reporter.note(
             f"the vocabulary has {ids:,} ids instead of {parts.vocab_size:,}: the text has no more segments worth an "
             "id, or training ended before they were learned"

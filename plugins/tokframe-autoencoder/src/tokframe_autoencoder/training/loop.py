@@ -38,6 +38,8 @@ from tokframe_autoencoder.training.stages import CodeStage, DecodeStage, JointSt
 __all__ = ["train_network"]
 
 REPORT_EVERY_STEPS = 20
+#: Share of `max_minutes` from which on a run that ended for want of time is not continued with the same limit.
+_ALMOST_SPENT = 0.9
 
 
 def train_network(
@@ -124,6 +126,7 @@ class _Run(Run):
         self.history: list[dict[str, Any]] = []
         self.outcome = ""
         self.number = -1  # of the stage
+        self.cut: int | None = None  # steps of the first stage, where time ended it
         self.phase = Phase(name="", start=-1, length=None)  # as last reported
         self.mark: tuple[int, float] | None = None  # step and time of the first step after an evaluation
 
@@ -135,6 +138,17 @@ class _Run(Run):
     def start(self) -> None:
         """Begin the first stage."""
         self._enter(0)
+
+    def resumed(self) -> None:
+        """Go on where only the time was spent and there is more of it now: with the first stage, if time ended it."""
+        limit, minutes = self.config.max_minutes, self.seconds / 60
+        if self.outcome != "minutes" or (limit is not None and minutes > _ALMOST_SPENT * limit):
+            return
+        self.outcome = ""
+        if self.cut is None:
+            self.schedule.reopen()
+        else:
+            self._enter(0, spent=self.cut)
 
     def update(self) -> bool:
         """Make one step of the stage; the schedule decides whether an evaluation follows."""
@@ -175,15 +189,17 @@ class _Run(Run):
         self.reporter.advance(self.step - self.phase.start, **figures, segments_per_s=round(speed))
         while not self.outcome and self.schedule.over(self.step):
             if self.number + 1 < len(self.names):
+                past = self.schedule
+                self.cut = self.step - past.begin + past.spent if past.outcome == "minutes" else None
                 self._enter(self.number + 1)
             else:
                 self.outcome = self.schedule.outcome
 
-    def _enter(self, number: int, codes: Tensor | None = None) -> None:
+    def _enter(self, number: int, codes: Tensor | None = None, spent: int = 0) -> None:
         """Begin a stage, with a fresh optimizer and sampler; on known codes when one is resumed."""
         self.number = number
         last = number == len(self.names) - 1
-        self.schedule = Schedule(self.config, begin=self.step, minutes=self.seconds / 60, last=last)
+        self.schedule = Schedule(self.config, begin=self.step, minutes=self.seconds / 60, last=last, spent=spent)
         shared = (self.network, self.table, self.weights, self.config)
         self.stage: Stage
         if self.names[number] == "codes":
@@ -202,6 +218,7 @@ class _Run(Run):
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return which stage this is, where it stands, and what was measured."""
         record = {"stage": self.number, "schedule": self.schedule.state(), "outcome": self.outcome}
+        record["cut"] = self.cut
         tensors = {f"sampler.{name}": value for name, value in self.sampler.state().items()}
         if self.stage.codes is not None:
             tensors["stage.codes"] = self.stage.codes
@@ -215,7 +232,7 @@ class _Run(Run):
         self._enter(int(record["stage"]), codes)
         self.sampler.load(with_prefix("sampler.", tensors))
         self.schedule.load(record["schedule"])
-        self.outcome, self.history = str(record["outcome"]), list(record["history"])
+        self.outcome, self.history, self.cut = str(record["outcome"]), list(record["history"]), record.get("cut")
 
     def result(self) -> TrainedNetwork:
         """Measure the whole network, on the CPU and in fp32, as an artifact's check will."""

@@ -31,15 +31,23 @@ class Phase:
 
 
 class Schedule:
-    """The schedule of one stage that began at a step (over all stages) and after so many minutes."""
+    """The schedule of one stage that began at a step (over all stages) and after so many minutes.
 
-    def __init__(self, config: TrainingConfig, *, begin: int, minutes: float, last: bool) -> None:
+    `spent` counts the steps that the stage had before, where time ended it and it was begun again.
+    """
+
+    def __init__(self, config: TrainingConfig, *, begin: int, minutes: float, last: bool, spent: int = 0) -> None:
         self.config, self.last = config, last
-        self.begin, self.begin_minutes = begin, minutes
-        self.planned_end = config.max_steps if last else min(config.steps_for_codes, config.max_steps)
+        self.begin, self.begin_minutes, self.spent = begin, minutes, spent
         self.end = self.planned_end
         self.finish_from: int | None = None
         self.converged_evaluations = 0  # in a row that found the aim reached
+
+    @property
+    def planned_end(self) -> int:
+        """The step at which the stage is over at the latest."""
+        planned = self.config.max_steps if self.last else self.begin + self.config.steps_for_codes - self.spent
+        return min(planned, self.config.max_steps)
 
     @property
     def finishing(self) -> bool:
@@ -87,14 +95,19 @@ class Schedule:
             self.finish_from = step
         self.converged_evaluations = self.converged_evaluations + 1 if report.reached else 0
 
+    def reopen(self) -> None:
+        """Go on at the full rate, to the planned end: there is more time than there was."""
+        self.end, self.finish_from, self.converged_evaluations = self.planned_end, None, 0
+
     def state(self) -> dict[str, Any]:
         """Return everything that changes, as JSON data."""
-        return {name: getattr(self, name) for name in _STATE}
+        return {name: getattr(self, name) for name in (*_STATE, "spent")}
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
         for name in _STATE:
             setattr(self, name, state[name])
+        self.spent = state.get("spent", 0)  # older checkpoints have none
 
     def _finish_length(self, start: int) -> int:
         # A full rate stalls near 90% exact, and the last tenth is learned only as the rate falls: the finish takes
@@ -106,6 +119,7 @@ class Schedule:
         """Bring the end to where `max_minutes` will be used up at the pace so far."""
         self.end = self.planned_end
         if self.config.max_minutes is not None:
-            left = self.config.max_minutes * (1.0 if self.last else _FIRST_SHARE) - minutes
+            share = 1.0 if self.last else _FIRST_SHARE
+            left = self.begin_minutes + share * (self.config.max_minutes - self.begin_minutes) - minutes
             pace = (step - self.begin) / max(1e-9, minutes - self.begin_minutes)
             self.end = min(self.planned_end, step + max(0, int(pace * left)))
