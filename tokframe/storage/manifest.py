@@ -195,8 +195,9 @@ class FolderFormat:
                 raise self.corrupt(folder, self.manifest, _DANGLING) from None
             what = f"has no {self.manifest}" if folder.is_dir() else "does not exist"
             hint = _hint_aside(folder) or self.hint
-            place = str(folder) if os.sep in str(folder) else f"./{folder}"  # a Path has dropped it
-            raise ArtifactNotFoundError(f"{place!r} {what}, so it is not a {self.noun}. {hint}", path=folder) from None
+            raise ArtifactNotFoundError(
+                f"{_as_typed(folder)} {what}, so it is not a {self.noun}. {hint}", path=folder
+            ) from None
         except OSError as error:
             if error.errno in REFUSED:
                 raise self.corrupt(folder, self.manifest, f"cannot be read: {error.strerror}") from error
@@ -277,6 +278,12 @@ def _is_sound(manifest: Mapping[str, Any], raw: bytes) -> bool:
         return manifest[_SUM] == sum_of(manifest) and raw == canonical_json(manifest)
     except ValueError:  # a lone surrogate, which is never written
         return False
+
+
+def _as_typed(folder: Path) -> str:
+    """Return a folder as users name it, with `./` where it is below the folder they are in."""
+    place, here = Path(os.path.abspath(folder)), Path.cwd()
+    return repr(f"./{place.relative_to(here)}" if place.is_relative_to(here) else str(place))
 
 
 def _hint_aside(folder: Path) -> str:

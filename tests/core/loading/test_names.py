@@ -68,3 +68,12 @@ def test_with_two_claims_to_a_name_both_can_be_loaded_saved_and_pickled(use_host
 def test_an_artifact_loads_where_another_distribution_offers_its_name(saved, use_host, plugin):
     use_host(plugin("acme-rival", RIVAL))
     assert tokframe.load(saved).encode(TEXT) == toy(wrap=True).encode(TEXT)
+
+
+@pytest.mark.parametrize("name", ["./nothing", "./deep/nothing"])
+def test_a_path_where_nothing_is_stays_in_the_error_as_it_was_typed(toy_host, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArtifactNotFoundError, match=f"'{name}' does not exist, so it is not a saved tokenizer"):
+        tokframe.load(name)
+    with pytest.raises(ArtifactNotFoundError, match=f"'{tmp_path.parent}/nothing' does not exist"):
+        tokframe.load("../nothing")
