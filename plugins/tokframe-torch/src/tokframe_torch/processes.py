@@ -116,7 +116,7 @@ def process_group(device: str | None, workdir: Path) -> Iterator[Processes]:
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
             f"WORLD_SIZE is {count}, but these processes cannot be joined: {_sentence(error)}. Start them with: "
-            "torchrun --standalone --nproc-per-node 2 -m tokframe ..."
+            "torchrun --standalone --nproc-per-node 2 --no-python tokframe ..."
         ) from error
     try:
         yield Processes(place, waiting=waiting)
