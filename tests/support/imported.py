@@ -27,11 +27,11 @@ def sentencepiece_model(text: str, **options: Any) -> bytes:
     return made.getvalue()
 
 
-def byte_level(merge: tuple[str, str], special: Sequence[str]) -> Any:
-    """Return a byte-level BPE of Hugging Face's with nothing but bytes and one merge."""
+def byte_level(merge: tuple[str, str], special: Sequence[str], merges: Sequence[tuple[str, str]] = ()) -> Any:
+    """Return a byte-level BPE of Hugging Face's with nothing but bytes and one merge, or more that go on from it."""
     tokenizers = pytest.importorskip("tokenizers")
-    names = [*sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()), "".join(merge)]
-    made = tokenizers.Tokenizer(tokenizers.models.BPE({name: n for n, name in enumerate(names)}, [merge]))
+    names = [*sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()), *map("".join, (merge, *merges))]
+    made = tokenizers.Tokenizer(tokenizers.models.BPE({name: n for n, name in enumerate(names)}, [merge, *merges]))
     made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = tokenizers.decoders.ByteLevel()
     made.add_special_tokens(list(special))
@@ -47,4 +47,15 @@ def word_pieces(words: Iterable[str], special: Sequence[str], unknown: str = "[U
     made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     made.decoder = tokenizers.decoders.WordPiece()
     made.add_special_tokens(list(special))
+    return made
+
+
+def unigram(special: Sequence[str]) -> Any:
+    """Return a unigram model as T5 and XLM-R have it: special tokens are pieces of score 0, likelier than any text."""
+    tokenizers = pytest.importorskip("tokenizers")
+    letters = [(letter, -5.0) for letter in "▁abcdefghijklmnopqrstuvwxyz<>/"]
+    vocab = [("<unk>", 0.0), *((text, 0.0) for text in special), *letters]
+    made = tokenizers.Tokenizer(tokenizers.models.Unigram(vocab, 0, False))
+    made.pre_tokenizer, made.decoder = tokenizers.pre_tokenizers.Metaspace(), tokenizers.decoders.Metaspace()
+    made.add_special_tokens(["<unk>", *special])
     return made

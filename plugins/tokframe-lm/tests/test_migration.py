@@ -127,6 +127,31 @@ def test_special_tokens_keep_the_vector_of_the_same_text(pair):
         assert torch.equal(made[token], rows[old.special_tokens[text]])
 
 
+def words_with(unknown, *more):
+    """Return a tokenizer of another library whose unknown token is no special token."""
+    read = pytest.importorskip("tokframe_huggingface.imported.huggingface").HuggingFaceTokenizer
+    vocab = {text: number for number, text in enumerate(["the", "cat", unknown, "<s>", "dog", *more])}
+    special = {"id": 3, "content": "<s>", "special": True, "single_word": False, "lstrip": False, "rstrip": False}
+    data = {
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": unknown},
+        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "added_tokens": [{**special, "normalized": False}],
+    }
+    return read(json.dumps(data).encode())
+
+
+def test_the_unknown_id_moves_to_the_unknown_id_whatever_its_text_and_spells_nothing(pair):
+    old, _, unknown = pair
+    there = words_with("(what)")
+    assert there.unknown_id == 2 and there.textless_ids == {2, 3}
+    for first, second, source in ((old, there, unknown), (there, old, 2)):
+        mixture = mix(first, second)
+        assert mixture.kind[second.unknown_id] == "special"
+        assert mixture.old[mixture.new == second.unknown_id].tolist() == [source]
+    mixture = mix(there, words_with("[UNK]", "(what)"))  # for which the new one has a word
+    assert mixture.kind[2] == "special" and 2 not in mixture.old[mixture.new == 5]
+
+
 def test_a_piece_without_an_old_id_is_made_of_its_neighbors(pair):
     old, new, _ = pair
     plain, better = mix(old, new, "mean"), mix(old, new)

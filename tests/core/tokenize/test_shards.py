@@ -12,7 +12,7 @@ import pytest
 from support.sharding import flat, prose, texts_of
 
 import tokframe
-from tokframe.errors import EncodingError
+from tokframe.errors import EncodingError, ShardsError
 from tokframe.shards import ShardSettings, TokenShards, tokenize
 
 
@@ -40,6 +40,14 @@ def test_what_is_written_reads_back(toy, write, tmp_path, layout):
         loaded = np.memmap(tmp_path / "out" / first.file, "<u2", mode="r")
     assert loaded.tolist() == opened.shard(0).tolist()
     assert pickle.loads(pickle.dumps(opened))[0].tolist() == expected[0]
+
+
+def test_ids_beyond_the_type_of_a_shard_are_refused(toy, write, tmp_path, monkeypatch):
+    tokenizer = tokframe.load(toy)
+    for ids, value in (([5, 1 << 16], "65536"), ([-1, 5], "-1")):
+        monkeypatch.setattr(type(tokenizer), "encode_raw", lambda self, data, ids=ids: np.asarray(ids, np.int32))
+        with pytest.raises(ShardsError, match=f"{value} is outside 0 to 65535, which is what tokens-0"):
+            tokenize(tokenizer, corpus=[write("a.txt", "the")], out=tmp_path / "out", workers=1)
 
 
 def test_positions_outside_are_told(toy, write, tmp_path):

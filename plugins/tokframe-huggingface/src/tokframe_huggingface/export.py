@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tokframe.errors import TokframeError
 from tokframe.plugins.protocols import Check
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
-from tokframe.tokenizer.roles import role_of, token_of
+from tokframe.tokenizer.roles import token_of
 from tokframe_huggingface.tokenizer_json import FILE, to_json
 
 __all__ = ["CONFIG", "compare", "export", "samples"]
@@ -92,15 +92,15 @@ def compare(tokenizer: ITokenizer, folder: Path, texts: Iterator[str], *, found:
                 if not is_same:
                     wrong[name].append(text)
     checks = [Check(name=name, ok=not differ, detail=_detail(differ, total)) for name, differ in wrong.items()]
-    return [*checks, _special_check(written, special, found)]
+    return [*checks, _special_check(written, tokenizer, found)]
 
 
-def _special_check(written: Any, special: Mapping[str, int], found: bool) -> Check:
+def _special_check(written: Any, tokenizer: ITokenizer, found: bool) -> Check:
     """Return whether the texts of special tokens become what they should in what was written.
 
     The unknown token does not count: any text may be encoded to it.
     """
-    names = {number: text for text, number in special.items() if role_of(text) != "unk"}
+    names = {number: text for text, number in tokenizer.special_tokens.items() if number != tokenizer.unknown_id}
     ids = {number: {*written.encode(f"a{text}b", add_special_tokens=False).ids} for number, text in names.items()}
     wrong = [names[number] for number in names if ids[number] & names.keys() != ({number} if found else set())]
     detail = (
@@ -122,6 +122,7 @@ def _config(tokenizer: ITokenizer, *, found: bool = False) -> dict[str, Any]:
     special = tokenizer.special_tokens
     processor = json.loads(tokenizer.model().files.get(FILE, b"{}")).get("post_processor") or {}
     named = {role: processor[role][0] for role in ("cls", "sep") if processor.get("type") in _PROCESSORS}
+    named["unk"] = next((text for text, number in special.items() if number == tokenizer.unknown_id), None)
     roles = {role: named.get(role) or token_of(role, special) for role in _ROLES}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from tokenizers import Tokenizer
 
-from tokframe.errors import EncodingError
+from tokframe.errors import EncodingError, TokframeError
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import decode_text, utf8
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, TokenizerModel
@@ -60,6 +60,10 @@ class HuggingFaceTokenizer(TableTokenizer):
                 data["model"]["dropout"] = None  # for training only: it makes ids random
             _check_merges(data["model"])
             tokenizer = Tokenizer.from_str(json.dumps(data))
+            special = _special_ids(tokenizer, data.get("added_tokens") or [])
+            self._tokenizer = guard(tokenizer, data, special, FILE)
+        except TokframeError:
+            raise
         except KeyError as cause:
             raise corrupt(FILE, f"has no {cause}") from cause
         except RecursionError as cause:
@@ -68,8 +72,6 @@ class HuggingFaceTokenizer(TableTokenizer):
             if not from_library(cause):
                 raise
             raise corrupt(FILE, f"cannot be read by Hugging Face tokenizers ({cause})") from cause
-        special = _special_ids(tokenizer, data.get("added_tokens") or [])
-        self._tokenizer = guard(tokenizer, data, special, FILE)
         self._guarded = self._tokenizer is not tokenizer
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -121,10 +123,20 @@ class HuggingFaceTokenizer(TableTokenizer):
         return np.asarray(self._ids(decode_text(data, self.name or "this tokenizer")), np.int32)
 
     def decode_raw(self, ids: IntArray) -> bytes:
-        """Return the bytes of ids; where the file's decoder works on text, of its output. Raises: InvalidTokenError."""
+        """Return the bytes of ids; where the file's decoder works on text, of its output.
+
+        Raises: InvalidTokenError; EncodingError where that decoder fails.
+        """
         if self._byte_level:
             return super().decode_raw(ids)
-        text: str = self._tokenizer.decode(self.as_ids(ids).tolist(), skip_special_tokens=False)
+        found = self.as_ids(ids).tolist()
+        try:
+            text: str = self._tokenizer.decode(found, skip_special_tokens=False)
+        except BaseException as cause:  # a panic of its decoder's patterns
+            if not from_library(cause):
+                raise
+            name = self.name or "this tokenizer"
+            raise EncodingError(f"{name} cannot decode {str(found)[:60]}: {cause}") from cause
         return text.encode()
 
     def stream_decoder(self, skip_special: bool = True) -> StreamDecoder:
