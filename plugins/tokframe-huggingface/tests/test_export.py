@@ -234,11 +234,13 @@ def test_roles_of_special_tokens_survive_import_and_export(tmp_path, auto_tokeni
     if processor is not None:
         sep, cls = ((roles[role], theirs.token_to_id(roles[role])) for role in ("sep", "cls"))
         theirs.post_processor = processor(sep, cls)
+        theirs.enable_truncation(128)
     theirs.save(str(tmp_path / "tokenizer.json"))
     made = tokframe.load(read(tmp_path / "tokenizer.json").save(tmp_path / "theirs"))
     assert all(check.ok for check in export(made, tmp_path, special_tokens="auto"))
     found = auto_tokenizer.from_pretrained(str(tmp_path))
     assert {role: getattr(found, f"{role}_token") for role in roles} == roles
+    assert (found.model_max_length == 128) is (processor is not None)  # how much its model takes
     assert found.vocab_size == made.vocab_size and len(found) == made.vocab_size
 
 

@@ -120,7 +120,8 @@ def _detail(wrong: list[str], total: int) -> str:
 def _config(tokenizer: ITokenizer, *, found: bool = False) -> dict[str, Any]:
     """Return `tokenizer_config.json`; with `split_special_tokens`, `<s>` in a text is three characters."""
     special = tokenizer.special_tokens
-    processor = json.loads(tokenizer.model().files.get(FILE, b"{}")).get("post_processor") or {}
+    file = json.loads(tokenizer.model().files.get(FILE, b"{}"))
+    processor, truncation = file.get("post_processor") or {}, file.get("truncation") or {}
     named = {role: processor[role][0] for role in ("cls", "sep") if processor.get("type") in _PROCESSORS}
     named["unk"] = next((text for text, number in special.items() if number == tokenizer.unknown_id), None)
     roles = {role: named.get(role) or token_of(role, special) for role in _ROLES}
@@ -130,6 +131,7 @@ def _config(tokenizer: ITokenizer, *, found: bool = False) -> dict[str, Any]:
         "split_special_tokens": not found,
         "padding_side": "right",
         "model_input_names": ["input_ids", "attention_mask"],
+        **({"model_max_length": truncation["max_length"]} if "max_length" in truncation else {}),
         **{f"{role}_token": text for role, text in roles.items() if text in special},
     }
 
