@@ -182,11 +182,6 @@ class ShadowTokenizer(ITokenizer):
         """Special tokens of the first."""
         return self.first.special_tokens
 
-    @property
-    def unknown_id(self) -> int | None:
-        """The unknown id of the first."""
-        return self.first.unknown_id
-
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of an id of the first. Raises: InvalidTokenError."""
         return self.first.token_bytes(token)

@@ -12,6 +12,8 @@ from support.imported import sentencepiece_model
 from tokenizers import Tokenizer, decoders, models
 from tokframe_huggingface.reading import read
 
+from tokframe.errors import EncodingError
+
 WORDS = """<unk> <s> <pad> ▁ ▁▁ ▁cat cat ##s s ## n't ▁not do . , ! 'm x é é▁ a▁b ▁a▁b </w> cat</w> | 中 < 0x > Ġ Ã ©
 <0x41> <0xE6> <0xBC> <0xA2> <0xFF> <0xC3>"""
 PIECES = [*WORDS.split(), " ", "  ", " .", "  y", "\n"]
@@ -34,6 +36,7 @@ LATE = {
     "BPE": decoders.BPEDecoder(),
     "CTC": decoders.CTC(),
     "ByteLevel": decoders.ByteLevel(),
+    "strips the end": decoders.Sequence([decoders.Fuse(), decoders.Strip("s", 0, 1)]),
     "replaces over borders": decoders.Sequence([decoders.Fuse(), decoders.Replace("ts", "-")]),
     "replaces before bytes": decoders.Sequence([decoders.Replace("E6", "E7"), decoders.ByteFallback()]),
 }
@@ -108,3 +111,10 @@ def test_sentencepiece_models_give_the_text_of_the_whole(tmp_path, monkeypatch, 
     ids = tokenizer.encode("the cat")
     early = tokenizer.stream_decoder().feed(ids)
     assert early == ("" if "denormalization_rule_tsv" in options else tokenizer.decode(ids))
+
+
+def test_a_decoder_that_fails_is_an_error_of_ours(tmp_path):
+    tokenizer = tokenizer_of(decoders.Sequence([decoders.Replace("cat", ""), decoders.Strip(" ", 0, 1)]), tmp_path)
+    assert tokenizer.decode([]) == "" and tokenizer.stream_decoder().finish() == ""
+    with pytest.raises(EncodingError, match=r"cannot decode \[\d+\]"):
+        tokenizer.decode([PIECES.index("cat")])

@@ -92,15 +92,13 @@ def compare(tokenizer: ITokenizer, folder: Path, texts: Iterator[str], *, found:
                 if not is_same:
                     wrong[name].append(text)
     checks = [Check(name=name, ok=not differ, detail=_detail(differ, total)) for name, differ in wrong.items()]
-    return [*checks, _special_check(written, tokenizer, found)]
+    named = {text: number for text, number in special.items() if number != tokenizer.unknown_id}  # any text may be it
+    return [*checks, _special_check(written, named, found)]
 
 
-def _special_check(written: Any, tokenizer: ITokenizer, found: bool) -> Check:
-    """Return whether the texts of special tokens become what they should in what was written.
-
-    The unknown token does not count: any text may be encoded to it.
-    """
-    names = {number: text for text, number in tokenizer.special_tokens.items() if number != tokenizer.unknown_id}
+def _special_check(written: Any, special: Mapping[str, int], found: bool) -> Check:
+    """Return whether the texts of special tokens become what they should in what was written."""
+    names = {number: text for text, number in special.items()}
     ids = {number: {*written.encode(f"a{text}b", add_special_tokens=False).ids} for number, text in names.items()}
     wrong = [names[number] for number in names if ids[number] & names.keys() != ({number} if found else set())]
     detail = (

@@ -130,9 +130,11 @@ class HuggingFaceTokenizer(TableTokenizer):
         if self._byte_level:
             return super().decode_raw(ids)
         found = self.as_ids(ids).tolist()
+        if not found:
+            return b""
         try:
             text: str = self._tokenizer.decode(found, skip_special_tokens=False)
-        except BaseException as cause:  # a panic of its decoder's patterns
+        except BaseException as cause:  # a panic of its decoder, e.g. where it strips more than there is
             if not from_library(cause):
                 raise
             name = self.name or "this tokenizer"
@@ -169,8 +171,14 @@ class HuggingFaceTokenizer(TableTokenizer):
             pieces=self._table,
             special=self.special_tokens,
             unknown=self._unknown,
-            files={FILE: self._tokenizer.to_str().encode() if self._guarded else self._content},
+            files={FILE: self._guarded_file() if self._guarded else self._content},
         )
+
+    def _guarded_file(self) -> bytes:
+        truncation = json.loads(self._content).get("truncation")  # says how many ids its model takes
+        return json.dumps(
+            {**json.loads(self._tokenizer.to_str()), "truncation": truncation}, ensure_ascii=False
+        ).encode()
 
     def state(self) -> State:
         """Return the file as it was read."""

@@ -112,7 +112,9 @@ def start_id(tokenizer: ITokenizer) -> int:
     if before:
         return before[0]
     special = tokenizer.special_tokens
-    usable = [text for text, token in special.items() if role_of(text) != "unk" and token != tokenizer.unknown_id]
+    # The unknown token of no other role: GPT-2's is <|endoftext|>, which no text is encoded to.
+    unknown = {text for text, token in special.items() if token == tokenizer.unknown_id and role_of(text) is None}
+    usable = [text for text in special if role_of(text) != "unk" and text not in unknown]
     for role in ("bos", "cls", "eos", "sep", "pad"):
         if text := token_of(role, usable):
             return special[text]
