@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import threading
 
@@ -347,6 +348,20 @@ def test_pickled_it_is_a_shadow_that_begins_at_zero(tmp_path):
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 3
     with_function = pickle.loads(pickle.dumps(tokframe.shadow(first(), second, log=print, keep_texts=True)))
     assert with_function.encode("the") == first().encode("the") and with_function.report().logged == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_pipe_as_log_that_nobody_reads_is_an_error_at_once_and_later_no_one_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "log")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        shadowed(log=tmp_path / "log")
+    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    tok = shadowed(log=tmp_path / "log")
+    tok.encode("the cat")
+    assert json.loads(os.read(reader, 10_000))["bytes"] == 7
+    os.close(reader)
+    tok.encode("the cat")
+    assert (tok.report().logged, tok.report().not_logged) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,18 @@ Stores no text unless asked to. Encoding is left to `tokenizer`.
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
-__all__ = ["Log", "Recorder", "ShadowReport", "ShadowSide"]
+__all__ = ["Log", "Recorder", "ShadowReport", "ShadowSide", "open_log"]
 
 #: A file for JSON lines, or a function called with each entry.
 Log = Path | Callable[[dict[str, Any]], object]
@@ -159,10 +161,16 @@ class Recorder:
             entry["text"] = data.decode("utf-8", "replace")[:MAX_LOGGED_CHARACTERS]
         if isinstance(self._log, Path):
             line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-            with open(self._log, "ab", buffering=0) as file:  # one write of one line: threads and processes may share
+            with open_log(self._log) as file:  # one write of one line: threads and processes may share
                 file.write(line)
         elif self._log is not None:
             self._log(entry)
+
+
+def open_log(path: Path) -> FileIO:
+    """Open a log to append lines to. A pipe that nobody reads is an error: it would stop the service. Raises: OSError."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    return FileIO(os.open(path, flags, 0o666), "ab")
 
 
 def _ratio(part: float, whole: float) -> float | None:

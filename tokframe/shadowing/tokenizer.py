@@ -16,7 +16,7 @@ import numpy as np
 
 from tokframe.errors import ConfigError, UnsupportedError
 from tokframe.loading.loading import load
-from tokframe.shadowing.report import Log, Recorder, ShadowReport
+from tokframe.shadowing.report import Log, Recorder, ShadowReport, open_log
 from tokframe.storage.paths import expanded
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
@@ -60,7 +60,7 @@ def shadow(
     if isinstance(log, (str, os.PathLike)):
         log = expanded(log).absolute()
         try:
-            log.open("ab").close()
+            open_log(log).close()
         except OSError as error:
             problems.append(("log", f"{log} cannot be written: {error.strerror or error}"))
     elif log is not None and not callable(log):

@@ -21,7 +21,7 @@ let turn = null;  // aborts the requests of the text before
 function make(tag, className, text) {
   const element = document.createElement(tag);
   if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
+  if (text !== undefined) element.textContent = printable(String(text ?? ""));
   return element;
 }
 
@@ -30,7 +30,7 @@ function number(value, digits = 0) {
 }
 
 function say(text) {
-  message.textContent = text;
+  message.textContent = printable(text);
   message.hidden = !text;
 }
 
@@ -43,13 +43,17 @@ async function ask(path, parameters, options = {}) {
 }
 
 // What cannot be seen, or turns the direction of what stands beside it.
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
-function visible(text) {
+function printable(text) {
   return text.replace(UNSEEN, c => {
     const code = c.charCodeAt(0).toString(16);
     return code.length > 2 ? "\\u" + code.padStart(4, "0") : "\\x" + code.padStart(2, "0");
-  }).replace(/\n/g, "↵\n");
+  });
+}
+
+function visible(text) {
+  return printable(text).replace(/\n/g, "↵\n");
 }
 
 function hex(bytes) {
