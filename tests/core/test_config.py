@@ -331,5 +331,6 @@ def test_a_number_beyond_64_bits_is_a_problem_however_it_comes(key, value):
 
 @pytest.mark.parametrize("value", [2**63, -(10**400), 10**5000], ids=["2^63", "400 digits", "5000 digits"])
 def test_a_setting_beyond_64_bits_is_refused_in_an_object_too(value):
-    with pytest.raises(ConfigError, match=r"an integer of .* bits"):
+    with pytest.raises(ConfigError) as caught:
         check(Bounded(limit=value))
+    assert len(str(caught.value)) < 200

@@ -15,8 +15,9 @@ from safetensors.numpy import save
 from support.stored import edit_manifest, replace_file
 
 import tokframe
-from tokframe.errors import ArtifactCorruptError, ConfigError, TokframeError
+from tokframe.errors import ArtifactCorruptError, ConfigError, InvalidTokenError, TokframeError
 from tokframe.loading.reference import resolve
+from tokframe.shards import TokenShards
 from tokframe.storage import artifact
 from tokframe.storage.manifest import FolderFormat
 from tokframe.storage.strictjson import parse_json
@@ -263,3 +264,36 @@ def test_whatever_a_config_says_is_a_tokenizer_or_our_error(fsq):
                 tokframe.load(fsq).encode("text")
             except TokframeError:
                 pass
+
+
+@pytest.mark.parametrize(
+    "name", ["./a\0b", "./\ud800", "./" + "x" * 10_000, "x" * 10_000, "a\0b", "/dev/null", "/dev/zero"]
+)
+def test_names_that_no_folder_has_are_our_errors(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = [tokframe.load, TokenShards.open, lambda name: tokframe.load("word").save(name)]
+    if "\0" not in name and name.isascii():  # what the environment can hold
+        monkeypatch.setenv("TOKFRAME_ALIASES", f"mine={name}")
+        asked.append(lambda _: tokframe.load("mine"))
+    for ask in asked:
+        with pytest.raises(TokframeError):
+            ask(name)
+
+
+@pytest.mark.parametrize("token", [10**5000, -(10**5000), 10**400, 2**63, float("nan"), "1", None], ids=range(7))
+def test_ids_of_any_size_and_kind_are_refused_by_name(token):
+    tokenizer = tokframe.load("word")
+    for ask in (lambda: tokenizer.decode([4, token]), lambda: tokenizer.token_bytes(token)):
+        with pytest.raises(InvalidTokenError) as caught:
+            ask()
+        assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "config", [[1], 5, "x", {5: 3}, {"vocab_size": 10**5000}, {"mining": {"weights": {"a": 10**5000}}}]
+)
+@pytest.mark.parametrize("name", ["bpe", "dictionary", "autoencoder-fsq"])
+def test_configs_of_any_kind_are_config_errors(tmp_path, name, config):
+    with pytest.raises(ConfigError) as caught:
+        tokframe.train(name, corpus=[__file__], out=tmp_path / "out", config=config)
+    assert len(str(caught.value)) < 1000

@@ -16,6 +16,7 @@ from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import warn_if_deprecated
 from tokframe.storage import artifact
 from tokframe.storage.places import named
+from tokframe.storage.strictjson import shortened
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training import torchrun as processes
 from tokframe.training.progress import SILENT, Reporter
@@ -60,7 +61,7 @@ def create(name: str, config: Mapping[str, Any] | None = None) -> ITokenizer:
         raise UnsupportedError(
             f"{name!r} only comes out of training: tokframe train {name} --corpus FILE --out DIR", capability="create"
         )
-    tokenizer: ITokenizer = target.from_config(dict(config or {}))
+    tokenizer: ITokenizer = target.from_config(_object(config, "tokframe.create"))
     tokenizer.name = host().registry.reference(spec)
     return tokenizer
 
@@ -107,13 +108,14 @@ def train(
             "without torchrun",
             capability="train",
         )
+    settings = _object(config, "tokframe.train")
     out = named(out)  # training takes long, and the process may stand elsewhere at its end
     resume, reporter = resume or processes.restarted(), reporter or SILENT
     place = run_folder(out, artifact.FORMAT, resume=resume, overwrite=overwrite, reporter=reporter)
     with interruptible(should_stop) as stop, place as workdir:
         job = TrainJob(
             corpus=without_output(corpus, out, reporter),
-            config=dict(config or {}),
+            config=settings,
             workdir=workdir,
             registry=registry,
             resume=resume,
@@ -128,3 +130,12 @@ def train(
         if processes.is_first():
             tokenizer.save(out, overwrite=overwrite)
     return tokenizer
+
+
+def _object(config: Mapping[str, Any] | None, source: str) -> dict[str, Any]:
+    """Return a config as the object that JSON has. Raises: ConfigError."""
+    if config is None:
+        return {}
+    if not isinstance(config, Mapping) or not all(isinstance(key, str) for key in config):
+        raise ConfigError(source, [("config", f"expected an object with names as keys, got {shortened(config)}")])
+    return dict(config)

@@ -93,7 +93,7 @@ def resolve(name: str | os.PathLike[str]) -> Reference:
             return Reference(name, registry.tokenizer(real, FIRST_PARTY), alias)
         except UnknownNameError:
             error = registry.unknown("tokenizer", real, aliases=sorted(aliases))
-            if Path(real).is_dir():
+            if os.path.isdir(real):
                 import shlex
 
                 error.add_note(f"There is a folder of that name; to load it, use {shlex.quote(f'./{real}')}")

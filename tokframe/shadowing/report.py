@@ -168,7 +168,7 @@ class Recorder:
 
 
 def open_log(path: Path) -> FileIO:
-    """Open a log to append lines to. A pipe that nobody reads is an error: it would stop the service. Raises: OSError."""
+    """Open a log to append lines to; a pipe that nobody reads, which would stop the service, is an OSError."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     return FileIO(os.open(path, flags, 0o666), "ab")
 

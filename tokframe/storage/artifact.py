@@ -160,7 +160,7 @@ def _stamp(folder: Path) -> tuple[int, ...]:
     """Return what changes when another folder is put in the place of this one."""
     try:
         found = os.stat(folder)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no name of a file
         return ()
     return found.st_dev, found.st_ino, found.st_mtime_ns
 

@@ -166,7 +166,7 @@ def identity(path: Path) -> tuple[int, ...] | None:
     """Return what distinguishes the thing at `path` from one put there later; None if there is nothing."""
     try:
         found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    except (OSError, ValueError):  # also a name that no file can have
         return None
     # A free inode number may be given to the next folder, but not with the same modification time.
     return found.st_dev, found.st_ino, found.st_mtime_ns

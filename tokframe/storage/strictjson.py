@@ -16,11 +16,13 @@ __all__ = ["MAX_INTEGER_BITS", "MAX_JSON_BYTES", "canonical_json", "json_type", 
 
 #: A config is about four levels deep. Much deeper data would exhaust the stack of recursive readers.
 _MAX_DEPTH = 64
+_TOO_DEEP = f"nested more than {_MAX_DEPTH} levels deep"
 #: Larger integers overflow in numpy, torch and float arithmetic.
 MAX_INTEGER_BITS = 63
 #: A config has some hundred keys. Anything near this bound is hostile.
 MAX_JSON_BYTES = 1 << 24
 _SHOWN_CHARS = 100
+_SHOWN_BITS = 300
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -45,7 +47,9 @@ def parse_json(raw: bytes | str, source: str) -> dict[str, Any]:
         # Every level has an opening bracket, so a quick count is enough for the usual case.
         if text.count("{") + text.count("[") > _MAX_DEPTH:
             _check_depth(data)
-    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+    except RecursionError as error:
+        raise ConfigError(source, [("$", f"not valid JSON: {_TOO_DEEP}")]) from error
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are among them
         raise ConfigError(source, [("$", f"not valid JSON: {error}")]) from error
     if not isinstance(data, dict):
         raise ConfigError(source, [("$", f"expected an object, got {json_type(data)}")])
@@ -68,7 +72,7 @@ def _check_depth(data: Any) -> None:
         level = [value for value in inner if isinstance(value, (dict, list))]
         if not level:
             return
-    raise ValueError(f"nested more than {_MAX_DEPTH} levels deep")
+    raise ValueError(_TOO_DEEP)
 
 
 def _default(value: Any) -> Any:
@@ -102,7 +106,7 @@ def _finite(text: str) -> float:
 
 def shortened(value: Any) -> str:
     """Return a value's `repr` for an error, cut to a line: it may be of any size."""
-    if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+    if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:
         return f"an integer of {value.bit_length():,} bits"
     try:
         text = repr(value)

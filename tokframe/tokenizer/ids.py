@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tokframe.errors import InvalidTokenError
+from tokframe.storage.strictjson import shortened
 from tokframe.tokenizer.inputs import in_order
 from tokframe.tokenizer.results import IntArray
 
@@ -71,13 +72,13 @@ def _index(token: Any, position: int) -> int:
             pass
     hint = "; for several sequences there is decode_batch" if isinstance(token, (list, tuple, np.ndarray)) else ""
     raise InvalidTokenError(
-        f"{token!r:.60} at position {position} is not an id; ids are integers{hint}", position=position
+        f"{shortened(token)} at position {position} is not an id; ids are integers{hint}", position=position
     )
 
 
 def _invalid(token: int, position: int, size: int) -> InvalidTokenError:
     return InvalidTokenError(
-        f"id {token} at position {position} is outside the vocabulary; ids are 0 to {size - 1}",
+        f"id {shortened(token)} at position {position} is outside the vocabulary; ids are 0 to {size - 1}",
         token=token,
         position=position,
     )

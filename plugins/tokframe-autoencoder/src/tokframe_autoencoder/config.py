@@ -24,6 +24,7 @@ from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.config import problems_of, unstructure
 from tokframe.storage.settings import Problem
 from tokframe.storage.state import ComponentUse
+from tokframe.storage.strictjson import shortened
 from tokframe_autoencoder.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _part(
         return None
     name = given.get("component", fallback)
     if not isinstance(name, str):
-        problems.append((f"{where}.component", f"expected a name, got {name!r}"))
+        problems.append((f"{where}.component", f"expected a name, got {shortened(name)}"))
         return None
     try:
         spec = registry.component(kind, name, homes)
