@@ -146,8 +146,10 @@ def _plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
         _warn(f"commands of plugins are left out: {error}")
         return commands
     for owner, command in found:
-        name = command.name or ""
-        if name in owners:
+        name = command.name
+        if not name or not isinstance(name, str):
+            _warn(f"a command of {owner} is left out: its name is {name!r}")
+        elif name in owners:
             _warn(f"{owner}'s command {name!r} is left out: the name is taken by {owners[name]}")
         else:
             commands[name], owners[name] = command, owner

@@ -25,6 +25,7 @@ _SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 _OF_SYS = ("stdin", "stdout", "stderr", "excepthook", "unraisablehook", "displayhook")
 
 _reserved = False
+_replaced: list[Any] = []  # what plugins put in place of what belongs to `sys`
 
 
 class PluginExitError(Exception):
@@ -45,8 +46,8 @@ def stdout_reserved() -> Iterator[None]:
 def contained(call: Callable[[], T]) -> T:
     """Return `call()`, which is a plugin's code, and restore what it changed in the process.
 
-    Restored are warning filters, signal handlers, the streams and hooks of `sys`, the working directory, the locale,
-    the root logger, and a recursion limit that was lowered.
+    Restored are warning filters, signal handlers, the streams, hooks and path of `sys`, the working directory, the
+    locale, the root logger, and a recursion limit that was lowered. New entries of the path come last.
     Raises: an Exception, as which all else arrives too (`PluginExitError`); the KeyboardInterrupt of a signal.
     """
     with warnings.catch_warnings(), _process_kept(), _signals_kept() as received, _streams_apart():
@@ -74,6 +75,7 @@ def reason_of(error: BaseException) -> str:
 def _process_kept() -> Iterator[None]:
     """Restore what belongs to the process, but for signal handlers."""
     of_sys = {name: getattr(sys, name) for name in _OF_SYS}
+    path, entries = sys.path, list(sys.path)
     limit, place, locale = sys.getrecursionlimit(), _working_directory(), _locale.setlocale(_locale.LC_ALL, None)
     logger = _root_logger()
     handlers, level = (list(logger.handlers), logger.level) if logger else ([], 30)  # 30: logging.WARNING
@@ -81,7 +83,12 @@ def _process_kept() -> Iterator[None]:
         yield
     finally:
         for name, value in of_sys.items():
-            setattr(sys, name, value)
+            if (now := getattr(sys, name)) is not value and _usable(value):
+                _replaced.append(now)  # a stream on the same buffer: closing it would close the other
+                setattr(sys, name, value)
+        # What it adds comes last, so that it hides no module of others.
+        path[:] = entries + [entry for entry in sys.path if entry not in entries]
+        sys.path = path
         if sys.getrecursionlimit() < limit:
             sys.setrecursionlimit(limit)
         if place and place != _working_directory():
@@ -91,6 +98,14 @@ def _process_kept() -> Iterator[None]:
         if (logger := _root_logger()) and (logger.handlers != handlers or logger.level != level):
             logger.handlers[:] = handlers
             logger.setLevel(level)
+
+
+def _usable(value: Any) -> bool:
+    """Return whether a stream is still open; True for anything else."""
+    try:
+        return not getattr(value, "closed", False)
+    except ValueError:  # its buffer was taken from it
+        return False
 
 
 def _working_directory() -> str:
@@ -137,7 +152,7 @@ def _streams_apart() -> Iterator[None]:
         if not _reserved:
             yield
             return
-        sys.stdout = sys.stderr
+        sys.stdout = sys.stderr = _noise()
         copy = -1
         with suppress(Exception):  # a stream or descriptor that is closed, or not one of the system
             stdout.flush()
@@ -152,3 +167,13 @@ def _streams_apart() -> Iterator[None]:
             if copy >= 0:
                 os.dup2(copy, 1)
                 os.close(copy)
+
+
+def _noise() -> Any:
+    """Return a stream to stderr that a plugin may wrap, detach or close."""
+    try:
+        if sys.stderr.fileno() == 2:
+            return open(2, "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1, closefd=False)
+    except (AttributeError, OSError, ValueError):  # none, or not a descriptor's
+        pass
+    return sys.stderr

@@ -199,7 +199,7 @@ class Host:
             vars(plugin).update(hooks)
             manager.register(plugin, name=key)
             specs = _specs_of(manager, key, who)
-            registry.add(*specs)
+            contained(lambda: registry.add(*specs))  # which asks what specs hold for their text
         except Exception as error:  # a third party's module may raise anything while it is imported
             if manager.has_plugin(key):
                 manager.unregister(name=key)

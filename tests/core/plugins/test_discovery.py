@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import locale
 import logging
@@ -127,6 +128,7 @@ SETTINGS = {
     "a recursion limit too low": ("sys.setrecursionlimit(200)", sys.getrecursionlimit),
     "a signal handler": ("signal.signal(signal.SIGINT, signal.SIG_IGN)", lambda: signal.getsignal(signal.SIGINT)),
     "stdout": ("sys.stdout = None", lambda: sys.stdout),
+    "the path": ("sys.path[:] = []", lambda: list(sys.path)),
     "stdin": ("sys.stdin = None", lambda: sys.stdin),
     "the hook for errors": ("sys.excepthook = print", lambda: sys.excepthook),
     "the locale": ("locale.setlocale(locale.LC_ALL, 'C')", lambda: locale.setlocale(locale.LC_ALL)),
@@ -153,6 +155,24 @@ def test_what_a_plugin_sets_for_the_process_is_restored(plugin, monkeypatch, sou
     finally:
         if "locale" in source:
             locale.setlocale(locale.LC_ALL, before)
+
+
+@pytest.mark.parametrize("taken", ["sys.stdout.buffer", "sys.stdout.detach()"])
+def test_a_plugin_that_wraps_stdout_leaves_a_stdout(plugin, monkeypatch, taken):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
+    source = f"import io, sys\nsys.stdout = io.TextIOWrapper({taken}, encoding='utf-8')\n" + GOOD
+    assert host(plugin("acme-wraps", source)).records[0].status == "ok"
+    gc.collect()
+    print("still open", flush=True)
+
+
+def test_what_a_plugin_adds_to_the_path_comes_last(plugin):
+    before = list(sys.path)
+    try:
+        _ = host(plugin("acme-path", "import sys\nsys.path.insert(0, '/acme/vendored')\n" + GOOD)).records
+        assert sys.path == [*before, "/acme/vendored"]
+    finally:
+        sys.path[:] = before
 
 
 def test_a_recursion_limit_that_is_raised_stays(plugin):
