@@ -188,3 +188,9 @@ def test_windows_are_the_convolutions(kernel: int, stride: int, count: int) -> N
         torch.nn.init.normal_(layer.bias)
         assert torch.allclose(of(layer)(x), layer(x), atol=1e-5)
         assert torch.allclose(of(layer)(x[:1]), layer(x[:1]), atol=1e-5)
+
+
+def test_segments_may_come_from_an_iterator() -> None:
+    path = NeuralPath(NETWORKS["usual", "fsq"])
+    segments = [b"a", b"bc", b"a"]
+    assert path.codes(iter(segments)).tolist() == path.codes(segments).tolist()

@@ -110,6 +110,12 @@ def test_a_code_outside_the_codebook_is_named(code: int) -> None:
         make().decode([0, code])
 
 
+@pytest.mark.parametrize("codes", [[1.5], [True, False], b"ab", "ab", {1, 2}, 5, [[1], [2]], [2**70]])
+def test_what_is_not_a_list_of_codes_is_refused(codes: object) -> None:
+    with pytest.raises(ValueError, match="codes are integers in one dimension"):
+        make().decode(codes)  # type: ignore[arg-type]
+
+
 def test_round_trip_counts_what_comes_back() -> None:
     network = make()
     segments = [b"a", b"bc", b"def"]

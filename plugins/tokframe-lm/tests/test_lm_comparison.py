@@ -198,7 +198,7 @@ def test_the_command_shows_tables_and_writes_json(done, args, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "equal FLOPs" in shown and "held-out text" in shown and "unknown" in shown
     found = json.loads((tmp_path / "found.json").read_text())
-    assert set(found) == set(report)
+    assert set(found) == {*report, "corpus"}
     assert found["models"]["tokenizer-bpe"]["equal_flops"] == report["models"]["tokenizer-bpe"]["equal_flops"]
 
 

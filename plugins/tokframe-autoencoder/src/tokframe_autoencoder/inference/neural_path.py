@@ -6,7 +6,7 @@ the order of a sum could matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -55,11 +55,12 @@ class NeuralPath:
             windows = [Windows.of_deconv(layer) for layer in cast("list[SequenceDeconv]", list(decoder.layers))]
             self._logits = lambda latents: decoder.logits(decoder.features(latents, windows))
 
-    def codes(self, segments: Sequence[bytes]) -> Codes:
+    def codes(self, segments: Iterable[bytes]) -> Codes:
         """Return the code of each segment, from the cache where it is known: (segments,) int64.
 
         Raises: ValueError for a segment that is empty or longer than the network reads; TypeError for no bytes.
         """
+        segments = list(segments)
         found = self._cache.find(segments)
         if len(found) < len(segments):
             new = list(dict.fromkeys(segment for segment in segments if segment not in found))

@@ -58,7 +58,10 @@ class Autoencoder(nn.Module):
 
     def checked(self, codes: npt.NDArray[np.int64] | Sequence[int]) -> Tensor:
         """Return codes as a tensor on the network's device. Raises: ValueError for a code outside the codebook."""
-        indices = np.ascontiguousarray(codes, np.int64)
+        given = np.asarray(codes)
+        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+            raise ValueError(f"codes are integers in one dimension, got {given.dtype} in {given.ndim}")
+        indices = np.ascontiguousarray(given, np.int64)
         size = int(self.quantizer.codebook_size)
         if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= size):
             bad = int(indices[(indices < 0) | (indices >= size)][0])

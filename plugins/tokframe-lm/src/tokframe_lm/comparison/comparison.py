@@ -55,7 +55,7 @@ class Variant:
 
 
 def compare(
-    tokenizers: Sequence[str],
+    tokenizers: str | Sequence[str],
     *,
     corpus: Corpus,
     evals: Mapping[str, Corpus],
@@ -79,6 +79,7 @@ def compare(
     base = structure(LMConfig, {**(config or {}), "seed": 0, "max_bytes": 0})
     if base.steps:
         raise ConfigError("config", [("$.steps", "a comparison takes one pass over its text; leave this key out")])
+    tokenizers = [tokenizers] if isinstance(tokenizers, str) else tokenizers
     Processes(device)  # one that cannot be used is told before the text is read
     variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
     folder = named(out)
