@@ -149,6 +149,9 @@ class TokenizerContract:
         """Each has an id of its own, shows its text, and is left out of decoded text unless asked for."""
         special = tokenizer.special_tokens
         assert len(set(special.values())) == len(special), "two special tokens share an id"
+        assert tokenizer.textless_ids <= {*range(tokenizer.vocab_size)}, (
+            "a special or unknown id is not in the vocabulary"
+        )
         for text, token in special.items():
             assert tokenizer.decode([token], skip_special=False) == text
             # A word-level tokenizer shows the unknown one: what was lost is not left out silently.

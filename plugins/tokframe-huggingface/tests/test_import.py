@@ -600,11 +600,18 @@ def test_the_command_makes_a_tokenizer_that_compares(tmp_path, capsys):
     assert main(["import", str(path), "--out", str(out), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["tokenizer"] == "imported-huggingface" and told["capabilities"]["lossless"] is True
+    assert told["unknown_id"] is None
     assert main(["verify", str(out)]) == 0
     capsys.readouterr()
     assert main(["import", str(path), "--out", str(out)]) == 1
     assert "already exists" in capsys.readouterr().err
     assert main(["import", str(path), "--out", str(tmp_path / "x"), "--pattern", "gpt2"]) == 1
     assert "not a tiktoken file" in capsys.readouterr().err
-    assert main(["import", str(path), "--out", str(tmp_path / "x"), "--special", "nonsense"]) == 2
-    assert "TEXT=ID" in capsys.readouterr().err
+    for special, told in (
+        (["nonsense"], "TEXT=ID"),
+        (["<s>=" + "9" * 5000], "TEXT=ID"),
+        (["<s>=300", "<s>=301"], "'<s>' is given twice, as 300 and 301"),
+    ):
+        words = [word for text in special for word in ("--special", text)]
+        assert main(["import", str(path), "--out", str(tmp_path / "x"), *words]) == 2
+        assert told in capsys.readouterr().err

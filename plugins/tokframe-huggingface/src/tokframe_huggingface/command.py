@@ -11,6 +11,8 @@ from tokframe.cli.options import Command, as_path, json_option
 
 __all__ = ["command"]
 
+_MAX_DIGITS = 10  # of an id
+
 
 @click.command(
     "import",
@@ -36,7 +38,7 @@ __all__ = ["command"]
 def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
     """Convert a tokenizer.json, a tiktoken file or a sentencepiece model to a tokenizer of tokframe.
 
-    JSON: {"tokenizer", "out", "vocab_size", "special_tokens", "capabilities"}.
+    JSON: {"tokenizer", "out", "vocab_size", "special_tokens", "unknown_id", "capabilities"}.
     """
     import attrs
 
@@ -55,6 +57,7 @@ def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overw
                 "out": out,
                 "vocab_size": tokenizer.vocab_size,
                 "special_tokens": dict(tokenizer.special_tokens),
+                "unknown_id": tokenizer.unknown_id,
                 "capabilities": able,
             }
         )
@@ -68,7 +71,9 @@ def _special(given: tuple[str, ...]) -> dict[str, int]:
     found = {}
     for entry in given:
         text, equals, number = entry.rpartition("=")
-        if not equals or not text or not number.isdecimal():
+        if not equals or not text or not number.isdecimal() or len(number) > _MAX_DIGITS:
             raise click.BadParameter(f"{entry!r} is not TEXT=ID, e.g. '<|endoftext|>=100257'", param_hint="--special")
+        if text in found:
+            raise click.BadParameter(f"{text!r} is given twice, as {found[text]} and {number}", param_hint="--special")
         found[text] = int(number)
     return found
