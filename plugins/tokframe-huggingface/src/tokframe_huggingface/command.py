@@ -68,7 +68,7 @@ def command(file: Path, out: Path, pattern: str, special: tuple[str, ...], overw
 
 
 def _special(given: tuple[str, ...]) -> dict[str, int]:
-    found = {}
+    found: dict[str, int] = {}
     for entry in given:
         text, equals, number = entry.rpartition("=")
         if not equals or not text or not number.isdecimal() or len(number) > _MAX_DIGITS:
