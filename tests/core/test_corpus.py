@@ -226,6 +226,15 @@ def test_a_line_that_is_not_utf8_is_left_out_wherever_it_is(write, tmp_path, pla
         assert corpus.skipped[0].startswith("1 line: ") and told in corpus.skipped[0]
 
 
+def test_a_file_whose_first_lines_are_all_in_another_encoding_is_left_out_whole(write, tmp_path):
+    write("docs/latin.txt", "ein Text mit Ümlauten\n".encode("latin-1") * 1_000 + b"plain\n")
+    write("docs/a.txt")
+    corpus = Corpus.open([tmp_path / "docs"])
+    assert [file.name for file in corpus.files] == ["docs/a.txt"] and "iconv -f LATIN1" in corpus.skipped[0]
+    with pytest.raises(CorpusError, match="byte 0xdc at offset 13"):
+        Corpus.open([tmp_path / "docs/latin.txt"])
+
+
 def test_bad_records_are_left_out_counted_and_the_first_is_named(write):
     bad = ['{"text": 7}', "{nope", '{"text": "\\ud83d"}', "[" * 200_000, '{"text": "caf\\u00"}', "[]"]
     rows = ['{"text": "first"}', *bad, '{"text": null}', "", '{"text": "last"}']

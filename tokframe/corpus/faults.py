@@ -14,6 +14,7 @@ __all__ = ["ON_ERROR", "FaultError", "Faults", "NoTextError"]
 
 #: What may be done about a fault: leave the file, line or record out, or end the run.
 ON_ERROR = ("skip", "stop")
+_OF_FILES = ("file", "rest")  # what is not a number of lines or records
 _MAX_REASONS = 100  # listed in JSON and in an index
 
 
@@ -34,7 +35,7 @@ class NoTextError(FaultError):
 
 @define
 class _LeftOut:
-    """What was left out of one file: a number of `kind` (line or record), or the file or its rest where that is ""."""
+    """What was left out of one file: a number of lines or records, the rest of it, or the file."""
 
     file: str
     kind: str
@@ -64,10 +65,10 @@ class Faults:
         """Return an empty count under the same rule."""
         return Faults(self.on_error, limit)
 
-    def leave_out(self, error: FaultError) -> None:
-        """Leave out a file, or the rest of one. Raises: the error where the run is to stop at faults."""
+    def leave_out(self, error: FaultError, kind: str = "file") -> None:
+        """Leave out a file, or the "rest" of one. Raises: the error where the run is to stop at faults."""
         self._check(error)
-        self._add(error, "")
+        self._add(error, kind)
 
     def leave_out_part(self, name: str, kind: str, start: int, place: int, error: Fault) -> None:
         """Leave out a line or record at `place` of a pass from `start` on. Raises: the error, as `leave_out`.
@@ -109,12 +110,12 @@ class Faults:
     @property
     def files(self) -> int:
         """Number of files left out, in whole or from some place on."""
-        return sum(not each.kind for each in self._found.values())
+        return len({each.file for each in self._found.values() if each.kind in _OF_FILES})
 
     @property
     def records(self) -> int:
         """Number of lines and records left out."""
-        return sum(each.count for each in self._found.values() if each.kind)
+        return sum(each.count for each in self._found.values() if each.kind not in _OF_FILES)
 
     def figures(self) -> dict[str, int]:
         """Return the figure of a progress report, none where nothing was left out."""
@@ -141,10 +142,10 @@ class Faults:
         """Add what was left out of other parts of the same corpus. Raises: TypeError or ValueError for other data."""
         for file, kind, reason, count in entries:
             found = self._found.setdefault((str(file), str(kind)), _LeftOut(str(file), str(kind), str(reason)))
-            found.count = found.count + int(count) if kind else 1
+            found.count = 1 if kind in _OF_FILES else found.count + int(count)
 
 
 def _reason(left: _LeftOut) -> str:
-    if not left.kind:
-        return left.reason
+    if left.kind in _OF_FILES:
+        return left.reason if left.kind == "file" else f"the rest of a file: {left.reason}"
     return f"1 {left.kind}: {left.reason}" if left.count == 1 else f"{left.count:,} {left.kind}s, first: {left.reason}"

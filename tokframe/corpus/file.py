@@ -127,14 +127,17 @@ class CorpusFile:
         changed since the corpus was opened, or is while it is read.
         """
         before = self.check_unchanged()
+        begun = False
         try:
             whole = [decoded(self, b"".join(self.chunks()))] if self.whole else None
-            yield from filter(None, whole or self.format.records(self, start, end))
+            for text in filter(None, whole or self.format.records(self, start, end)):
+                yield text
+                begun = True
         except CorpusError as error:
             self.check_unchanged(before)  # which then is why it could not be read
             if not isinstance(error, FaultError):
                 raise
-            self.faults.leave_out(error)
+            self.faults.leave_out(error, "rest" if begun else "file")
         self.check_unchanged(before)
 
     def check_unchanged(self, since: Stamp | None = None) -> Stamp:

@@ -207,7 +207,9 @@ class _Opening:
         suffixes = [suffix.lower() for suffix in path.suffixes]
         compression = suffixes.pop() if suffixes and suffixes[-1] in SUFFIXES else ""
         suffix = suffixes[-1] if suffixes else ""
-        if not source:
+        if not source and kept and path.name.isdecimal():
+            source = kept  # a descriptor, as /dev/fd/63
+        elif not source:
             source = Path(path.stem if compression else path.name).stem
             while Path(source).suffix.lower() in _SPLITS:
                 source = Path(source).stem

@@ -38,7 +38,7 @@ def kept_stdin() -> Path:
         raise CorpusError("there is no stdin to read a corpus from; write the text to a file") from None
     if stream.isatty():
         warnings.warn("reading the corpus from the terminal; Ctrl-D ends it", stacklevel=2)
-    return _kept(iter(lambda: stream.read(_BLOCK_BYTES), b""), "stdin")
+    return _kept(iter(lambda: stream.read1(_BLOCK_BYTES), b""), "stdin")
 
 
 def kept_pipe(path: Path) -> Path:

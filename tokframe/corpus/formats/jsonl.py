@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -48,7 +49,7 @@ def _text(line: bytes | None, column: str) -> str:
     if not line or line.isspace():
         return ""
     try:
-        record = json.loads(line.decode("utf-8-sig"))
+        record = json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError as cause:
         raise ValueError(f"not UTF-8: byte 0x{line[cause.start]:02x}") from cause
     except (ValueError, RecursionError) as cause:

@@ -55,7 +55,8 @@ class Text(Format):
         try:
             return bool(decoded(file, head.removeprefix(codecs.BOM_UTF8), final=final))
         except FaultError as error:
-            if file.faults.on_error == "stop" or not any(map(str.strip, _sound_lines(file, head, 0, 0, final))):
+            whole_lines = head if final else head[: head.rfind(b"\n") + 1]
+            if file.faults.on_error == "stop" or not any(map(str.strip, _sound_lines(file, whole_lines, 0, 0))):
                 raise error
             return True
 
@@ -71,11 +72,11 @@ class Text(Format):
         return at + next((i for i, byte in enumerate(stream.read(4)) if byte & 0xC0 != 0x80), 0)
 
 
-def _sound_lines(file: CorpusFile, data: bytes, start: int, at: int, final: bool = True) -> Iterator[str]:
-    """Yield the lines that are UTF-8; the last may be cut within a character if it is not `final`."""
+def _sound_lines(file: CorpusFile, data: bytes, start: int, at: int) -> Iterator[str]:
+    """Yield the lines that are UTF-8; others are faults, at their place in a reading that begins at `start`."""
     for line in io.BytesIO(data):
         try:
-            yield decoded(file, line, at, final or line.endswith(b"\n"))
+            yield decoded(file, line, at)
         except FaultError as error:
             file.faults.leave_out_part(file.name, "line", start, at, error)
         at += len(line)
