@@ -33,7 +33,7 @@ _open: list[IO[bytes]] = []  # a copy that is closed is gone
 def kept_stdin() -> Path:
     """Return a file that holds all of stdin. Raises: CorpusError."""
     try:
-        stream = sys.stdin.buffer
+        stream: Any = sys.stdin.buffer
     except AttributeError:  # there is none, or that of a notebook
         raise CorpusError("there is no stdin to read a corpus from; write the text to a file") from None
     if stream.isatty():
