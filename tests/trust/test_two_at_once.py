@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -150,6 +151,17 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / ".out.lock").symlink_to(tmp_path / "file")
     with pytest.raises(ArtifactError, match=r"\.out\.lock: is a link"), exclusive(tmp_path / "out"):
         pass
+
+
+def test_a_full_disk_costs_the_name_of_the_process_alone(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "ftruncate", full)
+    with exclusive(tmp_path / "out"):
+        told = rf"is writing to {tmp_path / 'out'}\. Wait until"
+        with pytest.raises(ArtifactError, match=told), exclusive(tmp_path / "out"):
+            pass
 
 
 def test_without_locks_it_is_told_and_goes_on(tmp_path, monkeypatch):

@@ -89,8 +89,9 @@ def _acquired(target: Path, lock: Path) -> int:
         elif not is_at(descriptor, lock):  # its owner removed it just before it was locked
             os.close(descriptor)
             continue
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()} {platform.node()}".encode(errors="replace"))
+        with suppress(OSError):  # a full disk; then others are not told who holds it
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()} {platform.node()}".encode(errors="replace"))
         return descriptor
     raise ArtifactError(_busy(target, []), path=target)
 
