@@ -25,7 +25,7 @@ from tokframe.errors import (
     UnknownNameError,
 )
 from tokframe.plugins.containment import contained, reason_of
-from tokframe.storage.advice import install_command
+from tokframe.storage.advice import FIRST_PARTY, install_command
 
 if TYPE_CHECKING:
     from tokframe.storage.state import ComponentUse
@@ -223,8 +223,8 @@ class Registry:
 
         Raises: as `get`, for the tokenizer or a component.
         """
-        spec = self.tokenizer(name)
-        parts = [(use, self.component(use.kind, use.name)) for use in uses]
+        spec = self.tokenizer(name, FIRST_PARTY)
+        parts = [(use, self.component(use.kind, use.name, FIRST_PARTY)) for use in uses]
         return {
             "tokenizer": {"version": version, **_origin(spec)},
             "components": [{"section": use.section, "kind": use.kind, **_origin(part)} for use, part in parts],

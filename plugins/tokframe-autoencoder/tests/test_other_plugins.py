@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 import tokframe
@@ -62,6 +64,15 @@ def test_a_name_that_another_plugin_claims_breaks_nothing_of_ours(grabbed, corpu
     for name, sections in (("autoencoder-fsq", config), ("autoencoder-fsq", {}), ("autoencoder-vq", {"vq": {}})):
         with pytest.raises(TrainingInterrupted):
             tokframe.train(name, corpus=[corpus], config=sections, out=tmp_path / "new", should_stop=lambda: True)
+
+
+def test_a_tokenizer_from_before_a_name_was_claimed_unpickles_and_is_saved(plugin, use_host, tmp_path):
+    use_host(*installed())
+    tokenizer = tokframe.load("autoencoder-fsq")
+    kept = pickle.dumps(tokenizer)
+    use_host(plugin("aa-grabs", GRABS), *installed())
+    assert pickle.loads(kept).encode("as ever") == tokenizer.encode("as ever")
+    assert tokframe.load(tokenizer.save(tmp_path / "saved")).encode("as ever") == tokenizer.encode("as ever")
 
 
 MISTAKES = {
