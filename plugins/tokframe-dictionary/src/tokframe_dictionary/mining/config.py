@@ -59,10 +59,10 @@ class MiningConfig:
 class SelectionConfig:
     """Section `selection`: how the vocabulary is pruned and searched."""
 
-    #: share of segments that survives a round of pruning
-    keep: float = setting(0.8, above=0, below=1)
-    breadth: float = setting(0.8, above=0, at_most=1)  #: below 1 favors segments that several sources use
+    #: share of segments that survives a round of pruning near its end
+    keep: float = setting(0.9, above=0, below=1)
+    breadth: float = setting(0.6, above=0, at_most=1)  #: below 1 favors segments that several sources use
     #: stretches that a source is cut into; what a segment saves in one counts only as far as the others use it; 1: all
     folds: int = setting(4, at_least=1, at_most=64)
-    support: float = setting(4.0, above=0)  #: uses in the other folds from which on all of it counts
+    support: float = setting(8.0, above=0)  #: uses in the other folds from which on all of it counts
     block: int = setting(4096, at_least=64, at_most=1 << 20)  #: bytes after which a line without end is cut

@@ -35,6 +35,9 @@ _USE_WEIGHT = 0.01
 COARSE_RATIO = 8
 #: Share of segments that survives a round by plain use.
 COARSE_KEEP = 0.4
+#: Above this multiple of the size wanted, rounds keep less: near the end, where segments that stand in for each other
+#: must not be dropped all at once, few at a time are.
+EARLY_RATIO, EARLY_KEEP = 2.2, 0.6
 #: Share of segments that survives a round of ranking, and how many are ranked by their value alone.
 RANK_KEEP, SMALLEST_RANKED = 0.7, 512
 #: Bytes of a source that are measured as one, by default.
@@ -91,12 +94,13 @@ def prune(
 ) -> Pool:
     """Keep the `size` best segments (fewer if fewer are given); deterministic.
 
-    Each round segments all sources with what is left and keeps the fraction `config.keep`; above 8 times `size` rounds
-    go by plain use instead of value, keep 40% and end at 8 times `size`. Of what a segment saves in one of the `folds`
-    of a source, the share `uses in the others / support` counts, at most all. `breadth` below 1 favors segments that
-    several sources use: values are joined as `(sum of v ** breadth) ** (1 / breadth)`. `required` segments, at most
-    `size`, are kept whatever their value if they are among those given. An `aim` weighs the sources before each round
-    by their tokens in the last. `workers` measure parts of about `part` bytes side by side, which changes no result.
+    Each round segments all sources with what is left and keeps the fraction `config.keep`, above 2.2 times `size` at
+    most 60%; above 8 times `size` rounds go by plain use instead of value, keep 40% and end at 8 times `size`. Of what
+    a segment saves in one of the `folds` of a source, the share `uses in the others / support` counts, at most all.
+    `breadth` below 1 favors segments that several sources use: values are joined as `(sum of v ** breadth) ** (1 /
+    breadth)`. `required` segments, at most `size`, are kept whatever their value if they are among those given. An
+    `aim` weighs the sources before each round by their tokens in the last. `workers` measure parts of about `part`
+    bytes side by side, which changes no result.
     Raises: TrainingError if a worker is lost.
     """
     workers = workers or Workers(count=1)
@@ -115,7 +119,11 @@ def prune(
             return pool
         if aim:
             sources = weigh(sources, aim, pool.tokens)
-        least, share = (COARSE_RATIO * size, COARSE_KEEP) if coarse else (size, config.keep)
+        least, share = size, config.keep
+        if coarse:
+            least, share = COARSE_RATIO * size, COARSE_KEEP
+        elif len(left) > EARLY_RATIO * size:
+            least, share = int(EARLY_RATIO * size), min(EARLY_KEEP, config.keep)
         others = [segment for segment in pool.segments if segment not in kept]
         left = [segment for segment in pool.segments if segment in kept]
         left += others[: max(0, max(least, int(len(pool) * share)) - len(left))]
