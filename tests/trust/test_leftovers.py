@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -151,8 +152,8 @@ def test_a_lock_file_that_is_taken_for_a_leftover_before_it_istry_lock_is_given_
 def test_a_kill_between_two_renames_is_told_with_the_way_back(tmp_path):
     from tokframe.errors import ArtifactNotFoundError
 
-    target = write(tmp_path / "mine", HEADER, state(1))
-    aside = target.rename(tmp_path / ".mine.old-0123456789ab")
+    target = write(tmp_path / "it's mine; really", HEADER, state(1))
+    aside = target.rename(tmp_path / ".it's mine; really.old-0123456789ab")
     with pytest.raises(ArtifactNotFoundError, match="the one before is kept: mv ") as caught:
         read(target)
-    assert f"mv {aside} {target}" in str(caught.value)
+    assert shlex.join(["mv", str(aside), str(target)]) in str(caught.value)
