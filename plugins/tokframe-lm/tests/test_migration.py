@@ -21,6 +21,7 @@ from tokframe_lm.model.model import build, start_id
 import tokframe
 from tokframe.cli.main import main
 from tokframe.errors import ArtifactError, ConfigError, TrainingError, UnknownNameError, UnsupportedError
+from tokframe.tokenizer.results import Encoding
 
 pytestmark = pytest.mark.trains
 
@@ -98,6 +99,21 @@ def test_a_tokenizer_without_a_token_that_begins_a_text_is_refused_before_anythi
     before = small.model("bpe")
     monkeypatch.setattr(kind, "special_tokens", {"<unk>": 1})
     with pytest.raises(UnsupportedError, match=r"no special token .*\(its special tokens: <unk>\).*--special"):
+        migrate(before, new=small.tokenizers["word"], out=tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tokenizer_that_leaves_out_text_is_refused_before_anything_is_written(small, tmp_path, monkeypatch):
+    kind = type(tokframe.load(small.tokenizers["word"]))
+    before, offsets = small.model("bpe"), kind.offsets
+
+    def without_spaces(self, text):
+        found = offsets(self, text)
+        kept = [n for n, (start, end) in enumerate(found.char_spans.tolist()) if text[start:end] != " "]
+        return Encoding(ids=found.ids[kept], byte_spans=found.byte_spans[kept], char_spans=found.char_spans[kept])
+
+    monkeypatch.setattr(kind, "offsets", without_spaces)
+    with pytest.raises(UnsupportedError, match=r"leaves out byte 1 .*white space included"):
         migrate(before, new=small.tokenizers["word"], out=tmp_path / "new")
     assert not list(tmp_path.iterdir())
 
@@ -341,5 +357,17 @@ def test_the_command_moves_a_model(small, tmp_path, capsys):
     assert "already exists" in capsys.readouterr().err
     assert main([*words, "--overwrite", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
-    keys = {"out", "method", "embedding", "copied", "averaged", "special", "neighbours", "unknown", "kept", "scale"}
+    keys = {
+        "out",
+        "method",
+        "corpus",
+        "embedding",
+        "copied",
+        "averaged",
+        "special",
+        "neighbours",
+        "unknown",
+        "kept",
+        "scale",
+    }
     assert set(record) == keys

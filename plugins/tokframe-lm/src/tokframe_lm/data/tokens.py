@@ -89,7 +89,8 @@ def read_document(tokenizer: ITokenizer, text: str) -> Document:
         if start != reached:
             raise UnsupportedError(
                 f"{tokenizer.name!r} leaves out byte {reached} of a text without an id for it, so bits per byte "
-                "cannot be computed",
+                "cannot be computed. Choose a tokenizer that has an id for all of a text, white space included: "
+                "tokframe components",
                 capability="offsets",
             )
         reached = end

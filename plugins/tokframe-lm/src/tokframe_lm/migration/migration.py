@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,10 +18,10 @@ from torch import Tensor
 
 import tokframe
 from tokframe.corpus.files import Corpus
-from tokframe.errors import ArtifactCorruptError, ArtifactError
+from tokframe.errors import ArtifactCorruptError, ArtifactError, EncodingError
 from tokframe.training.progress import SILENT, Reporter
 from tokframe.training.run_folder import without_output
-from tokframe_lm.data.tokens import tokenize
+from tokframe_lm.data.tokens import read_document, tokenize
 from tokframe_lm.migration.calibration import calibrate
 from tokframe_lm.migration.transfer import Mixture, mix
 from tokframe_lm.model.model import LanguageModel, build
@@ -70,8 +71,9 @@ def migrate(
     calibrated to it; without one, biases are mixed as the vectors are.
 
     Raises: ArtifactError where the model has another tokenizer than `old`; ArtifactExistsError; UnknownNameError;
-    ConfigError for an unknown method; UnsupportedError where the embedding needs codes that `new` lacks;
-    ArtifactCorruptError for a model with fewer rows than ids; CorpusError if the corpus holds no text.
+    ConfigError for an unknown method; UnsupportedError where the embedding needs codes that `new` lacks, or no model
+    can be trained with `new`; ArtifactCorruptError for a model with fewer rows than ids; CorpusError if the corpus
+    holds no text.
     """
     with FORMAT.claiming(out, overwrite=overwrite):
         before = load(model)
@@ -79,6 +81,8 @@ def migrate(
             _check_old(before, old, model)
         tokenizer = tokframe.load(new)
         after = build(evolve(before.model.config, embedding=embedding), tokenizer)
+        with suppress(EncodingError):  # of another alphabet
+            read_document(tokenizer, "a b")
         rows = before.model.embedding.table().detach()
         if len(rows) < before.tokenizer.vocab_size:
             raise ArtifactCorruptError(
