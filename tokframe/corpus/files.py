@@ -189,6 +189,7 @@ class _Opening:
                 last = f"; left out, for example: {error}"
                 self.faults.leave_out(error)
         if not count:
+            last = last or "".join(f"; left out: {reason}" for reason in self.faults.reasons()[-1:])
             raise CorpusError(f"no text in {what}{last}", path=what)
 
     def _file(self, path: Path, status: os.stat_result | None, source: str = "", name: str = "") -> CorpusFile:

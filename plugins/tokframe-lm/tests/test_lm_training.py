@@ -35,6 +35,17 @@ NAMES = ("word", "bpe", "autoencoder-fsq")
 TEXT = "The cat saw a zebra; the dog saw the cat.\n" * 40
 
 
+def test_tokens_that_are_kept_remember_what_was_left_out_of_their_text(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "the cat"}\n{"text": 3}\n' * 5)
+    tokenizer, told = tokframe.load("word"), []
+    for _ in range(2):  # the second time nothing is read
+        corpus = Corpus.open([path])
+        tokenize(corpus, tokenizer, tmp_path / "tokens", "", 0, reporter=SilentReporter())
+        told.append(corpus.summary())
+    assert told[0] == told[1] and told[0]["skipped_records"] == 5
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_training_lowers_the_loss(small, name):
     curve = storage.load(small.model(name)).training["loss"]
