@@ -27,7 +27,6 @@ WRITER_TIMEOUT_S = 10.0  # for a process that writes to a pipe to appear; its te
 _NOTICE_S = 2.0  # of silence
 _BLOCK_BYTES = 1 << 20
 _MAX_TIME_NS = (1 << 31) * 10**9  # that every file system can keep
-_open: list[IO[bytes]] = []  # a copy that is closed is gone
 
 
 def kept_stdin() -> Path:
@@ -90,7 +89,7 @@ def _kept(blocks: Iterator[bytes], name: str) -> Path:
         nameless = descriptors.is_dir()
         make: Any = tempfile.TemporaryFile if nameless else partial(tempfile.NamedTemporaryFile, delete=False)
         copy: IO[bytes] = make(prefix="tokframe-")
-        _open.append(copy)
+        atexit.register(copy.close)  # which also keeps it open till then: a copy that is closed is gone
         if not nameless:
             atexit.register(Path(copy.name).unlink, missing_ok=True)
         for block in blocks:
