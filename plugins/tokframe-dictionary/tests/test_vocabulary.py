@@ -147,12 +147,18 @@ def test_what_one_place_alone_repeats_comes_after_what_is_used_everywhere() -> N
     assert prune(given, [source], 1, SelectionConfig(folds=4)).segments == (b"wider\n",)
 
 
+def test_what_one_place_alone_uses_comes_before_what_nothing_uses() -> None:
+    source = Source(name="x", data=b"narrow\n" * 60 + b"filler\n" * 180)
+    given = [b"unused", b"narrow\n", b"filler\n"]
+    assert prune(given, [source], 2, SELECTION).segments == (b"filler\n", b"narrow\n")
+
+
 @pytest.mark.parametrize(("support", "share"), [(1, 1.0), (15, 1.0), (20, 0.75), (30, 0.5)])
 def test_what_a_fold_saves_counts_as_far_as_the_others_use_it(support: float, share: float) -> None:
     source = Source(name="x", data=b"ab\n" * 20)  # four folds of five: each has fifteen uses in the others
     whole, folded = (prune([b"ab"], [source], 1, SelectionConfig(folds=folds, support=support)) for folds in (1, 4))
     assert folded.counts.tolist() == whole.counts.tolist() == [20]
-    assert folded.value[0] == pytest.approx(share * whole.value[0])
+    assert folded.value[0] == pytest.approx((0.02 + 0.98 * share) * whole.value[0])
 
 
 def test_balance_weighs_size_script_and_names() -> None:

@@ -31,6 +31,8 @@ __all__ = ["Pool", "measure_part", "prune", "rank"]
 
 #: Share of a plain estimate (uses times bytes saved) that decides between segments of equal value.
 _USE_WEIGHT = 0.01
+#: Share that counts of what a segment saves in a fold which alone uses it: it decides between those of one fold.
+_ONE_FOLD_WEIGHT = 0.02
 #: Above this multiple of the size wanted, plain use decides: value takes three times as long and ranks alike there.
 COARSE_RATIO = 8
 #: Share of segments that survives a round by plain use.
@@ -187,7 +189,7 @@ def _measure_all(
         for fold in folds:
             used = fold[0, 256:]
             gain = used * spared if coarse else fold[1, 256:] + _USE_WEIGHT * used * spared
-            saved += gain if len(folds) == 1 else gain * np.minimum(1.0, (uses[256:] - used) / config.support)
+            saved += gain if len(folds) == 1 else gain * _counting(uses[256:] - used, config.support)
         value += (source.weight * saved) ** config.breadth
         counts += uses
         tokens[source.name] = tokens.get(source.name, 0) + int(uses.sum())
@@ -202,6 +204,11 @@ def _measure_all(
         tokens=tokens,
         weights={source.name: source.weight for source in sources},
     )
+
+
+def _counting(others: npt.NDArray[np.int64], support: float) -> npt.NDArray[np.float64]:
+    """The share that counts of what segments save in a fold, from their uses in the others."""
+    return _ONE_FOLD_WEIGHT + (1 - _ONE_FOLD_WEIGHT) * np.minimum(1.0, others / support)
 
 
 def _measure(
