@@ -10,17 +10,20 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokframe_dictionary.mining import reference, sources
+from tokframe_dictionary.mining.aims import Aim
 from tokframe_dictionary.mining.candidates import Candidates, mine, threshold
 from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
 from tokframe_dictionary.mining.counts import Counts, count_part, recount_part
 from tokframe_dictionary.mining.parts import cut
-from tokframe_dictionary.mining.pruning import measure_part, prune
+from tokframe_dictionary.mining.pruning import measure_part, prune, rank
 from tokframe_dictionary.mining.sources import Source
 from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.segmenter.segmenter import Segmenter
@@ -77,6 +80,20 @@ def as_dict(found: Counts) -> dict[bytes, int]:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_vocabulary_counts_and_order_do_not_depend_on_parts_or_workers(number: int, workers: int) -> None:
     assert_same_with(Workers(count=workers), len(SOURCES[0].data) // number + 1)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_ranks_and_the_weights_found_from_an_aim_do_not_depend_on_parts_or_workers(workers: int) -> None:
+    sources = [evolve(source, characters=len(source.data.decode())) for source in SOURCES]
+    aim = Aim.of(MiningConfig(aim={"a": 1, "b": 3}, equality=0.5), ["a", "b", "c"])
+    segments = mine(sources, PLAIN).segments
+
+    def ranked(**options: Any) -> tuple[Any, ...]:
+        pool = prune(segments, sources, 700, SELECTION, aim=aim, required=[b"zz", segments[-1]], **options)
+        pool = rank(pool, sources, SELECTION, aim=aim, required=[segments[-1]], **options)
+        return pool.segments, pool.ranks.tolist(), dict(pool.weights), pool.value.tolist()
+
+    assert ranked(workers=Workers(count=workers), part=3_000) == ranked()
 
 
 @settings(deadline=None, max_examples=60)
