@@ -26,6 +26,7 @@ __all__ = ["command"]
 @click.argument("name", metavar="NAME")
 @corpus_option(required=True)
 @training_options("the tokenizer")
+@click.option("--vocab-size", type=int, metavar="N", help="How many ids to train, whatever the config says.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Random seed.")
 @click.pass_context
 def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str, as_json: bool, **options: Any) -> None:

@@ -83,9 +83,11 @@ def train(
     should_stop: Callable[[], bool] | None = None,
     device: str | None = None,
     seed: int | None = None,
+    vocab_size: int | None = None,
 ) -> ITokenizer:
     """Train a registered tokenizer, or an alias of one, and save it at `out`; until then checkpoints are kept at
-    `out` + ".training". Processes that torchrun started together train together, and the first of them writes.
+    `out` + ".training". A `vocab_size` takes the place of that in the config. Processes that torchrun started together
+    train together, and the first of them writes.
 
     Raises: ArtifactExistsError or ArtifactError, before any work, if `out` may not be written; ConfigError;
     CorpusError; TrainingError; TrainingInterrupted when `should_stop` became true; without one, KeyboardInterrupt for
@@ -109,6 +111,8 @@ def train(
             capability="train",
         )
     settings = _object(config, "tokframe.train")
+    if vocab_size is not None:
+        settings = kind.sized_config(settings, vocab_size, registry, spec.defaults)
     out = named(out)  # training takes long, and the process may stand elsewhere at its end
     resume, reporter = resume or processes.restarted(), reporter or SILENT
     place = run_folder(out, artifact.FORMAT, resume=resume, overwrite=overwrite, reporter=reporter)

@@ -23,6 +23,7 @@ from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedB
 from tokframe.tokenizer.roles import token_of
 
 if TYPE_CHECKING:
+    from tokframe.plugins.registry import Registry
     from tokframe.storage.state import State
     from tokframe.tokenizer.bigrams import ImpossiblePairs
     from tokframe.training.job import TrainJob
@@ -88,6 +89,13 @@ class ITokenizer(ABC):
     def train(cls, job: TrainJob) -> Self:
         """Train on `job.corpus` with `job.config`. Raises: UnsupportedError where this tokenizer has no training."""
         raise UnsupportedError(f"{cls.__name__} has no training", capability="train")
+
+    @classmethod
+    def sized_config(
+        cls, config: Mapping[str, Any], vocab_size: int, registry: Registry, defaults: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Return a training config that asks for so many ids; overridden where its key is not `vocab_size`."""
+        return {**config, "vocab_size": vocab_size}
 
     def encode_raw_list(self, data: bytes) -> list[int]:
         """Return `encode_raw` as a list; overridden where lists can be made without an array."""

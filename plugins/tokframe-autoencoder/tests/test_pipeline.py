@@ -21,6 +21,7 @@ from tokframe.errors import (
 )
 from tokframe.loading.inspection import verify
 from tokframe.plugins.discovery import host
+from tokframe.plugins.registry import load_target
 from tokframe.training.run_folder import kept_checkpoints
 
 pytestmark = pytest.mark.trains
@@ -138,6 +139,22 @@ def test_every_problem_of_a_config_is_told_at_once_with_its_path(tmp_path: Path,
     assert {"$.encoder.kernel_sizes", "$.decoder.d_latent", "$.fsqq", "$.training.batch_size", "$.training.lr"} <= paths
     assert "did you mean 'fsq'" in str(caught.value)
     assert not (tmp_path / "out.training").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "sized"),
+    [
+        ({}, {"fsq": {"vocab_size": 300}}),
+        ({"fsq": {"levels": [8, 8, 6, 5]}}, {"fsq": {"levels": [8, 8, 6, 5], "vocab_size": 300}}),
+        ({"vq": {"codebook_size": 512, "vocab_size": 400}}, {"vq": {"codebook_size": 512, "vocab_size": 300}}),
+        ({"quantizer": {"component": "vq"}}, {"quantizer": {"component": "vq", "vocab_size": 300}}),
+        ({"fsq": 3, "mining": {}}, {"fsq": 3, "mining": {}}),
+        ({"quantizer": {"component": "none"}}, {"quantizer": {"component": "none", "vocab_size": 300}}),
+    ],
+)
+def test_a_vocabulary_size_goes_where_the_config_has_it(given: dict, sized: dict):
+    spec = host().registry.tokenizer("autoencoder-fsq")
+    assert load_target(spec).sized_config(given, 300, host().registry, spec.defaults) == sized
 
 
 def test_latents_of_different_width_do_not_fit_together(tmp_path: Path, corpus: Path, config: dict):

@@ -12,6 +12,7 @@ from tokframe_dictionary.mining.config import SelectionConfig
 from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, Vocabulary
 
 import tokframe
+from tokframe.cli.main import main
 from tokframe.errors import ArtifactCorruptError, ConfigError, CorpusError, TrainingError, TrainingInterrupted
 from tokframe.loading.inspection import verify
 from tokframe.storage.config import unstructure
@@ -81,6 +82,18 @@ def test_a_small_corpus_gives_fewer_ids_and_a_note(tmp_path: Path, listener) -> 
     assert FIRST_LEARNED < tokenizer.vocab_size < 1500
     assert any(f"{tokenizer.vocab_size:,} ids instead of 32,768" in note for note in listener.notes)
     assert [name for name, _, _ in listener.stages][:2] == ["reading", "mining segments"]
+
+
+@pytest.mark.parametrize("name", ["dictionary", "bpe", "word"])
+def test_every_trainable_tokenizer_takes_a_vocabulary_size_whatever_the_config_says(
+    name: str, tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text('{"vocab_size": 500}', encoding="utf-8")
+    command = ["train", name, "--corpus", str(corpus), "--config", str(tmp_path / "config.json")]
+    assert main([*command, "--out", str(tmp_path / "out"), "--vocab-size", "300"]) == 0
+    assert tokframe.load(tmp_path / "out").vocab_size == 300
+    assert main([*command, "--out", str(tmp_path / "bad"), "--vocab-size", "2"]) == 1
+    assert "$.vocab_size: is 2, must be at least" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("stage", ["reading", "mining", "pruning"])

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import evolve, fields_dict, frozen
 from tokframe_dictionary.mining.config import MiningConfig
 from tokframe_dictionary.mining.config import SelectionConfig as DictionarySelectionConfig
 from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
@@ -30,7 +30,7 @@ from tokframe_autoencoder.training.config import TrainingConfig
 if TYPE_CHECKING:
     from tokframe_autoencoder.network.autoencoder import Autoencoder
 
-__all__ = ["Part", "Parts", "SelectionConfig", "resolve"]
+__all__ = ["Part", "Parts", "SelectionConfig", "resolve", "sized"]
 
 
 @frozen(kw_only=True)
@@ -191,6 +191,26 @@ def resolve(
     if problems:
         raise ConfigError(source, problems)
     return Parts(**parts)
+
+
+def sized(
+    config: Mapping[str, Any], vocab_size: int, registry: Registry, defaults: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return a config with another number of ids: in the quantizer's section if that has the key, else in `selection`.
+
+    What is wrong with the config is left to `resolve`. Raises: ComponentImportError; NameConflictError.
+    """
+    section = _sections(config, registry, []).get("quantizer", defaults.get("quantizer", "quantizer"))
+    given = config.get(section, {})
+    name = given.get("component", "") if isinstance(given, Mapping) else ""
+    try:
+        spec = registry.component("quantizer", name or (section if section != "quantizer" else defaults["quantizer"]))
+        known = spec.config and "vocab_size" in fields_dict(load_target(spec, "config"))
+    except (UnknownNameError, KeyError):
+        known = True
+    key = section if known else "selection"
+    there = config.get(key, {})
+    return {**config, key: {**there, "vocab_size": vocab_size} if isinstance(there, Mapping) else there}
 
 
 def _sections(config: Mapping[str, Any], registry: Registry, problems: list[Problem]) -> dict[str, str]:

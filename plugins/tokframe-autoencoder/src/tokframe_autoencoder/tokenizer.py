@@ -27,6 +27,7 @@ from tokframe_autoencoder.codebook import Codebook
 
 if TYPE_CHECKING:
     from tokframe.plugins.protocols import Check
+    from tokframe.plugins.registry import Registry
     from tokframe.training.job import TrainJob
     from tokframe.training.progress import Reporter
     from tokframe_autoencoder.config import Parts
@@ -100,6 +101,15 @@ class AutoencoderTokenizer(DictionaryTokenizer):
             weights={"weights": done.weights},
             files={"training.json": done.record},
         )
+
+    @classmethod
+    def sized_config(
+        cls, config: Mapping[str, Any], vocab_size: int, registry: Registry, defaults: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Return a training config that asks for so many ids."""
+        from tokframe_autoencoder.config import sized
+
+        return sized(config, vocab_size, registry, defaults)
 
     # -- the network ----------------------------------------------------------------------------------------
 
