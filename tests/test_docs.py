@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-PAGES = sorted(page.name for page in DOCS.glob("*.md"))
+PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
 OUTPUT = "<!-- output -->"
 
 
@@ -55,14 +55,15 @@ def test_every_file_the_readme_links_to_exists():
 
 
 def test_every_page_is_in_the_menu():
-    menu = re.findall(r"([\w-]+\.md)", text_of(ROOT / "mkdocs.yml"))
+    menu = re.findall(r"([\w/-]+\.md)", text_of(ROOT / "mkdocs.yml"))
     assert sorted(menu) == PAGES
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_to_a_file_leads_somewhere(page):
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text_of(DOCS / page))
-    inside = [link for link in links if (DOCS / link).exists() and (DOCS / link).resolve().is_relative_to(DOCS)]
+    targets = {link: ((DOCS / page).parent / link).resolve() for link in links}
+    inside = [link for link in links if targets[link].exists() and targets[link].is_relative_to(DOCS)]
     assert links == inside  # the site holds what is in docs/ and nothing else
 
 
