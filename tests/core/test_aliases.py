@@ -321,6 +321,22 @@ def test_what_is_not_a_regular_file_is_never_read(place, kind):
     assert "it is not a regular file" in str(problems())
 
 
+def test_the_file_that_the_environment_names_may_be_a_pipe_or_the_empty_device(place, monkeypatch):
+    read, end = os.pipe()
+    os.write(end, b"[aliases]\nproduction = 'toy'")
+    os.close(end)
+    try:
+        monkeypatch.setenv(aliases.CONFIG, f"/dev/fd/{read}")
+        assert [resolve("production").spec.name for _ in range(2)] == ["toy", "toy"]
+    finally:
+        os.close(read)
+        aliases._given_once.cache_clear()
+    monkeypatch.setenv(aliases.CONFIG, os.devnull)
+    assert aliases.all_aliases() == []
+    monkeypatch.setenv(aliases.CONFIG, "/dev/zero")
+    assert "larger than" in str(problems())
+
+
 def test_a_link_to_a_file_of_aliases_is_followed(place, tmp_path):
     (place / "tokframe.toml").symlink_to(write(tmp_path / "dotfiles" / "mine.toml", "[aliases]\nproduction = 'toy'"))
     assert resolve("production").spec.name == "toy"

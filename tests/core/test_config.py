@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -305,6 +306,20 @@ def test_a_config_file_that_cannot_be_read_is_named(tmp_path):
         read_json(tmp_path)
     (tmp_path / "a.json").write_text('{"b": 1}', encoding="utf-8")
     assert read_json(str(tmp_path / "a.json")) == {"b": 1}
+
+
+def test_a_config_that_a_user_gives_may_be_a_pipe_but_not_without_end():
+    read, write = os.pipe()
+    os.write(write, b'{"b": 1}')
+    os.close(write)
+    try:
+        assert read_json(f"/dev/fd/{read}", given=True) == {"b": 1}
+    finally:
+        os.close(read)
+    with pytest.raises(ConfigError, match="larger than"):
+        read_json("/dev/zero", given=True)
+    with pytest.raises(ConfigError, match="not a regular file"):
+        read_json("/dev/zero")
 
 
 def test_canonical_json_depends_on_the_data_alone():

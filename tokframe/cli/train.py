@@ -50,7 +50,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
 
     started = time.monotonic()
     config_file = options.pop("config")
-    config = read_json(config_file) if config_file else None
+    config = read_json(config_file, given=True) if config_file else None
     text = open_corpus(corpus)
     with resumable(ctx) as control:
         try:

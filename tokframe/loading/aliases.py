@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from attrs import evolve, frozen
 
 from tokframe.errors import ConfigError
 from tokframe.storage.paths import expanded
-from tokframe.storage.regular import read_regular
+from tokframe.storage.regular import read_given, read_regular
 from tokframe.storage.strictjson import shortened
 
 __all__ = ["CONFIG", "ENVIRONMENT", "FILE", "Alias", "all_aliases", "effective"]
@@ -88,11 +89,17 @@ def _from_environment(text: str) -> list[Alias]:
     return _checked(ENVIRONMENT, entries, Path.cwd())
 
 
+@cache
+def _given_once(path: Path) -> bytes:
+    """Return what a pipe or device contains, which can be read only once. Raises: OSError."""
+    return read_given(path, MAX_FILE_BYTES)
+
+
 def _from_file(shown: str, required: bool = False) -> list[Alias]:
     """Return the aliases of a file; none where there is no file and none is required."""
     path = expanded(shown).absolute()
     try:
-        raw = read_regular(path, MAX_FILE_BYTES)
+        raw = _given_once(path) if required and not path.is_file() else read_regular(path, MAX_FILE_BYTES)
     except OSError as error:
         if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not required:
             return []

@@ -15,7 +15,7 @@ from tokframe.loading.reference import explained, resolve
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import warn_if_deprecated
 from tokframe.storage import artifact
-from tokframe.storage.places import named
+from tokframe.storage.paths import named
 from tokframe.storage.strictjson import shortened
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training import torchrun as processes

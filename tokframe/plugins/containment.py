@@ -46,8 +46,8 @@ def stdout_reserved() -> Iterator[None]:
 def contained(call: Callable[[], T]) -> T:
     """Return `call()`, which is a plugin's code, and restore what it changed in the process.
 
-    Restored are warning filters, signal handlers, the streams, hooks and path of `sys`, the working directory, the
-    locale, the root logger, and a recursion limit that was lowered. New entries of the path come last.
+    Restored are warning filters, signal handlers, the alarm, the streams, hooks and path of `sys`, the working
+    directory, the locale, the root logger, and a recursion limit that was lowered. New entries of the path come last.
     Raises: an Exception, as which all else arrives too (`PluginExitError`); the KeyboardInterrupt of a signal.
     """
     with warnings.catch_warnings(), _process_kept(), _signals_kept() as received, _streams_apart():
@@ -65,10 +65,11 @@ def reason_of(error: BaseException) -> str:
     """Return the class and text of an exception, also where asking for its text fails."""
     if isinstance(error, PluginExitError):
         return str(error)
+    name = type.__dict__["__name__"].__get__(type(error))  # its metaclass may have one of its own
     try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__
+        return f"{name}: {error}"
+    except BaseException:  # so may its text
+        return str(name)
 
 
 @contextmanager
@@ -127,6 +128,7 @@ def _signals_kept() -> Iterator[list[int]]:
         yield received
         return
     before = {number: handler for number in _SIGNALS if (handler := signal.getsignal(number)) is not None}
+    timer = signal.getitimer(signal.ITIMER_REAL) if hasattr(signal, "getitimer") else None
 
     def noted(number: int, frame: FrameType | None) -> None:
         received.append(number)
@@ -142,6 +144,8 @@ def _signals_kept() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if timer == (0.0, 0.0):
+            signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that it set would end the process later
 
 
 @contextmanager

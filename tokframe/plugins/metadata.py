@@ -52,9 +52,12 @@ def installed() -> list[tuple[metadata.EntryPoint, metadata.Distribution]]:
 
 
 def _folder_name(distribution: metadata.Distribution) -> str:
-    """Return the normal name that a distribution's folder has: `acme_x-1.0.dist-info`, `acme_x.egg-info`."""
-    stem, _, kind = str(getattr(getattr(distribution, "_path", None), "name", "")).rpartition(".")
-    if kind not in ("dist-info", "egg-info"):
+    """Return the normal name that a distribution's folder has: `acme_x-1.0.dist-info`, `acme_x.egg-info`, an egg."""
+    path = getattr(distribution, "_path", None)
+    if path is not None and path.name.lower() == "egg-info":  # inside an egg
+        path = path.parent
+    stem, _, kind = str(getattr(path, "name", "")).rpartition(".")
+    if kind.lower() not in ("dist-info", "egg-info", "egg"):  # Python finds them in any case of letters
         return ""
     return normal_name(_VERSION.sub("", stem))
 

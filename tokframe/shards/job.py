@@ -25,7 +25,8 @@ from tokframe.shards.reading import TokenShards
 from tokframe.shards.settings import ShardSettings
 from tokframe.shards.writing import UNITS, UnitResult, UnitWriter
 from tokframe.storage.atomic import identity, replace_folder, write_atomically
-from tokframe.storage.places import UNFINISHED, claimed_place, named
+from tokframe.storage.paths import named
+from tokframe.storage.places import UNFINISHED, claimed_place
 from tokframe.storage.regular import read_regular
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tokframe.storage.printable import printable
 
-__all__ = ["expanded", "shown"]
+__all__ = ["expanded", "named", "shown"]
 
 _ENDS = re.compile(r"[\t\n]")
 
@@ -21,6 +21,12 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     text = os.fspath(path)
     is_home = text.startswith("~") and not os.path.lexists(text)
     return Path(os.path.expanduser(text) if is_home else text)
+
+
+def named(path: str | os.PathLike[str]) -> Path:
+    """Return an absolute path that ends in a name, as `.` and `..` do not, so that others can be named after it."""
+    target = expanded(path)
+    return target.absolute() if target.name not in ("", "..") else target.resolve()
 
 
 def shown(path: str | os.PathLike[str]) -> str:

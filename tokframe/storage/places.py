@@ -11,7 +11,7 @@ from pathlib import Path
 from tokframe.errors import ArtifactError, ArtifactExistsError
 from tokframe.storage import atomic
 from tokframe.storage.locks import exclusive
-from tokframe.storage.paths import expanded
+from tokframe.storage.paths import expanded, named
 
 __all__ = [
     "TRAINING",
@@ -20,7 +20,6 @@ __all__ = [
     "check_place",
     "check_writable",
     "claimed_place",
-    "named",
     "outputs",
     "write_output",
     "writing_folder",
@@ -28,12 +27,6 @@ __all__ = [
 
 #: Ends of the names of the folders beside an output: of checkpoints, and of shards that are being written.
 TRAINING, UNFINISHED = ".training", ".unfinished"
-
-
-def named(path: str | Path) -> Path:
-    """Return an absolute path that ends in a name, as `.` and `..` do not, so that others can be named after it."""
-    target = expanded(path)
-    return target.absolute() if target.name not in ("", "..") else target.resolve()
 
 
 def check_place(path: str | Path, is_ours: Callable[[Path], bool] | None = None, *, overwrite: bool = False) -> None:

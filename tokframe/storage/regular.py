@@ -1,6 +1,7 @@
 """Regular files: the one way to open a file that came from outside. What its contents must be is left to the callers.
 
-Links are followed, as download caches are made of them; what a link leads to is held to the same rules.
+Links are followed, as download caches are made of them; what a link leads to is held to the same rules. What a user
+names himself may also be a pipe or a device, such as `<(...)` of a shell gives, and is read up to a bound.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-__all__ = ["REFUSED", "open_regular", "read_regular"]
+__all__ = ["REFUSED", "open_regular", "read_given", "read_regular"]
 
 #: `errno` of what is refused for what it is, not for want of rights or a failing disk.
 REFUSED = (errno.ENOTSUP, errno.EFBIG)
@@ -39,6 +40,22 @@ def read_regular(path: str | Path, limit: int) -> bytes:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         data = file.read(min(size, limit) + 1)  # which allocates as much at once
+    return _bounded(data, limit, path)
+
+
+def read_given(path: str | Path, limit: int) -> bytes:
+    """Return the contents, of at most `limit` bytes, of what a user names, also of a pipe. Raises: OSError."""
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode):
+            return read_regular(path, limit)
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except ValueError as error:  # a null character in the path
+        raise OSError(errno.ENOENT, str(error), str(path)) from None
+    return _bounded(data, limit, path)
+
+
+def _bounded(data: bytes, limit: int, path: str | Path) -> bytes:
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
     return data

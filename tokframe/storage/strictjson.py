@@ -10,7 +10,7 @@ from typing import Any
 
 from tokframe.errors import ConfigError
 from tokframe.storage.paths import expanded
-from tokframe.storage.regular import read_regular
+from tokframe.storage.regular import read_given, read_regular
 
 __all__ = ["MAX_INTEGER_BITS", "MAX_JSON_BYTES", "canonical_json", "json_type", "parse_json", "read_json", "shortened"]
 
@@ -25,10 +25,13 @@ _SHOWN_CHARS = 100
 _SHOWN_BITS = 300
 
 
-def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a config file. Raises: ConfigError for an unreadable file or anything `parse_json` refuses."""
+def read_json(path: str | Path, *, given: bool = False) -> dict[str, Any]:
+    """Read a config file; one that a user gave may also be a pipe.
+
+    Raises: ConfigError for an unreadable file or anything `parse_json` refuses.
+    """
     try:
-        raw = read_regular(expanded(path), MAX_JSON_BYTES)
+        raw = (read_given if given else read_regular)(expanded(path), MAX_JSON_BYTES)
     except OSError as error:
         raise ConfigError(str(path), [("$", f"cannot be read: {error.strerror or error}")]) from error
     return parse_json(raw, str(path))

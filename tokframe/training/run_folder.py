@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from tokframe.errors import TokframeError, TrainingError
 from tokframe.storage.manifest import FolderFormat
-from tokframe.storage.places import TRAINING, named, outputs
+from tokframe.storage.paths import named
+from tokframe.storage.places import TRAINING, outputs
 from tokframe.training.progress import Reporter
 from tokframe.training.torchrun import is_first
 

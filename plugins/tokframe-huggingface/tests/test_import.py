@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
 
 import pytest
 from support import imported
@@ -584,6 +585,13 @@ def test_a_tokenizer_json_that_hugging_face_cannot_read_is_refused(tmp_path):
     path.write_text('{"model": {"type": "Nonsense"}}')
     with pytest.raises(ArtifactCorruptError, match="cannot be read by Hugging Face tokenizers"):
         read(path)
+
+
+def test_a_file_may_come_through_a_pipe(tmp_path):
+    path = saved(byte_level(), tmp_path)
+    with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
+        piped = read(f"/dev/fd/{cat.stdout.fileno()}")
+    assert piped.encode("a the") == read(path).encode("a the")
 
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path):

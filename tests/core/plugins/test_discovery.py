@@ -90,6 +90,17 @@ class UnspeakableError(Exception):
         raise ValueError("no text")
 
 
+class RudeName(type):
+    @property
+    def __name__(cls):
+        raise ValueError("no name")
+
+
+class RudeError(Exception, metaclass=RudeName):
+    def __str__(self):
+        raise KeyboardInterrupt
+
+
 ANY_CLASS = {
     "KeyboardInterrupt": "raise KeyboardInterrupt",
     "a cancelled task": "import asyncio\nraise asyncio.CancelledError",
@@ -99,6 +110,7 @@ ANY_CLASS = {
     "an exit that says success": "raise SystemExit(0)",
     "a class of its own": "from plugins.test_discovery import Panic\nraise Panic",
     "an error without text": "from plugins.test_discovery import UnspeakableError\nraise UnspeakableError",
+    "an error whose text interrupts": "from plugins.test_discovery import RudeError\nraise RudeError",
 }
 
 
@@ -127,6 +139,7 @@ SETTINGS = {
     "the working directory": ("os.chdir('/')", os.getcwd),
     "a recursion limit too low": ("sys.setrecursionlimit(200)", sys.getrecursionlimit),
     "a signal handler": ("signal.signal(signal.SIGINT, signal.SIG_IGN)", lambda: signal.getsignal(signal.SIGINT)),
+    "the alarm": ("signal.alarm(60)", lambda: signal.getitimer(signal.ITIMER_REAL)),
     "stdout": ("sys.stdout = None", lambda: sys.stdout),
     "the path": ("sys.path[:] = []", lambda: list(sys.path)),
     "stdin": ("sys.stdin = None", lambda: sys.stdin),
@@ -323,18 +336,22 @@ UNSOUND = {
 
 
 @pytest.mark.parametrize(("text", "reason"), UNSOUND.values(), ids=UNSOUND)
-@pytest.mark.parametrize("folder", ["acme_odd-1.0.dist-info", "acme_odd.egg-info"])
+@pytest.mark.parametrize(
+    "folder",
+    ["acme_odd-1.0.dist-info", "acme_odd-1.0.DIST-INFO", "acme_odd.egg-info", "acme_odd-1.0-py3.11.egg/EGG-INFO"],
+)
 def test_a_distribution_without_a_name_of_its_own_is_broken_and_not_imported(
     tmp_path, monkeypatch, folder, text, reason
 ):
     info = tmp_path / "site" / folder
     info.mkdir(parents=True)
+    place = info.parent  # the entry of the import path
     if text is not None:
-        (info / ("METADATA" if "dist" in folder else "PKG-INFO")).write_bytes(text)
+        (info / ("METADATA" if "dist" in folder.lower() else "PKG-INFO")).write_bytes(text)
     (info / "entry_points.txt").write_text("[tokframe]\nodd = acme_odd_mod\n", encoding="utf-8")
-    (tmp_path / "site" / "acme_odd_mod.py").write_text("raise RuntimeError", encoding="utf-8")
+    (place / "acme_odd_mod.py").write_text("raise RuntimeError", encoding="utf-8")
     put_distribution(tmp_path / "later", "acme-odd", "acme_odd_mod", version="2.0")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.syspath_prepend(str(place))
     records = [record for record in Host(allow=["acme-odd", "tokframe-bpe"]).records if record.status != "disabled"]
     assert [(r.distribution, r.status) for r in records if "odd" in r.distribution] == [("acme-odd", "broken")]
     assert reason in by_name(Host(allow=["acme-odd"]))["acme-odd"].reason

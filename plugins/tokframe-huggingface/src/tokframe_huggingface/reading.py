@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from tokframe.errors import ArtifactError, ArtifactNotFoundError
 from tokframe.plugins.discovery import rebuild
 from tokframe.storage.paths import expanded
+from tokframe.storage.regular import read_given
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.table import GPT2_PATTERN
@@ -69,11 +71,16 @@ def _content(path: Path) -> bytes:
         inside = path / "tokenizer.json"
         hint = f". Use the file: {inside}" if inside.is_file() else f" without a tokenizer.json. {_SUPPORTED}"
         raise ArtifactError(f"{path} is a folder{hint}", path=path)
-    if not path.is_file():
-        raise ArtifactNotFoundError(f"there is no file {path}. {_SUPPORTED}", path=path)
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ArtifactError(f"{path} is larger than 1 GiB, too large for a tokenizer. {_SUPPORTED}", path=path)
-    content = path.read_bytes()
+    try:
+        content = read_given(path, MAX_FILE_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ArtifactNotFoundError(f"there is no file {path}. {_SUPPORTED}", path=path) from None
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ArtifactError(
+                f"{path} is larger than 1 GiB, too large for a tokenizer. {_SUPPORTED}", path=path
+            ) from error
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}", path=path) from error
     for mark, codec in _MARKS.items():
         if content.startswith(mark):
             try:

@@ -20,7 +20,7 @@ import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import TrainingError
 from tokframe.storage.config import structure, unstructure
-from tokframe.storage.places import named
+from tokframe.storage.paths import named
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.interruption import interruptible

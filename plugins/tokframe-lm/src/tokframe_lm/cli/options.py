@@ -61,5 +61,5 @@ def read_settings(options: dict[str, Any], *keys: str) -> dict[str, Any]:
 
     config = options.pop("config")
     given = {key: options.pop(key) for key in keys}
-    settings = read_json(config) if config else {}
+    settings = read_json(config, given=True) if config else {}
     return settings | {key: value for key, value in given.items() if value is not None}

@@ -23,8 +23,7 @@ from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.locks import exclusive
-from tokframe.storage.paths import shown
-from tokframe.storage.places import named
+from tokframe.storage.paths import named, shown
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json, read_json
 from tokframe.training.interruption import interruptible

@@ -26,8 +26,7 @@ from tokframe.errors import TrainingError, UnsupportedError
 from tokframe.plugins.protocols import Check, Recompilable
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.manifest import file_sha256
-from tokframe.storage.paths import expanded
-from tokframe.storage.places import named
+from tokframe.storage.paths import expanded, named
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.interruption import interruptible
 from tokframe.training.progress import SILENT, Reporter
