@@ -205,6 +205,17 @@ def test_vector_quantization_trains_the_same_way_and_is_as_exact(tmp_path: Path,
         tokenizer.digits()
 
 
+@pytest.mark.slow
+def test_guided_by_use_it_is_as_exact_and_records_what_is_left_of_the_plan(tmp_path: Path, corpus: Path, config: dict):
+    config["training"] |= {"guide": "use", "max_steps": 700, "code_steps": 300}
+    tokenizer = tokframe.train("autoencoder-fsq", corpus=[corpus], config=config, out=tmp_path / "out")
+    report = verify(tmp_path / "out")
+    assert report.ok and tokenizer.vocab_size > 300, [check for check in report.checks if not check.ok]
+    record = json.loads((tmp_path / "out" / "training.json").read_bytes())
+    assert record["config"]["training"]["guide"] == "use"
+    assert record["network"]["planned_cluster_share"] > 0.9
+
+
 def test_training_without_tokframe_torch_says_what_to_install(tmp_path, corpus, config, monkeypatch):
     monkeypatch.setitem(sys.modules, "tokframe_torch.processes", None)
     with pytest.raises(TrainingError, match=r"pip install .*tokframe-autoencoder\[train\]'"):
@@ -235,6 +246,8 @@ def stop_in(stage: str, out: Path, corpus: Path, config: dict, listener) -> list
 def test_stopped_between_two_parts_and_resumed_with_other_workers_is_as_never_stopped(
     tmp_path: Path, corpus: Path, config: dict, workers: int, listener
 ) -> None:
+    config["training"]["guide"] = "use"  # so that the pool holds vectors too
+
     def with_workers(count: int) -> dict:
         return config | {"mining": {"workers": count}}
 
@@ -245,6 +258,8 @@ def test_stopped_between_two_parts_and_resumed_with_other_workers_is_as_never_st
     stop_in("training", tmp_path / "stopped", corpus, with_workers(3 - workers), listener)
     pools = [(tmp_path / f"{name}.training" / "pool.safetensors").read_bytes() for name in ("at-once", "stopped")]
     assert pools[0] == pools[1]
+    pool = TrainingPool.from_bytes(pools[0])
+    assert pool.vectors is not None and pool.vectors.shape == (len(pool.segments), 80)
     # The network's checkpoint, too, is that of the same run.
     again = stop_in("training", tmp_path / "stopped", corpus, with_workers(7), listener)
     assert not any(name.startswith(("mining", "pruning")) for name in again)

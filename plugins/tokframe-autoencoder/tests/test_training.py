@@ -114,6 +114,22 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, st
         assert np.array_equal(value, parts.network.arrays()[name]), name
 
 
+def test_guided_by_use_a_run_goes_on_the_same_and_with_the_same_vectors_only(tmp_path: Path) -> None:
+    config = attrs.evolve(SHORT, guide="use")
+    with pytest.raises(TrainingError, match="there are none; use another guide"):
+        train(tmp_path, config)
+    vectors = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    whole = train(tmp_path / "whole", config, count=300, vectors=vectors)
+    assert 0 < whole.history[0]["planned_cluster_share"] <= 1
+    with pytest.raises(TrainingInterrupted):
+        train(tmp_path / "parts", config, count=300, vectors=vectors, should_stop=stop_after(7))
+    with pytest.raises(TrainingError):
+        train(tmp_path / "parts", config, count=300, vectors=vectors + 1, resume=True)
+    parts = train(tmp_path / "parts", config, count=300, vectors=vectors, resume=True)
+    for name, value in whole.network.arrays().items():
+        assert np.array_equal(value, parts.network.arrays()[name]), name
+
+
 def test_the_seed_decides(tmp_path: Path) -> None:
     seeds = {"a": 5, "b": 5, "c": 6}
     first, same, other = (train(tmp_path / name, attrs.evolve(SHORT, seed=seed)) for name, seed in seeds.items())
@@ -228,6 +244,8 @@ def test_planned_codes_are_orderly_and_assigned_ones_distinct() -> None:
     basis = np.cumprod((1, *LEVELS[:-1]))
     assert moved > 0 and len(np.unique(assigned @ basis)) == len(assigned)
     assert ((assigned >= 0) & (assigned < np.array(LEVELS))).all()
+    held, _ = assign_free_codes(crowded, crowded + 0.5, LEVELS, 3)
+    assert np.array_equal(held[:, :3], crowded[:, :3]) and len(np.unique(held @ basis)) == len(held)
 
 
 def test_training_config_names_every_problem() -> None:

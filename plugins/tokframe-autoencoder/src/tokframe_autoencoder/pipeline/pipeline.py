@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from safetensors.numpy import load, save
 from tokframe_dictionary.mining.pruning import Pool
 from tokframe_dictionary.mining.sources import Source
+from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.pipeline import Miner, use_counts, versions, vocabulary_record
 from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, SINGLE_BYTES
 
@@ -27,6 +28,7 @@ from tokframe_autoencoder.codebook import Codebook
 from tokframe_autoencoder.config import Parts, resolve
 from tokframe_autoencoder.pipeline.pool import TrainingPool
 from tokframe_autoencoder.training.config import MAY_CHANGE
+from tokframe_autoencoder.vectors.neighbors import count_neighbors
 
 if TYPE_CHECKING:
     from tokframe_torch.processes import Processes
@@ -134,9 +136,22 @@ def _make_pool(
         uses=np.concatenate([pool.byte_counts, pool.counts]).astype(np.int64),
         unseen=tuple(others[::step][:MAX_UNSEEN]),
     )
+    if parts.training.guide == "use":
+        made = evolve(made, vectors=_vectors(job, miner, sources, made))
     write_atomically(job.workdir / _RUN_FILE, canonical_json(run))
     made.write(job.workdir)
     return made
+
+
+def _vectors(job: TrainJob, miner: Miner, sources: tuple[Source, ...], pool: TrainingPool) -> npt.NDArray[np.float32]:
+    """Return what the text says of the use of each segment, (segments, d)."""
+    from tokframe_autoencoder.vectors.use import use_vectors
+
+    workers = Workers(count=miner.mining.workers, check=miner.check_stop)
+    job.reporter.stage("counting neighbors", None, "blocks")
+    counts = count_neighbors([source.data for source in sources], pool.segments, pool.uses, workers)
+    job.reporter.stage("use vectors", None, "vectors")
+    return use_vectors(counts, pool.segments, pool.uses)
 
 
 def _train_network(job: TrainJob, parts: Parts, pool: TrainingPool, seed: int, processes: Processes) -> TrainedNetwork:
@@ -153,6 +168,7 @@ def _train_network(job: TrainJob, parts: Parts, pool: TrainingPool, seed: int, p
         should_stop=job.should_stop,
         processes=processes,
         identity=canonical_json(_fixed("config", parts.to_json())).decode(),
+        vectors=pool.vectors,
     )
 
 
@@ -195,11 +211,13 @@ def _figures(trained: TrainedNetwork, pool: TrainingPool) -> dict[str, Any]:
     names = ("character_accuracy", "perplexity", "exact_rate")
     taught = trained.roundtrip.figures()
     unseen = trained.network.roundtrip(pool.unseen) if pool.unseen else None
+    shares = [figures["planned_cluster_share"] for figures in trained.history if "planned_cluster_share" in figures]
     return {
         "segments": len(pool.segments),
         "steps": trained.steps,
         "finished": trained.finished,
         "taught": {name: round(float(value), 6) for name, value in taught.items() if value is not None},
+        **({"planned_cluster_share": round(shares[-1], 6)} if shares else {}),
         "never_taught": {name: round(float(getattr(unseen, name)), 6) for name in names} if unseen else {},
         "versions": versions("tokframe-autoencoder", "torch", "numpy"),
     }

@@ -23,15 +23,21 @@ _FILE = "pool.safetensors"
 
 @frozen(kw_only=True, eq=False)
 class TrainingPool:
-    """`segments` with the 256 single bytes first, `uses` (segments,) in the training text; `unseen` are others."""
+    """`segments` with the 256 single bytes first, `uses` (segments,) in the training text; `unseen` are others.
+
+    `vectors` (segments, d) say how segments are used, where training is guided by that.
+    """
 
     segments: tuple[bytes, ...]
     uses: npt.NDArray[np.int64]
     unseen: tuple[bytes, ...]
+    vectors: npt.NDArray[np.float32] | None = None
 
     def to_bytes(self) -> bytes:
         """Return the pool as one safetensors file."""
         arrays: dict[str, npt.NDArray[Any]] = {"uses": self.uses}
+        if self.vectors is not None:
+            arrays["vectors"] = self.vectors
         for name, segments in (("segments", self.segments), ("unseen", self.unseen)):
             arrays[f"{name}.bytes"] = np.frombuffer(b"".join(segments), np.uint8)
             arrays[f"{name}.lengths"] = np.fromiter(map(len, segments), np.int64, len(segments))
@@ -42,7 +48,7 @@ class TrainingPool:
         """Return what `to_bytes` wrote. Raises: SafetensorError, KeyError or ValueError for anything else."""
         arrays = load(data)
         segments, unseen = (_split(arrays[f"{n}.bytes"], arrays[f"{n}.lengths"]) for n in ("segments", "unseen"))
-        return cls(segments=segments, uses=arrays["uses"], unseen=unseen)
+        return cls(segments=segments, uses=arrays["uses"], unseen=unseen, vectors=arrays.get("vectors"))
 
     def write(self, folder: Path) -> None:
         """Keep the pool in a run's folder."""

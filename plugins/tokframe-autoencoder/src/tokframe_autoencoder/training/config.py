@@ -28,8 +28,9 @@ class TrainingConfig:
     #: of the bulk: "bf16", "fp32", or bf16 where the hardware has it; a finish is in fp32
     precision: str = setting("auto", one_of=("auto", "bf16", "fp32"))
     threads: int | None = setting(None, above=0, at_most=4096)  #: CPU threads; None leaves torch's own choice
-    #: where codes start from: a plan (see `plan`); "own", where the network puts them; "none" learns them end to end
-    guide: str = setting("front-length-back", one_of=("front-length-back", "own", "none"))
+    #: where codes start from: a plan, by spelling or by use (see `plan`); "own", where the network puts them; "none"
+    #: learns them end to end
+    guide: str = setting("front-length-back", one_of=("front-length-back", "use", "own", "none"))
     code_steps: int | None = None  #: steps to assign codes, of `max_steps`; None is a tenth, or two thirds unguided
     aim_margin: float = 0.3  #: distance from a bin border, in bins, towards which a segment is trained
     margin: float = 0.1  #: distance, in bins, that a segment with an id has at least

@@ -55,12 +55,14 @@ def train_network(
     device: str | None = None,
     identity: str = "",
     processes: Processes | None = None,
+    vectors: npt.NDArray[np.float32] | None = None,
 ) -> TrainedNetwork:
     """Train what `build` makes until every segment is exact on a code of its own, or the steps are spent.
 
-    `weights` (segments,) is how often each is used; `identity` names what else a resumed run must share (the config
-    of the parts). Checkpoints go to `workdir`, at every evaluation and when stopped. `processes` (see `process_group`)
-    train together: each calls this with the same arguments and returns the same network; only the main one writes.
+    `weights` (segments,) is how often each is used; `vectors` (segments, d) are those of use, for guide "use";
+    `identity` names what else a resumed run must share (the config of the parts). Checkpoints go to `workdir`, at every
+    evaluation and when stopped. `processes` (see `process_group`) train together: each calls this with the same
+    arguments and returns the same network; only the main one writes.
 
     Raises: TrainingError if segments do not fit or the checkpoint is another run's; TrainingInterrupted when
     `should_stop` became true in any process, with the checkpoint kept.
@@ -78,6 +80,7 @@ def train_network(
             reporter=reporter,
             processes=processes or Processes(device),
             identity=identity,
+            vectors=vectors,
         )
         run.begin(resume=resume)
         run.run(should_stop)
@@ -100,6 +103,7 @@ class _Run(Run):
         reporter: Reporter,
         processes: Processes,
         identity: str,
+        vectors: npt.NDArray[np.float32] | None,
     ) -> None:
         if not segments:
             raise TrainingError("there are no segments to train on; give a longer corpus")
@@ -110,7 +114,7 @@ class _Run(Run):
                 f"a batch of {config.batch_size} cannot be split over {processes.world_size} processes; set a larger "
                 "training.batch_size, or start fewer processes"
             )
-        self.segments, self.weights, self.config = segments, weights, config
+        self.segments, self.weights, self.config, self.vectors = segments, weights, config, vectors
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.network = build()
@@ -118,9 +122,11 @@ class _Run(Run):
             self.table = SegmentTable.of(segments, self.network.max_length, processes.device)
         except ValueError as error:
             raise TrainingError(f"{error}; set encoder.max_chunk_size to the longest segment") from error
-        fingerprint = _fingerprint(segments, weights, config, identity)
+        fingerprint = _fingerprint(segments, weights, config, identity, vectors)
         super().__init__(self.network, workdir=workdir, identity=fingerprint, reporter=reporter, processes=processes)
         guided = config.guide != "none" and isinstance(self.network.quantizer, DigitQuantizer)
+        if guided and config.guide == "use" and vectors is None:
+            raise TrainingError('training.guide "use" asks for use vectors, and there are none; use another guide')
         self.names = ("codes" if guided else "joint", "decoder")
         self.bfloat = _uses_bfloat(config.precision, processes.device)
         self.history: list[dict[str, Any]] = []
@@ -203,7 +209,7 @@ class _Run(Run):
         shared = (self.network, self.table, self.weights, self.config)
         self.stage: Stage
         if self.names[number] == "codes":
-            self.stage = CodeStage(*shared, segments=self.segments, codes=codes)
+            self.stage = CodeStage(*shared, segments=self.segments, vectors=self.vectors, codes=codes)
         else:
             self.stage = DecodeStage(*shared, codes=codes) if last else JointStage(*shared)
         self.sampler = HardSampler(self.stage.allowed, self.config.hard_floor, self.config.seed + number)
@@ -251,7 +257,11 @@ class _Run(Run):
 
 
 def _fingerprint(
-    segments: Sequence[bytes], weights: npt.NDArray[np.float64], config: TrainingConfig, identity: str
+    segments: Sequence[bytes],
+    weights: npt.NDArray[np.float64],
+    config: TrainingConfig,
+    identity: str,
+    vectors: npt.NDArray[np.float32] | None,
 ) -> str:
     """Return a hash of all that a resumed run must share with its beginning."""
     settings = {k: v for k, v in attrs.asdict(config).items() if k not in MAY_CHANGE}
@@ -259,6 +269,8 @@ def _fingerprint(
     for segment in segments:
         digest.update(len(segment).to_bytes(4, "little") + segment)
     digest.update(weights.tobytes())
+    if vectors is not None:
+        digest.update(vectors.tobytes())
     return digest.hexdigest()
 
 

@@ -1,8 +1,9 @@
-"""Plan: the codes that training starts from, by a segment's place in the dictionary, and free codes for collisions.
+"""Plan: the codes that training starts from, by a segment's spelling or its use, and free codes for collisions.
 
 Codes that are orderly in the decoder's output are learned many times faster than arbitrary ones, and codes
 that are orderly in what the encoder sees are learned by it too. "front-length-back" orders the segments three ways
 and cuts each order into bins of equal size: by the bytes from the front, by length, by the bytes from the back.
+"use" keeps the first digits for clusters of use vectors, and plans the others so.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["assign_free_codes", "front_length_back"]
+from tokframe_autoencoder.vectors.clusters import cluster_digits
+
+__all__ = ["assign_free_codes", "by_use", "front_length_back", "use_dimensions"]
 
 Digits = npt.NDArray[np.int64]
+
+#: Segments of the smallest clusters, on average: fewer have too little in common to need a digit for it.
+_CLUSTER_SEGMENTS = 32
 
 
 def front_length_back(segments: Sequence[bytes], levels: Sequence[int]) -> Digits:
@@ -43,12 +49,45 @@ def front_length_back(segments: Sequence[bytes], levels: Sequence[int]) -> Digit
     return digits
 
 
-def assign_free_codes(digits: Digits, bins: npt.NDArray[np.floating[Any]], levels: Sequence[int]) -> tuple[Digits, int]:
+def use_dimensions(segments: int, levels: Sequence[int]) -> int:
+    """Return how many of the first digits say a segment's use: 8 x 8 x 8 clusters for 32,768 segments; 0 for few."""
+    count = 0
+    while count < len(levels) - 1 and math.prod(levels[: count + 1]) * _CLUSTER_SEGMENTS <= segments:
+        count += 1
+    return count
+
+
+def by_use(
+    segments: Sequence[bytes],
+    vectors: npt.NDArray[np.floating[Any]],
+    weights: npt.NDArray[np.float64],
+    levels: Sequence[int],
+) -> Digits:
+    """Return planned digits, (segments, dims), no two alike: the first say the cluster, the others the spelling.
+
+    `vectors` (segments, d) are use vectors, `weights` (segments,) how often each is used. The others are those of
+    `front_length_back` over all segments; within a cluster those alike move to what is free. Only where there are more
+    segments than codes do some share one.
+    """
+    count = use_dimensions(len(segments), levels)
+    spelled = front_length_back(segments, levels[count:])
+    clusters = cluster_digits(vectors, np.sqrt(weights), levels[:count], math.prod(levels[count:]))
+    digits = np.concatenate([clusters, spelled], axis=1)
+    basis = np.array([math.prod(levels[:i]) for i in range(count)], np.int64)
+    for cluster in np.unique(clusters @ basis):
+        members = np.flatnonzero(clusters @ basis == cluster)
+        digits[members, count:] = _apart(spelled[members], levels[count:])
+    return digits
+
+
+def assign_free_codes(
+    digits: Digits, bins: npt.NDArray[np.floating[Any]], levels: Sequence[int], held: int = 0
+) -> tuple[Digits, int]:
     """Move segments that share a code to the nearest free one; return new digits and how many were moved.
 
     `digits` (segments, dims), `bins` the bin coordinates (segments, dims) from which distances are measured. Of
-    those on one code the one nearest to its center stays. Up to three digits change, by one or two steps; a segment
-    with no free code there stays where it is.
+    those on one code the one nearest to its center stays. Up to three digits change, by one or two steps, but never the
+    first `held`; a segment with no free code there stays where it is.
     """
     sizes = np.asarray(levels)
     basis = np.array([math.prod(levels[:i]) for i in range(len(levels))], np.int64)
@@ -62,7 +101,9 @@ def assign_free_codes(digits: Digits, bins: npt.NDArray[np.floating[Any]], level
             colliding.append(int(i))
         used.add(int(codes[i]))
     moved = 0
-    moves = _moves(len(levels)) if colliding else np.zeros((0, len(levels)), np.int64)
+    moves = np.zeros((0, len(levels)), np.int64)
+    if colliding:
+        moves = np.pad(_moves(len(levels) - held), ((0, 0), (held, 0)))
     for i in colliding:
         near = digits[i] + moves
         near = near[((near >= 0) & (near < sizes)).all(1)]
@@ -74,6 +115,22 @@ def assign_free_codes(digits: Digits, bins: npt.NDArray[np.floating[Any]], level
                 moved += 1
                 break
     return digits, moved
+
+
+def _apart(digits: Digits, levels: Sequence[int]) -> Digits:
+    """Return digits moved to free codes nearby, or where all of those are taken, to the next free one."""
+    digits, _ = assign_free_codes(digits, digits + 0.5, levels)
+    basis = np.array([math.prod(levels[:i]) for i in range(len(levels))], np.int64)
+    size, codes = math.prod(levels), digits @ basis
+    _, first = np.unique(codes, return_index=True)
+    used = set(codes.tolist())
+    for i in np.setdiff1d(np.arange(len(codes)), first).tolist() if len(codes) <= size else ():
+        code = int(codes[i])
+        while code in used:
+            code = (code + 1) % size
+        used.add(code)
+        digits[i] = code // basis % np.asarray(levels)
+    return digits
 
 
 def _shares(levels: Sequence[int]) -> tuple[list[int], list[int], list[int]]:

@@ -23,13 +23,16 @@ from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.results import RoundTrip
 from tokframe_autoencoder.network.segments import SegmentTable, batches
 from tokframe_autoencoder.training.config import TrainingConfig
-from tokframe_autoencoder.training.plan import assign_free_codes, front_length_back
+from tokframe_autoencoder.training.plan import assign_free_codes, by_use, front_length_back, use_dimensions
 from tokframe_autoencoder.training.results import StageReport, code_owners
 
 __all__ = ["CodeStage", "DecodeStage", "JointStage", "Stage"]
 
 #: Share of segments on their planned code, or exact, with which a stage may begin to finish.
 _READY_SHARE = 0.5
+#: Share of segments in their cluster with which codes planned by use may begin to finish: those left are learned by
+#: heart, at the full rate.
+_READY_CLUSTER_SHARE = 0.9
 
 
 class Stage(ABC):
@@ -67,15 +70,27 @@ class CodeStage(Stage):
     name = "codes"
     codes: Tensor
 
-    def __init__(self, *shared: Any, segments: Sequence[bytes], codes: Tensor | None) -> None:
+    def __init__(
+        self,
+        *shared: Any,
+        segments: Sequence[bytes],
+        vectors: npt.NDArray[np.float32] | None,
+        codes: Tensor | None,
+    ) -> None:
         super().__init__(*shared)
         quantizer = self.network.quantizer
+        self.clusters: Tensor | None = None  # the first digits as planned by use, (segments, dims)
+        if self.config.guide == "use" and vectors is not None:
+            planned = by_use(segments, vectors, self.weights, quantizer.shape)
+            clusters = planned[:, : use_dimensions(len(segments), quantizer.shape)]
+            self.clusters = torch.from_numpy(clusters).to(self.table.lengths.device)
+        else:
+            planned = front_length_back(segments, quantizer.shape)
         if codes is not None:
             self._aim_at(quantizer.digits(codes.to(self.table.lengths.device)))
         elif self.config.guide == "own":
             self._keep(self.network.encode_table(self.table)[0])
         else:
-            planned = front_length_back(segments, quantizer.shape)
             digits, _ = assign_free_codes(planned, planned + 0.5, quantizer.shape)
             self._aim_at(torch.from_numpy(digits))
 
@@ -95,9 +110,13 @@ class CodeStage(Stage):
         return hinge.sum() / len(batch), torch.where(worst > 0, worst * 4 + 0.2, worst)
 
     def evaluate(self, finishing: bool) -> StageReport:
-        """Measure; once finishing, let segments keep the codes they have and move those that share one."""
+        """Measure; once ready, let segments keep the codes they have (see `_keep`), and move those that share one."""
         codes, margins = self.network.encode_table(self.table)
-        ready = bool((codes == self.codes).float().mean() >= _READY_SHARE)
+        clustered = self._cluster_share(codes)
+        if clustered is None:
+            ready = bool((codes == self.codes).float().mean() >= _READY_SHARE)
+        else:
+            ready = clustered >= _READY_CLUSTER_SHARE
         reassigned = self._keep(codes) if finishing or ready else 0
         planned = codes == self.codes
         safe = planned & (margins >= self.config.margin)
@@ -107,6 +126,7 @@ class CodeStage(Stage):
             ready_to_anneal=ready,
             figures={
                 "planned_code_share": float(planned.float().mean()),
+                **({} if clustered is None else {"planned_cluster_share": clustered}),
                 "safe_margin_share": float(safe.float().mean()),
                 "collisions": len(codes) - used,
                 "reassigned": reassigned,
@@ -114,10 +134,26 @@ class CodeStage(Stage):
             },
         )
 
+    def _cluster_share(self, codes: Tensor) -> float | None:
+        """Return the share of segments whose first digits are those planned by use; None where none are."""
+        if self.clusters is None:
+            return None
+        digits = self.network.quantizer.digits(codes)
+        same = (digits[:, : self.clusters.shape[1]] == self.clusters).all(1)
+        return float(same.float().mean())
+
     def _keep(self, codes: Tensor) -> int:
-        """Aim at the codes that segments have, moving those that share one; return how many moved."""
+        """Aim at the codes that segments have, moving those that share one; return how many moved.
+
+        What was planned by use stays the aim.
+        """
         quantizer = self.network.quantizer
-        digits, moved = assign_free_codes(quantizer.digits(codes).cpu().numpy(), self._bins(), quantizer.shape)
+        digits, bins, held = quantizer.digits(codes).cpu().numpy(), self._bins(), 0
+        if self.clusters is not None:
+            held = self.clusters.shape[1]
+            digits[:, :held] = self.clusters.cpu().numpy()
+            bins[:, :held] = digits[:, :held] + 0.5
+        digits, moved = assign_free_codes(digits, bins, quantizer.shape, held)
         self._aim_at(torch.from_numpy(digits))
         return moved
 
