@@ -10,7 +10,7 @@ from support.stored import edit_manifest
 from support.toys import toy
 from toy_bytes.tokenizer import ToyTokenizer
 
-from tokframe.errors import ArtifactNotFoundError, UnknownNameError
+from tokframe.errors import ArtifactCorruptError, ArtifactNotFoundError, UnknownNameError
 from tokframe.loading.inspection import check_soundness, describe, verify
 from tokframe.plugins.protocols import Check
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
@@ -43,9 +43,10 @@ def test_describe_tells_what_the_manifest_says_without_building(saved, monkeypat
 
 
 @pytest.mark.parametrize("head", [None, [], "x", {}])
-def test_describe_copes_with_a_manifest_that_names_nothing(saved, head):
+def test_a_manifest_that_names_no_tokenizer_is_corrupt(saved, head):
     edit_manifest(saved, lambda data: data | {"tokenizer": head})
-    assert describe(saved)["name"] == ""
+    with pytest.raises(ArtifactCorruptError, match="names no tokenizer"):
+        describe(saved)
 
 
 def test_a_wrong_name_is_an_error(tmp_path):

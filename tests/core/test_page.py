@@ -130,7 +130,8 @@ def test_what_a_tokenizer_refuses_is_said_where_it_would_stand(given_footprint, 
     comparison = compare(both, corpus, load=both.__getitem__, rounds=1)
     (tmp_path / "t.txt").write_text("zz\n" * 50)
     both["refusing"].count = lambda text: 1
-    assert "not segmented: no <zz> here" in Page(comparison_page(comparison, both, corpus).decode()).text
+    refused = Corpus.open([tmp_path / "t.txt"])
+    assert "not segmented: no <zz> here" in Page(comparison_page(comparison, both, refused).decode()).text
 
 
 def test_every_column_is_in_the_json_the_table_the_page_and_the_help(given_footprint, tokenizers, corpus, page, capsys):
