@@ -127,6 +127,9 @@ class Calls:
             raise AssertionError(f"the reference differs: {pieces[256:]}, {ids}, {costs}, {block}, {data!r}")
         if fast.count(data) != len(found) or fast.stable_prefix(data) != slow.stable_prefix(data):
             raise AssertionError("count or stable_prefix differs")
+        settled = fast._index.settled_prefix(data)
+        if settled != slow.settled_prefix(data) or not fast.stable_prefix(data) <= settled <= len(data):
+            raise AssertionError(f"settled_prefix differs: {pieces[256:]}, {ids}, {costs}, {block}, {data!r}")
         use, loss = fast.savings(data)
         if int(use.sum()) != len(found) or int(loss.min()) < 0 or (fast.usage(data) != use).any():
             raise AssertionError("measures differ")
@@ -219,7 +222,7 @@ class Calls:
         if index is not None:
             for _ in range(3):
                 data = some_bytes(random, 60_000)
-                for call in (index.encode, index.encode_list, index.count, index.stable_prefix):
+                for call in (index.encode, index.encode_list, index.count, index.stable_prefix, index.settled_prefix):
                     expect(call, data)
                 use = np.zeros(count, np.int64)
                 expect(index.measure, data, use, np.zeros(count, np.int64))

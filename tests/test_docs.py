@@ -26,7 +26,17 @@ def by_name(page):
 
 
 @pytest.mark.parametrize(
-    "page", ["index.md", "concepts.md", "looking.md", "migration.md", "optimization.md", "scale.md", "switching.md"]
+    "page",
+    [
+        "index.md",
+        "concepts.md",
+        "looking.md",
+        "migration.md",
+        "optimization.md",
+        "prompts.md",
+        "scale.md",
+        "switching.md",
+    ],
 )
 def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatch):
     examples = re.findall(r"```python\n(.*?)```", text_of(DOCS / page), re.DOTALL)

@@ -29,7 +29,15 @@ Ids = TypeVar("Ids", bound=Sequence[int] | IntArray)
 Encode = Callable[[ITokenizer, Sequence[Text]], list[Ids]]
 
 #: What is derived from `encode_raw`, `encode_raw_list` or `encode_lists`, which a shadow records.
-_RECORDED = {"encode", "encode_array", "encode_bytes", "encode_batch", "encode_batch_padded", "stream_encoder"}
+_RECORDED = {
+    "encode",
+    "encode_array",
+    "encode_bytes",
+    "encode_batch",
+    "encode_batch_padded",
+    "encode_parts",
+    "stream_encoder",
+}
 
 
 def shadow(
@@ -75,7 +83,8 @@ class ShadowTokenizer(ITokenizer):
     """Answers as `first`; on a sample of the texts it also tries `other` (see `shadow`).
 
     All encoding goes through `encode_raw`, `encode_raw_list` and `encode_lists`, which are recorded (of a stream, each
-    part); `count`, `offsets` and decoding are not. Saved, it is the first; pickled, it is a shadow with counts at zero.
+    part); `count`, `offsets`, `prompt`, `encode_more` and decoding are not. Saved, it is the first; pickled, it is a
+    shadow with counts at zero.
     """
 
     def __init__(

@@ -264,6 +264,36 @@ class TokenizerContract:
         stream, text = tokenizer.stream_encoder(), TRAINING_TEXT * 20
         assert stream.feed(text), f"no stable prefix in {len(text)} characters: memory would grow without bound"
 
+    def test_prompts_stay_whatever_follows(self, tokenizer: ITokenizer) -> None:
+        """Ids of a text and more begin with those of its prompt, and go on as `allowed` says or it is refused."""
+        spells = tokenizer.capabilities.lossless and tokenizer.capabilities.offsets
+        before = len(tokenizer.template()[0])
+
+        def check(text: str, more: str) -> None:
+            prompt, whole = tokenizer.prompt(text), tokenizer.encode(text + more)
+            first = len(prompt.ids)
+            assert whole[:first] == prompt.ids, f"{more!r} changes the ids of the prompt {text!r}"
+            if not spells:
+                with pytest.raises(UnsupportedError):
+                    prompt.allowed()
+                return
+            ids = np.asarray(prompt.ids[before:], np.int32)
+            assert tokenizer.decode_raw(ids) + prompt.open == text.encode(), f"ids and open bytes are not {text!r}"
+            at, left = first, len(prompt.open)
+            while left > 0:
+                assert prompt.allowed(whole[first:at])[whole[at]], f"{text + more!r} has an id that is not allowed"
+                left -= len(tokenizer.token_bytes(whole[at]))
+                at += 1
+
+        for text in HARD_TEXTS:
+            for cut in {len(text) // 3, len(text) // 2, len(text)}:
+                check(text[:cut], text[cut:])
+        self._for_all(st.tuples(st.text(max_size=30), st.text(max_size=30)), lambda pair: check(*pair))
+        places = st.tuples(st.integers(0, len(TRAINING_TEXT)), st.integers(0, 30), st.integers(0, 30))
+        self._for_all(
+            places, lambda at: check(TRAINING_TEXT[at[0] :][: at[1]], TRAINING_TEXT[at[0] + at[1] :][: at[2]])
+        )
+
     def test_decoded_streams_give_the_text_of_the_whole_or_are_refused(self, tokenizer: ITokenizer) -> None:
         """Ids in parts, whatever they are, give the text of all of them at once; or UnsupportedError."""
         special = sorted(tokenizer.special_tokens.values())

@@ -6,8 +6,10 @@ A tokenizer implements seven small methods on bytes; everything users call is de
 from __future__ import annotations
 
 import codecs
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -19,6 +21,7 @@ from tokframe.storage import artifact
 from tokframe.tokenizer import batching, streams
 from tokframe.tokenizer.ids import id_array, one_id
 from tokframe.tokenizer.inputs import bytes_of, in_order, whole_number
+from tokframe.tokenizer.prompts import Growth, Prompt, SortedTokens
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, TokenizerModel
 from tokframe.tokenizer.roles import token_of
 
@@ -112,6 +115,14 @@ class ITokenizer(ABC):
     def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes encode the same whatever follows; 0 where that is unknown."""
         return 0
+
+    def settled_ids(self, data: bytes) -> tuple[list[int], int]:
+        """Return the ids that stay whatever follows `data`, and how many of its bytes they stand for.
+
+        By default those of the stable prefix; overridden where more of them are known to stay.
+        """
+        stable = self.stable_prefix(data)
+        return self.encode_raw_list(data[:stable]), stable
 
     def impossible_pairs(self) -> ImpossiblePairs | None:
         """Return the pairs of ids that no text is encoded to; None where they are unknown."""
@@ -288,6 +299,79 @@ class ITokenizer(ABC):
         """
         return streams.StreamDecoder(self, skip_special)
 
+    # -- texts that go on -----------------------------------------------------------------------------------
+
+    def prompt(self, text: str, add_special: bool = True) -> Prompt:
+        """Return the ids of a text that something follows: those that stay, and the bytes whose ids are open.
+
+        Whatever is appended, `encode` of the whole begins with these ids. `add_special` puts those of `template()` in
+        front. Raises: EncodingError.
+        """
+        data = utf8(text)
+        ids, size = self.settled_ids(data)
+        before = self.template()[0] if add_special else ()
+        return Prompt(ids=[*before, *ids], open=data[size:], tokens=partial(getattr, self, "_sorted_tokens"))
+
+    def encode_parts(self, parts: Iterable[tuple[str, bool]], add_special: bool = True) -> list[int]:
+        """Return the ids of texts joined, given as `(text, trusted)`: special tokens are found in trusted ones alone.
+
+        Text between special tokens has the ids that it has as one text, wherever the parts are cut. Raises:
+        EncodingError.
+        """
+        pieces: list[tuple[str, bool]] = []
+        for part in in_order(parts, "pairs (text, trusted)", "; for one text there is encode"):
+            match part:
+                case (str() as text, bool() as trusted):
+                    special = self.special_tokens if trusted else ()
+                    pieces += streams.split_special(text, special) if special else [(text, False)]
+                case _:
+                    raise EncodingError(f"expected a pair (text, trusted) of str and bool, got {part!r:.60}")
+        ids: list[int] = []
+        for special, run in itertools.groupby(pieces, key=lambda piece: piece[1]):
+            if special:
+                ids += [self.special_tokens[text] for text, _ in run]
+            else:
+                ids += self.encode_raw_list(utf8("".join(text for text, _ in run)))
+        before, after = self.template() if add_special else ((), ())
+        return [*before, *ids, *after]
+
+    def encode_more(self, previous: Growth | None, text: str) -> Growth:
+        """Return what becomes of a text's ids when `text` is appended; `previous` is None for the first part.
+
+        The ids of all parts are those of the whole, special tokens not added. The cost is that of `text` and of what is
+        behind `stable_prefix`: less than a line or a few kB in the first-party tokenizers, all of the text where that
+        is unknown. `previous` is not changed, so that one text can be continued in several ways. Raises: EncodingError.
+        """
+        if not isinstance(previous, Growth | None):
+            raise EncodingError(f"previous is what encode_more returned, or None; got {type(previous).__name__}")
+        settled, pending, tail = (0, b"", []) if previous is None else previous.state
+        data = pending + utf8(text)
+        stable = self.stable_prefix(data)
+        head, rest = self.encode_raw_list(data[:stable]), self.encode_raw_list(data[stable:])
+        ids = head + rest
+        both = zip(tail, ids, strict=False)
+        same = next((n for n, (old, new) in enumerate(both) if old != new), min(len(tail), len(ids)))
+        state = (settled + len(head), data[stable:], rest)
+        return Growth(kept=settled + same, added=ids[same:], state=state)
+
+    def canonicalize(self, tokens: Sequence[int] | IntArray) -> list[int]:
+        """Return the ids that `encode` gives to the text of `tokens`; special tokens stay where they are.
+
+        Raises: InvalidTokenError; UnsupportedError where ids do not spell the text (a lossy tokenizer).
+        """
+        self._check_spelling()
+        textless = self.textless_ids
+        ids: list[int] = []
+        for special, run in itertools.groupby(self.as_ids(tokens).tolist(), textless.__contains__):
+            found = list(run)
+            ids += found if special else self.encode_raw_list(self.decode_raw(np.asarray(found, np.int32)))
+        return ids
+
+    def is_canonical(self, tokens: Sequence[int] | IntArray) -> bool:
+        """Return whether `tokens` are the ids that `encode` gives to their text. Raises: as `canonicalize`."""
+        ids = self.as_ids(tokens)
+        return self.canonicalize(ids) == list(ids)
+
     # -- storage --------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -341,6 +425,19 @@ class ITokenizer(ABC):
             if before or after:
                 return [*before, *ids, *after]
         return ids
+
+    @cached_property
+    def _sorted_tokens(self) -> SortedTokens:
+        self._check_spelling()
+        return SortedTokens(list(map(self.token_bytes, range(self.vocab_size))), self.textless_ids)
+
+    def _check_spelling(self) -> None:
+        if not (self.capabilities.lossless and self.capabilities.offsets):
+            raise UnsupportedError(
+                f"the ids of {self.name or type(self).__name__} do not spell its texts byte for byte, so which ids "
+                "stand for a text is not known from their bytes. Use a lossless one, such as tokframe.load('bpe')",
+                capability="lossless",
+            )
 
     def _without_special(self, ids: IntArray) -> IntArray:
         special = sorted(self.special_tokens.values())

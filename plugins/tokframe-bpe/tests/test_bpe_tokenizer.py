@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +42,40 @@ def test_stable_bytes_have_the_same_ids_whatever_follows(bpe, before, after):
     parts = bpe.encode_bytes(before[:stable]) + bpe.encode_bytes(before[stable:] + after)
     assert parts == bpe.encode_bytes(before + after)
     assert bpe.decode_bytes(parts) == before + after
+
+
+@pytest.mark.slow
+@settings(max_examples=500)
+@given(BYTES, BYTES)
+def test_settled_ids_begin_the_ids_of_all_that_may_follow(bpe, before, after):
+    ids, size = bpe.settled_ids(before)
+    assert bpe.decode_bytes(ids) == before[:size]
+    assert bpe.encode_bytes(before + after)[: len(ids)] == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("the cat sat", " sat"),
+        ("the cat ", " "),
+        ("a  b", " b"),
+        ("one line\n\nb", "b"),
+        ("漢字。", "。"),
+        ("don't", "'t"),
+        ("we'l", "'l"),  # "'ll" may follow
+        ("we'm", "'m"),
+        ("x!'l", "l"),  # "!'" is one piece
+        ("", ""),
+    ],
+)
+def test_the_last_pre_token_of_a_prompt_is_open(bpe, text, left):
+    assert bpe.prompt(text).open == left.encode()
+
+
+def test_a_prompt_can_be_pickled(bpe):
+    prompt = bpe.prompt("the cat")
+    twin = pickle.loads(pickle.dumps(prompt))
+    assert twin == prompt and (twin.allowed() == prompt.allowed()).all()
 
 
 @pytest.mark.parametrize("repeated", [b"a", b" ", "漢".encode(), b"\xff"])

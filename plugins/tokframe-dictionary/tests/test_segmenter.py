@@ -85,6 +85,7 @@ class TestCompiledEqualsReference:
             slow = plain(pieces, given_costs, block)
             assert fast.encode(text).tolist() == slow.encode(text).tolist()
             assert fast.stable_prefix(text) == slow.stable_prefix(text)
+            assert fast.settled_ids(text) == slow.settled_ids(text)
             for a, b in zip(fast.savings(text), slow.savings(text), strict=True):
                 assert a.tolist() == b.tolist()
             assert fast.usage(text).tolist() == slow.usage(text).tolist()
@@ -169,6 +170,60 @@ def test_feeding_text_in_pieces_gives_the_same_ids(text: bytes, cuts: list[int],
         ids += made.encode_list(held[:ready])
         held = held[ready:]
     assert ids + made.encode_list(held) == made.encode_list(text)
+
+
+SMALL = st.lists(st.sampled_from([b"a", b"b", b"\n", b"\xc3\xa9", b"\xa9"]), max_size=24).map(b"".join)
+
+
+@settings(deadline=None, max_examples=150)
+@given(VOCABULARY, SMALL, st.sampled_from([16, 17, 20, 4096]), st.lists(SMALL, max_size=20), st.data())
+def test_settled_ids_begin_the_ids_of_all_that_may_follow(
+    learned: list[bytes], text: bytes, block: int, endings: list[bytes], data: st.DataObject
+) -> None:
+    pieces = BYTES + learned
+    costs = data.draw(st.none() | st.lists(st.integers(1, 3), min_size=len(pieces), max_size=len(pieces)))
+    made = Segmenter(pieces, range(len(pieces)), costs, block)
+    ids, size = made.settled_ids(text)
+    assert b"".join(pieces[i] for i in ids) == text[:size]
+    short = [bytes(ending) for length in range(4) for ending in itertools.product(b"ab\n", repeat=length)]
+    within = [piece[cut:] for piece in learned for cut in range(1, len(piece))]
+    for ending in [*short, *within, *endings]:
+        assert made.encode_list(text + ending)[: len(ids)] == ids, ending
+
+
+@settings(deadline=None, max_examples=150)
+@given(VOCABULARY, st.lists(ALPHABET, max_size=8).map(b"".join).filter(lambda text: b"\n" not in text))
+def test_settled_ids_are_all_that_the_possible_paths_share(learned: list[bytes], text: bytes) -> None:
+    pieces = BYTES + learned
+    places = [
+        at
+        for at in range(len(text) + 1)
+        if at == len(text) or any(len(p) > len(text) - at and p.startswith(text[at:]) for p in learned)
+    ]
+    paths = [brute_force(text[:at], pieces) for at in places]
+    shared = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*paths, strict=False))
+    ids, _ = Segmenter(pieces, range(len(pieces))).settled_ids(text)
+    assert [pieces[i] for i in ids] == [column[0] for column in shared]
+
+
+def test_ids_stay_where_no_segment_goes_on(make: type[Segmenter]) -> None:
+    pieces = [*BYTES, b"the", b" cat", b" cat sat", b"s and", b"x\n\n"]
+    made = make(pieces, range(261))
+    assert made.settled_ids(b"the dog") == ([256, *b" dog"], 7)
+    assert made.settled_ids(b"the cat") == ([256], 3)  # " cat sat" may follow
+    assert made.settled_ids(b"the cats") == ([256, 257], 7)  # "s and" may follow
+    assert made.settled_ids(b"the cats a") == ([256, 257], 7)
+    assert made.settled_ids(b"the x\n") == ([256, 32], 4)  # a second newline may follow
+    assert made.settled_ids(b"the y\n") == ([256, 32, 121, 10], 6)
+    assert made.settled_ids(b"") == ([], 0)
+
+
+def test_a_cut_that_moves_back_changes_no_settled_id(make: type[Segmenter]) -> None:
+    text = b"a" * 14 + "é".encode()  # a block of 16 bytes is full; a continuation byte makes the cut fall before "é"
+    made = make([*BYTES, b"a\xc3", b"a" * 13 + b"\xc3\xa9"], range(258), block=16)
+    ids, _ = made.settled_ids(text)
+    for ending in (b"", b"a", b"\xa9", b"\n", b"\xa9\xa9"):
+        assert made.encode_list(text + ending)[: len(ids)] == ids
 
 
 def test_what_is_not_stable_stays_below_a_block(make: type[Segmenter]) -> None:

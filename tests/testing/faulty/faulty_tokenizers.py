@@ -193,6 +193,20 @@ class StableTooEarly(Sound):
     def stable_prefix(self, data):
         return len(data)
 
+    def settled_ids(self, data):
+        stable = super().stable_prefix(data)
+        return self.encode_raw_list(data[:stable]), stable
+
+
+class SettledTooEarly(Sound):
+    def settled_ids(self, data):
+        return self.encode_raw_list(data), len(data)
+
+
+class OmitsOpenBytes(Sound):
+    def settled_ids(self, data):
+        return super().settled_ids(data)[0], len(data)
+
 
 class NeverStable(Sound):
     def stable_prefix(self, data):

@@ -8,9 +8,9 @@ kinds. No cut is safe after white space (the last space of a run belongs to the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-__all__ = ["chunks", "stable_bytes"]
+__all__ = ["chunks", "open_pieces", "stable_bytes"]
 
 #: The last byte of a character outside ASCII that is not white space.
 _OTHER = (
@@ -32,6 +32,14 @@ def stable_bytes(data: bytes) -> int:
     """Return how many leading bytes have the same ids whatever follows."""
     head = _HEAD.match(data)
     return head.end() if head else 0
+
+
+def open_pieces(pieces: Sequence[str]) -> int:
+    """Return how many of GPT-2's pieces, the last ones, may become other pieces by what follows: the last, or two.
+
+    Two where the last is the first letter of what could be a contraction: `'` and `l` become `'ll`.
+    """
+    return 2 if pieces[-1] in ("l", "r", "v") and pieces[-2:-1] == ["'"] else 1
 
 
 def chunks(data: bytes) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ import numpy as np
 from tokframe.storage.state import State
 from tokframe.tokenizer.results import Capabilities, IntArray, TokenizerModel
 from tokframe.tokenizer.table import GPT2_PATTERN, SPECIAL_TOKENS, TableTokenizer, encode_mixed
-from tokframe_bpe.safe_cuts import chunks, stable_bytes
+from tokframe_bpe.safe_cuts import chunks, open_pieces, stable_bytes
 from tokframe_bpe.tokenizer_json import FILE, corrupt, merges, read
 
 if TYPE_CHECKING:
@@ -57,6 +57,26 @@ class BPETokenizer(TableTokenizer):
     def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes have the same ids whatever follows."""
         return stable_bytes(data)
+
+    def settled_ids(self, data: bytes) -> tuple[list[int], int]:
+        """Return the ids of all pre-tokens that no text behind them changes, and how many bytes they stand for."""
+        start = stable_bytes(data)
+        ids = self.encode_raw_list(data[:start])
+        try:
+            text = data[start:].decode()
+        except UnicodeDecodeError:
+            return ids, start
+        # In the byte-level alphabet, so that lengths are bytes.
+        pieces = [piece for piece, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(text)] if text else []
+        settled = sum(map(len, pieces[: -open_pieces(pieces)])) if pieces else 0
+        # In the ids of all: alone, white space before the last pre-token may be another pre-token.
+        size = 0
+        for token in self.encode_raw_list(data[start:]):
+            if size == settled:
+                break
+            ids.append(token)
+            size += len(self._table[token])
+        return ids, start + size
 
     def impossible_pairs(self) -> ImpossiblePairs:
         """Return the pairs of ids that merging never leaves side by side; computed at each call, in about a second."""

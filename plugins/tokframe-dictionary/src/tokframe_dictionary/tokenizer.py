@@ -102,6 +102,10 @@ class DictionaryTokenizer(ITokenizer):
         """Return how many leading bytes are whole lines or blocks, which encode the same whatever follows."""
         return self._segmenter.stable_prefix(data)
 
+    def settled_ids(self, data: bytes) -> tuple[list[int], int]:
+        """Return the ids that every path has in common which the search may take, whatever follows; and their bytes."""
+        return self._segmenter.settled_ids(data)
+
     def impossible_pairs(self) -> ImpossiblePairs:
         """Return the pairs of ids that the search never gives; made at each call, in about half a second."""
         from tokframe_dictionary.vocabulary.bigrams import impossible_pairs

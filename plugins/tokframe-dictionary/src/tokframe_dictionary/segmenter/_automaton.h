@@ -96,9 +96,9 @@ typedef struct {
 
 static void release_tables(Index *x)
 {
-    free(x->slots); free(x->list); free(x->mask); free(x->lists); free(x->order);
+    free(x->slots); free(x->list); free(x->mask); free(x->inner); free(x->lists); free(x->order);
     free(x->terminal); free(x->lengths); free(x->ids); free(x->costs);
-    x->slots = NULL; x->list = NULL; x->mask = NULL; x->lists = x->order = x->terminal = NULL;
+    x->slots = x->inner = NULL; x->list = NULL; x->mask = NULL; x->lists = x->order = x->terminal = NULL;
     x->lengths = NULL; x->ids = x->costs = NULL;
 }
 
@@ -171,11 +171,12 @@ static int build(Index *x, Key *keys, size_t n, uint32_t *where)
     x->slot_count = a.count;
     x->node_count = count;
     x->mask = calloc(a.count, sizeof(uint16_t));
+    x->inner = calloc(a.count / 64, sizeof(uint64_t));
     x->order = malloc(count * sizeof(uint32_t));
     fails = malloc(a.count * sizeof(uint32_t));
     x->slots = malloc(a.count * sizeof(uint64_t));
     x->list = malloc(a.count * sizeof(uint32_t));
-    if (!x->slots || !x->list || !x->mask || !x->order || !fails) goto done;
+    if (!x->slots || !x->list || !x->mask || !x->inner || !x->order || !fails) goto done;
     /* Fail links: the longest proper suffix that is a node.  Leaves then act as the node they fail to. */
     size_t listed = 0;
     for (size_t i = 0; i < count; i++) {
@@ -195,7 +196,7 @@ static int build(Index *x, Key *keys, size_t n, uint32_t *where)
         if (slots[s].base == FREE) {
             slots[s].base = slots[f].base;
             slots[s].fail = slots[f].fail;
-        }
+        } else set_bit(x->inner, s);
         x->mask[s] = i ? x->mask[f] : 0;
         if (piece) {
             x->mask[s] |= (uint16_t)(1u << (x->lengths[piece - 1] - 1));

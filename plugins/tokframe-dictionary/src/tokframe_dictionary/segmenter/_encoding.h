@@ -288,18 +288,83 @@ done:
     return result;
 }
 
+/* Where the last unit starts, to which more newlines or text may be added. */
+static size_t last_unit(const uint8_t *d, size_t n, size_t block)
+{
+    size_t pos = 0;
+    while (pos < n) {
+        int cut;
+        size_t end = unit_end(d, pos, n, block, &cut);
+        if (end == n) break;
+        pos = end;
+    }
+    return pos;
+}
+
 static PyObject *Index_stable_prefix(Index *x, PyObject *object)
 {
     Held data = {0};
     if (hold(object, &data, PyBUF_CONTIG_RO)) return NULL;
-    const uint8_t *d = data.view.buf;
-    size_t n = (size_t)data.view.len, pos = 0;
-    while (pos < n) {
-        int cut;
-        size_t end = unit_end(d, pos, n, (size_t)x->block, &cut);
-        if (end == n) break; /* more newlines or text may follow */
-        pos = end;
-    }
+    size_t pos = last_unit(data.view.buf, (size_t)data.view.len, (size_t)x->block);
     let_go(&data);
     return PyLong_FromSize_t(pos);
+}
+
+/* Whether some segment begins with these bytes and goes on. */
+static int goes_on(const Index *x, const uint8_t *d, size_t n)
+{
+    uint32_t s = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!bit(x->inner, s)) return 0;
+        uint32_t next = BASE(x->slots[s]) ^ d[i];
+        if (LABEL(x->slots[next]) != d[i]) return 0;
+        s = next;
+    }
+    return bit(x->inner, s);
+}
+
+/* What the best paths have in common to all places of a unit of n bytes that a longer text's path may pass last. */
+static size_t common_path(const Index *x, const uint8_t *length, const uint8_t *d, size_t n)
+{
+    size_t places[LONGEST + 1] = {n}, count = 1;
+    for (size_t back = 1; back < LONGEST && back <= n; back++)
+        if (goes_on(x, d + n - back, back)) places[count++] = n - back;
+    /* At the edge of a block, the cut falls before bytes that what follows turns out to go on. */
+    for (size_t cut = n; cut > 0 && cut + 3 > (size_t)x->block;)
+        if (!continuation(d[--cut])) { places[count++] = cut; break; }
+    for (;;) {
+        size_t first = places[0], last = places[0];
+        for (size_t k = 1; k < count; k++) {
+            if (places[k] < first) first = places[k];
+            if (places[k] > last) last = places[k];
+        }
+        if (first == last) return first;
+        for (size_t k = 0; k < count; k++)
+            if (places[k] == last) places[k] -= length[last - 1];
+    }
+}
+
+static PyObject *Index_settled_prefix(Index *x, PyObject *object)
+{
+    Held data = {0};
+    Scratch w;
+    if (hold(object, &data, PyBUF_CONTIG_RO)) return NULL;
+    int failed;
+    size_t pos;
+    Py_BEGIN_ALLOW_THREADS
+    const uint8_t *d = data.view.buf;
+    size_t n = (size_t)data.view.len;
+    pos = last_unit(d, n, (size_t)x->block);
+    d += pos;
+    n -= pos;
+    failed = make_scratch(&w, (size_t)x->block, n, x->costs ? 1 : 0);
+    if (!failed) {
+        find_masks(x, &w, d, n);
+        find_path(x, &w, d, n);
+        pos += common_path(x, w.length, d, n);
+        free_scratch(&w);
+    }
+    Py_END_ALLOW_THREADS
+    let_go(&data);
+    return failed ? PyErr_NoMemory() : PyLong_FromSize_t(pos);
 }

@@ -17,6 +17,7 @@ typedef struct {
     uint64_t *slots;     /* per slot: packed */
     uint32_t *list;      /* per slot: where its run in `lists` starts */
     uint16_t *mask;      /* per slot: bit l-1 set where a segment of length l ends */
+    uint64_t *inner;     /* bit per slot: a segment goes on from here */
     uint32_t *lists;     /* piece numbers by increasing length, one run per terminal slot */
     uint32_t *order;     /* slots in breadth-first order (fail before user) */
     uint32_t *terminal;  /* per entry of order: piece number + 1, or 0 */

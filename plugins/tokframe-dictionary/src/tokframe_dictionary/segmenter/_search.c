@@ -143,6 +143,7 @@ static PyMethodDef Index_methods[] = {
     {"measure", (PyCFunction)Index_measure, METH_VARARGS,
      "measure(data, use, loss=None): adds to int64 buffers with one item per segment; returns the tokens."},
     {"stable_prefix", (PyCFunction)Index_stable_prefix, METH_O, "How many leading bytes are cut the same whatever follows."},
+    {"settled_prefix", (PyCFunction)Index_settled_prefix, METH_O, "How many leading bytes keep their ids whatever follows."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,8 +79,8 @@ class Index:
                 found.append((end, number))
         return found
 
-    def _path(self, unit: bytes) -> tuple[list[int], list[list[tuple[int, int]]], list[int]]:
-        """Best path of a unit as segment numbers, with all edges and the cost from the start to each byte."""
+    def _choices(self, unit: bytes) -> tuple[list[tuple[int, int]], list[list[tuple[int, int]]], list[int]]:
+        """Start and number of the best segment that ends at each byte, with all edges and the cost to each byte."""
         size = len(unit)
         edges = [self._edges(unit, start) for start in range(size)]
         ahead = [0] + [1 << 30] * size
@@ -89,7 +90,12 @@ class Index:
                 cost = ahead[start] + self._costs[number]
                 if cost < ahead[end]:  # the tie rule: the first of equals is the longest
                     ahead[end], choice[end] = cost, (start, number)
-        path, at = [], size
+        return choice, edges, ahead
+
+    def _path(self, unit: bytes) -> tuple[list[int], list[list[tuple[int, int]]], list[int]]:
+        """Best path of a unit as segment numbers, with all edges and the cost from the start to each byte."""
+        choice, edges, ahead = self._choices(unit)
+        path, at = [], len(unit)
         while at:
             at, number = choice[at]
             path.append(number)
@@ -147,6 +153,27 @@ class Index:
                 break
             at = end
         return at
+
+    @cached_property
+    def _beginnings(self) -> set[bytes]:
+        return {segment[:end] for segment in self._segments for end in range(1, len(segment))}
+
+    def settled_prefix(self, data: Any) -> int:
+        """How many leading bytes keep their ids whatever follows."""
+        start = self.stable_prefix(data)
+        unit = bytes(data)[start:]
+        size = len(unit)
+        # The path of a longer text passes one of these last, and up to there it is the best path to that place.
+        places = {size} | {at for at in range(max(0, size - MAX_SEGMENT_BYTES), size) if unit[at:] in self._beginnings}
+        for at in range(size - 1, self._block - 4, -1):
+            if unit[at] & 0xC0 != 0x80:  # the cut falls before bytes that what follows turns out to go on
+                places.add(at)
+                break
+        choice = self._choices(unit)[0]
+        while len(places) > 1:
+            last = max(places)
+            places = places - {last} | {choice[last][0]}
+        return start + places.pop()
 
 
 def decode(blob: Any, offsets: Any, ids: Sequence[int]) -> bytes:

@@ -127,6 +127,17 @@ class Segmenter:
         """
         return self._index.stable_prefix(data)
 
+    def settled_ids(self, data: bytes) -> tuple[list[int], int]:
+        """The ids that stay whatever follows, and how many bytes they are.
+
+        Costs add up and ties are decided from the right, so the best path to a place is the same whatever follows it.
+        A longer text's path passes last either the end of `data`, or one of the 15 places before it from which a
+        segment goes on past the end. Its beginning is the best path to there; these ids are common to all of them.
+        """
+        start, end = self._index.stable_prefix(data), self._index.settled_prefix(data)
+        # Apart, as the first bytes of a character that a block was cut before would belong to that block.
+        return self._index.encode_list(data[:start]) + self._index.encode_list(data[start:end]), end
+
     def decode_known(self, ids: list[int] | IntArray) -> bytes | None:
         """Bytes of a list of ints or an int32 array of ids; None if one of them is not the id of a segment."""
         found: bytes | None = self._module.decode_known(*self._table, ids)
