@@ -39,7 +39,7 @@ def open_pieces(pieces: Sequence[str]) -> int:
 
     Two where the last is the first letter of what could be a contraction: `'` and `l` become `'ll`.
     """
-    return 2 if pieces[-1] in ("l", "r", "v") and pieces[-2:-1] == ["'"] else 1
+    return 2 if pieces[-2:] in (["'", "l"], ["'", "r"], ["'", "v"]) else 1
 
 
 def chunks(data: bytes) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ UTF-8, is not used.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -60,23 +61,16 @@ class BPETokenizer(TableTokenizer):
 
     def settled_ids(self, data: bytes) -> tuple[list[int], int]:
         """Return the ids of all pre-tokens that no text behind them changes, and how many bytes they stand for."""
-        start = stable_bytes(data)
-        ids = self.encode_raw_list(data[:start])
-        try:
-            text = data[start:].decode()
-        except UnicodeDecodeError:
-            return ids, start
-        # In the byte-level alphabet, so that lengths are bytes.
-        pieces = [piece for piece, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(text)] if text else []
-        settled = sum(map(len, pieces[: -open_pieces(pieces)])) if pieces else 0
-        # In the ids of all: alone, white space before the last pre-token may be another pre-token.
-        size = 0
-        for token in self.encode_raw_list(data[start:]):
-            if size == settled:
-                break
-            ids.append(token)
-            size += len(self._table[token])
-        return ids, start + size
+        ids, end = self.encode_raw_list(data), len(data)
+        settled = stable_bytes(data)
+        with suppress(UnicodeDecodeError):
+            text = data[settled:].decode()
+            # In the byte-level alphabet, so that lengths are bytes.
+            pieces = [piece for piece, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+            settled = len(data) - sum(map(len, pieces[-open_pieces(pieces) :]))
+        while end > settled:
+            end -= len(self._table[ids.pop()])
+        return ids, end
 
     def impossible_pairs(self) -> ImpossiblePairs:
         """Return the pairs of ids that merging never leaves side by side; computed at each call, in about a second."""
