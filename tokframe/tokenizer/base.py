@@ -121,7 +121,7 @@ class ITokenizer(ABC):
 
         By default those of the stable prefix; overridden where more of them are known to stay.
         """
-        stable = self.stable_prefix(data)
+        stable = self._streamed_prefix(data)
         return self.encode_raw_list(data[:stable]), stable
 
     def impossible_pairs(self) -> ImpossiblePairs | None:
@@ -346,7 +346,7 @@ class ITokenizer(ABC):
             raise EncodingError(f"previous is what encode_more returned, or None; got {type(previous).__name__}")
         settled, pending, tail = (0, b"", []) if previous is None else previous.state
         data = pending + utf8(text)
-        stable = self.stable_prefix(data)
+        stable = self._streamed_prefix(data)
         head, rest = self.encode_raw_list(data[:stable]), self.encode_raw_list(data[stable:])
         ids = head + rest
         both = zip(tail, ids, strict=False)
@@ -425,6 +425,9 @@ class ITokenizer(ABC):
             if before or after:
                 return [*before, *ids, *after]
         return ids
+
+    def _streamed_prefix(self, data: bytes) -> int:
+        return self.stable_prefix(data) if self.capabilities.streaming else 0
 
     @cached_property
     def _sorted_tokens(self) -> SortedTokens:
