@@ -148,7 +148,7 @@ def test_jsonl_gives_a_document_per_record(write):
     ("line", "told"),
     [
         ('{"txt": "a"}', "line 2: expected a string \"text\", there is none; its fields are 'txt'"),
-        ('{"text": 7}', 'line 2: expected a string "text", it is a int'),
+        ('{"text": 7}', 'line 2: expected a string "text", it is of type int'),
         ("[1]", 'line 2: expected a string "text"'),
         ("{nope", "line 2: not JSON"),
         ('{"text": "\\ud800"}', "line 2: character 0 of the text is a lone surrogate"),
@@ -242,7 +242,9 @@ def test_bad_records_are_left_out_counted_and_the_first_is_named(write):
     corpus = Corpus.open([write("rows.jsonl", data)])
     assert list(corpus.documents()) == ["first", "last"], "null is no text, as in .parquet"
     assert corpus.faults.records == len(bad) + 2 and len(corpus.skipped) == 1
-    assert corpus.skipped[0].startswith('8 records, first: rows.jsonl, line 2: expected a string "text", it is a int')
+    assert corpus.skipped[0].startswith(
+        '8 records, first: rows.jsonl, line 2: expected a string "text", it is of type int'
+    )
 
 
 def test_a_field_that_no_record_has_is_an_error_that_lists_those_there_are(write, tmp_path):
@@ -589,6 +591,12 @@ def test_a_path_without_text_is_an_error_that_names_it(write, tmp_path, name, da
     with pytest.raises(CorpusError) as caught:
         Corpus.open([str(tmp_path / name) if name else ""])
     assert told in str(caught.value)
+
+
+def test_a_link_to_nothing_is_told_as_one(tmp_path):
+    (tmp_path / "a.txt").symlink_to("moved.txt")
+    with pytest.raises(CorpusError, match=r"a\.txt' is a link to nothing: 'moved\.txt' is not there"):
+        Corpus.open([tmp_path / "a.txt"])
 
 
 def test_no_path_is_an_error_and_a_near_miss_gets_a_suggestion(write, tmp_path):

@@ -54,6 +54,14 @@ def test_a_full_disk_is_a_clear_error_and_the_old_checkpoint_survives(tmp_path, 
     assert len(list(tmp_path.iterdir())) == 1, "what the failure left is cleared away"
 
 
+def test_a_run_whose_folder_was_moved_away_is_not_continued_at_the_old_place(tmp_path):
+    with pytest.raises(
+        TrainingError, match=r"cannot write the checkpoint to .*: No such file or directory; there is none"
+    ):
+        write_checkpoint(tmp_path / "moved" / "run.training", state(1))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_first_checkpoint_that_cannot_be_written_promises_none(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(TrainingError, match=r"cannot write the checkpoint.*there is none before it"):

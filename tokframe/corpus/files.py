@@ -152,6 +152,8 @@ class _Opening:
         status = _status(path)
         if status is None and glob.has_magic(given):
             yield from self._matching(given, path)
+        elif status is None and os.path.islink(path):
+            raise CorpusError(f"{given!r} is a link to nothing: {os.readlink(path)!r} is not there", path=given)
         elif status is None:
             raise CorpusError(f"no file or folder {given!r} in {Path.cwd()}{_nearest(path)}", path=given)
         elif stat.S_ISDIR(status.st_mode):

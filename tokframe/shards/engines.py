@@ -14,9 +14,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import IO, Any, Protocol, TypeVar, cast
 
 from tokframe.errors import EngineError, UnknownNameError
 from tokframe.plugins.children import SAFE_PATH, restore_safe_path, safely_spawned
@@ -114,11 +115,7 @@ def _pooled(
 ) -> Iterator[tuple[int, R]]:
     """Yield `(position, result)`; as many items are submitted as there are workers, so that stopping is quick."""
     tasks = [(position, (item,)) for position, item in items.items()]
-    # The function may be large (a whole tokenizer), so it is not sent down the pipe that starts a worker: where a
-    # worker died before it had read all, this process would wait forever.
-    with tempfile.TemporaryDirectory(prefix="tokframe-") as folder:
-        function = Path(folder, "function.pickle")
-        function.write_bytes(pickle.dumps(work))
+    with _function_file(work) as function:
         # Spawned, not forked: a forked copy of a process with threads (torch, Arrow) may hang.
         begin = function, os.environ.get(SAFE_PATH)
         with safely_spawned():  # the pool's locks start a process as well
@@ -159,6 +156,32 @@ def run_bounded(
         done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
         for future in done:
             yield running.pop(future), future.result()
+
+
+@contextmanager
+def _function_file(work: Callable[..., Any]) -> Iterator[Path]:
+    """Write a function for workers to read; on Linux to a file without a name, which no kind of death leaves behind.
+
+    It may be large (a whole tokenizer), so it is not sent down the pipe that starts a worker: where a worker died
+    before it had read all, this process would wait forever.
+    """
+    descriptors = Path(f"/proc/{os.getpid()}/fd")
+    with ExitStack() as stack:
+        try:
+            if descriptors.is_dir():
+                file: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
+                place = descriptors / str(file.fileno())
+            else:
+                place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokframe-")), "function.pickle")
+                file = stack.enter_context(place.open("wb"))
+            pickle.dump(work, file)
+            file.flush()
+        except OSError as error:
+            raise EngineError(
+                f"cannot write what workers need to {tempfile.gettempdir()}: {error.strerror or error}. Free some "
+                "space there, name another folder in TMPDIR, or use --workers 1"
+            ) from error
+        yield place
 
 
 class _SpawnedProcess(SpawnProcess):

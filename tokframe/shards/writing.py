@@ -63,10 +63,13 @@ class UnitWriter:
             record = {"unit": unit.number, "shards": [part.as_json() for part in shards], "left_out": left_out}
             write_atomically(self._record(unit), canonical_json(record))
         except OSError as error:
+            told = "Finished shards are kept: once that is fixed, run the same with --resume (resume=True)"
+            if not (self.folder / UNITS).is_dir():
+                told = (
+                    "It was moved or removed during the run: put it back and use --resume (resume=True), or start again"
+                )
             raise ShardsError(
-                f"cannot write {self.folder}: {error.strerror or error}. Finished shards are kept: once that is "
-                "fixed, run the same with --resume (resume=True)",
-                path=self.folder,
+                f"cannot write {self.folder}: {error.strerror or error}. {told}", path=self.folder
             ) from error
         return UnitResult(number=unit.number, weight=unit.weight, shards=shards, left_out=tuple(left_out), kept=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 
 import pytest
 from support.sharding import prose
@@ -42,6 +43,20 @@ def test_older_shards_are_replaced_only_when_asked_to(toy, write, out):
     new = tokenize(toy, corpus=[write("a.txt", "x\n")], out=out, workers=1, overwrite=True)
     assert new[0].tolist() == tokframe.load(toy).encode("x\n")
     assert sorted(os.listdir(out)) == ["ends-00000-000.bin", "index.json", "tokens-00000-000.bin"]
+
+
+@pytest.mark.parametrize("act", ["moved", "removed"])
+def test_a_folder_that_is_gone_is_told_and_promises_nothing(act, toy, write, tmp_path):
+    def act_on_it():
+        if (work := unfinished(tmp_path / "out")).exists() and any(work.glob("tokens-*")):
+            work.rename(tmp_path / "elsewhere") if act == "moved" else shutil.rmtree(work)
+        return False
+
+    path, settings = write("a.txt", prose(30_000)), ShardSettings(shard_size=5_000)
+    with pytest.raises(ShardsError, match=r"It was moved or removed during the run.* or start again") as caught:
+        tokenize(toy, corpus=[path], out=tmp_path / "out", workers=1, settings=settings, should_stop=act_on_it)
+    assert "are kept" not in str(caught.value)
+    assert not unfinished(tmp_path / "out").exists() and not (tmp_path / ".out.lock").exists()
 
 
 def test_a_full_disk_is_told_and_what_is_done_is_kept(toy, write, tmp_path, monkeypatch):

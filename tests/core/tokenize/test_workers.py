@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -46,6 +47,19 @@ def test_workers_that_always_die_are_told_and_not_tried_for_ever():
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the worker in /proc")
 def test_a_worker_killed_while_it_starts_is_not_waited_for(in_processes):
     assert in_processes("starting_worker") == "[0, 1, 2, 3]\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs files without names")
+def test_workers_have_nothing_in_the_temporary_folder_that_a_kill_could_leave(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for _ in engines.local(abs, [-1, -2, -3], workers=2, should_stop=never):
+        assert os.listdir(tmp_path) == []
+
+
+def test_a_full_temporary_folder_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(EngineError, match=r"cannot write what workers need to .*gone.*TMPDIR, or use --workers 1"):
+        list(engines.local(abs, [-1, -2], workers=2, should_stop=never))
 
 
 def test_an_unknown_engine_is_told_with_what_there_is(toy, write, tmp_path):

@@ -61,7 +61,7 @@ def _text(line: bytes | None, column: str) -> str:
     if text is None:
         return ""
     if not isinstance(text, str):
-        raise ValueError(f'expected a string "{column}", it is a {type(text).__name__}{_fields(record)}')
+        raise ValueError(f'expected a string "{column}", it is of type {type(text).__name__}{_fields(record)}')
     try:
         text.encode()
     except UnicodeEncodeError as cause:

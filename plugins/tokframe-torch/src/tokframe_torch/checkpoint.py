@@ -58,13 +58,13 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the checkpoint in a folder, atomically. Raises: TrainingError if the folder cannot be written."""
     data = pack(checkpoint)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)  # without parents: where the run folder was moved, what is written is lost
         write_atomically(folder / _FILE, _MAGIC % _FORMAT + hashlib.sha256(data).digest() + data)
     except OSError as error:
         kept = "the previous one is kept. Free the space, then use --resume (resume=True) to continue"
         if not has_checkpoint(folder):
             kept = "there is none before it. Free the space, or choose another place, and start again"
-        raise TrainingError(f"cannot write the checkpoint to {folder}: {error}; {kept}") from error
+        raise TrainingError(f"cannot write the checkpoint to {folder}: {error.strerror or error}; {kept}") from error
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
