@@ -91,6 +91,17 @@ def test_a_compressed_file_altered_in_one_byte_is_named(write, suffix):
         joined([write(f"bad.txt.{suffix}", bytes(packed))])
 
 
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_a_compressed_file_under_another_name_is_told(write, suffix):
+    with pytest.raises(CorpusError, match=rf"a\.txt is compressed\. Unpack it, or .* ends in \.{suffix}"):
+        Corpus.open([write("a.txt", PACKERS[suffix](TEXT.encode()))])
+
+
+def test_a_pipe_given_twice_is_read_once(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"some text\n")))
+    assert joined(["-", "-"]) == "some text\n"
+
+
 def test_zst_without_its_package_says_what_to_install(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(CorpusError, match=r"needs zstandard: pip install .*\[zstd\]'"):

@@ -11,9 +11,10 @@ from tokframe.errors import CorpusError
 from tokframe.storage.advice import install_command
 from tokframe.storage.paths import shown
 
-__all__ = ["SUFFIXES", "optional_module", "unpacked"]
+__all__ = ["SUFFIXES", "compressed", "optional_module", "unpacked"]
 
 _MODULES = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2", ".zst": "zstandard"}
+_BEGINNINGS = {b"\x1f\x8b\x08": ".gz", b"\xfd7zXZ\0": ".xz", b"BZh91AY&SY": ".bz2", b"\x28\xb5\x2f\xfd": ".zst"}
 
 _MAX_WINDOW_BYTES = 1 << 31  # zstd's largest, of `zstd --ultra --long=31`; memory is used only as text fills it
 _ZSTD_READ_BYTES = 4096  # of which zstd can make 134 MB at once, where a file means harm
@@ -33,6 +34,11 @@ def unpacked(path: Path, suffix: str, chunk_bytes: int) -> Iterator[bytes]:
     with importlib.import_module(_MODULES[suffix]).open(path, "rb") as stream:
         while chunk := stream.read(chunk_bytes):
             yield chunk
+
+
+def compressed(head: bytes) -> str:
+    """Return the suffix of compressed data by its beginning, "" for other data. Source: magic(5)."""
+    return next((suffix for beginning, suffix in _BEGINNINGS.items() if head.startswith(beginning)), "")
 
 
 def optional_module(name: str, path: Path, extra: str) -> Any:

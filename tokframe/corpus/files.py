@@ -59,8 +59,8 @@ class Corpus:
             paths = [paths]
         opening = _Opening(column, Faults(on_error))
         found: dict[Path, CorpusFile] = {}
-        for path in paths:
-            for file in opening.files(str(path)):
+        for path in dict.fromkeys(map(str, paths)):  # a pipe is read once
+            for file in opening.files(path):
                 found.setdefault(file.path, file)
         if not found:
             raise CorpusError("no corpus given. Name text files, folders or 'stdlib', e.g. --corpus notes/ stdlib")

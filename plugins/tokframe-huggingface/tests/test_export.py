@@ -172,14 +172,14 @@ def test_hugging_face_needs_no_tokframe(exported, auto_tokenizer):
 
 @pytest.mark.usefixtures("quick")
 def test_the_command_writes_a_folder_and_says_what_is_the_same(tmp_path, capsys):
-    out = tmp_path / "out"
+    out = tmp_path / os.fsdecode(b"caf\xe9")  # no UTF-8
     assert main(["export", "bpe", "--format", "huggingface", "--out", str(out), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["same"] is True and told["files"] == ["tokenizer.json", "tokenizer_config.json"]
     assert main(["export", "bpe", "--format", "huggingface", "--out", str(out)]) == 1
     assert "already exists" in capsys.readouterr().err
     assert main(["export", "bpe", "--format", "huggingface", "--out", str(out), "--overwrite"]) == 0
-    assert os.listdir(tmp_path) == ["out"]
+    assert os.listdir(tmp_path) == [out.name]
 
 
 @pytest.mark.usefixtures("few_texts")

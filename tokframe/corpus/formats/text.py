@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from attrs import frozen
 
+from tokframe.corpus.compression import compressed
 from tokframe.corpus.faults import FaultError, NoTextError
 from tokframe.corpus.file import CHUNK_BYTES, CorpusFile, Format, after_line, decoded, other_encoding
 
@@ -49,6 +50,8 @@ class Text(Format):
             head += chunk
         if name := other_encoding(head):
             raise file.fault(f" is {name}, not UTF-8. Convert it: iconv -f {name} -t UTF-8 FILE > NEW")
+        if suffix := compressed(head):
+            raise file.fault(f" is compressed. Unpack it, or give a file whose name ends in {suffix}", NoTextError)
         if not allow_nul and b"\0" in head:
             raise file.fault(" is binary", NoTextError)
         final = len(head) < _PROBE_BYTES

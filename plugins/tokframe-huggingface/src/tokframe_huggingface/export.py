@@ -68,7 +68,7 @@ def compare(tokenizer: ITokenizer, folder: Path, texts: Iterator[str], *, found:
     """
     from tokenizers import Tokenizer
 
-    written = Tokenizer.from_file(str(folder / FILE))
+    written = Tokenizer.from_str((folder / FILE).read_text(encoding="utf-8"))  # a path need not be UTF-8
     written.encode_special_tokens = not found  # as `split_special_tokens` in the config does for transformers
     added = {token.content for token in written.get_added_tokens_decoder().values()}
     special = {text: number for text, number in tokenizer.special_tokens.items() if text in added}
