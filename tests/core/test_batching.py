@@ -202,6 +202,22 @@ def test_rows_of_ids_are_read_by_position():
         assert toy.decode_batch(batch) == ["A", "BC", "D"]
 
 
+def test_arrays_without_a_dimension_are_no_rows_and_no_texts():
+    with pytest.raises(EncodingError, match="expected a sequence of ids, got ndarray"):
+        toy.decode_batch([np.array(5)])
+    with pytest.raises(EncodingError, match="text 0 of the batch: expected str, got ndarray"):
+        toy.encode_batch([np.array("a")])
+
+
+def test_numbers_that_are_no_ids_are_told_by_position_whatever_holds_them():
+    torch = pytest.importorskip("torch")
+    masked = np.ma.array([69, 70], mask=[False, True], dtype=np.int32)
+    for odd, position in ((masked, 1), (torch.ones(2, requires_grad=True), 0)):
+        with pytest.raises(InvalidTokenError, match=f"at position {position} is not an id"):
+            toy.decode(odd)
+    assert toy.decode(np.ma.array([69, 70])) == "AB"
+
+
 class Frame(list):
     """Iterates over the names of its columns, as a data frame does."""
 

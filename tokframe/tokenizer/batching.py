@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from tokframe.errors import EncodingError
@@ -59,7 +60,7 @@ def _shares(items: Sequence[object]) -> Iterator[range]:
     """Cut positions into runs of about `SHARE_LENGTH` characters or ids, the unit of work of a thread."""
     start = size = 0
     for position, item in enumerate(items):
-        size += len(item) if isinstance(item, Sized) else 1
+        size += operator.length_hint(item, 1)
         if size >= SHARE_LENGTH or position + 1 - start >= MAX_SHARE_ITEMS:
             yield range(start, position + 1)
             start, size = position + 1, 0

@@ -21,6 +21,8 @@ def id_array(tokens: Sequence[int] | IntArray, size: int) -> IntArray:
 
     Raises: InvalidTokenError naming the first that is not an id; EncodingError where `tokens` is not a sequence.
     """
+    if isinstance(tokens, np.ndarray) and hasattr(tokens, "mask"):  # a masked array: what is masked becomes None
+        tokens = tokens.tolist()
     if isinstance(tokens, np.ndarray) and tokens.dtype == np.int32 and tokens.ndim == 1:
         wide: Any = tokens
     else:
@@ -46,7 +48,7 @@ def _integers(tokens: Any, size: int) -> Any:
     values = tokens if known else in_order(tokens, "ids", "; the bytes of a text become ids by encode_bytes")
     try:
         wide = np.asarray(values)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last of tensors that require a gradient
         wide = None
     if wide is not None and wide.ndim == 1 and (wide.size == 0 or wide.dtype.kind in "iu"):
         if not wide.size:

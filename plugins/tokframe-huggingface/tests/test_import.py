@@ -305,6 +305,18 @@ class TestFilesThatContradictThemselves:
             theirs.post_processor = processors.TemplateProcessing(single, None, [("<s>", number)])
             self.refused(json.loads(theirs.to_str()), tmp_path, problem)
 
+    def test_a_post_processor_that_doubles_or_drops_the_text_or_fails_is_refused(self, tmp_path, capfd):
+        text, mark = {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<s>", "type_id": 0}}
+        given = {"<s>": {"id": "<s>", "ids": [257], "tokens": ["<s>"]}}
+        for single, known, problem in (
+            ([text, text], given, "does more than put"),
+            ([mark], given, "does more than put"),
+            ([mark, text], {}, "a post_processor that fails"),
+        ):
+            template = {"type": "TemplateProcessing", "single": single, "pair": [], "special_tokens": known}
+            self.refused({**byte_level(), "post_processor": template}, tmp_path, problem)
+        assert capfd.readouterr().err.count("panicked") <= 1
+
     def test_ids_of_one_file_never_overwrite_a_special_token(self, tmp_path):
         data = looked_up(["<unused 7>"])
         data["model"]["vocab"]["far"] = 8

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 import numpy as np
@@ -215,19 +216,18 @@ class HuggingFaceTokenizer(TableTokenizer):
         """Return the ids added before and after a text. Raises: ArtifactCorruptError if they are not around it."""
         special = {*self._special.values()}
         pieces = (piece.decode("utf-8", "replace") for n, piece in enumerate(self._table) if n not in special)
-        for text in itertools.chain(("a",), pieces):
-            try:
-                whole, plain = self._encoding(text, special=True), self._encoding(text).ids
-            except EncodingError:
-                continue
-            if plain:
-                break
-        else:
-            return tuple(self._encoding("", special=True).ids), ()
+        processor, self._tokenizer.post_processor = self._tokenizer.post_processor, None
+        text, ids_of_text = next(self._encoded(itertools.chain(("a",), pieces)), ("", []))
+        self._tokenizer.post_processor = processor
+        try:
+            whole, plain = self._encoding(text, special=True), self._encoding(text)
+        except EncodingError as cause:
+            raise refused(FILE, f"has a post_processor that fails ({cause.__cause__}). Correct it") from cause
         ids, added = whole.ids, whole.special_tokens_mask
-        start = added.index(0) if 0 in added else 0
-        end = start + len(plain)
-        if ids[start:end] != plain or not all(added[:start]) or not all(added[end:]):
+        start = added.index(0) if 0 in added else len(ids)
+        end = start + len(ids_of_text)
+        around = all(added[:start]) and all(added[end:])
+        if not ids_of_text == plain.ids == ids[start:end] or not around:
             raise refused(FILE, "has a post_processor that does more than put tokens around a text. Change it")
         for number, name, is_added in zip(ids, whole.tokens, added, strict=True):
             if is_added and self._tokenizer.id_to_token(number) != name:
@@ -237,6 +237,13 @@ class HuggingFaceTokenizer(TableTokenizer):
                     f"{self._tokenizer.token_to_id(name)}. Correct post_processor",
                 )
         return tuple(ids[:start]), tuple(ids[end:])
+
+    def _encoded(self, texts: Iterable[str]) -> Iterator[tuple[str, list[int]]]:
+        """Yield those texts that have ids, with them."""
+        for text in texts:
+            with suppress(EncodingError):
+                if ids := self._ids(text):
+                    yield text, ids
 
     def _spelling(self, name: str, model: Mapping[str, Any]) -> bytes:
         if self._byte_level:
