@@ -9,10 +9,11 @@ import re
 import numpy as np
 import pytest
 from attrs import fields
+from support import imported
 from support.stopping import stop_after
 from support.stored import edit_json
 from tokframe_lm import storage
-from tokframe_lm.data.tokens import tokenize
+from tokframe_lm.data.tokens import read_document, tokenize
 from tokframe_lm.finetuning.config import FinetuneConfig
 from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.model import build
@@ -33,6 +34,29 @@ pytestmark = pytest.mark.trains
 
 NAMES = ("word", "bpe", "autoencoder-fsq")
 TEXT = "The cat saw a zebra; the dog saw the cat.\n" * 40
+
+
+@pytest.mark.parametrize("kind", ["byte fallback", "half characters", "sentencepiece"])
+def test_ids_that_spell_one_character_together_hide_nothing(kind, tmp_path):
+    reading = pytest.importorskip("tokframe_huggingface.reading")
+    library = pytest.importorskip("tokenizers")
+    if kind == "sentencepiece":
+        path = tmp_path / "spm.model"
+        path.write_bytes(imported.sentencepiece_model("a b c", add_dummy_prefix=False))
+    else:
+        if kind == "byte fallback":  # as Llama 2 and Gemma have it
+            vocab = {name: n for n, name in enumerate([*(f"<0x{byte:02X}>" for byte in range(256)), "▁", "a", "b"])}
+            made = library.Tokenizer(library.models.BPE(vocab, [], byte_fallback=True))
+            made.normalizer = library.normalizers.Replace(" ", "▁")
+        else:
+            made = imported.byte_level(("t", "h"), ["<s>"])
+            made.normalizer = library.normalizers.NFC()  # which makes it lossy
+        path = tmp_path / "tokenizer.json"
+        made.save(str(path))
+    tokenizer = reading.read(path)
+    assert not tokenizer.capabilities.lossless
+    document = read_document(tokenizer, "a ☃ 🙂 b")
+    assert len(document.ids) == 12 and document.unknown_surfaces == ()
 
 
 def test_tokens_that_are_kept_remember_what_was_left_out_of_their_text(tmp_path):

@@ -83,19 +83,22 @@ def read_document(tokenizer: ITokenizer, text: str) -> Document:
     if tokenizer.capabilities.lossless:
         return Document(ids=tokenizer.encode_array(text, False), size=len(data))
     found = tokenizer.offsets(text)
-    surfaces = []
+    spelled: list[tuple[int, int, bytes]] = []  # ids that share a character, or have none of their own, count as one
     reached = 0
     for token, (start, end) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True):
-        if start != reached:
+        if start > reached:
             raise UnsupportedError(
                 f"{tokenizer.name!r} leaves out byte {reached} of a text without an id for it, so bits per byte "
                 "cannot be computed. Choose a tokenizer that has an id for all of a text, white space included: "
                 "tokframe components",
                 capability="offsets",
             )
-        reached = end
-        if tokenizer.token_bytes(token) != data[start:end]:
-            surfaces.append(data[start:end])
+        first, before = start, b""
+        if spelled and (start < reached or spelled[-1][0] == reached):
+            first, _, before = spelled.pop()
+        reached = max(reached, end)
+        spelled.append((min(first, start), reached, before + tokenizer.token_bytes(token)))
+    surfaces = [data[start:end] for start, end, text in spelled if text != data[start:end] and start < end]
     return Document(ids=found.ids, size=len(data), unknown_surfaces=tuple(surfaces))
 
 
