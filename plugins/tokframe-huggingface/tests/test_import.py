@@ -510,8 +510,17 @@ class TestTiktoken:
 
     def test_a_pattern_that_is_none_is_told(self, ranks):
         pytest.importorskip("tiktoken")
-        with pytest.raises(ArtifactCorruptError, match="does not work with the pattern"):
-            read(ranks, pattern="(")
+        for pattern in ("(", "x*"):
+            with pytest.raises(ArtifactCorruptError, match="does not work with the pattern"):
+                read(ranks, pattern=pattern)
+        with pytest.raises(ArtifactError, match=r"'p50k_base' is not the name of a pattern\. Use --pattern gpt2 or"):
+            read(ranks, pattern="p50k_base")
+
+    @pytest.mark.parametrize("special", [{"\ud800": 300}, {5: 300}, {"": 300}, {"<x>": True}, {"<x>": 300.0}])
+    def test_special_tokens_are_texts_with_ids(self, ranks, special):
+        pytest.importorskip("tiktoken")
+        with pytest.raises(ArtifactCorruptError, match="give it a text and an id"):
+            read(ranks, pattern="gpt2", special=special)
 
     @pytest.mark.parametrize(
         ("change", "problem"),

@@ -6,6 +6,7 @@ import base64
 import codecs
 import errno
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,13 @@ def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | No
     kind = _kind(path, content)
     config: dict[str, Any] = {}
     if kind == "tiktoken":
+        names = f"Use --pattern {' or '.join(PATTERNS)}, or a regular expression"
         if not pattern:
             raise ArtifactError(
-                f"{path} is a tiktoken file, which does not contain the pattern that cuts text. Use --pattern "
-                f"{' or '.join(PATTERNS)}, or a regular expression",
-                path=path,
+                f"{path} is a tiktoken file, which does not contain the pattern that cuts text. {names}", path=path
             )
+        if pattern not in PATTERNS and re.fullmatch(r"\w+", pattern):  # as an expression it would find only itself
+            raise ArtifactError(f"{pattern!r} is not the name of a pattern. {names}", path=path)
         config = {"pattern": PATTERNS.get(pattern, pattern), "special": dict(special or {})}
     elif pattern or special:
         raise ArtifactError(f"{path} is not a tiktoken file: its pattern and special tokens are in the file", path=path)

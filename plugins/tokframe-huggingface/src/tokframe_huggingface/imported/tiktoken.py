@@ -45,7 +45,11 @@ class TiktokenTokenizer(TableTokenizer):
         ranks = read_ranks(content)
         known = {number: token for token, number in ranks.items()}
         for text, number in special.items():
-            if not text or not isinstance(number, int) or number < 0:
+            try:
+                spelled = text.encode()
+            except (AttributeError, UnicodeEncodeError):  # no text, or a lone surrogate
+                spelled = b""
+            if not spelled or type(number) is not int or number < 0:
                 raise refused(
                     FILE, f"cannot have a special token {text!r} of the id {number!r}: give it a text and an id"
                 )
@@ -55,13 +59,14 @@ class TiktokenTokenizer(TableTokenizer):
                     FILE,
                     f"has the token {other!r} of the id of special token {text!r}, {number}. Give each its own id",
                 )
-            known[number] = text.encode()
+            known[number] = spelled
         named = dict(special)
         super().__init__(table_of(known, named, FILE), named)
         try:
             self._encoding = tiktoken.Encoding(
                 "imported", pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._given
             )
+            self._encoding.encode_ordinary("")  # fails where the pattern matches nothing at all
         except BaseException as cause:  # the binding raises what its regular expressions raise
             if not from_library(cause):
                 raise
