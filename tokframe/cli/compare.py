@@ -8,19 +8,21 @@ import click
 
 from tokframe.cli.installed import complete_names, ready
 from tokframe.cli.options import Command, Place, corpus_option, json_file_option, open_corpus
-from tokframe.evaluate.columns import COLUMNS
+from tokframe.evaluate.columns import COLUMNS, STABILITY
 
 __all__ = ["command"]
 
 _DEFAULT = "stdlib:heldout"
 _KEYS = ", ".join(f'"{column.key}"' for column in COLUMNS)
+_STABILITY_KEYS = ", ".join(f'"{column.key}"' for column in STABILITY)
 _HELP = f"""Compare tokenizers side by side on a text: compression, losses, speed, cost.
 
 NAME is a registered name or a path with a separator; without any, all installed tokenizers that are ready to use are
 compared.
 
 JSON: {{"tokenizers": {{NAME: {{{_KEYS}, "sources": {{SOURCE: {{...}}}}, "files": {{FILE: {{...}}}}}}}},
-"corpus": {{...}}, "versions": {{...}}}}. 1 MB = 10^6 bytes.
+"corpus": {{...}}, "versions": {{...}}}}. 1 MB = 10^6 bytes. With --stability each NAME also has
+"stability": {{{_STABILITY_KEYS}}}; docs/looking.md says what they mean.
 """
 
 
@@ -40,6 +42,11 @@ JSON: {{"tokenizers": {{NAME: {{{_KEYS}, "sources": {{SOURCE: {{...}}}}, "files"
     "--rounds", default=5, show_default=True, type=click.IntRange(1), help="Rounds of timing; medians are shown."
 )
 @click.option(
+    "--stability",
+    is_flag=True,
+    help="Also measure what cuts and small edits of the text change in its ids.",
+)
+@click.option(
     "--html",
     type=Place("file"),
     metavar="FILE.html",
@@ -51,6 +58,7 @@ def command(
     corpus: tuple[str, ...],
     baseline: str | None,
     rounds: int,
+    stability: bool,
     html: str | None,
     json_to: str | None,
 ) -> None:
@@ -74,7 +82,9 @@ def command(
     text = open_corpus(corpus or [_DEFAULT])
     with reporting() as reporter:
         tokenizers = {name: load(name) for name in chosen}
-        comparison = compare(chosen, text, load=tokenizers.__getitem__, rounds=rounds, reporter=reporter)
+        comparison = compare(
+            chosen, text, load=tokenizers.__getitem__, rounds=rounds, stability=stability, reporter=reporter
+        )
     if json_to != "-":
         show(comparison_table(comparison, baseline or "", make_console(sys.stdout).width))
     if json_to is not None:

@@ -13,14 +13,18 @@ from attrs import evolve, frozen
 if TYPE_CHECKING:
     from tokframe.evaluate.footprint import Footprint
     from tokframe.evaluate.measures import Measures
+    from tokframe.evaluate.stability import Stability
     from tokframe.evaluate.timing import Speed
 
-__all__ = ["COLUMNS", "Column", "Row"]
+__all__ = ["COLUMNS", "STABILITY", "Column", "Row"]
 
 
 @frozen(kw_only=True, eq=False)
 class Row:
-    """One tokenizer: its figures over the whole corpus, per source of the corpus, and per file."""
+    """One tokenizer: its figures over the whole corpus, per source of the corpus, and per file.
+
+    `stability` is None where it was not asked for.
+    """
 
     total: Measures
     sources: Mapping[str, Measures]
@@ -28,10 +32,14 @@ class Row:
     speed: Speed
     footprint: Footprint
     vocab_size: int
+    stability: Stability | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON data; a figure that could not be measured is None."""
-        return {column.key: column.value(self) for column in COLUMNS} | {
+        figures: dict[str, Any] = {column.key: column.value(self) for column in COLUMNS}
+        if self.stability is not None:
+            figures["stability"] = {column.key: column.value(self) for column in STABILITY}
+        return figures | {
             "sources": {name: _measured(part) for name, part in self.sources.items()},
             "files": {name: _measured(part) for name, part in self.files.items()},
         }
@@ -116,4 +124,41 @@ COLUMNS = (
     ),
     Column("vocabulary", "vocab_size", "ids", "", lambda row: row.vocab_size, "{:,.0f}".format, of_row=True),
     Column("vocabulary", "vocab_used", "ids used by this text", "", lambda text: text.vocab_used, "{:,.0f}".format),
+)  # fmt: skip
+
+
+def _of_stability(key: str, label: str, text: Callable[[float], str], note: str, better: int = -1) -> Column:
+    def figure(row: Row) -> float | None:
+        value: float | None = getattr(row.stability, key)
+        return value
+
+    return Column("stability", key, label, "", figure, text, better=better, of_row=True, note=note)
+
+
+#: The figures of `tokframe compare --stability`; what each means stands in `Stability`.
+STABILITY = (
+    *(
+        _of_stability(key, label, "{:.1%}".format, f"Share of cuts {where} that change the ids of what stands before")
+        for key, label, where in (
+            ("cut_any", "cut anywhere", "at any character"),
+            ("cut_before_space", "cut before a space", "before a space that ends a word"),
+            ("cut_after_space", "cut after a space", "after a space that ends a word"),
+            ("cut_line_end", "cut at a line end", "behind a line end"),
+        )
+    ),
+    _of_stability("cut_ids", "ids a cut changes", "{:.2f}".format, "Of cuts at any character that change some"),
+    *(
+        _of_stability(key, label, "{:.2f}".format, f"Ids that {what} changes, on average")
+        for key, label, what in (
+            ("typo", "ids a typo changes", "one wrong letter"),
+            ("case", "by another case", "one letter in the other case"),
+            ("diacritic", "by a diacritic", "one acute accent"),
+            ("homoglyph", "by a homoglyph", "one Cyrillic letter in place of a Latin one that looks alike"),
+            ("double_space", "by a doubled space", "one space more"),
+        )
+    ),
+    _of_stability(
+        "canonical", "canonical pairs", "{:.1%}".format,
+        "Share of pairs of ids, drawn as often as the text has them, that encode gives to their text", better=1,
+    ),
 )  # fmt: skip

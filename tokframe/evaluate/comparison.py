@@ -15,6 +15,7 @@ from tokframe.errors import TokframeError
 from tokframe.evaluate.columns import Row
 from tokframe.evaluate.footprint import footprints
 from tokframe.evaluate.measures import Measures, measure, total
+from tokframe.evaluate.stability import stability as stability_of
 from tokframe.evaluate.timing import sample, speeds
 from tokframe.plugins.discovery import host
 from tokframe.training.progress import SILENT, Reporter
@@ -52,10 +53,12 @@ def compare(
     *,
     load: Callable[[str], ITokenizer] | None = None,
     rounds: int = 5,
+    stability: bool = False,
     reporter: Reporter = SILENT,
 ) -> Comparison:
     """Measure tokenizers, by name or path, on a corpus; speed and footprint over `rounds` interleaved rounds.
 
+    `stability` measures, too, what cuts and small edits change in the ids (see `stability.Stability`).
     `load` gives the tokenizer of a name, by default `tokframe.load`; footprints always come from `tokframe.load`
     in fresh processes. Raises: whatever loading raises; CorpusError; EncodingError naming tokenizer and file.
     """
@@ -64,7 +67,9 @@ def compare(
     names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
     tokenizers = {name: (load or load_by_name)(name) for name in names}
     files = {name: _files(name, tok, corpus, reporter) for name, tok in tokenizers.items()}
-    speed = speeds(tokenizers, sample(corpus), rounds, reporter)
+    texts = sample(corpus)
+    speed = speeds(tokenizers, texts, rounds, reporter)
+    stable = {name: stability_of(tok, texts) for name, tok in tokenizers.items()} if stability else {}
     cost = footprints(names, max(1, min(3, rounds)), reporter=reporter)
     for name, footprint in cost.items():
         if footprint.reason:
@@ -78,6 +83,7 @@ def compare(
             speed=speed[name],
             footprint=cost[name],
             vocab_size=tokenizers[name].vocab_size,
+            stability=stable.get(name),
         )
         for name, parts in files.items()
     }

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tokframe.evaluate.columns import COLUMNS, Column
+from tokframe.evaluate.columns import COLUMNS, STABILITY, Column
 
 if TYPE_CHECKING:
     from tokframe.evaluate.comparison import Comparison
@@ -121,7 +121,8 @@ def _cells(comparison: Comparison, column: Column, baseline: str) -> dict[str, T
 def sections(comparison: Comparison) -> dict[str, list[Column]]:
     """Return the columns of a comparison by section; with several sources, bytes per token of each are one more."""
     found: dict[str, list[Column]] = {}
-    for column in COLUMNS:
+    shown = [*COLUMNS, *STABILITY] if all(row.stability for row in comparison.rows.values()) else COLUMNS
+    for column in shown:
         found.setdefault(column.section, []).append(column)
     sizes = comparison.corpus["sources"]
     if len(sizes) > 1:
