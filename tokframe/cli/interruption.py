@@ -31,7 +31,7 @@ class RunControl(TypedDict):
 @contextmanager
 def resumable(
     ctx: click.Context,
-    stopping_text: str = "Stopping after this step and saving a checkpoint. Ctrl-C again stops at once.",
+    stopping_text: str = "Stopping after this step; what can be resumed is saved. Ctrl-C again stops at once.",
     killed_text: str = "",
 ) -> Iterator[RunControl]:
     """Show progress and catch signals; when interrupted, print the command that continues and exit with 128 + signal.

@@ -39,6 +39,8 @@ __all__ = [
 _MAX_NOTES = 20  # on what was left out of a corpus
 ARGUMENTS = "tokframe.arguments"  #: where a command's context keeps them as they were given
 
+_TAKEN = "tokframe.taken"  # where a command's context keeps which option has which place
+
 #: Options that name a file of results, which a later run must not take for text.
 _RESULTS = ("json_to", "html")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,6 +66,8 @@ class Place(click.ParamType[str]):
         from tokframe.storage.places import check_file, check_writable
 
         if value == "-":
+            if not isinstance(param, FileOption):
+                self.fail(f"only JSON goes to stdout; name a {self.name}", param, ctx)
             return "-"
         place = f"{expanded(value)}{'/' * str(value).endswith('/')}"
         try:
@@ -72,6 +76,9 @@ class Place(click.ParamType[str]):
             (check_file if self.name == "file" else check_writable)(place)
         except ArtifactError as error:
             self.fail(str(error), param, ctx)
+        option, taken = param.opts[0] if param else "", ctx.meta.setdefault(_TAKEN, {}) if ctx else {}
+        if (other := taken.setdefault(os.path.realpath(place), option)) != option:
+            self.fail(f"{value} is where the results of {other} go. Choose another path", param, ctx)
         return place
 
 

@@ -55,6 +55,18 @@ def test_the_whole_network_works_in_other_types(quantizer: str, dtype: torch.dty
     assert {array.dtype.kind for array in network.arrays().values()} <= {"f", "i"}
 
 
+@pytest.mark.parametrize("quantizer", ["fsq", "vq"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_network_made_where_another_type_is_the_default_works(quantizer: str, dtype: torch.dtype) -> None:
+    torch.set_default_dtype(dtype)
+    try:
+        network = make(quantizer)
+        codes = network.encode([b"ab", b"c"]).codes
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert len(network.decode(codes)) == 2
+
+
 def test_the_running_means_of_vq_follow_in_a_half_model() -> None:
     part = VQ(VQConfig(codebook_size=8, vocab_size=2, decay=0.999), d_latent=4, max_length=8).bfloat16().train()
     before = part.sums.clone()

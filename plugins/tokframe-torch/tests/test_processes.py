@@ -60,6 +60,12 @@ def test_a_device_that_cannot_be_used_is_an_error_in_few_words(name, tmp_path):
     assert repr(name) in str(caught.value) and len(str(caught.value)) < 200
 
 
+@pytest.mark.parametrize("name", ["hpu", "privateuseone", 3.5])
+def test_a_device_of_another_kind_is_an_error_whatever_torch_raises(name):
+    with pytest.raises(TrainingError, match="Here there are: cpu"):
+        Processes(name)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA")
 def test_cuda_where_there_is_none_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(TrainingError, match=r"'cuda' cannot be used.*--device cpu"):

@@ -51,6 +51,14 @@ def test_a_place_that_cannot_be_written_is_told_before_the_text_is_read(shipped,
     assert (code, out) == (2, b"") and f"Invalid value for '{option}'" in err
 
 
+def test_two_results_do_not_go_to_one_place(shipped, run, monkeypatch):
+    monkeypatch.setattr("tokframe.corpus.files.Corpus.open", None)
+    code, out, err = run("compare", "shipped", "--corpus", "a.txt", "--json=r.html", "--html", "./r.html")
+    assert (code, out) == (2, b"") and "where the results of --" in err
+    code, out, err = run("compare", "shipped", "--corpus", "a.txt", "--html", "-")
+    assert (code, out) == (2, b"") and "name a file" in err
+
+
 @pytest.mark.parametrize("command", ["compare", "analyze"])
 def test_what_was_measured_is_shown_though_it_cannot_be_written(shipped, run, monkeypatch, given_footprint, command):
     def full(path, data):

@@ -148,13 +148,13 @@ def _usable(name: torch.device | str) -> torch.device:
     """Return a device that computes, made from its name. Raises: TrainingError."""
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise TrainingError(
             f"{str(name)!r} is not the name of a device; names are cpu, cuda, cuda:1, mps. {_available()}"
         ) from error
     try:
         torch.ones(1, device=device).item()  # of a device without memory, as meta, nothing comes back
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
+    except Exception as error:  # AssertionError: torch was built without CUDA; ImportError: without a kind of device
         raise TrainingError(f"device {str(name)!r} cannot be used: {_sentence(error)}. {_available()}") from error
     return device
 

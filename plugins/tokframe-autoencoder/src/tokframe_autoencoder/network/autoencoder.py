@@ -80,7 +80,7 @@ class Autoencoder(nn.Module):
         if codes is None:
             codes, margins = self.encode_table(table)
         else:
-            margins = torch.full((len(codes),), float("nan"))
+            margins = torch.full((len(codes),), float("nan"), dtype=torch.float32)
         parts = batches([codes, table.targets])
         scores = [_scores(self._logits_of(indices), targets) for indices, targets in parts]
         right, nats, leads = (torch.cat(part).cpu().numpy() for part in zip(*scores, strict=True))
@@ -112,10 +112,10 @@ class Autoencoder(nn.Module):
             for data, lengths in batches([table.data, table.lengths]):
                 quantized = self.quantizer(self.encoder(data, lengths))
                 codes.append(quantized.indices)
-                nan = torch.full(quantized.indices.shape, float("nan"), device=data.device)
+                nan = torch.full(quantized.indices.shape, float("nan"), dtype=torch.float32, device=data.device)
                 margins.append(nan if quantized.margin is None else quantized.margin.float())
         if not codes:
-            return torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+            return torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.float32)
         return torch.cat(codes), torch.cat(margins)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -42,8 +42,8 @@ class VQ(nn.Module):
         self.revive_after = config.revive_after
         self.project_in = nn.Linear(d_latent, config.d_code)
         self.project_out = nn.Linear(config.d_code, d_latent)
-        self.register_buffer("sums", torch.randn(config.codebook_size, config.d_code))
-        self.register_buffer("counts", torch.ones(config.codebook_size))
+        self.register_buffer("sums", torch.randn(config.codebook_size, config.d_code, dtype=torch.float32))
+        self.register_buffer("counts", torch.ones(config.codebook_size, dtype=torch.float32))
         self.register_buffer("idle", torch.zeros(config.codebook_size, dtype=torch.int32))
 
     @property
