@@ -17,12 +17,12 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar, cast
+from typing import IO, Any, Protocol, TypeVar
 
-from tokframe.errors import EngineError, UnknownNameError
+from tokframe.errors import EngineError, PluginBrokenError, UnknownNameError
 from tokframe.plugins.children import SAFE_PATH, restore_safe_path, safely_spawned
 from tokframe.plugins.discovery import host
-from tokframe.plugins.registry import load_target
+from tokframe.plugins.registry import call_target, load_target
 from tokframe.storage.advice import FIRST_PARTY
 
 __all__ = ["LOCAL", "Engine", "available_cores", "engine", "local", "run_bounded"]
@@ -63,15 +63,29 @@ class Engine(Protocol):
 def engine(name: str) -> Engine:
     """Return the engine of a name: `local`, or a component of kind `engine`.
 
-    Raises: UnknownNameError; ComponentImportError where its dependencies are missing, with what to install.
+    Raises: UnknownNameError; ComponentImportError where its dependencies are missing, with what to install; running
+    it, PluginBrokenError where it is no such function.
     """
     if name == LOCAL:
         return local
     try:
-        return cast(Engine, load_target(host().registry.component("engine", name, FIRST_PARTY)))
+        spec = host().registry.component("engine", name, FIRST_PARTY)
     except UnknownNameError as error:
         error.add_note(f"Built in: {LOCAL}.")
         raise
+    target = load_target(spec)
+
+    def run(*given: Any, **named: Any) -> Iterator[Any]:
+        results = call_target(spec, target, *given, **named)
+        if not isinstance(results, Iterable):
+            raise PluginBrokenError(
+                f"engine {name!r} of {spec.distribution} returned {results!r:.60}; expected an iterator that yields "
+                "work(item) of every item",
+                distribution=spec.distribution,
+            )
+        yield from results
+
+    return run
 
 
 def available_cores() -> int:

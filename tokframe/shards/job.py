@@ -16,7 +16,7 @@ from attrs import asdict, evolve
 
 from tokframe.corpus.faults import Faults
 from tokframe.corpus.files import Corpus
-from tokframe.errors import CorpusError, ShardsError, ShardsInterrupted
+from tokframe.errors import CorpusError, EngineError, ShardsError, ShardsInterrupted
 from tokframe.loading import loading
 from tokframe.shards import engines
 from tokframe.shards.index import FORMAT, Shard, assembled, read_index, shards_errors
@@ -88,8 +88,15 @@ def tokenize(
             done: dict[int, UnitResult] = {}
             progress = _Progress(reporter, units)
             for result in run(writer, units, workers=workers, should_stop=stop):
+                if not isinstance(result, UnitResult):
+                    raise EngineError(f"engine {engine!r} yielded {result!r:.60}; expected what work(item) returned")
                 done[result.number] = result
                 progress.add(result)
+            if len(done) < len(units) and not stop():
+                raise EngineError(
+                    f"engine {engine!r} ended with {len(done)} of {len(units)} parts of the corpus done, and nothing "
+                    "had asked it to stop; it must yield work(item) of every item"
+                )
             if len(done) < len(units):
                 raise ShardsInterrupted(
                     f"stopped with {len(done)} of {len(units)} parts of the corpus done; "

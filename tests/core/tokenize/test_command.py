@@ -15,8 +15,9 @@ from support.sharding import COMMAND, content, prose
 
 from tokframe.cli.main import main
 from tokframe.corpus.files import Corpus
-from tokframe.errors import CorpusError
-from tokframe.shards import ShardSettings, TokenShards, tokenize
+from tokframe.errors import CorpusError, EngineError, PluginBrokenError
+from tokframe.plugins.registry import ComponentSpec
+from tokframe.shards import ShardSettings, TokenShards, engines, tokenize
 from tokframe.shards.job import unfinished
 
 
@@ -133,3 +134,35 @@ def test_ctrl_c_says_how_to_go_on_and_that_works(text, alone, tmp_path):
     assert sorted(command) == sorted([*words, "--resume"])
     again = subprocess.run([sys.executable, "-c", COMMAND, *command], cwd=tmp_path, check=False)
     assert again.returncode == 0 and content(tmp_path / "out") == alone
+
+
+def unlike(*_, **__):
+    return None
+
+
+def foreign(work, items, *, workers, should_stop):
+    yield from items
+
+
+def early(work, items, *, workers, should_stop):
+    yield from ()
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (print, "cannot be called as"),
+        (unlike, "returned None"),
+        (foreign, "yielded Unit"),
+        (early, "ended with 0 of 1"),
+    ],
+)
+def test_an_engine_of_a_plugin_that_breaks_its_contract_is_named(
+    toy, toy_host, write, tmp_path, monkeypatch, target, said
+):
+    spec = ComponentSpec(kind="engine", name="acme", target="acme:run", distribution="tokframe-acme")
+    monkeypatch.setattr("tokframe.plugins.registry.Registry.component", lambda *_: spec)
+    monkeypatch.setattr(engines, "load_target", lambda _: target)
+    with pytest.raises((PluginBrokenError, EngineError), match=said) as caught:
+        tokenize(toy, corpus=[write("a.txt", "the end")], out=tmp_path / "out", engine="acme")
+    assert "acme" in str(caught.value) and not (tmp_path / "out").exists()
