@@ -10,6 +10,7 @@ import difflib
 import importlib
 import inspect
 import os
+import re
 import sys
 import threading
 import time
@@ -264,7 +265,11 @@ def rebuild(name: str, state: State) -> Any:
 
 
 def _imported(entry_point: metadata.EntryPoint) -> Any:
-    """Return what an entry point names. Raises: whatever its module raises."""
+    """Return what an entry point names. Raises: PluginBrokenError for what is no name; whatever its module raises."""
+    if not re.fullmatch(r"\w+(\.\w+)*\s*(:\s*\w+(\.\w+)*)?\s*(\[.*\])?", entry_point.value):
+        raise PluginBrokenError(
+            f"its entry point names {entry_point.value!r}; expected 'package.module' or 'package.module:object'"
+        )
     plugin: Any = importlib.import_module(entry_point.module)
     for attribute in filter(None, (entry_point.attr or "").split(".")):
         plugin = getattr(plugin, attribute)

@@ -79,6 +79,8 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_harms_no_other(plugin, so
 def test_an_entry_point_that_leads_nowhere_is_broken(plugin, value):
     record = host(plugin("acme-lost", value=value)).records[0]
     assert record.status == "broken" and record.reason
+    if value in ("json:", "not a module!"):
+        assert "expected 'package.module' or 'package.module:object'" in record.reason
 
 
 class Panic(BaseException):
