@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,16 @@ def test_the_variable_is_restored_after_a_failure(monkeypatch):
         assert os.environ["PYTHONSAFEPATH"] == "1"
         raise OSError("no more")
     assert "PYTHONSAFEPATH" not in os.environ
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no signal masks")
+def test_signals_of_the_terminal_are_for_the_parent_alone():
+    def blocked():
+        return signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    before = blocked()
+    with safely_spawned():
+        code = "import signal; print(*sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))))"
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert {signal.SIGINT, signal.SIGHUP} <= set(map(int, told.split()))
+    assert blocked() == before

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ __all__ = ["SAFE_PATH", "child_environment", "restore_safe_path", "safely_spawne
 SAFE_PATH = "PYTHONSAFEPATH"
 
 _lock = threading.RLock()
+#: Of a terminal, which sends them to all its processes: the one that spawned the others handles them.
+_TERMINAL_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, "pthread_sigmask")]
 
 
 def child_environment() -> dict[str, str]:
@@ -31,14 +34,30 @@ def child_environment() -> dict[str, str]:
 
 @contextmanager
 def safely_spawned() -> Iterator[None]:
-    """Set `SAFE_PATH` while processes of `multiprocessing` are spawned, which then get the import path of this one."""
-    with _lock:
+    """Spawn processes of `multiprocessing` that get the import path of this one, and no signals of its terminal.
+
+    They begin with those blocked, so that none dies of them before it can ignore them; Python's resource tracker never
+    ignores SIGHUP. Meanwhile `SAFE_PATH` is set.
+    """
+    with _lock, _without_signals():
         before = os.environ.get(SAFE_PATH)
         os.environ[SAFE_PATH] = "1"
         try:
             yield
         finally:
             restore_safe_path(before)
+
+
+@contextmanager
+def _without_signals() -> Iterator[None]:
+    if not _TERMINAL_SIGNALS:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINAL_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def restore_safe_path(value: str | None) -> None:
