@@ -151,9 +151,10 @@ class Calls:
             expect(self.mine.count_substrings, *wrong, words)
 
     def changing(self, random: Random) -> None:
-        """Text and ids that another thread changes meanwhile: any outcome, but no more than their memory is read."""
+        """Texts, ids and lengths that another thread changes meanwhile: any outcome, but only their memory is read."""
         data = bytearray(some_bytes(random, 400_000) + b"\n")
         ids, table = np.full(50_000, 300, np.int32), self.tokenizer._segmenter._table
+        keys, lengths = np.frombuffer(random.bytes(320), np.uint8).copy(), np.full(20, 16, np.uint8)
         view, stop = np.frombuffer(data, np.uint8), threading.Event()
 
         def change() -> None:
@@ -161,6 +162,7 @@ class Calls:
                 view[random.integers(0, len(view), 64)] = random.integers(0, 256, 64)
                 ids[random.integers(0, len(ids), 64)] = random.choice([300, 5, self.size, -1, 1 << 30], 64)
                 ids[:] = 300
+                lengths[-1] = 17 if lengths[-1] == 16 else 16
 
         thread = threading.Thread(target=change)
         thread.start()
@@ -169,6 +171,8 @@ class Calls:
                 self.tokenizer._segmenter.encode(data)
                 self.tokenizer._segmenter.count(data)
                 self.tokenizer._segmenter.usage(data)
+                for _ in range(20):
+                    expect(self.mine.count_given, data[:2000], keys, lengths, True)
                 for _ in range(20):
                     expect(self.search.decode, *table, ids)
                     expect(self.search.decode_known, *table, ids)

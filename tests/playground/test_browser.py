@@ -113,6 +113,7 @@ def test_the_page_of_a_comparison_opens_without_network_on_a_phone(
 ):
     (tmp_path / "t.txt").write_text("the <b>text</b> the end of it\n" * 40)
     corpus = Corpus.open([tmp_path / "t.txt"])
+    tokenizers["long-" * 50] = ToyTokenizer([b"end"])
     comparison = compare(tokenizers, corpus, load=tokenizers.__getitem__, rounds=1)
     (tmp_path / "r.html").write_bytes(comparison_page(comparison, tokenizers, corpus))
     context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, offline=True)

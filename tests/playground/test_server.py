@@ -8,6 +8,7 @@ import json
 import re
 import socket
 from importlib import resources
+from urllib.parse import quote
 
 import pytest
 from support.serving import raw, served
@@ -15,6 +16,7 @@ from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.cli.playground import command
 from tokframe.playground.server import MAX_BYTES
+from tokframe.storage.printable import printable
 
 
 class FailingTokenizer(ToyTokenizer):
@@ -85,6 +87,23 @@ def test_the_script_puts_text_on_the_page_as_text_only():
         assert way not in script
     page = assets.joinpath("index.html").read_text(encoding="utf-8")
     assert not re.search(r"\son\w+=|style=|https?://", page)
+
+
+def test_the_page_shows_the_same_characters_as_escapes_as_a_terminal():
+    script = resources.files("tokframe.playground").joinpath("assets", "app.js").read_text(encoding="utf-8")
+    escaped = re.compile(re.search(r"UNSEEN = /(\[.*\])/g", script).group(1))
+    seen = [chr(code) for code in (*range(0xD800), *range(0xE000, 0x10000))]  # a page never gets half a character
+    assert [c for c in seen if escaped.match(c)] == [c for c in seen if printable(c) != c]
+
+
+def test_a_tokenizer_whose_path_is_not_utf_8_is_on_the_page():
+    with served({"./m\udcff": ToyTokenizer()}) as server:
+        head = f"HTTP/1.1\r\nHost: HOST\r\nX-Tokframe-Token: {server.token}\r\nConnection: close\r\n"
+        about = json.loads(raw(server, f"GET /api/about {head}\r\n".encode()).partition(b"\r\n\r\n")[2])
+        (name,) = [each["name"] for each in about["tokenizers"]]
+        request = f"POST /api/segment?name={quote(name)} {head}Content-Length: 2\r\n\r\nhi"
+        found = json.loads(raw(server, request.encode()).partition(b"\r\n\r\n")[2])
+    assert name == "./m\\udcff" and len(found["ids"]) == 2
 
 
 def test_a_text_is_cut_up(ask):

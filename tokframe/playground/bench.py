@@ -13,6 +13,7 @@ from tokframe.errors import InvalidTokenError, UnknownNameError
 from tokframe.evaluate.analysis import shown
 from tokframe.evaluate.report.table import short_labels
 from tokframe.plugins.protocols import HasCodes
+from tokframe.storage.printable import printable
 
 if TYPE_CHECKING:
     from tokframe.tokenizer.base import ITokenizer
@@ -26,10 +27,11 @@ class Bench:
     """Tokenizers by name. Stores no text."""
 
     def __init__(self, tokenizers: Mapping[str, ITokenizer]) -> None:
-        self._tokenizers = dict(tokenizers)
+        # A path need not be UTF-8, and what is asked for must be the name that the page was given.
+        self._tokenizers = {printable(name): tokenizer for name, tokenizer in tokenizers.items()}
         self._spellings = {
             name: [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
-            for name, tokenizer in tokenizers.items()
+            for name, tokenizer in self._tokenizers.items()
         }
 
     def about(self) -> list[dict[str, Any]]:

@@ -39,8 +39,10 @@ def read_regular(path: str | Path, limit: int) -> bytes:
     """Return the contents of a regular file of at most `limit` bytes. Raises: OSError."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        data = file.read(min(size, limit) + 1)  # which allocates as much at once
-    return _bounded(data, limit, path)
+        _check_size(size, limit, path)  # before as much is allocated
+        data = file.read(size + 1)
+    _check_size(len(data), limit, path)
+    return data
 
 
 def read_given(path: str | Path, limit: int) -> bytes:
@@ -52,13 +54,13 @@ def read_given(path: str | Path, limit: int) -> bytes:
             data = file.read(limit + 1)
     except ValueError as error:  # a null character in the path
         raise OSError(errno.ENOENT, str(error), str(path)) from None
-    return _bounded(data, limit, path)
-
-
-def _bounded(data: bytes, limit: int, path: str | Path) -> bytes:
-    if len(data) > limit:
-        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
+    _check_size(len(data), limit, path)
     return data
+
+
+def _check_size(size: int, limit: int, path: str | Path) -> None:
+    if size > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
 
 
 def _check(found: os.stat_result, path: str | Path) -> None:

@@ -623,6 +623,31 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path):
         read(tmp_path)
 
 
+@pytest.mark.parametrize("path", ["n" * 5000, "/proc/self/mem", "a\0b"])
+def test_a_path_that_cannot_be_read_is_our_error(path):
+    with pytest.raises(ArtifactError, match=r"cannot be read|there is no file"):
+        read(path)
+
+
+@pytest.mark.parametrize("rank", ["9" * 4000, str(1 << 64), "400000"])
+def test_a_rank_far_from_all_others_is_refused_at_once_and_shown_in_a_line(ranks, tmp_path, rank):
+    pytest.importorskip("tiktoken")
+    path = tmp_path / "far.tiktoken"
+    path.write_bytes(ranks.read_bytes() + b"YWJjZGVmZ2g= " + rank.encode() + b"\n")
+    with pytest.raises(ArtifactCorruptError, match="too sparse") as error:
+        read(path, pattern="gpt2")
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "special", [{"\ud800": 300}, {"<s>": 1 << 80}, {"<s>": True}, {"<s>": 1.0}, {5: 300}, {"": 300}]
+)
+def test_a_special_token_of_another_kind_is_refused(ranks, special):
+    pytest.importorskip("tiktoken")
+    with pytest.raises(ArtifactCorruptError, match="cannot have a special token"):
+        read(ranks, pattern="gpt2", special=special)
+
+
 def test_the_command_makes_a_tokenizer_that_compares(tmp_path, capsys):
     path = saved(byte_level(), tmp_path)
     out = tmp_path / "theirs"

@@ -189,6 +189,7 @@ def test_tokens_are_made_once_and_anew_when_the_text_changes(small, tmp_path):
         lambda: ids.write_bytes(b""),
         lambda: header.write_bytes(b"[" * 10**5),
         lambda: edit_json(header, lambda data: data.update(bytes="11")),
+        lambda: edit_json(header, lambda data: data.update(bytes=0)),
         lambda: header.unlink() or os.mkfifo(header),
         lambda: (tmp_path / "tokens" / "tokens.bin.part").symlink_to(text),
     ):

@@ -43,7 +43,7 @@ async function ask(path, parameters, options = {}) {
 }
 
 // What cannot be seen, or turns the direction of what stands beside it.
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]/g;
 
 function printable(text) {
   return text.replace(UNSEEN, c => {
@@ -106,7 +106,7 @@ class Panel {
     this.figures.replaceChildren();
     this.list.replaceChildren();
     this.share.value = 0;
-    this.note.textContent = text;
+    this.note.textContent = printable(text);
   }
 
   redraw() {

@@ -6,6 +6,7 @@ import base64
 import codecs
 import errno
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,7 +70,7 @@ def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | No
 
 
 def _content(path: Path) -> bytes:
-    if path.is_dir():
+    if os.path.isdir(path):  # which is false for any path that names nothing
         inside = path / "tokenizer.json"
         hint = f". Use the file: {inside}" if inside.is_file() else f" without a tokenizer.json. {_SUPPORTED}"
         raise ArtifactError(f"{path} is a folder{hint}", path=path)

@@ -274,10 +274,11 @@ static int recount(const uint8_t *d, size_t n, const uint8_t *keys, const uint8_
         if (!t.slots) goto done;
         for (size_t k = 0; k < given; k++) {
             const uint8_t *key = keys + 16 * k;
-            if (lengths[k] < length || (lengths[k] > length && continuation(key[length]))) continue;
+            uint32_t whole = lengths[k]; /* another thread may write any other since they were checked */
+            if (whole < length || (whole > length && (length == LONGEST || continuation(key[length])))) continue;
             uint64_t a, b;
             key_at(key, 0, LONGEST, length, &a, &b);
-            if (put(&t, a, b, lengths[k] == length ? k + 1 : BEGINNING)) goto done;
+            if (put(&t, a, b, whole == length ? k + 1 : BEGINNING)) goto done;
         }
         Pending pending[AHEAD];
         for (size_t i = 0; i <= last + 1; i++) {

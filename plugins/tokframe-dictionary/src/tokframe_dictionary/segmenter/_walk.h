@@ -99,8 +99,9 @@ static void walk(const Index *x, const uint8_t *d, size_t n, uint32_t *state)
         p[k] = (ptrdiff_t)begin;
         s[k] = 0;
         for (size_t i = begin < LONGEST ? 0 : begin - (LONGEST - 1); i < begin;) {
-            uint32_t next = BASE(slots[s[k]]) ^ d[i];
-            if (LABEL(slots[next]) == d[i]) { s[k] = next; i++; }
+            uint8_t byte = d[i]; /* read once: another thread may change the text */
+            uint32_t next = BASE(slots[s[k]]) ^ byte;
+            if (LABEL(slots[next]) == byte) { s[k] = next; i++; }
             else s[k] = FAIL(slots[s[k]]);
         }
     }

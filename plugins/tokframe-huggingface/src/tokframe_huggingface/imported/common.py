@@ -8,6 +8,7 @@ import numpy as np
 
 from tokframe.errors import ArtifactCorruptError, EncodingError, TokframeError
 from tokframe.storage.state import State
+from tokframe.storage.strictjson import shortened
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe.tokenizer.results import Encoding
@@ -24,7 +25,7 @@ __all__ = [
     "unencodable",
 ]
 
-MAX_UNUSED_IDS = 1_000_000
+MAX_UNUSED_IDS = 100_000  # each becomes a special token, so that a line of a file takes a second, not a minute
 _EVERY_CHARACTER = "".join(map(chr, range(0x250)))  # of the first blocks: a pattern may omit any one
 _HARD_BYTES = (bytes(range(256)), b"a\xff", b"\xe6\xbc", b"\x80 \xf0\x9f\x99")
 
@@ -59,11 +60,13 @@ def unencodable(tokenizer: ITokenizer, text: str, cause: BaseException) -> Encod
 def table_of(known: Mapping[int, bytes], special: dict[str, int], file: str) -> list[bytes]:
     """Return the bytes of every id up to the largest; unused ids become special tokens `<unused N>`.
 
-    Raises: ArtifactCorruptError for more than a million of those.
+    Raises: ArtifactCorruptError for more than `MAX_UNUSED_IDS` of those.
     """
     size = max(known, default=-1) + 1
     if size - len(known) > MAX_UNUSED_IDS:
-        raise corrupt(file, f"has {len(known):,} tokens and ids up to {size - 1:,}: too sparse for a vocabulary")
+        raise corrupt(
+            file, f"has {len(known):,} tokens and ids up to {shortened(size - 1)}: too sparse for a vocabulary"
+        )
     table = []
     for number in range(size):
         piece = known.get(number)

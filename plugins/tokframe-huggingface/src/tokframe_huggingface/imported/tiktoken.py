@@ -10,7 +10,9 @@ import numpy as np
 import tiktoken
 
 from tokframe.errors import ArtifactCorruptError
+from tokframe.storage.manifest import is_count
 from tokframe.storage.state import State
+from tokframe.storage.strictjson import shortened
 from tokframe.tokenizer.results import Capabilities, IntArray
 from tokframe.tokenizer.table import TableTokenizer, encode_mixed
 from tokframe_huggingface.imported.common import (
@@ -49,10 +51,9 @@ class TiktokenTokenizer(TableTokenizer):
                 spelled = text.encode()
             except (AttributeError, UnicodeEncodeError):  # no text, or a lone surrogate
                 spelled = b""
-            if not spelled or type(number) is not int or number < 0:
-                raise refused(
-                    FILE, f"cannot have a special token {text!r} of the id {number!r}: give it a text and an id"
-                )
+            if not spelled or not is_count(number):
+                what = f"cannot have a special token {shortened(text)} of the id {shortened(number)}"
+                raise refused(FILE, f"{what}: give it a text and an id")
             if number in known:
                 other = known[number].decode("utf-8", "replace")
                 raise refused(

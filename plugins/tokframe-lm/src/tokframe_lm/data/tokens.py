@@ -169,6 +169,8 @@ def _open(folder: Path, made_of: dict[str, Any], vocab_size: int, faults: Faults
             return None
         if not all(map(is_count, [header["bytes"], header["documents"], *header["unknown_surfaces"].values()])):
             return None
+        if not header["bytes"] or not header["documents"]:
+            return None
         faults.merge(header.get("left_out", ()))
         surfaces = {bytes.fromhex(surface): n for surface, n in header["unknown_surfaces"].items()}
         return TokenFile(ids=ids, bytes=header["bytes"], documents=header["documents"], unknown_surfaces=surfaces)
