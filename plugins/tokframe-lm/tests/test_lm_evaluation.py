@@ -85,7 +85,7 @@ def test_an_empty_corpus_is_an_error(small, tmp_path):
 def test_the_command_writes_documented_keys(small, short, capsys):
     words = ["lm", "eval", str(small.model("word")), "--corpus", str(short.files[0].path), "--json"]
     assert main(words) == 0
-    keys = {"bits_per_byte", "bits_per_byte_unknown", "bytes", "tokens", "unknown"}
+    keys = {"bits_per_byte", "bits_per_byte_unknown", "bytes", "corpus", "tokens", "unknown"}
     assert set(json.loads(capsys.readouterr().out)) == keys
 
 
