@@ -7,6 +7,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -24,6 +25,11 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 TEXT = Path(tokframe.__file__).with_name("errors.py").read_text(encoding="utf-8")
 LINES = [*TEXT.splitlines(), "", "\x00", "🙂 é \u4f60\u597d", "a" * 5000, "<s></s><pad><unk>"]
+
+
+def test_a_pickle_of_a_pickle_is_the_same_bytes_so_that_caches_by_hash_are_found_again(shipped):
+    data = pickle.dumps(shipped)
+    assert pickle.dumps(pickle.loads(data)) == data
 
 
 def test_eight_threads_get_the_ids_of_one(shipped):

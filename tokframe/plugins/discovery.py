@@ -259,7 +259,7 @@ def rebuild(name: str, state: State) -> Any:
     """Return the registered tokenizer `name` built from its state, as unpickling does. Raises: as `Registry.get`."""
     registry = host().registry
     spec = registry.tokenizer(name, FIRST_PARTY)
-    tokenizer = load_target(spec).from_state(state)
+    tokenizer = load_target(spec).from_state(state.interned())
     tokenizer.name = registry.reference(spec)
     return tokenizer
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 __all__ = ["ComponentUse", "State", "Tensors"]
 
@@ -40,3 +40,14 @@ class State:
     def group(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """Return one tensor group, loaded. Raises: KeyError where there is none."""
         return {key: np.asarray(value) for key, value in self.tensors[name].items()}
+
+    def interned(self) -> State:
+        """Return this state with numpy's own dtype objects.
+
+        Unpickled arrays have others, equal but not the same, by which a second pickle, and its hash, would differ.
+        """
+        return evolve(self, tensors={name: _interned(self.tensors[name]) for name in self.tensors})
+
+
+def _interned(group: Tensors) -> Tensors:
+    return {key: array.view(np.dtype(array.dtype.str)) for key, array in group.items()}
