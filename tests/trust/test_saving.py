@@ -84,6 +84,24 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
 
 
 @needs_fork
+def test_a_lock_given_up_while_another_looks_at_it_is_no_error(tmp_path, monkeypatch):
+    """Another takes a new lock for a leftover and holds it first, so the writer removes it and uses another name."""
+    lock = tmp_path / ".mine.tmp-0.lock"
+    lock.touch()
+    real = folders.is_at
+
+    def given_up(descriptor, path):
+        there = real(descriptor, path)
+        if path == lock:
+            lock.unlink()
+        return there
+
+    monkeypatch.setattr(folders, "is_at", given_up)
+    target = write(tmp_path / "mine", HEADER, state(1))
+    assert value_of(target) == 1 and os.listdir(tmp_path) == ["mine"]
+
+
+@needs_fork
 def test_of_four_processes_saving_to_one_place_exactly_one_wins(in_processes, tmp_path):
     (tmp_path / "work").mkdir()
     in_processes("racing_saves", tmp_path / "work")

@@ -107,7 +107,9 @@ def _clear(lock: Path) -> None:
         if not ours or not try_lock(descriptor) or not is_at(descriptor, lock):
             return
         here = os.read(descriptor, 1024) == platform.node().encode(errors="replace")
-        touched = max(path.lstat().st_mtime for path in (lock, place) if os.path.lexists(path))
+        touched = found.st_mtime  # its path may be gone: a writer that does not get its new lock gives the name up
+        if os.path.lexists(place):
+            touched = max(touched, place.lstat().st_mtime)
         if here or time.time() - touched > OTHER_HOST_LEFTOVER_S:
             _remove(place)
             if not os.path.lexists(place):
