@@ -105,12 +105,18 @@ def test_a_change_of_what_was_read_already_is_noticed_before_the_index_is_writte
         )
 
 
-def test_a_change_while_a_file_is_read_is_noticed(tmp_path):
-    path = tmp_path / "long.txt"
+def being_read(folder):
+    """Return a long file and the rest of its documents, of which one was read."""
+    path = folder / "long.txt"
     path.write_text("some words of text\n" * 200_000)
     (file,) = Corpus.open([path]).files
     pieces = file.documents()
     next(pieces)
+    return path, pieces
+
+
+def test_a_change_while_a_file_is_read_is_noticed(tmp_path):
+    path, pieces = being_read(tmp_path)
     with path.open("r+") as stream:
         stream.truncate(1_500_000)
     with pytest.raises(CorpusError, match="was changed from 3,800,000 to 1,500,000 bytes"):
@@ -118,11 +124,7 @@ def test_a_change_while_a_file_is_read_is_noticed(tmp_path):
 
 
 def test_damage_that_a_change_caused_is_told_as_a_change(tmp_path):
-    path = tmp_path / "long.txt"
-    path.write_text("some words of text\n" * 200_000)
-    (file,) = Corpus.open([path]).files
-    pieces = file.documents()
-    next(pieces)
+    path, pieces = being_read(tmp_path)
     with path.open("r+b") as stream:
         stream.seek(3_000_000)
         stream.write(b"\xff" * 100)
