@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import ChainMap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 from tokframe_dictionary.tokenizer import DictionaryTokenizer
 from tokframe_dictionary.vocabulary.table import corrupt
 
@@ -24,6 +26,8 @@ from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.results import IntArray
 from tokframe_autoencoder.codebook import Codebook
+from tokframe_autoencoder.vectors.table import GROUP as VECTORS
+from tokframe_autoencoder.vectors.table import VectorTable
 
 if TYPE_CHECKING:
     from tokframe.plugins.protocols import Check
@@ -53,17 +57,18 @@ class AutoencoderTokenizer(DictionaryTokenizer):
         *,
         config: Mapping[str, Any],
         components: tuple[ComponentUse, ...] = (),
-        weights: Mapping[str, Any] | None = None,
+        groups: Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> None:
         super().__init__(codebook, config=config, files=files)
         self._components = components
-        self._groups: Mapping[str, Any] = weights or {}
+        self._groups: Mapping[str, Any] = groups or {}
         self._network: Autoencoder | None = None
+        self._table: VectorTable | None = None
         self._lock = threading.Lock()
 
     def state(self) -> State:
-        """Return codebook, weights, config and training record."""
+        """Return codebook, weights, vectors, config and training record."""
         tensors = {name: self._groups[name] for name in self._groups if name != self.group}
         return State(
             config=self.config,
@@ -72,19 +77,35 @@ class AutoencoderTokenizer(DictionaryTokenizer):
             components=self._components,
         )
 
-    def _with(self, vocabulary: Codebook, files: Mapping[str, bytes]) -> Self:
+    def _with(self, vocabulary: Codebook, origins: npt.NDArray[np.int64], files: Mapping[str, bytes]) -> Self:
+        return self._made(vocabulary, origins, {}, files)
+
+    def _made(
+        self,
+        vocabulary: Codebook,
+        origins: npt.NDArray[np.int64],
+        groups: Mapping[str, Any],
+        files: Mapping[str, bytes],
+    ) -> Self:
+        """Return the tokenizer of other ids, each with the vector of its origin (-1: none), with new `groups`."""
+        if VECTORS in self._groups:
+            groups = {VECTORS: self.vectors().taken(origins).tensors(), **groups}
         return type(self)(
-            vocabulary, config=self.config, components=self._components, weights=self._groups, files=files
+            vocabulary,
+            config=self.config,
+            components=self._components,
+            groups=ChainMap(dict(groups), self._groups),  # type: ignore[arg-type]  # only read
+            files=files,
         )
 
     @classmethod
     def from_state(cls, state: State) -> Self:
-        """Build from a state; weights stay on disk until the network is used. Raises: ArtifactCorruptError."""
+        """Build from a state; weights and vectors stay on disk until they are used. Raises: ArtifactCorruptError."""
         return cls(
             Codebook.from_tensors(cls.tables(state)),
             config=state.config,
             components=state.components,
-            weights=state.tensors,
+            groups=state.tensors,
             files=state.files,
         )
 
@@ -98,7 +119,7 @@ class AutoencoderTokenizer(DictionaryTokenizer):
             done.codebook,
             config=done.parts.to_json(),
             components=done.parts.uses,
-            weights={"weights": done.weights},
+            groups=done.groups,
             files={"training.json": done.record},
         )
 
@@ -146,6 +167,27 @@ class AutoencoderTokenizer(DictionaryTokenizer):
 
         return NeuralPath(network, cache=cache)
 
+    def vectors(self) -> VectorTable:
+        """Return the vectors and classes of ids, read on first use; see `embed`, `nearest` and `classes`.
+
+        Raises: UnsupportedError where the tokenizer has none; ArtifactCorruptError where they do not fit its ids.
+        """
+        if VECTORS not in self._groups:
+            raise UnsupportedError(
+                f"{self.name or 'this tokenizer'} has no vectors of use: it was trained before tokenizers had them, or "
+                'with a guide that needs none. Train it again with training.guide "use", the default: tokframe train '
+                "autoencoder-fsq --corpus FILE --out DIR",
+                capability="vectors",
+            )
+        with self._lock:
+            if self._table is None:
+                self._table = VectorTable.from_tensors(self._groups[VECTORS], self.vocab_size)
+            return self._table
+
+    def classes(self) -> npt.NDArray[np.int64]:
+        """Return the class of each id by its use, (vocab_size,) int64; -1 where there is none. Raises: as `vectors`."""
+        return self.vectors().classes.astype(np.int64)
+
     def codes(self, ids: IntArray | None = None) -> Any:
         """Return the int64 codes of ids (all by default); -1 where an id has none."""
         codes = self.vocabulary.codes
@@ -186,14 +228,11 @@ class AutoencoderTokenizer(DictionaryTokenizer):
         """Return the lossless tokenizer of a network trained further from this one's; see `pipeline.recompile`."""
         from tokframe_autoencoder.pipeline.recompile import RECORD_FILE, recompile
 
-        def assemble(codebook: Codebook, weights: Mapping[str, Any], record: Mapping[str, Any]) -> ITokenizer:
-            tokenizer = type(self)(
-                codebook,
-                config=self.config,
-                components=self._components,
-                weights={"weights": weights},
-                files={**self._files, RECORD_FILE: canonical_json(record)},
-            )
+        def assemble(
+            codebook: Codebook, kept: npt.NDArray[np.int64], weights: Mapping[str, Any], record: Mapping[str, Any]
+        ) -> ITokenizer:
+            files = {**self._files, RECORD_FILE: canonical_json(record)}
+            tokenizer = self._made(codebook, kept, {"weights": weights}, files)
             tokenizer.name = self.name
             return tokenizer
 

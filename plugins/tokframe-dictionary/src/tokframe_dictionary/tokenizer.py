@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from tokframe.errors import ArtifactCorruptError
 from tokframe.storage.state import State
@@ -130,12 +131,13 @@ class DictionaryTokenizer(ITokenizer):
         """
         vocabulary = self.vocabulary.pruned(vocab_size)
         record = canonical_json({"ids": {"before": self.vocab_size, "after": vocab_size}})
-        made = self._with(vocabulary, files={**self._files, PRUNED_FILE: record})
+        files = {**self._files, PRUNED_FILE: record}
+        made = self._with(vocabulary, self.vocabulary.kept(vocab_size), files)
         made.name = self.name
         return made
 
-    def _with(self, vocabulary: Any, files: Mapping[str, bytes]) -> Self:
-        """The tokenizer with another vocabulary."""
+    def _with(self, vocabulary: Any, origins: npt.NDArray[np.int64], files: Mapping[str, bytes]) -> Self:
+        """Return the tokenizer with another vocabulary; `origins` is the old id of each new one, -1 without one."""
         return type(self)(vocabulary, config=self.config, files=files)
 
     @property

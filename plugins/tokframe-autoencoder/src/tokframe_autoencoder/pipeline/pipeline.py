@@ -17,18 +17,21 @@ from tokframe_dictionary.mining.pruning import Pool
 from tokframe_dictionary.mining.sources import Source
 from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.pipeline import Miner, use_counts, versions, vocabulary_record
-from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, SINGLE_BYTES
+from tokframe_dictionary.vocabulary.table import FIRST_BYTE, FIRST_LEARNED, SINGLE_BYTES
 
 from tokframe.errors import TrainingError
 from tokframe.storage.advice import install_command
 from tokframe.storage.atomic import write_atomically
+from tokframe.storage.state import Tensors
 from tokframe.storage.strictjson import canonical_json, read_json
 from tokframe.training.run_folder import keep_checkpoints
 from tokframe_autoencoder.codebook import Codebook
 from tokframe_autoencoder.config import Parts, resolve
 from tokframe_autoencoder.pipeline.pool import TrainingPool
 from tokframe_autoencoder.training.config import MAY_CHANGE
+from tokframe_autoencoder.training.plan import use_classes
 from tokframe_autoencoder.vectors.neighbors import count_neighbors
+from tokframe_autoencoder.vectors.table import GROUP, NO_CLASS, VectorTable
 
 if TYPE_CHECKING:
     from tokframe_torch.processes import Processes
@@ -46,11 +49,11 @@ MAX_UNSEEN = 4096
 
 @frozen(kw_only=True, eq=False)
 class TrainedCodebook:
-    """A compiled codebook, the parts and `weights` of its network, and the JSON `record` of the run."""
+    """A compiled codebook, the parts of its network, its other groups of tensors, and the JSON `record` of the run."""
 
     codebook: Codebook
     parts: Parts
-    weights: dict[str, npt.NDArray[Any]]
+    groups: dict[str, Tensors]
     record: bytes
 
 
@@ -91,7 +94,10 @@ def train(job: TrainJob) -> TrainedCodebook:
             record = canonical_json(run)
             processes.broadcast(save(codebook.tensors()))
             processes.broadcast(record)
-        return TrainedCodebook(codebook=codebook, parts=parts, weights=trained.network.arrays(), record=record)
+        groups: dict[str, Tensors] = {"weights": trained.network.arrays()}
+        if pool.vectors is not None:
+            groups[GROUP] = _table(codebook, pool, pool.vectors, trained).tensors()
+        return TrainedCodebook(codebook=codebook, parts=parts, groups=groups, record=record)
 
 
 def _check_same(job: TrainJob, record: dict[str, Any]) -> None:
@@ -204,6 +210,20 @@ def _compile(
             "id, or training ended before they were learned"
         )
     return Codebook.build(chosen.segments, use_counts(chosen), codes, ranks=chosen.ranks), chosen
+
+
+def _table(
+    codebook: Codebook, pool: TrainingPool, vectors: npt.NDArray[np.float32], trained: TrainedNetwork
+) -> VectorTable:
+    """Return the vectors and the classes, over all that was trained, of what has an id."""
+    levels = tuple(getattr(trained.network.quantizer, "shape", ()))
+    classes = use_classes(vectors, np.maximum(pool.uses, 1).astype(np.float64), levels)
+    numbers = {segment: number for number, segment in enumerate(pool.segments)}
+    rows = [numbers[segment] for segment in codebook.segments]
+    special = np.zeros((FIRST_BYTE, vectors.shape[1]), np.float32)
+    return VectorTable.of(
+        np.concatenate([special, vectors[rows]]), np.concatenate([np.full(FIRST_BYTE, NO_CLASS), classes[rows]])
+    )
 
 
 def _figures(trained: TrainedNetwork, pool: TrainingPool) -> dict[str, Any]:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["RECORD_FILE", "Recompiled", "recompile"]
 
 RECORD_FILE = "recompiled.json"
-#: A codebook, the network's weights and the record of the recompilation -> the tokenizer.
-Assemble = Callable[[Codebook, Mapping[str, npt.NDArray[Any]], Mapping[str, Any]], ITokenizer]
+#: A codebook, the old id of each new one, the network's weights and the record of the recompilation -> the tokenizer.
+Assemble = Callable[[Codebook, npt.NDArray[np.int64], Mapping[str, npt.NDArray[Any]], Mapping[str, Any]], ITokenizer]
 
 
 @frozen(kw_only=True, eq=False)
@@ -136,7 +136,7 @@ def recompile(
     }
     gone = np.setdiff1d(np.arange(old.vocab_size), kept)
     return Recompiled(
-        tokenizer=assemble(codebook, network.arrays(), record),
+        tokenizer=assemble(codebook, kept, network.arrays(), record),
         kept=kept,
         dropped=tuple(old.token_bytes(int(token)) for token in gone),
         moved=moved,

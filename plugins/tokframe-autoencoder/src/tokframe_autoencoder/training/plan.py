@@ -18,12 +18,15 @@ import numpy.typing as npt
 
 from tokframe_autoencoder.vectors.clusters import cluster_digits
 
-__all__ = ["assign_free_codes", "by_use", "front_length_back", "use_dimensions"]
+__all__ = ["assign_free_codes", "by_use", "front_length_back", "use_classes", "use_dimensions"]
 
 Digits = npt.NDArray[np.int64]
 
 #: Segments of the smallest clusters, on average: fewer have too little in common to need a digit for it.
 _CLUSTER_SEGMENTS = 32
+#: How many of the first digits say the class, and the classes of a quantizer without digits.
+_CLASS_DIGITS = 2
+_CLASS_SHAPE = (8, 8)
 
 
 def front_length_back(segments: Sequence[bytes], levels: Sequence[int]) -> Digits:
@@ -78,6 +81,21 @@ def by_use(
         members = np.flatnonzero(clusters @ basis == cluster)
         digits[members, count:] = _apart(spelled[members], levels[count:])
     return digits
+
+
+def use_classes(
+    vectors: npt.NDArray[np.floating[Any]], weights: npt.NDArray[np.float64], levels: Sequence[int]
+) -> npt.NDArray[np.int64]:
+    """Return the class of each segment, (segments,): the first two digits that `by_use` plans, as one number.
+
+    Neighboring classes are alike. Where `levels` is empty or plans no digit by use, there are 64 of them. Others as
+    `by_use`.
+    """
+    count = min(_CLASS_DIGITS, use_dimensions(len(vectors), levels))
+    shape, room = (levels[:count], math.prod(levels[count:])) if count else (_CLASS_SHAPE, len(vectors))
+    digits = cluster_digits(vectors, np.sqrt(weights), shape, room)
+    classes: npt.NDArray[np.int64] = np.ravel_multi_index(tuple(digits.T), tuple(shape))
+    return classes
 
 
 def assign_free_codes(
