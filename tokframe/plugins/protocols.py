@@ -27,6 +27,7 @@ __all__ = [
     "HasCodes",
     "HasInputSide",
     "HasNetwork",
+    "HasVectors",
     "PositionwiseDecoder",
     "Prunable",
     "Quantized",
@@ -207,6 +208,29 @@ class HasCodes(Protocol):
 
         Raises: UnsupportedError where codes have no digits.
         """
+
+
+@runtime_checkable
+class HasVectors(Protocol):
+    """A tokenizer that knows how its ids are used: neighbors in the playground, classes in `tokframe analyze`.
+
+    All raise UnsupportedError where it was trained without.
+    """
+
+    def embed(self, items: Any) -> npt.NDArray[np.float32]:
+        """Return a vector for each of `items`, one or a sequence of ids, str or bytes: (items, d), of length one.
+
+        Zeros where nothing is known of an id. Raises: EncodingError.
+        """
+
+    def nearest(self, item: Any, k: int = 5, by: str = "use") -> list[tuple[int, float]]:
+        """Return the `k` ids most like `item` by "use" or "spelling", and how alike, the most alike first.
+
+        `item` itself is left out; of ids equally alike the lower is first. Raises: EncodingError.
+        """
+
+    def classes(self) -> npt.NDArray[np.int64]:
+        """Return the class of each id, (vocab_size,) int64; -1 where there is none."""
 
 
 @runtime_checkable

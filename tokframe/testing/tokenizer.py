@@ -22,7 +22,16 @@ from hypothesis import strategies as st
 import tokframe
 from tokframe.errors import ConfigError, EncodingError, InvalidTokenError, UnsupportedError
 from tokframe.plugins.discovery import host
-from tokframe.plugins.protocols import Analyzable, Check, Creatable, HasCodes, HasNetwork, Recompilable, Verifiable
+from tokframe.plugins.protocols import (
+    Analyzable,
+    Check,
+    Creatable,
+    HasCodes,
+    HasNetwork,
+    HasVectors,
+    Recompilable,
+    Verifiable,
+)
 from tokframe.plugins.registry import TokenizerSpec, load_target
 from tokframe.testing.component import torch_
 from tokframe.testing.fingerprint import ids_of, same_parts, state_parts
@@ -401,6 +410,39 @@ class TokenizerContract:
         assert ((digits >= 0) & (digits < levels))[codes >= 0].all(), f"a digit is outside of levels {levels}"
         both = np.unique(np.column_stack([codes, digits]), axis=0)
         assert len(both) == len(np.unique(codes)) == len(np.unique(digits, axis=0)), "codes and digits do not agree"
+
+    def test_vectors_classes_and_neighbors_agree(self, tokenizer: ITokenizer) -> None:
+        """Vectors have length one or are zeros; the nearest by use are those of the highest cosine but itself."""
+        if not isinstance(tokenizer, HasVectors):
+            return
+        try:
+            classes = tokenizer.classes()
+        except UnsupportedError:
+            with pytest.raises(UnsupportedError):
+                tokenizer.embed([0])
+            return
+        every = np.arange(tokenizer.vocab_size)
+        vectors = tokenizer.embed(every)
+        assert classes.dtype == np.int64 and classes.shape == every.shape and classes.min() >= -1
+        assert vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == len(every)
+        known = np.flatnonzero(vectors.any(1))
+        assert np.allclose(np.linalg.norm(vectors[known], axis=1), 1, atol=1e-3), "a vector is not of length one"
+        assert (np.delete(classes, known) == -1).all(), "an id without a vector has a class"
+        for token in known[:: max(1, len(known) // 16)].tolist():
+            assert np.array_equal(tokenizer.embed(token), vectors[[token]]), "one id alone has another vector"
+            cosines = vectors @ vectors[token]
+            for by in ("use", "spelling"):
+                found = tokenizer.nearest(token, k=7, by=by)
+                alike = [similarity for _, similarity in found]
+                assert token not in [other for other, _ in found], "an id is its own neighbor"
+                assert sorted(found, key=lambda pair: (-pair[1], pair[0])) == found and len(found) <= 7
+                if by == "use":
+                    assert np.allclose(cosines[[other for other, _ in found]], alike, atol=1e-3)
+                    beyond = np.setdiff1d(known, [token, *(other for other, _ in found)])
+                    assert not len(beyond) or cosines[beyond].max() <= alike[-1] + 1e-3, "a nearer id is left out"
+        for wrong in ([tokenizer.vocab_size], "", [True], [1.5]):
+            with pytest.raises(EncodingError):
+                tokenizer.embed(wrong)
 
     def test_its_network_gives_the_codes_of_its_ids(self, tokenizer: ITokenizer) -> None:
         """`network` has encoder, quantizer and decoder, does not train, and encodes an id's bytes to the id's code."""

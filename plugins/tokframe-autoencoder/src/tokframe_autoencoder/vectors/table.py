@@ -66,6 +66,11 @@ class VectorTable:
         vectors.setflags(write=False)
         return vectors
 
+    @cached_property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Which ids have a vector that is not zeros: (vocab_size,)."""
+        return self.rows.any(1)
+
     def taken(self, ids: npt.NDArray[np.integer]) -> Self:
         """Return the table of other ids: `ids` (new ids,) says which id of this table each was, -1 a new one's."""
         known = ids >= 0
@@ -81,7 +86,7 @@ class VectorTable:
 
     def nearest_classes(self, vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
         """Return the class whose center is nearest in direction: (n, d) -> (n,), NO_CLASS where there are none."""
-        known = np.flatnonzero(self.classes >= 0)
+        known = np.flatnonzero(self.known & (self.classes >= 0))
         if not len(known):
             return np.full(len(vectors), NO_CLASS, np.int64)
         centers = np.zeros((int(self.classes.max()) + 1, self.rows.shape[1]), np.float32)

@@ -1,0 +1,137 @@
+"""AutoencoderTokenizer: a dictionary whose segments have codes in a network.
+
+Encoding and decoding never import torch. Training, verification and recompilation are in `pipeline`.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from tokframe_dictionary.tokenizer import DictionaryTokenizer
+
+from tokframe.storage.state import ComponentUse, State
+from tokframe.storage.strictjson import canonical_json
+from tokframe.tokenizer.base import ITokenizer
+from tokframe_autoencoder.codebook import Codebook
+from tokframe_autoencoder.tokenizer.coded import CodedTokenizer
+from tokframe_autoencoder.vectors.table import GROUP as VECTORS
+
+if TYPE_CHECKING:
+    from tokframe.plugins.protocols import Check
+    from tokframe.plugins.registry import Registry
+    from tokframe.training.job import TrainJob
+    from tokframe.training.progress import Reporter
+    from tokframe_autoencoder.network.autoencoder import Autoencoder
+    from tokframe_autoencoder.pipeline.recompile import Recompiled
+
+__all__ = ["AutoencoderTokenizer"]
+
+
+class AutoencoderTokenizer(CodedTokenizer, DictionaryTokenizer):
+    """A learned vocabulary of byte segments, searched for the fewest tokens; lossless for any bytes."""
+
+    trains_in_processes: ClassVar[bool] = True
+    group: ClassVar[str] = "codebook"
+    vocabulary: Codebook
+
+    def __init__(
+        self,
+        codebook: Codebook,
+        *,
+        config: Mapping[str, Any],
+        components: tuple[ComponentUse, ...] = (),
+        groups: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
+        DictionaryTokenizer.__init__(self, codebook, config=config, files=files)
+        self._hold(config, components, groups)
+        self._all_codes, self._uses = codebook.codes, codebook.counts
+
+    def state(self) -> State:
+        """Return codebook, weights, vectors, config and training record."""
+        tensors = {name: self._groups[name] for name in self._groups if name != self.group}
+        return State(
+            config=self.config,
+            tensors={**tensors, self.group: self.vocabulary.tensors()},
+            files=self._files,
+            components=self._components,
+        )
+
+    def _with(self, vocabulary: Codebook, origins: npt.NDArray[np.int64], files: Mapping[str, bytes]) -> Self:
+        return self._made(vocabulary, origins, {}, files)
+
+    def _made(
+        self,
+        vocabulary: Codebook,
+        origins: npt.NDArray[np.int64],
+        groups: Mapping[str, Any],
+        files: Mapping[str, bytes],
+    ) -> Self:
+        """Return the tokenizer of other ids, each with the vector of its origin (-1: none), with new `groups`."""
+        if VECTORS in self._groups:
+            groups = {VECTORS: self.vectors().taken(origins).tensors(), **groups}
+        return type(self)(
+            vocabulary,
+            config=self.config,
+            components=self._components,
+            groups=ChainMap(dict(groups), self._groups),  # type: ignore[arg-type]  # which is only read
+            files=files,
+        )
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Build from a state; weights and vectors stay on disk until they are used. Raises: ArtifactCorruptError."""
+        return cls(
+            Codebook.from_tensors(cls.tables(state)),
+            config=state.config,
+            components=state.components,
+            groups=state.tensors,
+            files=state.files,
+        )
+
+    @classmethod
+    def train(cls, job: TrainJob) -> Self:
+        """Mine, train, select and compile. Raises: ConfigError; TrainingError; TrainingInterrupted."""
+        from tokframe_autoencoder.pipeline.pipeline import train
+
+        done = train(job)
+        return cls(
+            done.codebook,
+            config=done.parts.to_json(),
+            components=done.parts.uses,
+            groups=done.groups,
+            files={"training.json": done.record},
+        )
+
+    @classmethod
+    def sized_config(
+        cls, config: Mapping[str, Any], vocab_size: int, registry: Registry, defaults: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Return a training config that asks for so many ids."""
+        from tokframe_autoencoder.config import sized
+
+        return sized(config, vocab_size, registry, defaults)
+
+    def verify(self, reporter: Reporter) -> list[Check]:
+        """Check the tables against the network: every code decodes to its bytes, all bytes encode to their code."""
+        from tokframe_autoencoder.pipeline.verify import check_against_network
+
+        return check_against_network(self.vocabulary, self.network(), reporter)
+
+    def recompile(self, network: Autoencoder, **options: Any) -> Recompiled:
+        """Return the lossless tokenizer of a network trained further from this one's; see `pipeline.recompile`."""
+        from tokframe_autoencoder.pipeline.recompile import RECORD_FILE, recompile
+
+        def assemble(
+            codebook: Codebook, kept: npt.NDArray[np.int64], weights: Mapping[str, Any], record: Mapping[str, Any]
+        ) -> ITokenizer:
+            files = {**self._files, RECORD_FILE: canonical_json(record)}
+            tokenizer = self._made(codebook, kept, {"weights": weights}, files)
+            tokenizer.name = self.name
+            return tokenizer
+
+        return recompile(self.vocabulary, network, self.parts.training, assemble, **options)
