@@ -69,8 +69,7 @@ class VectorTable:
     @cached_property
     def known(self) -> npt.NDArray[np.bool_]:
         """Which ids have a vector that is not zeros: (vocab_size,)."""
-        known: npt.NDArray[np.bool_] = self.rows.any(1)
-        return known
+        return np.asarray(self.rows.any(1), np.bool_)
 
     def taken(self, ids: npt.NDArray[np.integer]) -> Self:
         """Return the table of other ids: `ids` (new ids,) says which id of this table each was, -1 a new one's."""
