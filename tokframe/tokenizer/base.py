@@ -23,7 +23,7 @@ from tokframe.tokenizer.ids import id_array, one_id
 from tokframe.tokenizer.inputs import bytes_of, in_order, whole_number
 from tokframe.tokenizer.prompts import Growth, Prompt, SortedTokens
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, TokenizerModel
-from tokframe.tokenizer.roles import token_of
+from tokframe.tokenizer.roles import roles_of
 
 if TYPE_CHECKING:
     from tokframe.plugins.registry import Registry
@@ -145,9 +145,16 @@ class ITokenizer(ABC):
 
         By default that of the special token `<unk>`, `[UNK]` or another of that role.
         """
-        special = self.special_tokens
-        text = token_of("unk", special)
-        return None if text is None else special[text]
+        text = self.special_roles.get("unk")
+        return None if text is None else self.special_tokens[text]
+
+    @property
+    def special_roles(self) -> Mapping[str, str]:
+        """Role ("pad", "unk", "bos", "eos", "cls", "sep", "mask") to the special token that has it, where one does.
+
+        By default those of the usual names.
+        """
+        return roles_of(self.special_tokens)
 
     @property
     def textless_ids(self) -> frozenset[int]:
@@ -244,8 +251,7 @@ class ITokenizer(ABC):
         The padding token is `<pad>`, or what other libraries call it, e.g. `[PAD]`.
         Raises: UnsupportedError without one; EncodingError if a text is longer than `pad_to`.
         """
-        special = self.special_tokens
-        pad = special.get(token_of("pad", special) or "")
+        pad = self.special_tokens.get(self.special_roles.get("pad", ""))
         if pad is None:
             raise UnsupportedError(f"{self.name} has no '<pad>' token to pad with", capability="padding")
         if pad_to is not None:

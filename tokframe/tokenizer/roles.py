@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["ROLES", "role_of", "token_of"]
+__all__ = ["ROLES", "role_of", "roles_of", "token_of"]
 
 #: Names of special tokens by role, the usual ones first; compared without brackets, bars and case.
 ROLES = {
@@ -28,6 +28,12 @@ def token_of(role: str, special: Iterable[str]) -> str | None:
     """Return the special token of a role, of several the one whose name is the more usual; None without any."""
     found = [text for text in special if role_of(text) == role]
     return min(found, key=lambda text: ROLES[role].index(_name(text)), default=None)
+
+
+def roles_of(special: Iterable[str]) -> dict[str, str]:
+    """Return role to special token, by the names of the tokens; roles that none has are left out."""
+    special = list(special)
+    return {role: text for role in ROLES if (text := token_of(role, special)) is not None}
 
 
 def _name(text: str) -> str:

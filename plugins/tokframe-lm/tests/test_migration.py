@@ -22,6 +22,7 @@ import tokframe
 from tokframe.cli.main import main
 from tokframe.errors import ArtifactError, ConfigError, TrainingError, UnknownNameError, UnsupportedError
 from tokframe.tokenizer.results import Encoding
+from tokframe.tokenizer.roles import roles_of
 
 pytestmark = pytest.mark.trains
 
@@ -131,7 +132,13 @@ def test_a_tokenizer_that_leaves_out_text_is_refused_before_anything_is_written(
     ],
 )
 def test_a_text_begins_with_what_the_tokenizer_has_for_it(special, template, start):
-    theirs = SimpleNamespace(special_tokens=special, template=lambda: (template, ()), name="theirs", unknown_id=None)
+    theirs = SimpleNamespace(
+        special_tokens=special,
+        special_roles=roles_of(special),
+        template=lambda: (template, ()),
+        name="theirs",
+        unknown_id=None,
+    )
     assert start_id(theirs) == start
 
 

@@ -15,7 +15,6 @@ from tokframe.errors import TokframeError
 from tokframe.plugins.protocols import Check
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
-from tokframe.tokenizer.roles import token_of
 from tokframe_huggingface.tokenizer_json import FILE, to_json
 
 __all__ = ["CONFIG", "compare", "export", "samples"]
@@ -122,7 +121,7 @@ def _config(tokenizer: ITokenizer, *, found: bool = False) -> dict[str, Any]:
     processor, truncation = file.get("post_processor") or {}, file.get("truncation") or {}
     named = {role: processor[role][0] for role in ("cls", "sep") if processor.get("type") in _PROCESSORS}
     named["unk"] = next((text for text, number in special.items() if number == tokenizer.unknown_id), None)
-    roles = {role: named.get(role) or token_of(role, special) for role in _ROLES}
+    roles = {**tokenizer.special_roles, **{role: text for role, text in named.items() if text}}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
@@ -130,7 +129,7 @@ def _config(tokenizer: ITokenizer, *, found: bool = False) -> dict[str, Any]:
         "padding_side": "right",
         "model_input_names": ["input_ids", "attention_mask"],
         **({"model_max_length": truncation["max_length"]} if "max_length" in truncation else {}),
-        **{f"{role}_token": text for role, text in roles.items() if text in special},
+        **{f"{role}_token": roles[role] for role in _ROLES if roles.get(role) in special},
     }
 
 

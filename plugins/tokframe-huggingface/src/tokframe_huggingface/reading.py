@@ -19,6 +19,7 @@ from tokframe.storage.regular import read_given
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.table import GPT2_PATTERN
+from tokframe_huggingface.imported.common import SUPPORTED
 
 __all__ = ["PATTERNS", "read"]
 
@@ -38,15 +39,15 @@ PATTERNS = {
 MAX_FILE_BYTES = 1 << 30
 #: Byte order marks, which some editors and shells put before text. No binary format read here begins with one.
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_SUPPORTED = "tokframe import reads a tokenizer.json, a tiktoken file or a sentencepiece model"
 
 
-def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | None = None) -> ITokenizer:
-    """Return the tokenizer of a `tokenizer.json`, a tiktoken file or a sentencepiece model.
+def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | None = None, **words: Any) -> ITokenizer:
+    """Return the tokenizer of a `tokenizer.json`, a tiktoken file, a sentencepiece model or a vocabulary of words.
 
     `pattern` (one of `PATTERNS` or a regular expression) and `special` are for a tiktoken file, which contains neither.
-    Raises: ArtifactNotFoundError; ArtifactError naming the actual format; ArtifactCorruptError;
-    ComponentImportError where the library that runs it is missing.
+    `words` are for a vocabulary of words: `split`, `lowercase`, `remove`, `unknown`, `pad`, `begin`, `end`, as in
+    `imported.words.WordRules`. Raises: ArtifactNotFoundError; ArtifactError naming the actual format;
+    ArtifactCorruptError; ComponentImportError where the library that runs it is missing.
     """
     path = expanded(path)
     content = _content(path)
@@ -62,7 +63,24 @@ def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | No
             raise ArtifactError(f"{pattern!r} is not the name of a pattern. {names}", path=path)
         config = {"pattern": PATTERNS.get(pattern, pattern), "special": dict(special or {})}
     elif pattern or special:
-        raise ArtifactError(f"{path} is not a tiktoken file: its pattern and special tokens are in the file", path=path)
+        raise ArtifactError(
+            f"{path} is not a tiktoken file: --pattern and --special are for those only. "
+            + (
+                "Use --split for words" if kind.startswith("word") else "Its pattern and special tokens are in the file"
+            ),
+            path=path,
+        )
+    if kind.startswith("word"):
+        from tokframe_huggingface.imported.words import WordRules, to_tokenizer_json
+
+        rules = WordRules(**words)
+        content, roles = to_tokenizer_json(content, str(path), rules, is_list=kind == "word-list")
+        config = {"roles": roles} if roles else {}
+        kind = "huggingface"
+    elif given := [f"--{name}" for name, value in words.items() if value]:
+        raise ArtifactError(
+            f"{path} is no vocabulary of words, and has its own rules. Leave out {', '.join(given)}", path=path
+        )
     file = {"huggingface": "tokenizer.json", "tiktoken": "ranks.tiktoken", "sentencepiece": "sentencepiece.model"}[kind]
     state = State(config=config, files={file: content})
     tokenizer: ITokenizer = rebuild(f"tokframe-huggingface/imported-{kind}", state)
@@ -72,16 +90,16 @@ def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | No
 def _content(path: Path) -> bytes:
     if os.path.isdir(path):  # which is false for any path that names nothing
         inside = path / "tokenizer.json"
-        hint = f". Use the file: {inside}" if inside.is_file() else f" without a tokenizer.json. {_SUPPORTED}"
+        hint = f". Use the file: {inside}" if inside.is_file() else f" without a tokenizer.json. {SUPPORTED}"
         raise ArtifactError(f"{path} is a folder{hint}", path=path)
     try:
         content = read_given(path, MAX_FILE_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        raise ArtifactNotFoundError(f"there is no file {path}. {_SUPPORTED}", path=path) from None
+        raise ArtifactNotFoundError(f"there is no file {path}. {SUPPORTED}", path=path) from None
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise ArtifactError(
-                f"{path} is larger than 1 GiB, too large for a tokenizer. {_SUPPORTED}", path=path
+                f"{path} is larger than 1 GiB, too large for a tokenizer. {SUPPORTED}", path=path
             ) from error
         raise ArtifactError(f"{path} cannot be read: {error.strerror}", path=path) from error
     for mark, codec in _MARKS.items():
@@ -90,15 +108,17 @@ def _content(path: Path) -> bytes:
                 return content[len(mark) :].decode(codec).encode()
             except UnicodeError as cause:
                 raise ArtifactError(
-                    f"{path} begins like {codec} but is not ({cause}). {_SUPPORTED}", path=path
+                    f"{path} begins like {codec} but is not ({cause}). {SUPPORTED}", path=path
                 ) from cause
     return content
 
 
 def _kind(path: Path, content: bytes) -> str:
-    """Return huggingface, tiktoken or sentencepiece. Raises: ArtifactError naming the actual format."""
+    """Return the kind of a file; "words" are JSON, a "word-list" is not. Raises: ArtifactError naming the format."""
     if not content.strip():
-        raise ArtifactError(f"{path} is empty. {_SUPPORTED}", path=path)
+        raise ArtifactError(f"{path} is empty. {SUPPORTED}", path=path)
+    if re.match(rb"(?:\r?\n)?\[\w+\]\r?\n", content):  # as [PAD], after an empty line for the padding
+        return "word-list"
     if content.lstrip()[:1] in (b"{", b"["):
         return _json_kind(path, content)
     first = content.split(b"\n", 1)[0].split()
@@ -106,23 +126,35 @@ def _kind(path: Path, content: bytes) -> str:
         return "tiktoken"
     if content[:1] == b"\n" and b"\x00" not in content[:2]:  # field 1 of a protocol buffer: the first piece
         return "sentencepiece"
-    raise ArtifactError(f"{path} {_looks_like(content)}. {_SUPPORTED}", path=path)
+    if what := _looks_like(content):
+        raise ArtifactError(f"{path} {what}. {SUPPORTED}", path=path)
+    return "word-list"
 
 
 def _json_kind(path: Path, content: bytes) -> str:
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as cause:
-        raise ArtifactError(f"{path} looks like JSON but cannot be parsed ({cause}). {_SUPPORTED}", path=path) from None
+        raise ArtifactError(f"{path} looks like JSON but cannot be parsed ({cause}). {SUPPORTED}", path=path) from None
     if isinstance(data, dict) and isinstance(data.get("model"), dict):
         return "huggingface"
     if isinstance(data, dict) and "tokenizer_class" in data:
         what = "is a tokenizer_config.json; use the tokenizer.json beside it"
-    elif isinstance(data, dict) and data and all(isinstance(value, int) for value in data.values()):
-        what = "is a bare vocabulary (vocab.json) without the merges"
+    elif data and _is_words(data):
+        return "words"
     else:
         what = "is JSON without the 'model' of a tokenizer.json"
-    raise ArtifactError(f"{path} {what}. {_SUPPORTED}", path=path)
+    raise ArtifactError(f"{path} {what}. {SUPPORTED}", path=path)
+
+
+def _is_words(data: Any) -> bool:
+    """Return whether it is a list of words, token to id, or a tokenizer of Keras."""
+    if not isinstance(data, dict):
+        return isinstance(data, list) and isinstance(data[0], str)
+    config = data.get("config")
+    return not any(isinstance(value, (dict, list, str)) for value in data.values()) or (
+        isinstance(config, dict) and "word_index" in config
+    )
 
 
 def _is_base64(word: bytes) -> bool:
@@ -133,6 +165,7 @@ def _is_base64(word: bytes) -> bool:
 
 
 def _looks_like(content: bytes) -> str:
+    """Return what a file is that is not imported; nothing for text, which may be a list of words."""
     if content[:2] == b"PK" or content[:2] in (b"\x80\x02", b"\x80\x04"):
         return "is a pickle or a zip of one, which is never opened: it could run anything"
     if content[:4] == b"GGUF":
@@ -141,4 +174,8 @@ def _looks_like(content: bytes) -> str:
         return "is a safetensors file: weights, not a tokenizer"
     if content.startswith(b"#version"):
         return "is a list of merges (merges.txt) without the vocabulary"
-    return "is not a tokenizer file of a known format"
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    return "is not a tokenizer file of a known format" if "\0" in text else ""

@@ -14,6 +14,7 @@ from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe.tokenizer.results import Encoding
 
 __all__ = [
+    "SUPPORTED",
     "check_reach",
     "content_of",
     "corrupt",
@@ -25,6 +26,11 @@ __all__ = [
     "unencodable",
 ]
 
+#: What is told where a file is none of these.
+SUPPORTED = (
+    "tokframe import reads a vocabulary of words (vocab.txt, vocab.json), a tokenizer.json, a tiktoken file or a "
+    "sentencepiece model"
+)
 MAX_UNUSED_IDS = 100_000  # each becomes a special token, so that a line of a file takes a second, not a minute
 _EVERY_CHARACTER = "".join(map(chr, range(0x250)))  # of the first blocks: a pattern may omit any one
 _HARD_BYTES = (bytes(range(256)), b"a\xff", b"\xe6\xbc", b"\x80 \xf0\x9f\x99")

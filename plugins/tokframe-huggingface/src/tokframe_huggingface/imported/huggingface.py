@@ -19,6 +19,7 @@ from tokframe.errors import EncodingError, TokframeError
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import decode_text, utf8
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, TokenizerModel
+from tokframe.tokenizer.roles import ROLES
 from tokframe.tokenizer.streams import StreamDecoder
 from tokframe.tokenizer.table import ALPHABET, TableTokenizer, encode_mixed, from_alphabet
 from tokframe_huggingface.imported.common import (
@@ -49,12 +50,12 @@ class HuggingFaceTokenizer(TableTokenizer):
 
     capabilities = Capabilities(lossless=False, bytes_input=False, streaming=False)
 
-    def __init__(self, content: bytes) -> None:
-        """Build from the content of a `tokenizer.json`.
+    def __init__(self, content: bytes, roles: Mapping[str, str] | None = None) -> None:
+        """Build from the content of a `tokenizer.json`; `roles` of special tokens whose names do not tell them.
 
         Raises: ArtifactCorruptError for a file that cannot be read, or that contradicts itself.
         """
-        self._content = content
+        self._content, self._roles = content, dict(roles or {})
         try:
             data = json.loads(content)
             if data["model"].get("dropout"):
@@ -97,6 +98,8 @@ class HuggingFaceTokenizer(TableTokenizer):
         self._unknown = self._unknown_of(model)
         self._template = self._template_of()
         check_reach(self, FILE, special)
+        if wrong := {role: text for role, text in self._roles.items() if role not in ROLES or text not in special}:
+            raise corrupt(FILE, f"has no special tokens for the roles {wrong}")
         if (
             self._byte_level
             and self._kind in ("BPE", "Unigram")
@@ -116,6 +119,11 @@ class HuggingFaceTokenizer(TableTokenizer):
     def unknown_id(self) -> int | None:
         """The id that the file's model gives to what it does not know; None where every text is known."""
         return self._unknown
+
+    @property
+    def special_roles(self) -> Mapping[str, str]:
+        """Role to special token, by their usual names and by what was told when the file was imported."""
+        return {**super().special_roles, **self._roles}
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of text, or of any bytes where `capabilities.bytes_input`. Raises: UnsupportedError."""
@@ -183,12 +191,15 @@ class HuggingFaceTokenizer(TableTokenizer):
 
     def state(self) -> State:
         """Return the file as it was read."""
-        return State(files={FILE: self._content})
+        return State(config={"roles": dict(self._roles)} if self._roles else {}, files={FILE: self._content})
 
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Build from a state. Raises: ArtifactCorruptError."""
-        return cls(content_of(state, FILE))
+        roles = state.config.get("roles", {})
+        if not isinstance(roles, Mapping) or not all(isinstance(text, str) for text in roles.values()):
+            raise corrupt("config.json", "has malformed roles of special tokens")
+        return cls(content_of(state, FILE), roles)
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._encoding(text).ids

@@ -17,7 +17,7 @@ from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import call_target, load_target
 from tokframe.storage.advice import FIRST_PARTY
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.tokenizer.roles import role_of, token_of
+from tokframe.tokenizer.roles import role_of
 from tokframe_lm.model.canonical import Impossible
 from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.embeddings import Embedding
@@ -111,12 +111,12 @@ def start_id(tokenizer: ITokenizer) -> int:
     before, _ = tokenizer.template()
     if before:
         return before[0]
-    special = tokenizer.special_tokens
+    special, roles = tokenizer.special_tokens, tokenizer.special_roles
     # The unknown token of no other role: GPT-2's is <|endoftext|>, which no text is encoded to.
     unknown = {text for text, token in special.items() if token == tokenizer.unknown_id and role_of(text) is None}
-    usable = [text for text in special if role_of(text) != "unk" and text not in unknown]
+    usable = [text for text in special if text != roles.get("unk") and text not in unknown]
     for role in ("bos", "cls", "eos", "sep", "pad"):
-        if text := token_of(role, usable):
+        if (text := roles.get(role)) in usable:
             return special[text]
     if usable:
         return min(special[text] for text in usable)
