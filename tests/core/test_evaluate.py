@@ -150,7 +150,9 @@ def test_a_tokenizer_that_hangs_while_loading_is_given_up(tmp_path, monkeypatch)
 
 KEYS = {
     "bytes_per_token", "chars_per_token", "tokens", "unknown_rate", "lossless", "encode_mb_s", "decode_mb_s",
-    "load_ms", "memory_mb", "vocab_size", "vocab_used", "sources", "files",
+    "load_ms", "memory_mb", "vocab_size", "vocab_used", "sources", "files", "tokens_per_word", "strr", "words_split",
+    "tokens_per_number", "numbers_split_unevenly", "characters_split", "ids_splitting_characters", "ids_rarely_trained",
+    "gini", "cost_relative_to_english", "languages",
 }  # fmt: skip
 
 

@@ -7,22 +7,26 @@ import sys
 import click
 
 from tokframe.cli.installed import complete_names, ready
-from tokframe.cli.options import Command, Place, corpus_option, json_file_option, open_corpus
-from tokframe.evaluate.columns import COLUMNS, STABILITY
+from tokframe.cli.options import Command, Place, corpus_option, json_file_option, languages_option, open_corpus
+from tokframe.evaluate.columns import COLUMNS, LANGUAGES, STABILITY
 
 __all__ = ["command"]
 
 _DEFAULT = "stdlib:heldout"
 _KEYS = ", ".join(f'"{column.key}"' for column in COLUMNS)
+_LANGUAGE_KEYS = ", ".join(f'"{column.key}"' for column in LANGUAGES)
 _STABILITY_KEYS = ", ".join(f'"{column.key}"' for column in STABILITY)
 _HELP = f"""Compare tokenizers side by side on a text: compression, losses, speed, cost.
 
 NAME is a registered name or a path with a separator; without any, all installed tokenizers that are ready to use are
 compared.
 
-JSON: {{"tokenizers": {{NAME: {{{_KEYS}, "sources": {{SOURCE: {{...}}}}, "files": {{FILE: {{...}}}}}}}},
-"corpus": {{...}}, "versions": {{...}}}}. 1 MB = 10^6 bytes. With --stability each NAME also has
-"stability": {{{_STABILITY_KEYS}}}; docs/looking.md says what they mean.
+Where the names of sources or files end in a language (help-de, tales-pt-br, fr.txt), languages are compared with
+English too; --language says it where they do not.
+
+JSON: {{"tokenizers": {{NAME: {{{_KEYS}, {_LANGUAGE_KEYS}, "languages": {{LANGUAGE: {{...}}}}, "sources": {{SOURCE:
+{{...}}}}, "files": {{FILE: {{"language", ...}}}}}}}}, "corpus": {{...}}, "versions": {{...}}}}. 1 MB = 10^6 bytes. With
+--stability each NAME also has "stability": {{{_STABILITY_KEYS}}}; docs/looking.md says what all of these mean.
 """
 
 
@@ -41,6 +45,7 @@ JSON: {{"tokenizers": {{NAME: {{{_KEYS}, "sources": {{SOURCE: {{...}}}}, "files"
 @click.option(
     "--rounds", default=5, show_default=True, type=click.IntRange(1), help="Rounds of timing; medians are shown."
 )
+@languages_option
 @click.option(
     "--stability",
     is_flag=True,
@@ -58,6 +63,7 @@ def command(
     corpus: tuple[str, ...],
     baseline: str | None,
     rounds: int,
+    languages: dict[str, str],
     stability: bool,
     html: str | None,
     json_to: str | None,
@@ -83,7 +89,13 @@ def command(
     with reporting() as reporter:
         tokenizers = {name: load(name) for name in chosen}
         comparison = compare(
-            chosen, text, load=tokenizers.__getitem__, rounds=rounds, stability=stability, reporter=reporter
+            chosen,
+            text,
+            load=tokenizers.__getitem__,
+            rounds=rounds,
+            stability=stability,
+            languages=languages,
+            reporter=reporter,
         )
     if json_to != "-":
         show(comparison_table(comparison, baseline or "", make_console(sys.stdout).width))

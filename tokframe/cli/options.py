@@ -31,6 +31,7 @@ __all__ = [
     "device_option",
     "json_file_option",
     "json_option",
+    "languages_option",
     "name_argument",
     "open_corpus",
     "training_options",
@@ -288,6 +289,27 @@ json_file_option = click.option(
     metavar="[FILE.json]",
     callback=_keep_stdout,
     help=_JSON_FILE,
+)
+
+
+def _as_languages(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    given = {}
+    for value in values:
+        pattern, equals, language = value.rpartition("=")
+        if not pattern or not equals:
+            raise click.BadParameter(f"{value!r} is not of the form PATTERN=LANGUAGE, as in 'notes-*=de'", ctx, param)
+        given[pattern] = language
+    return given
+
+
+#: The option `--language PATTERN=LANGUAGE`, given to the command as `languages`: a dict.
+languages_option = click.option(
+    "--language",
+    "languages",
+    multiple=True,
+    metavar="PATTERN=LANGUAGE",
+    callback=_as_languages,
+    help="Language of the files or sources that a pattern fits, where their names do not say; nothing after = is none.",
 )
 
 _DEVICE = "Where to train, e.g. cpu, cuda, cuda:1.  [default: the best available]"

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from attrs import asdict, field, frozen
+from attrs import asdict, frozen
 
+from tokframe.errors import UnsupportedError
+from tokframe.evaluate.columns import COLUMNS, RARE, measured
+from tokframe.evaluate.fit import splitting_characters
+from tokframe.evaluate.languages import check_languages, gini_of, language_of, mean_relative_cost
 from tokframe.evaluate.measures import (
     Counts,
+    Measures,
+    by_group,
     entropy,
     length_distribution,
+    measure,
     perplexity,
     rank_frequency,
+    rarely_trained,
     renyi_efficiency,
+    total,
 )
 from tokframe.evaluate.pruning import PruningPoint, pruning_curve
-from tokframe.plugins.protocols import Analyzable
-from tokframe.tokenizer.base import utf8
+from tokframe.plugins.protocols import Analyzable, Prunable
 from tokframe.training.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
     from tokframe.tokenizer.base import ITokenizer
+    from tokframe.tokenizer.results import IntArray
 
 __all__ = ["Analysis", "Coverage", "analyze"]
 
 _GROWTH = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _MAX_UNUSED_LISTED = 1000
+_RARE = (1, 10, RARE, 1000)  # uses in training text
+_SMALLEST = 2048  # ids of the smallest vocabulary of the sweep over sizes
 
 
 @frozen(kw_only=True)
@@ -49,6 +61,9 @@ class Analysis:
     `counts` (vocab_size,) how often each id occurs; `lengths` (vocab_size,) the bytes it stands for, 0 for a
     special token; `first_seen` (vocab_size,) how many bytes of text came before it (about), -1 if it never came;
     `spelling` the bytes of each id. `own` holds the tokenizer's own figures: its `analysis()`, if it has one.
+    `text` and `languages` are the figures of the whole and of each language; `splitting` is how many ids are not whole
+    characters; `rare` is (uses, ids with fewer in training text), empty where nobody knows; `sizes` is (ids, tokens of
+    the text) of the smaller vocabularies that `tokframe prune` makes and of the whole, empty where it cannot.
     """
 
     name: str
@@ -60,7 +75,12 @@ class Analysis:
     first_seen: npt.NDArray[np.int64]
     spelling: tuple[bytes, ...]
     pruning: tuple[PruningPoint, ...]
-    own: Mapping[str, Any] = field(factory=dict)
+    own: Mapping[str, Any]
+    text: Measures
+    languages: Mapping[str, Measures]
+    splitting: int
+    rare: Sequence[tuple[int, int]]
+    sizes: Sequence[tuple[int, int]]
 
     @property
     def vocab_size(self) -> int:
@@ -165,47 +185,82 @@ class Analysis:
             "unused": unused[:_MAX_UNUSED_LISTED],
             "unused_count": len(unused),
             "own": dict(self.own),
+            **{column.key: column.figure(self.text) for column in COLUMNS if column.section == "words and numbers"},
+            "ids_splitting_characters": self.splitting,
+            "ids_rarely_trained": [{"below": below, "ids": ids} for below, ids in self.rare],
+            "gini": gini_of(self.languages),
+            "cost_relative_to_english": mean_relative_cost(self.languages),
+            "languages": measured(self.languages, self.languages),
+            "sizes": [
+                {"vocab_size": size, "tokens": tokens, "bytes_per_token": self.text_bytes / tokens if tokens else None}
+                for size, tokens in self.sizes
+            ],
         }
 
 
-def analyze(tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter = SILENT) -> Analysis:
+def analyze(
+    tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter = SILENT, *, languages: Mapping[str, str] | None = None
+) -> Analysis:
     """Encode a corpus a document at a time and return how the vocabulary was used.
 
-    A tokenizer may add figures of its own by a method `analysis() -> dict` of JSON data, of which `level_use`
-    (a list per code dimension, with the number of ids on each level) is drawn. Raises: CorpusError; EncodingError.
+    `languages` holds those of files or sources by name or pattern, where their names do not say. A tokenizer may add
+    figures of its own by a method `analysis() -> dict` of JSON data, of which `level_use` (a list per code dimension,
+    with the number of ids on each level) is drawn. Raises: CorpusError; ConfigError for a pattern of `languages` that
+    fits nothing; EncodingError.
     """
+    check_languages(languages or {}, corpus.files)
     size = tokenizer.vocab_size
     spelling = tuple(tokenizer.token_bytes(token) for token in range(size))
     special = np.zeros(size, bool)
     special[list(tokenizer.textless_ids)] = True
     lengths = np.array([len(text) for text in spelling], np.int64)
-    counts = np.zeros(size, np.int64)
     first_seen = np.full(size, -1, np.int64)
-    reporter.stage("encoding", corpus.megabytes, "MB")
-    done = chars = 0
-    for document in corpus.documents():
-        data = utf8(document)
-        ids = tokenizer.encode_raw(data)
-        counts += np.bincount(ids, minlength=size)
+    smaller = _smaller(tokenizer)
+    tokens = dict.fromkeys(smaller, 0)
+    done = 0
+
+    def observe(document: str, data: bytes, ids: IntArray) -> None:
+        nonlocal done
         present, where = np.unique(ids, return_index=True)
         fresh = first_seen[present] < 0
         first_seen[present[fresh]] = done + where[fresh] * len(data) // max(1, len(ids))
+        for kept, pruned in smaller.items():
+            tokens[kept] += pruned.count(document)
         done += len(data)
-        chars += len(document)
         reporter.advance(done / 1e6, ids_used=int((first_seen >= 0).sum()))
+
+    reporter.stage("encoding", corpus.megabytes, "MB")
+    files = {file.name: measure(tokenizer, file, lengths=lengths, observe=observe) for file in corpus.files}
+    whole = total(list(files.values()))
     reporter.stage("estimating what pruning costs")
     return Analysis(
         name=tokenizer.name,
-        text_bytes=done,
-        text_chars=chars,
-        counts=counts,
+        text_bytes=whole.bytes,
+        text_chars=whole.chars,
+        counts=whole.counts,
         lengths=np.where(special, 0, lengths),
         special=special,
         first_seen=first_seen,
         spelling=spelling,
-        pruning=pruning_curve(spelling, counts, special | (lengths == 1)),
+        pruning=pruning_curve(spelling, whole.counts, special | (lengths == 1)),
         own=dict(tokenizer.analysis()) if isinstance(tokenizer, Analyzable) else {},
+        text=whole,
+        languages=by_group(files, {file.name: language_of(file, languages) for file in corpus.files}),
+        splitting=splitting_characters(tokenizer),
+        rare=[(below, count) for below in _RARE if (count := rarely_trained(tokenizer, below)) is not None],
+        sizes=[*tokens.items(), (size, whole.tokens)] if tokens else [],
     )
+
+
+def _smaller(tokenizer: ITokenizer) -> dict[int, ITokenizer]:
+    """Return the tokenizer pruned to 2,048 ids and twice as many while there are fewer than it has; {} if it cannot."""
+    found: dict[int, ITokenizer] = {}
+    size = _SMALLEST
+    with suppress(UnsupportedError):
+        while isinstance(tokenizer, Prunable) and size < tokenizer.vocab_size:
+            found[size] = tokenizer.prune(size)
+            size *= 2
+    return found
 
 
 def shown(text: bytes) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
+
+from tokframe.evaluate.languages import gini_of, mean_relative_cost, relative_costs
 
 if TYPE_CHECKING:
     from tokframe.evaluate.footprint import Footprint
@@ -16,14 +18,19 @@ if TYPE_CHECKING:
     from tokframe.evaluate.stability import Stability
     from tokframe.evaluate.timing import Speed
 
-__all__ = ["COLUMNS", "STABILITY", "Column", "Row"]
+__all__ = ["COLUMNS", "LANGUAGES", "RARE", "STABILITY", "Column", "Row", "measured"]
+
+#: Uses in training text below which an id counts as rarely trained.
+RARE = 100
 
 
 @frozen(kw_only=True, eq=False)
 class Row:
-    """One tokenizer: its figures over the whole corpus, per source of the corpus, and per file.
+    """One tokenizer: its figures over the whole corpus, per source and language of the corpus, and per file.
 
-    `stability` is None where it was not asked for.
+    `language` is that of each file, "" where its name does not say. `splitting` is how many ids are not whole
+    characters, `rare` how many had fewer than 100 uses in training text, None where that is not known. `stability` is
+    None where it was not asked for.
     """
 
     total: Measures
@@ -32,16 +39,22 @@ class Row:
     speed: Speed
     footprint: Footprint
     vocab_size: int
+    languages: Mapping[str, Measures] = field(factory=dict)
+    language: Mapping[str, str] = field(factory=dict)
+    splitting: int | None = None
+    rare: int | None = None
     stability: Stability | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON data; a figure that could not be measured is None."""
-        figures: dict[str, Any] = {column.key: column.value(self) for column in COLUMNS}
+        figures: dict[str, Any] = {column.key: column.value(self) for column in (*COLUMNS, *LANGUAGES)}
         if self.stability is not None:
             figures["stability"] = {column.key: column.value(self) for column in STABILITY}
+        files = measured(self.files, self.languages)
         return figures | {
-            "sources": {name: _measured(part) for name, part in self.sources.items()},
-            "files": {name: _measured(part) for name, part in self.files.items()},
+            "languages": measured(self.languages, self.languages),
+            "sources": measured(self.sources, self.languages),
+            "files": {name: {"language": self.language.get(name) or None, **found} for name, found in files.items()},
         }
 
 
@@ -70,14 +83,27 @@ class Column:
         """Return this figure for one source of the corpus, labeled with its name."""
         return evolve(self, label=name, note="", of_row=True, figure=lambda row: self.figure(row.sources[name]))
 
+    def of_language(self, name: str) -> Column:
+        """Return the cost relative to English of one language, labeled with its name."""
+        return evolve(self, label=f"{name} over English", note="", figure=lambda row: relative_costs(row.languages).get(name))
+
     def value(self, row: Row) -> float | None:
         """Return the figure of a tokenizer over the whole corpus; None where it could not be measured."""
         return self.figure(row if self.of_row else row.total)
 
 
-def _measured(part: Measures) -> dict[str, Any]:
-    figures = {column.key: column.figure(part) for column in COLUMNS if not column.of_row}
-    return {"bytes": part.bytes, "chars": part.chars, **figures}
+def measured(parts: Mapping[str, Measures], languages: Mapping[str, Measures]) -> dict[str, dict[str, Any]]:
+    """Return the figures of each part of a text as JSON data; `languages` are those of the whole."""
+    costs = relative_costs(parts, languages)
+    return {
+        name: {
+            "bytes": part.bytes,
+            "chars": part.chars,
+            **{column.key: column.figure(part) for column in COLUMNS if not column.of_row},
+            "cost_relative_to_english": costs.get(name),
+        }
+        for name, part in parts.items()
+    }
 
 
 def _rounded(value: float) -> str:
@@ -107,6 +133,32 @@ COLUMNS = (
         lambda value: f"{value:.2%}" if value else "none", better=-1, note="Share of tokens that are the unknown one",
     ),
     Column(
+        "words and numbers", "tokens_per_word", "tokens per word", "", lambda text: text.tokens_per_word,
+        "{:.2f}".format, better=-1, only_lossless=True,
+        note="Fertility: tokens over words, in scripts that put spaces between words",
+    ),
+    Column(
+        "words and numbers", "strr", "words of one id (STRR)", "", lambda text: text.strr, "{:.1%}".format, better=1,
+        note="Single-token retention: share of the most frequent words of each file, alone or behind a space",
+    ),
+    Column(
+        "words and numbers", "words_split", "words split", "", lambda text: text.words_split, "{:.1%}".format,
+        better=-1, note="Share of words of the text with a token border inside",
+    ),
+    Column(
+        "words and numbers", "tokens_per_number", "tokens per number", "", lambda text: text.tokens_per_number,
+        "{:.2f}".format, note="Tokens that have a part of a number of two digits or more",
+    ),
+    Column(
+        "words and numbers", "numbers_split_unevenly", "numbers split unevenly", "",
+        lambda text: text.fit.numbers_split_unevenly, "{:.1%}".format, better=-1,
+        note="Share of numbers of two to eight digits split otherwise than most of as many digits",
+    ),
+    Column(
+        "words and numbers", "characters_split", "characters split", "", lambda text: text.characters_split,
+        "{:.2%}".format, better=-1, note="Share of characters of the text with a token border inside",
+    ),
+    Column(
         "speed and cost", "encode_mb_s", "encode", "MB/s", lambda row: row.speed.encode_mb_s, _speed, better=1,
         ratio=True, of_row=True, note="10^6 bytes of text a second, one thread",
     ),
@@ -124,6 +176,28 @@ COLUMNS = (
     ),
     Column("vocabulary", "vocab_size", "ids", "", lambda row: row.vocab_size, "{:,.0f}".format, of_row=True),
     Column("vocabulary", "vocab_used", "ids used by this text", "", lambda text: text.vocab_used, "{:,.0f}".format),
+    Column(
+        "vocabulary", "ids_splitting_characters", "ids splitting characters", "", lambda row: row.splitting,
+        "{:,.0f}".format, of_row=True, note="Ids whose bytes are not whole characters, single bytes among them",
+    ),
+    Column(
+        "vocabulary", "ids_rarely_trained", f"ids trained < {RARE} times", "", lambda row: row.rare, "{:,.0f}".format,
+        of_row=True, note=f"Ids with fewer than {RARE} uses in the training text, where the tokenizer knows them",
+    ),
+)  # fmt: skip
+
+#: The figures over languages, shown where the names of files say two or more.
+LANGUAGES = (
+    Column(
+        "languages", "gini", "Gini over languages", "", lambda row: gini_of(row.languages), "{:.3f}".format,
+        better=-1, only_lossless=True, of_row=True,
+        note="Of tokens per character: 0 where every language costs the same",
+    ),
+    Column(
+        "languages", "cost_relative_to_english", "cost relative to English", "",
+        lambda row: mean_relative_cost(row.languages), "{:.2f}".format, better=-1, of_row=True,
+        only_lossless=True, note="Tokens per character over those of English, the mean of the other languages",
+    ),
 )  # fmt: skip
 
 

@@ -12,9 +12,11 @@ from attrs import frozen
 
 from tokframe._version import __version__
 from tokframe.errors import TokframeError
-from tokframe.evaluate.columns import Row
+from tokframe.evaluate.columns import RARE, Row
+from tokframe.evaluate.fit import splitting_characters
 from tokframe.evaluate.footprint import footprints
-from tokframe.evaluate.measures import Measures, measure, total
+from tokframe.evaluate.languages import check_languages, language_of
+from tokframe.evaluate.measures import Measures, by_group, lengths_of, measure, rarely_trained, total
 from tokframe.evaluate.stability import stability as stability_of
 from tokframe.evaluate.timing import sample, speeds
 from tokframe.plugins.discovery import host
@@ -54,16 +56,21 @@ def compare(
     load: Callable[[str], ITokenizer] | None = None,
     rounds: int = 5,
     stability: bool = False,
+    languages: Mapping[str, str] | None = None,
     reporter: Reporter = SILENT,
 ) -> Comparison:
     """Measure tokenizers, by name or path, on a corpus; speed and footprint over `rounds` interleaved rounds.
 
-    `stability` measures, too, what cuts and small edits change in the ids (see `stability.Stability`).
+    `stability` measures, too, what cuts and small edits change in the ids (see `stability.Stability`). `languages`
+    holds those of files or sources by name or pattern, where their names do not say (see `languages.language_of`).
     `load` gives the tokenizer of a name, by default `tokframe.load`; footprints always come from `tokframe.load`
-    in fresh processes. Raises: whatever loading raises; CorpusError; EncodingError naming tokenizer and file.
+    in fresh processes. Raises: whatever loading raises; CorpusError; ConfigError for a pattern of `languages` that fits
+    nothing; EncodingError naming tokenizer and file.
     """
     from tokframe.loading.loading import load as load_by_name
 
+    check_languages(languages or {}, corpus.files)
+    language = {file.name: language_of(file, languages) for file in corpus.files}
     names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
     tokenizers = {name: (load or load_by_name)(name) for name in names}
     files = {name: _files(name, tok, corpus, reporter) for name, tok in tokenizers.items()}
@@ -83,6 +90,10 @@ def compare(
             speed=speed[name],
             footprint=cost[name],
             vocab_size=tokenizers[name].vocab_size,
+            languages=by_group(parts, language),
+            language=language,
+            splitting=splitting_characters(tokenizers[name]),
+            rare=rarely_trained(tokenizers[name], RARE),
             stability=stable.get(name),
         )
         for name, parts in files.items()
@@ -107,9 +118,10 @@ def _files(name: str, tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter)
         done += size
         reporter.advance(done / 1e6)
 
+    lengths = lengths_of(tokenizer)
     for file in corpus.files:
         try:
-            found[file.name] = measure(tokenizer, file, progress)
+            found[file.name] = measure(tokenizer, file, progress, lengths=lengths)
         except TokframeError as error:
             error.add_note(f"(tokenizer {name}, file {file.name})")
             raise

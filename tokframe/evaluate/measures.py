@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
+from tokframe.evaluate.fit import Fit, Fitting
+from tokframe.plugins.protocols import CountsTraining
 from tokframe.tokenizer.base import utf8
 
 if TYPE_CHECKING:
     from tokframe.corpus.files import CorpusFile
     from tokframe.tokenizer.base import ITokenizer
+    from tokframe.tokenizer.results import IntArray
 
 __all__ = [
     "Counts",
     "Measures",
+    "by_group",
     "entropy",
     "length_distribution",
+    "lengths_of",
     "measure",
     "perplexity",
     "rank_frequency",
+    "rarely_trained",
     "renyi_efficiency",
     "total",
 ]
@@ -39,7 +45,7 @@ class Measures:
     """The figures of one tokenizer on one text; special tokens are not added.
 
     `unknown` counts tokens that are `unknown_id`; `lossless` is whether every document decoded from its ids is the
-    document.
+    document; `fit` is where token borders fall.
     """
 
     bytes: int
@@ -48,6 +54,7 @@ class Measures:
     unknown: int
     lossless: bool
     counts: Counts
+    fit: Fit
 
     @property
     def bytes_per_token(self) -> float | None:
@@ -60,6 +67,42 @@ class Measures:
         return _ratio(self.chars, self.tokens)
 
     @property
+    def tokens_per_char(self) -> float | None:
+        """Tokens per character of text; None for no text."""
+        return _ratio(self.tokens, self.chars)
+
+    @property
+    def tokens_per_word(self) -> float | None:
+        """Tokens per word, those between words counted too; None for no words.
+
+        Called fertility by Rust et al. (2021), "How Good is Your Tokenizer?".
+        """
+        return _ratio(self.tokens, self.fit.words)
+
+    @property
+    def strr(self) -> float | None:
+        """Single-token retention rate: share of the most frequent words of each file that are one id.
+
+        Nayeem et al. (2025), "Beyond Fertility: Analyzing STRR as a Metric for Multilingual Tokenization Evaluation".
+        """
+        return _ratio(self.fit.single, self.fit.frequent)
+
+    @property
+    def words_split(self) -> float | None:
+        """Share of words with a token border inside ("continued words" in Rust et al.); None where it is not known."""
+        return _ratio(self.fit.words_split, self.fit.words) if self.fit.placed else None
+
+    @property
+    def characters_split(self) -> float | None:
+        """Share of characters with a token border inside; None where it is not known."""
+        return _ratio(self.fit.characters_split, self.chars) if self.fit.placed else None
+
+    @property
+    def tokens_per_number(self) -> float | None:
+        """Tokens that have a part of a number of two digits or more; None without any, or where it is not known."""
+        return _ratio(self.fit.number_tokens, self.fit.numbers) if self.fit.placed else None
+
+    @property
     def unknown_rate(self) -> float | None:
         """Share of tokens that are the unknown one, 0 to 1; None for no tokens."""
         return _ratio(self.unknown, self.tokens)
@@ -70,34 +113,73 @@ class Measures:
         return int(np.count_nonzero(self.counts))
 
 
-def measure(tokenizer: ITokenizer, file: CorpusFile, progress: Callable[[int], None] = lambda done: None) -> Measures:
+def measure(
+    tokenizer: ITokenizer,
+    file: CorpusFile,
+    progress: Callable[[int], None] = lambda done: None,
+    *,
+    lengths: npt.NDArray[np.int64] | None = None,
+    observe: Callable[[str, bytes, IntArray], None] = lambda document, data, ids: None,
+) -> Measures:
     """Return the figures of a tokenizer on a corpus file, a document at a time.
 
-    `progress` is called with the bytes done. Raises: CorpusError; EncodingError or UnsupportedError where the
-    tokenizer refuses the text.
+    `lengths` (vocab_size,) are the bytes that ids stand for, found here if not given; `progress` is called with the
+    bytes done, `observe` with each document, its UTF-8 and its ids. Raises: CorpusError; EncodingError or
+    UnsupportedError where the tokenizer refuses the text.
     """
     unknown_id = tokenizer.unknown_id
     counts = np.zeros(tokenizer.vocab_size, np.int64)
     size = chars = tokens = 0
     lossless = True
+    fitting = Fitting(tokenizer, lengths_of(tokenizer) if lengths is None else lengths)
     for document in file.documents():
         data = utf8(document)
         ids = tokenizer.encode_raw(data)
-        lossless = lossless and tokenizer.decode_bytes(ids) == data
+        exact = tokenizer.decode_bytes(ids) == data
+        lossless = lossless and exact
+        fitting.add(document, data, ids, exact)
+        observe(document, data, ids)
         counts += np.bincount(ids, minlength=len(counts))
         size += len(data)
         chars += len(document)
         tokens += len(ids)
         progress(len(data))
     unknown = 0 if unknown_id is None else int(counts[unknown_id])
-    return Measures(bytes=size, chars=chars, tokens=tokens, unknown=unknown, lossless=lossless, counts=counts)
+    sums = {"bytes": size, "chars": chars, "tokens": tokens, "unknown": unknown}
+    return Measures(**sums, lossless=lossless, counts=counts, fit=fitting.result())
+
+
+def lengths_of(tokenizer: ITokenizer) -> npt.NDArray[np.int64]:
+    """Return the bytes that each id stands for, (vocab_size,)."""
+    return np.array([len(tokenizer.token_bytes(token)) for token in range(tokenizer.vocab_size)], np.int64)
+
+
+def rarely_trained(tokenizer: ITokenizer, below: int) -> int | None:
+    """Return how many ids had fewer uses in training text, those without text left out; None where nobody knows.
+
+    Land and Bartolo (2024), "Fishing for Magikarp", say what such ids do to a model.
+    """
+    if not isinstance(tokenizer, CountsTraining):
+        return None
+    rare = tokenizer.training_counts() < below
+    rare[list(tokenizer.textless_ids)] = False
+    return int(rare.sum())
 
 
 def total(parts: list[Measures]) -> Measures:
     """Return the figures of several texts (at least one) together, all of one tokenizer."""
     sums = {name: sum(getattr(part, name) for part in parts) for name in ("bytes", "chars", "tokens", "unknown")}
     counts = np.stack([part.counts for part in parts]).sum(axis=0)
-    return Measures(**sums, lossless=all(part.lossless for part in parts), counts=counts)
+    fit = sum((part.fit for part in parts), Fit())
+    return Measures(**sums, lossless=all(part.lossless for part in parts), counts=counts, fit=fit)
+
+
+def by_group(files: Mapping[str, Measures], group: Mapping[str, str]) -> dict[str, Measures]:
+    """Return the figures of each group of files, "" left out; `group` is that of each file by name."""
+    parts: dict[str, list[Measures]] = {}
+    for name, part in files.items():
+        parts.setdefault(group[name], []).append(part)
+    return {name: total(parts[name]) for name in sorted(parts) if name}
 
 
 def entropy(counts: Counts) -> float:

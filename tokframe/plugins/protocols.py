@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Analyzable",
     "Check",
+    "CountsTraining",
     "Creatable",
     "Decoder",
     "DigitQuantizer",
@@ -179,6 +180,14 @@ class Analyzable(Protocol):
 
     def analysis(self) -> Mapping[str, Any]:
         """Return JSON data, numbers finite. `level_use`, a list of counts for each digit, is drawn as bars."""
+
+
+@runtime_checkable
+class CountsTraining(Protocol):
+    """A tokenizer that knows how often its training text used each id: `compare` and `analyze` count the rare ones."""
+
+    def training_counts(self) -> npt.NDArray[np.int64]:
+        """Return the uses of each id, (vocab_size,) int64: a new array."""
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
+from tokframe.evaluate.languages import is_english, relative_costs
 from tokframe.evaluate.measures import length_distribution, rank_frequency
 from tokframe.evaluate.report.drawing import FAINT, INK, SERIES, logarithmic, svg
 from tokframe.storage.printable import printable
@@ -47,8 +48,11 @@ def charts(comparison: Comparison, tokenizers: Mapping[str, ITokenizer], labels:
     lengths = [_length_shares(row, tokenizers[name]) for name, row in comparison.rows.items()]
     rank_note = "Times an id occurs, most frequent first; both axes are logarithmic."
     ranks = [rank_frequency(row.total.counts) for row in rows]
+    costs = _costs(comparison)
+    cost_note = "Tokens per character over those of English, by language: less is cheaper."
     return [
         dots("Bytes per token", *_density(comparison)),
+        *([dots("Cost relative to English", cost_note, costs)] if costs else []),
         bars("Encoding speed", speed_note, labels, encode, [f"{value:,.1f}" for value in encode]),
         bars("Decoding speed", speed_note, labels, decode, [f"{value:,.1f}" for value in decode]),
         curves("Length of tokens", length_note, lengths, "bytes of a token", "% of tokens"),
@@ -149,6 +153,14 @@ def _density(comparison: Comparison) -> tuple[str, list[tuple[str, list[float | 
     shown = sorted(names) if by_source else names
     note = f"By {'source' if by_source else 'file'}: more is denser.{left_out}"
     return note, [(name, [part[name].bytes_per_token for part in parts]) for name in shown]
+
+
+def _costs(comparison: Comparison) -> list[tuple[str, list[float | None]]]:
+    """Return the cost of each language relative to English, the costliest first; none where no text is English."""
+    costs = [relative_costs(row.languages) for row in comparison.rows.values()]
+    names = sorted(costs[-1], key=lambda name: -costs[-1][name])
+    shown = [name for name in names if not is_english(name)][:_MAX_ROWS]
+    return [(name, [cost.get(name) for cost in costs]) for name in shown]
 
 
 def _length_shares(row: Row, tokenizer: ITokenizer) -> list[tuple[int, float]]:

@@ -60,7 +60,7 @@ def comparison_page(
         baseline=baseline,
         sections=[
             (title, [(column, figures(comparison, column, baseline)) for column in columns])
-            for title, columns in sections(comparison).items()
+            for title, columns in sections(comparison, baseline).items()
         ],
         mixed=mixes_lossless(comparison),
         charts=charts(comparison, tokenizers, list(labels.values())),

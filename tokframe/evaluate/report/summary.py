@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tokframe.evaluate.analysis import shown
+from tokframe.evaluate.columns import COLUMNS
+from tokframe.evaluate.languages import gini_of, relative_costs
 from tokframe.evaluate.measures import renyi_efficiency
 
 if TYPE_CHECKING:
@@ -29,9 +31,9 @@ def analysis_summary(analysis: Analysis, top: int = 20) -> RenderableType:
     sections = {
         "Token lengths": _grid(("bytes", "ids", "tokens", "share of tokens"), _lengths(analysis)),
         "Utilization as the text grows": _grid(("text", "ids used", "utilization"), _growth(analysis)),
-        "If only the most used ids were kept (estimate)": _grid(
-            ("ids kept", "tokens", "more", "bytes/token"), _pruning(analysis)
-        ),
+        **_words(analysis),
+        **_languages(analysis),
+        **_smaller(analysis),
         f"Most used ids, and {len(analysis.unused()):,} never used": _grid(
             ("id", "count", "share", "text"), _top(analysis, top)
         ),
@@ -81,12 +83,52 @@ def _growth(analysis: Analysis) -> Iterator[Sequence[str | Text]]:
         yield text, f"{used:,}", _bar(used, analysis.vocab_size, analysis.vocab_size)
 
 
-def _pruning(analysis: Analysis) -> Iterator[Sequence[str]]:
-    for point in analysis.pruning:
-        more = point.tokens / analysis.tokens - 1 if analysis.tokens else 0.0
-        per_token = f"{analysis.text_bytes / point.tokens:.3f}" if point.tokens else ""
-        lost = f"  {point.unspellable:,} tokens cannot be spelled" if point.unspellable else ""
-        yield f"{point.kept:,}", f"{point.tokens:,}", f"{more:+.1%}" if more else "", per_token + lost
+def _words(analysis: Analysis) -> dict[str, Table]:
+    """Return where token borders fall, and what kinds of ids there are."""
+    shown = [column for column in COLUMNS if column.section == "words and numbers"]
+    figures = [(column, column.figure(analysis.text)) for column in shown]
+    rows = [(column.title, column.text(value), "") for column, value in figures if value is not None]
+    rows.append(("ids splitting characters", f"{analysis.splitting:,}", ""))
+    rows += [(f"ids trained < {below:,} times", f"{ids:,}", "") for below, ids in analysis.rare if below > 1]
+    return {"Words, numbers and characters": _grid(("", "", ""), rows)}
+
+
+def _languages(analysis: Analysis) -> dict[str, Table]:
+    """Return what each language costs, where there are two or more."""
+    unevenness = gini_of(analysis.languages)
+    if unevenness is None:
+        return {}
+    costs = relative_costs(analysis.languages)
+    titles = ("", "characters/token", *(["cost relative to English"] if costs else []))
+    ordered = sorted(analysis.languages, key=lambda name: -(analysis.languages[name].tokens_per_char or 0))
+    rows = [
+        (
+            name,
+            f"{analysis.languages[name].chars_per_token or 0:.3f}",
+            *([f"{costs.get(name, 0):.2f}"] if costs else []),
+        )
+        for name in ordered
+    ]
+    title = f"Languages: Gini {unevenness:.3f}" + ("" if costs else "; no text is English")
+    return {title: _grid(titles, rows)}
+
+
+def _smaller(analysis: Analysis) -> dict[str, Table]:
+    """Return what fewer ids cost: measured where the tokenizer can be pruned, else an estimate."""
+    titles = ("ids kept", "tokens", "more", "bytes/token")
+    if analysis.sizes:
+        points = [(size, tokens, 0) for size, tokens in analysis.sizes]
+        return {"Smaller vocabularies (tokframe prune)": _grid(titles, _pruning(analysis, points))}
+    points = [(point.kept, point.tokens, point.unspellable) for point in analysis.pruning]
+    return {"If only the most used ids were kept (estimate)": _grid(titles, _pruning(analysis, points))}
+
+
+def _pruning(analysis: Analysis, points: Iterable[tuple[int, int, int]]) -> Iterator[Sequence[str]]:
+    for kept, tokens, unspellable in points:
+        more = tokens / analysis.tokens - 1 if analysis.tokens else 0.0
+        per_token = f"{analysis.text_bytes / tokens:.3f}" if tokens else ""
+        lost = f"  {unspellable:,} tokens cannot be spelled" if unspellable else ""
+        yield f"{kept:,}", f"{tokens:,}", f"{more:+.1%}" if more else "", per_token + lost
 
 
 def _top(analysis: Analysis, count: int) -> Iterator[Sequence[str | Text]]:

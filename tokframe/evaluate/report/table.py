@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tokframe.evaluate.columns import COLUMNS, STABILITY, Column
+from tokframe.evaluate.columns import COLUMNS, LANGUAGES, STABILITY, Column
+from tokframe.evaluate.languages import is_english, relative_costs
 
 if TYPE_CHECKING:
     from tokframe.evaluate.comparison import Comparison
@@ -19,6 +20,7 @@ __all__ = ["Figure", "comparison_table", "figures", "heading", "mixes_lossless",
 
 _LABEL_WIDTH = 26
 _MAX_SOURCES = 12  # with a line of their own; the rest are in the JSON
+_MAX_LANGUAGES = 12  # likewise, those that cost the baseline most
 
 
 @frozen
@@ -78,7 +80,7 @@ def _table(
     table.add_column("", width=_LABEL_WIDTH, overflow="ellipsis", no_wrap=True)
     for name in names:
         table.add_column(labels[name], justify="right", width=column, overflow="ellipsis", no_wrap=True)
-    for title, columns in sections(comparison).items():
+    for title, columns in sections(comparison, baseline).items():
         table.add_row(Text(title, style="bold cyan"))
         for each in columns:
             cells = _cells(comparison, each, baseline)
@@ -118,10 +120,19 @@ def _cells(comparison: Comparison, column: Column, baseline: str) -> dict[str, T
     return cells
 
 
-def sections(comparison: Comparison) -> dict[str, list[Column]]:
-    """Return the columns of a comparison by section; with several sources, bytes per token of each are one more."""
+def sections(comparison: Comparison, baseline: str) -> dict[str, list[Column]]:
+    """Return the columns of a comparison by section; with several sources, bytes per token of each are one more.
+
+    Those over languages are there where there are two, with a line for each that costs `baseline` most.
+    """
     found: dict[str, list[Column]] = {}
-    shown = [*COLUMNS, *STABILITY] if all(row.stability for row in comparison.rows.values()) else COLUMNS
+    rows = comparison.rows.values()
+    shown = [*COLUMNS, *STABILITY] if all(row.stability for row in rows) else list(COLUMNS)
+    base = comparison.rows[baseline]
+    if len(base.languages) > 1:
+        costs = {name: cost for name, cost in relative_costs(base.languages).items() if not is_english(name)}
+        costliest = sorted(costs, key=lambda name: -costs[name])[:_MAX_LANGUAGES]
+        shown += [*LANGUAGES[: 2 if costs else 1], *(LANGUAGES[1].of_language(name) for name in costliest)]
     for column in shown:
         found.setdefault(column.section, []).append(column)
     sizes = comparison.corpus["sources"]

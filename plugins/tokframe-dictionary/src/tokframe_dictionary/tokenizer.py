@@ -113,6 +113,10 @@ class DictionaryTokenizer(ITokenizer):
 
         return impossible_pairs(self.vocabulary)
 
+    def training_counts(self) -> npt.NDArray[np.int64]:
+        """Return how often training text used each id, (vocab_size,) int64."""
+        return self.vocabulary.counts.copy()
+
     def model(self) -> TokenizerModel:
         """Return the search as a unigram model of equally likely segments: the same paths, by the same tie rule."""
         return TokenizerModel(
