@@ -85,7 +85,8 @@ class Column:
 
     def of_language(self, name: str) -> Column:
         """Return the cost relative to English of one language, labeled with its name."""
-        return evolve(self, label=f"{name} over English", note="", figure=lambda row: relative_costs(row.languages).get(name))
+        label = f"{name} over English"
+        return evolve(self, label=label, note="", figure=lambda row: relative_costs(row.languages).get(name))
 
     def value(self, row: Row) -> float | None:
         """Return the figure of a tokenizer over the whole corpus; None where it could not be measured."""
