@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 import warnings
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from attrs import frozen
@@ -24,6 +28,8 @@ _NAME = re.compile(r"[A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?", re.IGNORECASE)
 #: What follows the name in a folder's; older tools left hyphens in names.
 _VERSION = re.compile(r"(?:-\d[^-]*)?(?:-py\d[^-]*)?$")
 _NUMBERS = re.compile(r"\d+(?:\.\d+)*")
+#: Where a distribution's name, version and requirements are; the second and the third, the folder itself, are older.
+_FIELDS = ("METADATA", "PKG-INFO", "")
 
 
 class PluginWarning(UserWarning):
@@ -36,11 +42,11 @@ def installed() -> list[tuple[metadata.EntryPoint, metadata.Distribution]]:
     found = []
     for distribution in metadata.distributions():
         try:
-            name = _folder_name(distribution) or normal_name(distribution.metadata["Name"] or "")
+            name = _folder_name(distribution) or normal_name(_fields(distribution)["Name"] or "")
             if not name or name in seen:
                 continue
             # Parsing the entry points of every distribution would take longer than all the rest of a start.
-            if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
+            if f"[{GROUP}]" in _text(distribution, "entry_points.txt"):
                 found += [(point, distribution) for point in distribution.entry_points if point.group == GROUP]
                 if identity(distribution).problem:
                     continue
@@ -49,6 +55,30 @@ def installed() -> list[tuple[metadata.EntryPoint, metadata.Distribution]]:
             where = getattr(distribution, "_path", "an installed distribution")
             warnings.warn(f"the metadata of {where} cannot be read: {error}", PluginWarning, stacklevel=2)
     return found
+
+
+def _text(distribution: metadata.Distribution, name: str) -> str:
+    """Return a file of metadata, or "". Raises: as `_check_files`; whatever else metadata may make Python raise."""
+    _check_files(distribution, name)
+    return distribution.read_text(name) or ""
+
+
+def _fields(distribution: metadata.Distribution) -> metadata.PackageMetadata:
+    """Return name, version and the like. Raises: as `_text`."""
+    _check_files(distribution, *_FIELDS)
+    return distribution.metadata
+
+
+def _check_files(distribution: metadata.Distribution, *names: str) -> None:
+    """Raises: OSError where a file is a pipe or a device, for which `importlib.metadata` would wait."""
+    folder: Any = getattr(distribution, "_path", None)
+    for name in names if isinstance(folder, Path) else ():  # else it is in an archive
+        try:
+            mode = os.stat(folder / name).st_mode
+        except OSError:  # mostly, there is no such file
+            continue
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise OSError(f"{name or folder.name} is not a regular file")
 
 
 def _folder_name(distribution: metadata.Distribution) -> str:
@@ -78,7 +108,7 @@ def identity(distribution: metadata.Distribution) -> Identity:
     """Return who a distribution is: its folder's name and what its metadata says have to be one name."""
     name = _folder_name(distribution)
     try:
-        fields = distribution.metadata
+        fields = _fields(distribution)
         claimed, version = str(fields["Name"] or "").strip(), str(fields["Version"] or "").strip()
     except Exception as error:  # metadata may be anything
         return Identity(name=name, problem=f"its metadata cannot be read: {error}")
@@ -132,7 +162,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def location(distribution: metadata.Distribution) -> str:
     """Return the source folder of an editable install, or "" for an ordinary one."""
     try:
-        direct = json.loads(distribution.read_text("direct_url.json") or "{}")
+        direct = json.loads(_text(distribution, "direct_url.json") or "{}")
         if direct.get("dir_info", {}).get("editable"):
             return unquote(str(direct.get("url", "")).removeprefix("file://"))
     except (ValueError, OSError, AttributeError):  # the file is another tool's

@@ -328,6 +328,25 @@ def test_a_strangers_damaged_metadata_does_not_end_discovery(tmp_path, monkeypat
     assert all(isinstance(point, metadata.EntryPoint) for point, _ in found)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("pipe", ["METADATA", "PKG-INFO", "entry_points.txt", "direct_url.json", ".egg-info"])
+def test_a_pipe_among_the_metadata_is_not_waited_for_and_harms_no_other(tmp_path, monkeypatch, pipe):
+    put_distribution(tmp_path, "acme-pipe", "this_adds_nothing")
+    put_distribution(tmp_path, "acme-good", "acme_good_mod")
+    (tmp_path / "acme_good_mod.py").write_text("import tokframe\n" + GOOD, encoding="utf-8")
+    (folder,) = tmp_path.glob("acme_pipe*")
+    place = (tmp_path if pipe == ".egg-info" else folder) / pipe
+    place.unlink(missing_ok=True)
+    os.mkfifo(place)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = by_name(Host(allow=["acme-pipe", "acme-good"]))
+    assert found["acme-good"].status == "ok"
+    told = [str(warning.message) for warning in caught] + [record.reason for record in found.values()]
+    assert pipe == "direct_url.json" or any("is not a regular file" in text for text in told)
+
+
 UNSOUND = {
     "no METADATA": (None, "has no Name"),
     "no Name": (b"Metadata-Version: 2.1\nVersion: 1.0\n", "has no Name"),
