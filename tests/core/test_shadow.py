@@ -290,6 +290,13 @@ def test_texts_are_kept_where_asked_and_cut(tmp_path):
     assert kept == ["a secret 🙂", "\ufffd" + "a" * 9_999]
 
 
+def test_a_log_with_texts_acts_on_no_terminal_and_holds_a_line_each(tmp_path):
+    text = "a\x9b31m\x1b[2J\u202eb\u2028c\x7f"
+    shadowed(log=tmp_path / "log.jsonl", keep_texts=True).encode(text)
+    (line,) = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert line.isprintable() and json.loads(line)["text"] == text
+
+
 def test_the_log_is_bounded_and_says_what_it_left_out(tmp_path):
     tok = shadowed(log=tmp_path / "log.jsonl", log_limit=3)
     tok.encode_batch(["a"] * 5)

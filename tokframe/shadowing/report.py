@@ -17,6 +17,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from tokframe.storage.printable import printable_json
+
 __all__ = ["Log", "Recorder", "ShadowReport", "ShadowSide", "open_log"]
 
 #: A file for JSON lines, or a function called with each entry.
@@ -160,7 +162,7 @@ class Recorder:
         if self._keep_texts:
             entry["text"] = data.decode("utf-8", "replace")[:MAX_LOGGED_CHARACTERS]
         if isinstance(self._log, Path):
-            line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+            line = printable_json(json.dumps(entry, ensure_ascii=False)).encode() + b"\n"
             with open_log(self._log) as file:  # one write of one line: threads and processes may share
                 file.write(line)
         elif self._log is not None:

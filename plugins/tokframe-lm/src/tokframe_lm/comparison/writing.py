@@ -13,6 +13,7 @@ from attrs import asdict
 
 from tokframe.corpus.files import Corpus
 from tokframe.storage.atomic import write_atomically
+from tokframe.storage.printable import printable_json
 from tokframe.training.progress import Reporter
 from tokframe_lm.comparison.config import Settings
 from tokframe_lm.comparison.speed import Speed, interleaved, rate, write
@@ -76,7 +77,8 @@ def compare_writing(
     kept: dict[str, Any] = {"prompts": [asdict(prompt) for prompt in chosen]}
     kept |= {f"{label}-{seed}": written for (label, seed), written in texts.items()}
     held_out = {name: "".join(shares(held, settings.eval_bytes)).encode() for name, held in evals.items()}
-    write_atomically(folder / "written.json", json.dumps(kept, indent=2, ensure_ascii=False).encode() + b"\n")
+    text = printable_json(json.dumps(kept, indent=2, ensure_ascii=False))  # a model writes whatever it likes
+    write_atomically(folder / "written.json", text.encode() + b"\n")
     return {
         "models": found,
         "reference": _measures(chosen, [prompt.continuation for prompt in chosen], known, scorer),
