@@ -55,6 +55,7 @@ OF_PARTS = {
     ("quantizer", "noisy-in-training"): "test_the_same_codes_in_training",
     ("quantizer", "half-precision"): "test_the_same_codes_in_mixed_precision",
     ("quantizer", "full-precision-only"): "test_it_works_in_half_models",
+    ("quantizer", "no-code-for-nan"): "test_a_latent_that_is_no_number_has_a_code_too",
     ("quantizer", "no-gradient"): "test_gradients_flow",
     ("quantizer", "unsaved-weights"): "test_saved_weights_give_the_same_in_a_fresh_process",
     ("quantizer", "cannot-be-pickled"): "test_it_can_be_pickled",

@@ -70,7 +70,10 @@ class Quantizer(Protocol):
     codebook_size: int
 
     def __call__(self, latents: torch.Tensor) -> Quantized:
-        """(batch, d_latent) -> Quantized; the same code for a latent in any batch, in training or not."""
+        """(batch, d_latent) -> Quantized; the same code for a latent in any batch, in training or not.
+
+        A latent that is not finite has a code of the codebook too, which means nothing.
+        """
 
     def decode_indices(self, indices: torch.Tensor) -> torch.Tensor:
         """(batch,) int64 codes -> (batch, d_latent)."""

@@ -87,6 +87,18 @@ class QuantizerContract(ComponentContract):
             assert (found.latents.dtype, back.dtype) == (dtype, dtype), f"latents are not {dtype}, as the weights are"
             assert torch.equal(found.indices, wanted), f"codes in {dtype} are not those in fp32"
 
+    def test_a_latent_that_is_no_number_has_a_code_too(self) -> None:
+        """What diverged, NaN or infinite, gets a code of the codebook, and the others of the batch keep theirs."""
+        torch = torch_()
+        module, latents = self.make().eval(), self.inputs()[0]
+        for row, value in enumerate((float("nan"), float("inf"), float("-inf"))):
+            latents[row] = value
+        latents[3, 0] = float("nan")
+        with torch.no_grad():
+            codes = module(latents).indices
+        assert int(codes.min()) >= 0 and int(codes.max()) < module.codebook_size, "a code outside the codebook"
+        assert torch.equal(codes[4:], self.output().indices[4:]), "it changes the codes of other latents"
+
     # -- what it offers beyond the minimum (see `tokframe.plugins.protocols`) -----------------------------------
 
     def test_the_input_side_is_all_before_the_codes(self) -> None:

@@ -147,6 +147,12 @@ class FullPrecisionOnly(SoundQuantizer):
         return self.up(((indices[:, None] // self.basis) % 2).float() * 2 - 1)
 
 
+class NoCodeForNan(SoundQuantizer):
+    def forward(self, latents):
+        found = super().forward(latents)
+        return evolve(found, indices=torch.where(latents.isfinite().all(-1), found.indices, -1))
+
+
 class NoGradient(SoundQuantizer):
     def forward(self, latents):
         found = super().forward(latents.detach())

@@ -44,9 +44,10 @@ class ResidualFSQuantizer(nn.Module):
         with torch.autocast(latents.device.type, enabled=False):
             values, codes = self.rounds(linear_fp32(self.project_in, latents)[:, None])
             quantized = linear_fp32(self.project_out, values[:, 0])
+        codes = codes[:, 0].long().clamp(0, self.per_round - 1)  # the library makes any number of a NaN
         return Quantized(
             latents=quantized.to(latents.dtype),
-            indices=(codes[:, 0].long() * self.basis).sum(-1),
+            indices=(codes * self.basis).sum(-1),
             loss=quantized.new_zeros(()),
         )
 
