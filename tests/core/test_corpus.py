@@ -97,6 +97,17 @@ def test_a_compressed_file_under_another_name_is_told(write, suffix):
         Corpus.open([write("a.txt", PACKERS[suffix](TEXT.encode()))])
 
 
+@pytest.mark.parametrize("given", ["https://a.b/c.txt", "HTTP://a.b/c?q=*", "s3://bucket/[a]", "hf://datasets/x"])
+def test_an_address_is_told_from_a_path(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CorpusError, match="is an address, not a path"):
+        Corpus.open([given])
+    place = tmp_path / given
+    place.parent.mkdir(parents=True)
+    place.write_text("here", encoding="utf-8")
+    assert joined([given]) == "here"
+
+
 def test_a_pipe_given_twice_is_read_once(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"some text\n")))
     assert joined(["-", "-"]) == "some text\n"

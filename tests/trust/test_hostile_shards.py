@@ -56,6 +56,8 @@ INDEXES = {
     "shards that are an object": lambda d: d.update(shards={}),
     "another dtype": lambda d: d.update(dtype="object"),
     "a path": lambda d: d["shards"][0].update(file="../../etc/passwd"),
+    "more ids than the dtype holds": lambda d: d["tokenizer"].update(vocab_size=1 << 17),
+    "a vocabulary that is text": lambda d: d["tokenizer"].update(vocab_size="many"),
     "no tokenizer": lambda d: d.update(tokenizer="word"),
     "the same key twice": '{"format": "tokframe-shards", "format": "tokframe-shards"}',
 }

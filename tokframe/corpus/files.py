@@ -25,7 +25,7 @@ from tokframe.corpus.file import CorpusFile
 from tokframe.corpus.formats import TEXT, format_of
 from tokframe.corpus.pipes import kept_pipe, kept_stdin
 from tokframe.errors import CorpusError
-from tokframe.storage.paths import expanded, shown
+from tokframe.storage.paths import expanded, is_address, shown
 
 __all__ = ["STDLIB_NAMES", "Corpus", "CorpusFile"]
 
@@ -148,6 +148,8 @@ class _Opening:
         if given == "-":
             yield self._described(Path("stdin"), kept_stdin(), kept="stdin").checked()
             return
+        if is_address(given):
+            raise CorpusError(f"{given!r} is an address, not a path. Download it first, and give the file", path=given)
         path = expanded(given)
         status = _status(path)
         if status is None and glob.has_magic(given):

@@ -13,6 +13,7 @@ from attrs import asdict, fields, frozen
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError, ShardsCorruptError, ShardsError
 from tokframe.shards.arrays import bytes_of
 from tokframe.storage.manifest import FolderFormat, is_count, is_sha256
+from tokframe.storage.strictjson import shortened
 
 __all__ = ["ENDS_DTYPE", "FORMAT", "Shard", "Spot", "assembled", "read_index", "shard", "shards_errors"]
 
@@ -138,6 +139,9 @@ def _problem(data: Mapping[str, Any]) -> str:
         return "names no tokenizer"
     if data.get("dtype") not in ("uint16", "int32"):
         return f"has dtype {data.get('dtype')!r}, not 'uint16' or 'int32'"
+    size = tokenizer.get("vocab_size", 0)
+    if not is_count(size) or size > 1 << (16 if data["dtype"] == "uint16" else 31):
+        return f"has ids of {data['dtype']} of a tokenizer with {shortened(size)} of them"
     return "" if isinstance(data.get("shards"), list) else "has no list of shards"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from attrs import frozen
 
 from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError
-from tokframe.storage.manifest import TENSORS, FolderFormat, entry_of, is_plain_name
+from tokframe.storage.manifest import MAX_TENSORS, TENSORS, FolderFormat, entry_of, is_plain_name
 from tokframe.storage.paths import expanded
 from tokframe.storage.state import State, Tensors
 from tokframe.storage.strictjson import MAX_JSON_BYTES, canonical_json, shortened
@@ -35,6 +35,7 @@ FORMAT = FolderFormat(
     keys=frozenset({"format", "format_version", "tokenizer", "components", "files", "sha256"}),
 )
 _NAMES = ("name", "distribution", "kind", "section")
+_KEYS = frozenset({*_NAMES, "distribution_version", "version"})
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}|")
 #: How often reading begins again because another artifact was put in the place of the one being read.
 MAX_READ_ATTEMPTS = 5
@@ -113,6 +114,8 @@ def _contents(target: Path, state: State) -> dict[str, bytes]:
     if len(config) > MAX_JSON_BYTES:
         raise ArtifactError(f"the tokenizer's config takes more than {MAX_JSON_BYTES} bytes", path=target)
     contents: dict[str, bytes] = {CONFIG: config}
+    if crowded := [group for group in state.tensors if len(state.tensors[group]) > MAX_TENSORS]:
+        raise ArtifactError(f"the tokenizer's state has more than {MAX_TENSORS:,} arrays in {crowded[0]}", path=target)
     named = [(name, bytes(data)) for name, data in state.files.items()]
     named += [(group + TENSORS, _tensor_bytes(state.tensors[group])) for group in state.tensors]
     for name, data in named:
@@ -178,6 +181,8 @@ def _check_origins(folder: Path, manifest: Mapping[str, Any]) -> None:
     for entry, required in [(tokenizer, ("name",)), *((part, ("section", "kind", "name")) for part in components)]:
         if not isinstance(entry, dict):
             raise FORMAT.corrupt(folder, FORMAT.manifest, "has a malformed component")
+        if unknown := sorted(entry.keys() - _KEYS):
+            raise FORMAT.corrupt(folder, FORMAT.manifest, f"has the unknown key {shortened(unknown[0])}")
         named = {**dict.fromkeys(required), **{key: entry[key] for key in _NAMES if key in entry}}
         for key, value in named.items():
             if not isinstance(value, str) or not (is_plain_name(value) or (key == "distribution" and not value)):

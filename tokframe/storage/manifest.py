@@ -25,6 +25,7 @@ from tokframe.errors import (
     ConfigError,
 )
 from tokframe.storage.advice import install_command
+from tokframe.storage.paths import is_address
 from tokframe.storage.regular import REFUSED, open_regular, read_regular
 from tokframe.storage.strictjson import MAX_INTEGER_BITS, canonical_json, parse_json, shortened
 
@@ -37,7 +38,9 @@ TENSORS = ".safetensors"
 #: asked of a reader has a bound.
 MAX_FILE_BYTES = 1 << 30
 MAX_TENSORS_BYTES = 1 << 35
-MAX_TENSORS_HEADER_BYTES = 1 << 24
+#: A header is parsed before anything else; the deepest language model has some ten thousand tensors.
+MAX_TENSORS = 1 << 14
+MAX_TENSORS_HEADER_BYTES = 1 << 22
 #: The manifest's own sum, over the canonical JSON of all the rest; manifests written before 0.2 have none.
 _SUM = "sha256"
 _DANGLING = "is a link to a file that does not exist (to copy a folder of links: cp -rL)"
@@ -119,7 +122,7 @@ class FolderFormat:
             self._check_entries(folder, manifest.get("files"))
         unknown = sorted(manifest.keys() - self.keys) if self.keys is not None else []
         if unknown:
-            raise self.corrupt(folder, self.manifest, f"has the unknown key {unknown[0]!r}")
+            raise self.corrupt(folder, self.manifest, f"has the unknown key {shortened(unknown[0])}")
         if _SUM in manifest and not _is_sound(manifest, raw):
             raise self.corrupt(folder, self.manifest, f"was altered: its {_SUM!r} is not the SHA-256 of the rest")
         return manifest
@@ -174,6 +177,8 @@ class FolderFormat:
             shapes = {tensor: tuple(facts["shape"]) for tensor, facts in header.items()}
         except (ConfigError, KeyError, TypeError) as error:
             raise self.corrupt(folder, name, "is not a safetensors file: its header is malformed") from error
+        if len(shapes) > MAX_TENSORS:
+            raise self.corrupt(folder, name, f"holds {len(shapes):,} tensors, more than {MAX_TENSORS:,}")
         for tensor, shape in shapes.items():
             # No element takes less than half a byte, whatever its type.
             if not all(map(is_count, shape)) or math.prod(shape) > 2 * entry["bytes"]:
@@ -194,7 +199,7 @@ class FolderFormat:
             if os.path.islink(path):
                 raise self.corrupt(folder, self.manifest, _DANGLING) from None
             what = f"has no {self.manifest}" if folder.is_dir() else "does not exist"
-            hint = _hint_aside(folder) or self.hint
+            hint = "Download it first: it is an address" if is_address(folder) else _hint_aside(folder) or self.hint
             raise ArtifactNotFoundError(
                 f"{_as_typed(folder)} {what}, so it is not a {self.noun}. {hint}", path=folder
             ) from None

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tokframe.storage.printable import printable
 
-__all__ = ["expanded", "named", "shown"]
+__all__ = ["expanded", "is_address", "named", "shown"]
 
 _ENDS = re.compile(r"[\t\n]")
+_ADDRESS = re.compile(r"(?:^|/)[a-z][a-z0-9+.-]+:(?=/)", re.IGNORECASE)  # in a path made whole, it is inside
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -21,6 +22,12 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     text = os.fspath(path)
     is_home = text.startswith("~") and not os.path.lexists(text)
     return Path(os.path.expanduser(text) if is_home else text)
+
+
+def is_address(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is an address, as `https://...` or `s3://...`, and not in a folder of such a name."""
+    found = _ADDRESS.search(os.fspath(path))
+    return found is not None and not os.path.lexists(found.string[: found.end()])
 
 
 def named(path: str | os.PathLike[str]) -> Path:

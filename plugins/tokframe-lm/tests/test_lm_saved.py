@@ -80,6 +80,13 @@ def test_a_tokenizer_larger_than_the_embedding_is_refused(small, copy):
         storage.load(copy)
 
 
+@pytest.mark.parametrize("stated", [100, "many", None])
+def test_a_record_of_another_vocabulary_is_refused(copy, stated):
+    edit_json(copy / "model.json", lambda data: data["tokenizer"].update(vocab_size=stated))
+    with pytest.raises(ArtifactCorruptError, match=r"model\.json says that its tokenizer has .* ids, and it has 385"):
+        storage.load(copy)
+
+
 def test_an_altered_file_is_refused(copy):
     weights = bytearray((copy / "model.safetensors").read_bytes())
     weights[-1] ^= 1

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.stored import HEADER, corrupt, replace_file, state
 
-from tokframe.errors import ArtifactCorruptError, ArtifactNotFoundError
+from tokframe.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError
 from tokframe.storage import artifact
 from tokframe.storage import manifest as manifests
 from tokframe.storage.artifact import read, write
@@ -126,6 +128,21 @@ def test_tensors_that_are_none(saved, raw):
     with pytest.raises(ArtifactCorruptError, match="is not a safetensors file") as caught:
         _ = found.state.tensors["weights"]
     assert caught.value.file == "weights.safetensors"
+
+
+def test_more_tensors_than_any_model_has_are_refused_before_they_are_parsed(saved, tmp_path):
+    def put(header):
+        raw = json.dumps(header).encode()
+        replace_file(saved, "weights.safetensors", len(raw).to_bytes(8, "little") + raw + bytes(100_000))
+        return read(saved).state.tensors
+
+    one = {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}
+    with pytest.raises(ArtifactCorruptError, match=r"holds 17,000 tensors, more than 16,384"):
+        _ = put({f"t{number}": one for number in range(17_000)})["weights"]
+    with pytest.raises(ArtifactCorruptError, match=r"header is larger than 4194304 bytes"):
+        _ = put({f"t{number}": one for number in range(100_000)})["weights"]
+    with pytest.raises(ArtifactError, match="more than 16,384 arrays in many"):
+        write(tmp_path / "new", HEADER, state(tensors={"many": dict.fromkeys(map(str, range(17_000)), np.zeros(1))}))
 
 
 def test_tensors_are_checked_again_when_they_are_read(saved):

@@ -60,6 +60,18 @@ def test_a_manifest_that_makes_no_sense(saved, raw, said):
     assert error.file == "manifest.json" and said in str(error)
 
 
+@pytest.mark.parametrize("where", ["top", "tokenizer", "component"])
+def test_a_key_that_nobody_reads_is_refused(saved, where):
+    part = {"section": "s", "kind": "encoder", "name": "conv"}
+
+    def change(manifest):
+        manifest["components"] = [part]
+        {"top": manifest, "tokenizer": manifest["tokenizer"], "component": part}[where]["vocab_size"] = 7
+
+    edit_manifest(saved, change)
+    assert "has the unknown key 'vocab_size'" in str(corrupt(saved))
+
+
 @pytest.mark.parametrize(
     "change",
     [{"format": "other"}, {"format": None}, *({"format_version": v} for v in (0, -1, True, 1.0, "1", None, [1]))],

@@ -14,7 +14,7 @@ from typing import Any
 
 from tokframe.errors import ArtifactError, ArtifactNotFoundError
 from tokframe.plugins.discovery import rebuild
-from tokframe.storage.paths import expanded
+from tokframe.storage.paths import expanded, is_address
 from tokframe.storage.regular import read_given
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
@@ -95,7 +95,8 @@ def _content(path: Path) -> bytes:
     try:
         content = read_given(path, MAX_FILE_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        raise ArtifactNotFoundError(f"there is no file {path}. {SUPPORTED}", path=path) from None
+        hint = "It is an address: download it first" if is_address(path) else SUPPORTED
+        raise ArtifactNotFoundError(f"there is no file {path}. {hint}", path=path) from None
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise ArtifactError(

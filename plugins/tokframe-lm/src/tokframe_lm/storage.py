@@ -24,7 +24,7 @@ from tokframe.storage import artifact
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.manifest import FolderFormat, is_count, is_sha256
 from tokframe.storage.paths import expanded
-from tokframe.storage.strictjson import canonical_json
+from tokframe.storage.strictjson import canonical_json, shortened
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_lm.model.config import LMConfig, saved_config
 from tokframe_lm.model.model import LanguageModel, build
@@ -101,6 +101,9 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> SavedModel:
     surfaces = _surfaces(folder, FORMAT.read_file(folder, _SPELLING, files[_SPELLING]))
     source = str(folder / _WEIGHTS)
     _check_body(config, tokenizer.vocab_size, FORMAT.read_shapes(folder, _WEIGHTS, files[_WEIGHTS]), source)
+    if (stated := record["tokenizer"].get("vocab_size", tokenizer.vocab_size)) != tokenizer.vocab_size:
+        what = f"says that its tokenizer has {shortened(stated)} ids, and it has {tokenizer.vocab_size}"
+        raise FORMAT.corrupt(folder, _RECORD, what)
     weights = FORMAT.read_tensors(folder, _WEIGHTS, files[_WEIGHTS], load_tensors)
     model = build(config, tokenizer)
     fit(model, weights, source)
