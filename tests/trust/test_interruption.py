@@ -61,8 +61,35 @@ def test_a_second_signal_ends_at_once(number, text, monkeypatch, capsys):
     signalled(monkeypatch, UnitWriter, "_written", number)
     words = ["tokenize", "bpe", "--corpus", "text", "--out", "out", "--workers", "1", "--shard-size", "20kB"]
     assert main(words) == 128 + number
-    assert "Stopped at once" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.endswith("Stopped at once; nothing was kept\nStart again with:\n  tokframe " + " ".join(words) + "\n")
     assert sorted(os.listdir()) == ["text"], "nothing was done that could be kept"
+
+
+@pytest.mark.slow
+@pytest.mark.trains
+def test_a_second_signal_in_training_says_how_to_continue(text, monkeypatch, capsys):
+    run = pytest.importorskip("tokframe_torch.run").StepRun
+    words = ["lm", "train", "--tokenizer", "bpe", "--corpus", "text", "--out", "out", "--config", "lm.json"]
+    (text.parent / "lm.json").write_text(
+        '{"d_model": 16, "layers": 1, "heads": 2, "context": 16, "batch": 2, "steps": 9, "checkpoint_every": 2}'
+    )
+    real = run.update
+
+    def twice_in_the_fourth_step(self):
+        if self.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(self)
+
+    monkeypatch.setattr(run, "update", twice_in_the_fourth_step)
+    assert main(words) == 128 + signal.SIGTERM
+    told = capsys.readouterr().err
+    kept = text.parent / "out.training"
+    assert f"Stopped at once; what was finished is kept in {kept}\nContinue with:\n" in told
+    monkeypatch.setattr(run, "update", real)
+    assert main([*words, "--resume"]) == 0
+    assert sorted(os.listdir()) == ["lm.json", "out", "text"]
 
 
 @pytest.mark.parametrize("number", SIGNALS)

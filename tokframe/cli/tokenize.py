@@ -116,7 +116,7 @@ def command(
 
     started = time.monotonic()
     text = open_corpus(corpus)
-    with resumable(ctx, _STOPPING, "Stopped at once; finished shards are kept.") as control:
+    with resumable(ctx, _STOPPING) as control:
         shards = tokenize(
             name,
             corpus=text,

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tokframe.errors import ArtifactError, ArtifactExistsError
+from tokframe.errors import ArtifactError, ArtifactExistsError, TokframeError
 from tokframe.storage import atomic
 from tokframe.storage.locks import exclusive
-from tokframe.storage.paths import expanded, named
+from tokframe.storage.paths import expanded, is_address, named
 
 __all__ = [
     "TRAINING",
@@ -20,6 +20,7 @@ __all__ = [
     "check_place",
     "check_writable",
     "claimed_place",
+    "disk_errors",
     "outputs",
     "write_output",
     "writing_folder",
@@ -64,6 +65,7 @@ def check_writable(path: str | Path) -> None:
     Raises: ArtifactError. Leaves nothing behind.
     """
     target = expanded(path)
+    _check_here(target)
     try:
         os.lstat(target)
     except FileNotFoundError:
@@ -87,12 +89,19 @@ def check_file(path: str | Path) -> None:
     target = expanded(path)
     if target.is_dir() or str(path).endswith(("/", os.sep)):
         raise ArtifactError(f"{path} is a folder; name a file in it", path=target)
+    _check_here(target)
     if not target.parent.is_dir():
         raise ArtifactError(f"there is no folder {target.parent}; create it first", path=target)
     if os.path.exists(target) and not os.access(target, os.W_OK):
         raise ArtifactError(f"no permission to write {path}. Choose another path", path=target)
     if _is_replaceable(target):
         check_writable(os.path.realpath(target))
+
+
+def _check_here(target: Path) -> None:
+    """Raises: ArtifactError for an address in place of a path, whose folders would be made here."""
+    if is_address(target):
+        raise ArtifactError(f"{target} is an address, not a path. Write to a folder here, and upload that", path=target)
 
 
 def write_output(path: str | Path, data: bytes) -> None:
@@ -125,6 +134,20 @@ def outputs(path: str | Path) -> tuple[Path, ...]:
     """Return where a run with its output at `path` writes: there, and in folders named after it until it is done."""
     target = named(path)
     return target, *(target.with_name(target.name + suffix) for suffix in (TRAINING, UNFINISHED))
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses to do in a folder meanwhile into an ArtifactError."""
+    try:
+        yield
+    except TokframeError:  # some are OSErrors too
+        raise
+    except OSError as error:
+        place = Path(os.fsdecode(error.filename2 or error.filename or folder))
+        if not place.is_relative_to(folder):
+            raise
+        raise _unwritable(place, error) from error
 
 
 @contextmanager

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from tokframe.errors import TokframeError, TrainingError
 from tokframe.storage.manifest import FolderFormat
 from tokframe.storage.paths import named
-from tokframe.storage.places import TRAINING, outputs
+from tokframe.storage.places import TRAINING, disk_errors, outputs
 from tokframe.training.progress import Reporter
 from tokframe.training.torchrun import is_first
 
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
 
-__all__ = ["has_files", "keep_checkpoints", "kept_checkpoints", "run_folder", "without_output"]
+__all__ = ["has_files", "keep_checkpoints", "kept_checkpoints", "mark_run", "run_folder", "without_output"]
 
 _MARK = ".tokframe-run"  # says that a folder is a run's, which is removed at its end
 _KEEP = ".tokframe-keep"  # says that it is kept: what was saved can be trained further
@@ -43,6 +43,12 @@ def without_output(corpus: Corpus | Sequence[str | Path], out: str | Path, repor
 def has_files(folder: Path) -> bool:
     """Return whether anything was kept in a run folder: temporary files, which are hidden, do not count."""
     return any(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*"))
+
+
+def mark_run(work: Path) -> None:
+    """Make a folder, without its parents, that a run may continue from and that its end removes. Raises: OSError."""
+    work.mkdir(exist_ok=True)
+    (work / _MARK).touch()
 
 
 def keep_checkpoints(work: Path) -> None:
@@ -72,7 +78,7 @@ def run_folder(
     in it that is `resumable`. Of processes that torchrun started together the first does all this.
 
     Raises: as `FolderFormat.claiming`; TrainingError where the folder holds an earlier run that is not to be resumed,
-    or something that is not a run.
+    or something that is not a run; ArtifactError for what the disk refuses in it meanwhile.
     """
     target = named(out)
     work = target.with_name(target.name + TRAINING)
@@ -82,7 +88,8 @@ def run_folder(
         if is_first():
             _begin(work, reporter, resume=resume, found=resumable(work))
         try:
-            yield work
+            with disk_errors(work):
+                yield work
         except (TokframeError, KeyboardInterrupt):
             if is_first() and not resumable(work):
                 shutil.rmtree(work, ignore_errors=True)
@@ -103,8 +110,7 @@ def _begin(work: Path, reporter: Reporter, *, resume: bool, found: bool) -> None
             )
         if resume and not found:
             reporter.note(f"nothing to resume: {work} holds no checkpoint. Starting from the beginning")
-        work.mkdir(exist_ok=True)
-        (work / _MARK).touch()
+        mark_run(work)
         (work / _KEEP).unlink(missing_ok=True)
     except OSError as error:
         raise TrainingError(f"cannot write {work}: {error.strerror or error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from tokframe.corpus.files import Corpus
 from tokframe.errors import (
     ConfigError,
     CorpusError,
+    TokframeError,
     TrainingError,
     TrainingInterrupted,
     UnsupportedError,
@@ -96,6 +98,42 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(small, tmp_path):
         small.train("bpe", tmp_path / "other")
     with pytest.raises(TrainingError, match="another run"):
         small.train("bpe", tmp_path / "other", resume=True, config={"learning_rate": 0.5})
+
+
+@pytest.mark.parametrize("removed", ["folder", "contents"])
+def test_a_run_folder_that_was_removed_meanwhile_is_made_anew(small, tmp_path, same, removed):
+    out, work = tmp_path / "out", tmp_path / "out.training"
+    calls = iter(range(100))
+
+    def remove_and_stop():
+        step = next(calls)
+        if step == 3:
+            shutil.rmtree(work)
+            if removed == "contents":
+                work.mkdir()
+        return step == 6
+
+    with pytest.raises(TrainingInterrupted) as stopped:
+        small.train("word", out, should_stop=remove_and_stop)
+    assert stopped.value.checkpoint == work
+    assert same(small.train("word", out, resume=True).model, storage.load(small.model("word")).model)
+    assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("name", ["tokens/tokens.bin", "tokens/tokens.json", "training.checkpoint", "tokens"])
+def test_a_folder_or_file_in_the_place_of_a_runs_own_is_named(small, tmp_path, name):
+    work = tmp_path / "out.training"
+    with pytest.raises(TrainingInterrupted):
+        small.train("word", tmp_path / "out", should_stop=stop_after(2))
+    place = work / name
+    shutil.rmtree(work / "tokens")
+    (work / "training.checkpoint").unlink()
+    if name == "tokens":
+        place.touch()
+    else:
+        place.mkdir(parents=True)
+    with pytest.raises(TokframeError, match=re.escape(str(place if name != "training.checkpoint" else work))):
+        small.train("word", tmp_path / "out", resume=True)
 
 
 def test_the_seed_decides_the_weights(small, same):

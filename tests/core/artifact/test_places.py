@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from tokframe.errors import ArtifactError
+from tokframe.errors import ArtifactError, ArtifactNotFoundError
+from tokframe.storage.artifact import read
 from tokframe.storage.places import check_file, check_place, check_writable, write_output
 
 
@@ -48,6 +49,17 @@ def test_a_place_under_a_file_or_in_a_closed_folder_is_refused(tmp_path, readonl
 def test_a_place_of_new_folders_is_fine_and_stays_as_it_is(tmp_path):
     check_place(tmp_path / "new" / "deep" / "out")
     check_writable(tmp_path / "new" / "deep" / "out")
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["https://a.b/out", "s3://bucket/out", "file:///out"])
+def test_an_address_is_no_place(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for check in (check_file, check_place, check_writable):
+        with pytest.raises(ArtifactError, match="is an address, not a path"):
+            check(path)
+    with pytest.raises(ArtifactNotFoundError, match="Download it first"):
+        read(path)
     assert not os.listdir(tmp_path)
 
 

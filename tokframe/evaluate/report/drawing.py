@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from tokframe.errors import UnsupportedError
 from tokframe.storage.advice import install_command
-from tokframe.storage.atomic import write_atomically
+from tokframe.storage.places import write_output
 
 __all__ = ["FAINT", "INK", "SERIES", "logarithmic", "require", "save_png", "svg"]
 
@@ -50,7 +50,7 @@ def save_png(path: Path, draw: Callable[[Any], None]) -> None:
     written = io.BytesIO()
     with _figure(8, 4.8, 0.12, draw) as figure:
         figure.savefig(written, format="png", dpi=150, facecolor=PAPER, metadata={"Software": None})
-    write_atomically(path, written.getvalue())
+    write_output(path, written.getvalue())
 
 
 def svg(title: str, height: float, draw: Callable[[Any], None], tips: Mapping[str, Sequence[str]] | None = None) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tokframe.evaluate.report.drawing import FAINT, INK, SERIES, logarithmic, require, save_png
 from tokframe.storage.paths import expanded
+from tokframe.storage.places import disk_errors
 
 if TYPE_CHECKING:
     from tokframe.evaluate.analysis import Analysis
@@ -28,11 +29,12 @@ check_installed = partial(require, "plotting", "matplotlib")
 def save_plots(analysis: Analysis, folder: str | Path) -> list[Path]:
     """Write the plots of an analysis to a folder, which is created if missing, and return their paths.
 
-    Raises: UnsupportedError without matplotlib; OSError where the folder cannot be written.
+    Raises: UnsupportedError without matplotlib; ArtifactError where the folder cannot be written.
     """
     check_installed()
     target = expanded(folder)
-    target.mkdir(parents=True, exist_ok=True)
+    with disk_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
     drawings: dict[str, _Draw] = {
         "frequencies": _frequencies,
         "lengths": _lengths,

@@ -21,6 +21,7 @@ from tokframe.errors import TrainingError
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.manifest import MAX_TENSORS_BYTES
 from tokframe.storage.regular import read_regular
+from tokframe.training.run_folder import mark_run
 
 __all__ = [
     "Checkpoint",
@@ -58,11 +59,13 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the checkpoint in a folder, atomically. Raises: TrainingError if the folder cannot be written."""
     data = pack(checkpoint)
     try:
-        folder.mkdir(exist_ok=True)  # without parents: where the run folder was moved, what is written is lost
+        mark_run(folder)  # it may have been removed since the start
         write_atomically(folder / _FILE, _MAGIC % _FORMAT + hashlib.sha256(data).digest() + data)
     except OSError as error:
         kept = "the previous one is kept. Free the space, then use --resume (resume=True) to continue"
-        if not has_checkpoint(folder):
+        if not folder.parent.is_dir():
+            kept = "it was moved or removed during the run. Put it back and use --resume (resume=True), or start again"
+        elif not has_checkpoint(folder):
             kept = "there is none before it. Free the space, or choose another place, and start again"
         raise TrainingError(f"cannot write the checkpoint to {folder}: {error.strerror or error}; {kept}") from error
 

@@ -24,6 +24,7 @@ from tokframe.storage.atomic import write_atomically
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.locks import exclusive
 from tokframe.storage.paths import named, shown
+from tokframe.storage.places import disk_errors
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json, read_json
 from tokframe.training.interruption import interruptible
@@ -70,8 +71,8 @@ def compare(
 
     Finished runs in `out` are reused. A tokenizer without codes gets the fallback of an embedding that needs them, or
     is left out where there is none. Raises: ConfigError, also where `out` holds runs of another config or text;
-    ArtifactError where another process is writing there; CorpusError; UnknownNameError; TrainingError;
-    TrainingInterrupted; without `should_stop`, KeyboardInterrupt for Ctrl-C.
+    ArtifactError where another process is writing there or nothing can be written; CorpusError; UnknownNameError;
+    TrainingError; TrainingInterrupted; without `should_stop`, KeyboardInterrupt for Ctrl-C.
     """
     settings = settings or Settings()
     check(settings)
@@ -82,7 +83,7 @@ def compare(
     Processes(device)  # one that cannot be used is told before the text is read
     variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
     folder = named(out)
-    with interruptible(should_stop, "make the same call again") as stop, exclusive(folder):
+    with interruptible(should_stop, "make the same call again") as stop, exclusive(folder), disk_errors(folder):
         corpus = corpus.without(*(folder / name for name in _RESULTS))
         text = mix(corpus, settings.max_bytes, folder / _TEXT)
         work = _Comparison(folder, text, base, settings, corpus, evals, reporter, stop, device)

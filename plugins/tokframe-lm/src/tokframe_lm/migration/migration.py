@@ -19,6 +19,7 @@ from torch import Tensor
 import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ArtifactCorruptError, ArtifactError, EncodingError
+from tokframe.storage.places import disk_errors
 from tokframe.training.progress import SILENT, Reporter
 from tokframe.training.run_folder import without_output
 from tokframe_lm.data.tokens import read_document, tokenize
@@ -94,7 +95,7 @@ def migrate(
         kept = _embed(after, mixture, rows, before.model.embedding.bias.detach())
         scale = 1.0
         if corpus is not None:
-            with TemporaryDirectory(prefix="tokframe-") as folder:
+            with TemporaryDirectory(prefix="tokframe-") as folder, disk_errors(Path(folder)):
                 scale = calibrate(
                     after,
                     tokenize(
