@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from tokframe.errors import TrainingError, TrainingInterrupted
+from tokframe.corpus.sources import Sampler, unmatched
+from tokframe.errors import ConfigError, TrainingError, TrainingInterrupted
 from tokframe.training.progress import SILENT, Reporter, never_stop
 
 if TYPE_CHECKING:
@@ -47,17 +49,25 @@ class TrainJob:
             )
 
     def documents(
-        self, stage: str = "read the corpus", figures: Callable[[], Mapping[str, float | int | str]] = dict
+        self,
+        stage: str = "read the corpus",
+        figures: Callable[[], Mapping[str, float | int | str]] = dict,
+        weights: Mapping[str, float] = MappingProxyType({}),
     ) -> Iterator[str]:
-        """Yield every document once, reporting the megabytes read as `stage`, with `figures()` beside them.
+        """Yield every document, reporting the megabytes read as `stage`, with `figures()` beside them.
 
-        For training that keeps no checkpoint while it reads. Raises: CorpusError; TrainingInterrupted on request.
+        `weights`, by name of a source or pattern, repeat or thin the text (see `corpus.sources.Sampler`). For training
+        that keeps no checkpoint while it reads.
+        Raises: ConfigError for weights that name no source; CorpusError; TrainingInterrupted on request.
         """
+        if unused := unmatched(weights, list(self.corpus.sources())):
+            raise ConfigError("config", [(f"$.weights.{pattern}", problem) for pattern, problem in unused])
         self.reporter.stage(stage, self.corpus.megabytes, "MB")
-        done = 0.0
-        for document in self.corpus.documents():
-            if self.should_stop():
-                raise TrainingInterrupted(f"stopped after reading {done:.1f} MB; nothing was saved")
-            yield document
-            done += len(document.encode()) / 1e6
-            self.reporter.advance(done, **figures(), **self.corpus.faults.figures())
+        sampler, done = Sampler(weights), 0.0
+        for file in self.corpus.files:
+            for document in file.documents():
+                if self.should_stop():
+                    raise TrainingInterrupted(f"stopped after reading {done:.1f} MB; nothing was saved")
+                yield sampler.sampled(document, file.source)
+                done += len(document.encode()) / 1e6
+                self.reporter.advance(done, **figures(), **self.corpus.faults.figures())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokframe_dictionary.mining.aims import Aim, pattern_of
+from tokframe_dictionary.mining.aims import Aim
 from tokframe_dictionary.mining.candidates import mine
 from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
 from tokframe_dictionary.mining.pruning import Pool, prune
@@ -43,27 +43,6 @@ def selected(aim: dict[str, float], size: int = 300, **settings: Any) -> tuple[P
     sources = balance({name: gathered(text) for name, text in TEXTS.items()}, config)
     aimed = Aim.of(config, list(TEXTS))
     return prune(mine(sources, config).segments, sources, size, SelectionConfig(), aim=aimed), sources
-
-
-@pytest.mark.parametrize(
-    ("name", "pattern"),
-    [
-        ("help-de", "help-*"),
-        ("novels-de", "*-de"),
-        ("help-fr", "help-*"),
-        ("tales-*", "tales-*"),
-        ("books", "*"),
-        ("help-pt-br", "help-*-br"),
-    ],
-)
-def test_of_patterns_that_fit_the_longest_stands_for_a_source(name: str, pattern: str) -> None:
-    assert pattern_of(name, ["*", "*-de", "help-*", "help-*-br", "tales-*"]) == pattern
-
-
-def test_a_name_comes_before_any_pattern_and_may_fit_none() -> None:
-    assert pattern_of("a*", ["a*", "a***"]) == "a*"
-    assert pattern_of("ab", ["b*", "a"]) is None
-    assert pattern_of("a.b", ["a?b", "axb"]) is None
 
 
 def test_at_equality_zero_a_share_of_the_tokens_is_worth_as_much_in_every_group() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Iterator, Mapping
+
+from attrs import field, frozen
 
 from tokframe import setting
+from tokframe.corpus.sources import weight_issues
 from tokframe.tokenizer.table import SPECIAL_TOKENS
 
 __all__ = ["BPEConfig"]
@@ -19,3 +22,9 @@ class BPEConfig:
 
     vocab_size: int = setting(32768, at_least=len(SPECIAL_TOKENS) + 256, at_most=2**31 - 1)  # every byte; ids are int32
     min_frequency: int = setting(2, at_least=1)
+    #: how often the text of a source is read, by name or pattern such as "help-*"; 0.25 is a quarter of its lines
+    weights: Mapping[str, float] = field(factory=dict)
+
+    def issues(self) -> Iterator[tuple[str, str]]:
+        """Yield `(field, text)` for what is no weight."""
+        yield from ((f"weights.{source}", problem) for source, problem in weight_issues(self.weights))

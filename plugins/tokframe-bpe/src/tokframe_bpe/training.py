@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tokenizers import trainers
@@ -42,7 +42,7 @@ def learn_merges(job: TrainJob, config: BPEConfig) -> bytes:
         initial_alphabet=sorted(pre_tokenizer().alphabet()),
         show_progress=False,
     )
-    _stoppable(job, lambda documents: tokenizer.train_from_iterator(documents, trainer))
+    _stoppable(job, config.weights, lambda documents: tokenizer.train_from_iterator(documents, trainer))
     size = tokenizer.get_vocab_size()
     merges = size - len(SPECIAL_TOKENS) - 256
     if size < config.vocab_size:
@@ -55,7 +55,7 @@ def learn_merges(job: TrainJob, config: BPEConfig) -> bytes:
     return dump(tokenizer)
 
 
-def _stoppable(job: TrainJob, train: Callable[[Iterator[str]], None]) -> None:
+def _stoppable(job: TrainJob, weights: Mapping[str, float], train: Callable[[Iterator[str]], None]) -> None:
     """Run `train` on the documents in a thread: merging is one call, in which this one could not notice a signal.
 
     A call that was stopped goes on in its thread until it ends or the process does. Raises: what `train` raises;
@@ -64,7 +64,7 @@ def _stoppable(job: TrainJob, train: Callable[[Iterator[str]], None]) -> None:
     merging, stopped, errors = threading.Event(), threading.Event(), list[BaseException]()
 
     def documents() -> Iterator[str]:
-        for document in _documents(job):
+        for document in _documents(job, weights):
             if stopped.is_set():
                 return
             yield from _parts(document)
@@ -90,9 +90,9 @@ def _stoppable(job: TrainJob, train: Callable[[Iterator[str]], None]) -> None:
         raise errors[0]
 
 
-def _documents(job: TrainJob) -> Iterator[str]:
+def _documents(job: TrainJob, weights: Mapping[str, float]) -> Iterator[str]:
     empty = True
-    for document in job.documents():
+    for document in job.documents(weights=weights):
         yield document
         empty = empty and not document
     if empty:

@@ -108,7 +108,7 @@ class WordTokenizer(TableTokenizer):
 
         job.check_cpu()
         config = structure(WordConfig, job.config)
-        return cls(most_frequent(job, config.vocab_size - len(SPECIAL_TOKENS)), unstructure(config))
+        return cls(most_frequent(job, config.vocab_size - len(SPECIAL_TOKENS), config.weights), unstructure(config))
 
     def _lookup(self, part: Sequence[str]) -> IntArray:
         return np.fromiter(map(self._ids.get, part, repeat(_UNKNOWN)), np.int32, len(part))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tokframe.errors import TrainingError
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["most_frequent"]
 
 
-def most_frequent(job: TrainJob, size: int) -> list[str]:
+def most_frequent(job: TrainJob, size: int, weights: Mapping[str, float]) -> list[str]:
     """Return up to `size` pieces of the corpus, most frequent first, ties in order of text.
 
+    Sources count by `weights`, as config sections say.
     Raises: TrainingInterrupted on request; TrainingError if there is no text; CorpusError.
     """
     counts: Counter[str] = Counter()
-    for document in job.documents("count words", lambda: {"words": len(counts)}):
+    for document in job.documents("count words", lambda: {"words": len(counts)}, weights):
         for part in pieces(document):
             counts.update(part)
     if not counts:

@@ -1,4 +1,4 @@
-"""Aim: what each source is to matter, from which the weights of its bytes follow; and the patterns that name sources.
+"""Aim: what each source is to matter, from which the weights of its bytes follow.
 
 Minimized is the sum over groups of `share * (tokens per character) ** equality / equality`, or of `share * log(tokens)`
 where equality is 0 (alpha-fairness: Mo and Walrand, "Fair end-to-end window-based congestion control", 2000). A token
@@ -8,29 +8,19 @@ saved in a group is then worth `share * (tokens per character) ** equality / tok
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 
+from tokframe.corpus.sources import pattern_of, unmatched
 from tokframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from tokframe_dictionary.mining.config import MiningConfig
 
-__all__ = ["Aim", "pattern_of"]
-
-#: Names of sources that an error shows.
-_SHOWN_NAMES = 5
-
-
-def pattern_of(name: str, patterns: Iterable[str]) -> str | None:
-    """Return the pattern that stands for a source: its name, else the longest whose `*` make it match."""
-    fitting = [p for p in patterns if re.fullmatch(".*".join(map(re.escape, p.split("*"))), name, re.DOTALL)]
-    return name if name in fitting else max(fitting, key=len, default=None)
+__all__ = ["Aim"]
 
 
 @frozen(kw_only=True)
@@ -48,9 +38,8 @@ class Aim:
         Raises: ConfigError for patterns that name no source.
         """
         group = {name: pattern_of(name, config.aim) or name for name in names}
-        unused = [pattern for pattern in config.aim if pattern not in group.values()]
-        if unused:
-            raise ConfigError("config", [(f"$.mining.aim.{pattern}", _no_source(pattern, names)) for pattern in unused])
+        if unused := unmatched(config.aim, names):
+            raise ConfigError("config", [(f"$.mining.aim.{pattern}", problem) for pattern, problem in unused])
         return cls(shares=config.aim, equality=config.equality, group=group)
 
     def weights(self, tokens: Mapping[str, float], characters: Mapping[str, int]) -> dict[str, float]:
@@ -65,9 +54,3 @@ class Aim:
         }
         mean = sum(worth[group] * spent[group] for group in spent) / sum(spent.values())
         return {name: worth[group] / mean for name, group in self.group.items()}
-
-
-def _no_source(pattern: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(pattern[:99], names, n=_SHOWN_NAMES) or names[:_SHOWN_NAMES]
-    others = f" and {len(names) - len(near):,} others" if len(near) < len(names) else ""
-    return f"names no source; the sources are {', '.join(near)}{others}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from attrs import field, frozen
 
 from tokframe import setting
+from tokframe.corpus.sources import weight_issues
 from tokframe.storage.strictjson import shortened
 from tokframe_dictionary.mining.blocks import BLOCKS
 
@@ -50,9 +51,7 @@ class MiningConfig:
         if self.aim and self.weights:
             yield "weights", "are found where there is an aim; leave out one of the two"
         for key, given in (("weights", self.weights), ("aim", self.aim)):
-            for source, weight in given.items():
-                if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e6:
-                    yield f"{key}.{source}", f"is {shortened(weight)}, must be a number above 0"
+            yield from ((f"{key}.{source}", problem) for source, problem in weight_issues(given))
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
-from tokframe_dictionary.mining.aims import Aim, pattern_of
+from tokframe.corpus.sources import pattern_of
+from tokframe_dictionary.mining.aims import Aim
 from tokframe_dictionary.mining.config import MiningConfig
 
 __all__ = ["Gathered", "Source", "balance", "weigh"]
