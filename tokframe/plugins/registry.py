@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "ComponentSpec", "Registry", "TokenizerSpec", "TokframeDeprecationWarning", "warn_if_deprecated"]
 
 #: The kinds of component a plugin may add, beside whole tokenizers.
-KINDS = ("encoder", "quantizer", "decoder", "embedding", "exporter", "engine")
+KINDS = ("encoder", "quantizer", "decoder", "embedding", "head", "exporter", "engine")
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -60,13 +60,14 @@ _TRAINED = ("decoder", "encoder", "quantizer")
 
 @frozen(kw_only=True)
 class ComponentSpec:
-    """One encoder, quantizer, decoder or embedding, as strings: nothing is imported until it is used.
+    """One encoder, quantizer, decoder, embedding or head, as strings: nothing is imported until it is used.
 
     `target` and `config` are `"package.module:Attribute"`. The target is called as
     `Target(config, d_latent=..., max_length=...)`; `config` is a frozen attrs class and may be empty. An exporter
     is called as `target(tokenizer, folder)`, writes into the empty folder and returns a list of `Check`; one that
     takes the keyword `special_tokens` is given the choice of `tokframe export --special-tokens`. An engine is called as
-    `tokframe.shards.engines.Engine` says.
+    `tokframe.shards.engines.Engine` says, an embedding as `Target(tokenizer, d_model=...)`, and a head as
+    `Target(config, tokenizer=..., embedding=...)`.
     The config of an encoder or decoder may set `d_latent`, of an encoder `max_chunk_size` (bytes of a segment), of a
     quantizer `vocab_size`: the autoencoder then takes them from there.
     `extra` names the extra of the distribution that brings the component's dependencies. `deprecated` is empty, or

@@ -49,6 +49,8 @@ _EMBEDDINGS = {
     "factored-lookup": ("FactoredLookupEmbedding", "digits and a row per id added up"),
     "spelled": ("SpelledEmbedding", "a row per id and rows shared by ids that are spelled alike; for any tokenizer"),
     "factored-spelled": ("FactoredSpelledEmbedding", "digits, spelling and a row per id added up"),
+    "vectors": ("VectorsEmbedding", "the vectors that a tokenizer ships, projected; to add: spelled+vectors"),
+    "encoder": ("EncoderEmbedding", "the latents of a tokenizer's network, projected; to add: spelled+encoder"),
 }
 
 
@@ -60,10 +62,25 @@ def __getattr__(name: str) -> Any:
 
 @hookimpl
 def tokframe_components() -> list[ComponentSpec]:
-    """Add the embeddings, all tied to the output logits."""
+    """Add the embeddings and the heads."""
     return [
-        ComponentSpec(kind="embedding", name=name, target=f"tokframe_lm.model.embeddings:{target}", summary=summary)
-        for name, (target, summary) in _EMBEDDINGS.items()
+        *(
+            ComponentSpec(kind="embedding", name=name, target=f"tokframe_lm.model.embeddings:{target}", summary=summary)
+            for name, (target, summary) in _EMBEDDINGS.items()
+        ),
+        ComponentSpec(
+            kind="head",
+            name="softmax",
+            target="tokframe_lm.model.heads:SoftmaxHead",
+            summary="a logit for every id, tied to the embedding",
+        ),
+        ComponentSpec(
+            kind="head",
+            name="decoder",
+            target="tokframe_lm.model.decoder:DecoderHead",
+            config="tokframe_lm.model.decoder:DecoderConfig",
+            summary="the next id written byte by byte along the vocabulary's trie; costs little per id",
+        ),
     ]
 
 

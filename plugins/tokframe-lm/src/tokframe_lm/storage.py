@@ -156,12 +156,29 @@ def _check_body(config: LMConfig, vocab_size: int, shapes: Mapping[str, Sequence
 
 def fit(model: LanguageModel, weights: Mapping[str, Tensor], source: str) -> None:
     """Put weights into a model. Raises: ArtifactCorruptError naming what does not fit, the embedding first."""
+    if not model.head.tied:
+        model.prepare(_counts(weights, model.embedding.vocab_size, source))
     _compare(model, model.embedding.vocab_size, {name: tensor.shape for name, tensor in weights.items()}, source)
     wanted = {name: weights[name] for name in model.state_dict()}
     for name, tensor in wanted.items():
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             raise ArtifactCorruptError(f"{source} holds {name} with values that are not finite numbers", file=_WEIGHTS)
     model.load_state_dict(wanted)
+
+
+def _counts(weights: Mapping[str, Tensor], vocab_size: int, source: str) -> Tensor:
+    """Return the counts of ids that a model's shape follows from. Raises: ArtifactCorruptError."""
+    counts = weights.get("counts")
+    if counts is None or counts.shape != (vocab_size,):
+        found = "no counts of ids" if counts is None else f"counts of {math.prod(counts.shape):,} ids"
+        raise ArtifactCorruptError(
+            f"{source} holds {found}, but the tokenizer has {vocab_size:,}, and the head is made for these. "
+            "Use the tokenizer that the model was trained with, or train it again: tokframe lm train",
+            file=_WEIGHTS,
+        )
+    if not counts.is_floating_point() or not counts.isfinite().all() or bool((counts < 0).any()):
+        raise ArtifactCorruptError(f"{source} holds counts that are not finite numbers from 0 on", file=_WEIGHTS)
+    return counts
 
 
 def _compare(model: LanguageModel, vocab_size: int, shapes: Mapping[str, Sequence[int]], source: str) -> None:

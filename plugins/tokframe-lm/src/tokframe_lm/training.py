@@ -29,9 +29,9 @@ from tokframe.training.run_folder import run_folder, without_output
 from tokframe.training.torchrun import restarted
 from tokframe_lm.data.tokens import TokenFile, tokenize
 from tokframe_lm.data.windows import Windows
-from tokframe_lm.model.config import LMConfig
+from tokframe_lm.model.config import LMConfig, config_for
 from tokframe_lm.model.model import LanguageModel, build
-from tokframe_lm.storage import FORMAT, SavedModel, load, save
+from tokframe_lm.storage import FORMAT, SavedModel, fit, load, save
 
 __all__ = ["run_identity", "train"]
 
@@ -59,18 +59,15 @@ def train(
     out, resume = named(out), resume or restarted()
     place = run_folder(out, FORMAT, resume=resume, overwrite=overwrite, reporter=reporter, resumable=has_checkpoint)
     with interruptible(should_stop) as stop, place as work:
-        settings = structure(LMConfig, config or {})
         loaded = tokframe.load(tokenizer)
+        settings = structure(LMConfig, config_for(config or {}, loaded.name, Path(tokenizer).name))
         with process_group(device, work) as processes:
             with processes.main_process_first():
                 sha256 = loaded.sha256()
                 settings, model = _begin(settings, loaded, sha256, start)
                 source = (without_output(corpus, out, reporter), loaded, work / "tokens", sha256, settings.max_bytes)
                 tokens = tokenize(*source, reporter=reporter, should_stop=stop)
-            counts = tokens.counts(loaded.vocab_size)
-            if start is None and settings.bias == "frequencies":
-                model.embedding.set_unigram_bias(counts)
-            model.embedding.train_own_rows(counts >= settings.min_count)
+            model.prepare(torch.from_numpy(tokens.counts(loaded.vocab_size)), new=start is None)
             model.to(processes.device)
             windows = Windows(tokens, settings)
             run = StepRun(
@@ -113,16 +110,16 @@ def _begin(
             f"{tokenizer.name!r} of hash {sha256[:12]}.... Move it over: tokframe lm migrate {shlex.quote(str(start))} "
             f"--from {before.tokenizer.name} --to {tokenizer.name} --out DIR"
         )
-    shape = {name: getattr(before.model.config, name) for name in ("d_model", "layers", "heads", "embedding")}
-    canonical = settings.canonical or before.model.config.canonical
-    settings = evolve(settings, **shape, context=before.model.config.context, canonical=canonical)
+    kept = ("d_model", "layers", "heads", "context", "embedding", "head", "head_settings", "min_count")
+    shape = {name: getattr(before.model.config, name) for name in kept}
+    settings = evolve(settings, **shape, canonical=settings.canonical or before.model.config.canonical)
     model = build(settings, tokenizer)
-    model.load_state_dict(before.model.state_dict())
+    fit(model, before.model.state_dict(), str(start))
     return settings, model
 
 
 def _optimizer(model: LanguageModel, config: LMConfig, processes: Processes) -> Optimizer:
-    rows = [p for p in model.embedding.parameters() if p.ndim > 1]
+    rows = [*model.embedding.row_parameters(), *model.head.rows()]
     theirs = {id(p) for p in rows}
     rest = [p for p in model.parameters() if id(p) not in theirs]
     return Optimizer(
@@ -161,14 +158,14 @@ def _summary(run: StepRun, model: LanguageModel, tokens: TokenFile, windows: Win
     """Return the record of the training for model.json."""
     sizes, seen = model.sizes, windows.seen(run.step)
     # 6 per parameter used and token, forward and backward (Kaplan et al., 2020), the output included, not the look-up
-    used = sizes["body"] + model.embedding.vocab_size * model.config.d_model
+    used = sizes["body"] + model.head.parameters_per_token()
     return {
         "steps": run.step,
         "tokens": seen,
         "bytes": round(tokens.bytes * run.step / windows.per_pass),
         "documents": tokens.documents,
         "seconds": round(run.seconds, 2),
-        "flops": 6 * used * seen,
+        "flops": round(6 * used * seen),
         "parameters": sizes,
         "loss": run.curve,
     }

@@ -38,15 +38,16 @@ __all__ = ["compare_command"]
 )
 @click.option("--config", metavar="FILE", help="JSON config of the models, as for lm train.")
 @click.option("--embedding", "embeddings", cls=SpreadOption, metavar="NAME...", help="Compare embeddings too.")
+@click.option("--head", "heads", cls=SpreadOption, metavar="NAME...", help="Compare heads too: softmax, decoder.")
 @click.option(
     "--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each model, from seed 0 on."
 )
 @click.option(
     "--equal",
-    type=click.Choice(["bytes", "flops"]),
+    type=click.Choice(["bytes", "flops", "time", "all"]),
     default="flops",
     show_default=True,
-    help="bytes: same text for all. flops: also train cheaper models longer until FLOPs match.",
+    help="bytes: same text for all. flops, time, all: also train cheaper models longer until these match.",
 )
 @click.option("--max-bytes", type=click.IntRange(1), help="Training text, in equal shares of the corpora.  [2,000,000]")
 @click.option(
@@ -67,8 +68,8 @@ def compare_command(
     Finished runs in DIR are reused: after Ctrl-C the same command continues, and adding tokenizers, seeds or held-out
     texts only runs what is missing. The last row of the writing table is held-out text.
 
-    JSON: {"config", "settings", "bytes", "models": {NAME: {"equal_bytes", "equal_flops", "training_speed",
-    "generation"}}, "reference", "scorer",
+    JSON: {"config", "settings", "bytes", "models": {NAME: {"embedding", "head", "equal_bytes", "equal_flops",
+    "equal_time", "training_speed", "generation"}}, "reference", "scorer",
     "corpus": {"files", "skipped", "skipped_files", "skipped_records"}}; docs/migration.md describes them.
     """
     from tokframe.cli.console import write_json
@@ -78,7 +79,7 @@ def compare_command(
 
     config = read_settings(options, "max_bytes")
     text, evals = open_corpus(corpus), _named(options.pop("evals"))
-    passed = {key: options.pop(key) for key in ("out", "embeddings", "device")}
+    passed = {key: options.pop(key) for key in ("out", "embeddings", "heads", "device")}
     settings = Settings(max_bytes=config.get("max_bytes") or Settings().max_bytes, **options)
     with resumable(ctx) as control:
         report = compare(names, corpus=text, evals=evals, config=config, settings=settings, **passed, **control)
@@ -108,16 +109,18 @@ def _show(report: dict[str, Any]) -> None:
     from tokframe.cli.console import note, show
 
     models = report["models"]
-    for key, title in (("equal_bytes", "equal bytes"), ("equal_flops", "equal FLOPs")):
+    titles = {"equal_bytes": "equal bytes", "equal_flops": "equal FLOPs", "equal_time": "equal time"}
+    for key, title in titles.items():
         rows = {label: entry[key] for label, entry in models.items() if key in entry}
         if not rows:
             continue
         texts = list(next(iter(rows.values()))["evals"])
-        table = Table(title, "MB", "tokens", "steps", "TFLOPs", *(f"{name}, bits/byte" for name in texts))
+        table = Table(title, "MB", "tokens", "steps", "TFLOPs", "s", *(f"{name}, bits/byte" for name in texts))
         for label, row in rows.items():
             cells = [_bits(row["evals"][name]) for name in texts]
             tflops = f"{row['flops'] / 1e12:,.1f}"
-            table.add_row(label, f"{row['bytes'] / 1e6:.2f}", f"{row['tokens']:,}", f"{row['steps']:,}", tflops, *cells)
+            counts = [f"{row['bytes'] / 1e6:.2f}", f"{row['tokens']:,}", f"{row['steps']:,}"]
+            table.add_row(label, *counts, tflops, f"{min(row['seconds']):,.0f}", *cells)
         show(table)
     for name in next(iter(models.values()))["equal_bytes"]["evals"]:
         counted = {label: entry["equal_bytes"]["evals"][name]["by_count"] for label, entry in models.items()}

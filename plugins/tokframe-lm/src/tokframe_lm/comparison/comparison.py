@@ -10,16 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 from tokframe_torch.checkpoint import has_checkpoint
 from tokframe_torch.processes import Processes
 
 import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ConfigError, TrainingInterrupted
-from tokframe.plugins.discovery import host
-from tokframe.plugins.registry import load_target
-from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.atomic import write_atomically
 from tokframe.storage.config import structure, unstructure
 from tokframe.storage.locks import exclusive
@@ -34,8 +31,8 @@ from tokframe_lm.comparison.speed import rate, training_speed
 from tokframe_lm.comparison.summaries import evaluation_by_count, summary, training_counts
 from tokframe_lm.comparison.writing import compare_writing
 from tokframe_lm.data.texts import Mixture, mix
-from tokframe_lm.model.config import LMConfig, embedding_name
-from tokframe_lm.model.embeddings import Embedding, has_codes
+from tokframe_lm.model.config import LMConfig, config_for, embedding_name
+from tokframe_lm.model.embeddings import suited
 from tokframe_lm.storage import FORMAT, load
 from tokframe_lm.training import train
 
@@ -47,10 +44,10 @@ _REPORT, _PLAN, _TEXT, _RUNS = _RESULTS = ("comparison.json", "plan.json", "text
 
 @frozen(kw_only=True)
 class Variant:
-    """A tokenizer with an embedding; `label` is its name in the report."""
+    """A tokenizer with the config of its models; `label` is its name in the report."""
 
     tokenizer: str
-    embedding: str
+    config: LMConfig
     label: str
 
 
@@ -62,32 +59,35 @@ def compare(
     out: str | Path,
     config: Mapping[str, Any] | None = None,
     embeddings: Sequence[str] = (),
+    heads: Sequence[str] = (),
     settings: Settings | None = None,
     reporter: Reporter = SILENT,
     should_stop: Callable[[], bool] | None = None,
     device: str | None = None,
 ) -> dict[str, Any]:
-    """Train and evaluate a model per tokenizer, embedding and seed; return the report, saved as `comparison.json`.
+    """Train and evaluate models per tokenizer, embedding, head and seed; return the report, saved as `comparison.json`.
 
-    Finished runs in `out` are reused. A tokenizer without codes gets the fallback of an embedding that needs them, or
-    is left out where there is none. Raises: ConfigError, also where `out` holds runs of another config or text;
-    ArtifactError where another process is writing there or nothing can be written; CorpusError; UnknownNameError;
-    TrainingError; TrainingInterrupted; without `should_stop`, KeyboardInterrupt for Ctrl-C.
+    A config may say "tokenizers": {NAME: {KEY: VALUE}}, settings of one tokenizer's models. Finished runs in `out` are
+    reused. A tokenizer that lacks what part of an embedding needs gets what is left of it, or is left out where nothing
+    is. Raises: ConfigError, also where `out` holds runs of another config or text; ArtifactError where another process
+    is writing there or nothing can be written; CorpusError; UnknownNameError; TrainingError; TrainingInterrupted;
+    without `should_stop`, KeyboardInterrupt for Ctrl-C.
     """
     settings = settings or Settings()
     check(settings)
-    base = structure(LMConfig, {**(config or {}), "seed": 0, "max_bytes": 0})
+    config = {**(config or {}), "seed": 0, "max_bytes": 0}
+    base = structure(LMConfig, config_for(config, ""))
     if base.steps:
         raise ConfigError("config", [("$.steps", "a comparison takes one pass over its text; leave this key out")])
     tokenizers = [tokenizers] if isinstance(tokenizers, str) else tokenizers
     Processes(device)  # one that cannot be used is told before the text is read
-    variants = list(_variants(tokenizers, [*map(embedding_name, embeddings)] or [base.embedding], reporter))
+    variants = list(_variants(tokenizers, config, embeddings, heads, reporter))
     folder = named(out)
     with interruptible(should_stop, "make the same call again") as stop, exclusive(folder), disk_errors(folder):
         corpus = corpus.without(*(folder / name for name in _RESULTS))
         text = mix(corpus, settings.max_bytes, folder / _TEXT)
         work = _Comparison(folder, text, base, settings, corpus, evals, reporter, stop, device)
-        work.check_plan()
+        work.check_plan(variants)
         return work.report(variants)
 
 
@@ -113,11 +113,17 @@ class _Comparison:
             for variant in variants:
                 runs[variant.label].append(self._run(variant, seed, self.text))
         found: dict[str, Any] = {
-            v.label: {"embedding": v.embedding, "equal_bytes": summary(runs[v.label])} for v in variants
+            v.label: {
+                "embedding": v.config.embedding,
+                "head": v.config.head,
+                "equal_bytes": summary(runs[v.label]),
+            }
+            for v in variants
         }
-        if self.settings.equal == "flops":
-            for label, entry in self._equal_flops(variants, runs).items():
-                found[label]["equal_flops"] = entry
+        for cost in ("flops", "time") if self.settings.equal == "all" else (self.settings.equal,):
+            if cost != "bytes":
+                for label, entry in self._equal(cost, variants, runs).items():
+                    found[label][f"equal_{cost}"] = entry
         self._check_stop()
         self.reporter.stage("time training", None)
         first = {label: self._place(label, 0) for label in labels}
@@ -147,26 +153,39 @@ class _Comparison:
         write_atomically(self.folder / _REPORT, json.dumps(report, indent=2).encode() + b"\n")
         return report
 
-    def check_plan(self) -> None:
-        """Record what the runs in the folder share; a folder of other runs is refused. Raises: ConfigError."""
+    def check_plan(self, variants: Sequence[Variant]) -> None:
+        """Record what the runs in the folder share, and the config of each; a folder of others is refused.
+
+        Raises: ConfigError.
+        """
         place = self.folder / _PLAN
-        plan: dict[str, Any] = {
-            "config": {k: v for k, v in unstructure(self.base).items() if k not in ("embedding", "checkpoint_every")},
-            "text": self.text.sha256,
+        shared = {key: value for key, value in _fixed(self.base).items() if key != "embedding"}
+        models = {  # what each has of its own
+            v.label: {
+                key: value for key, value in _fixed(v.config).items() if key not in shared or value != shared[key]
+            }
+            for v in variants
         }
         if place.is_file():
             kept = read_json(place)
             # older versions wrote fewer keys and trained all own rows
             config = kept.get("config")
             before = {**unstructure(LMConfig()), "min_count": 0, **(config if isinstance(config, dict) else {})}
-            differing = [k for k in plan["config"] if before[k] != plan["config"][k]]
-            differing += ["training text"] * (kept.get("text") != plan["text"])
+            differing = [key for key in shared if before[key] != shared[key]]
+            known = kept.get("models")
+            known = known if isinstance(known, dict) else {}
+            for label, own in models.items():
+                one = known.get(label, own)
+                one = one if isinstance(one, dict) else {}
+                differing += [f"{key} of {label}" for key in sorted({*own, *one}) if own.get(key) != one.get(key)]
+            differing += ["training text"] * (kept.get("text") != self.text.sha256)
             if differing:
                 raise ConfigError(
                     str(self.folder),
                     [("$", f"it holds runs with another {', '.join(differing)}. Choose another --out, or remove it")],
                 )
-        write_atomically(place, canonical_json(plan))
+            models = {**known, **models}
+        write_atomically(place, canonical_json({"config": shared, "models": models, "text": self.text.sha256}))
 
     def _place(self, label: str, seed: int, more: str = "") -> Path:
         return self.folder / _RUNS / f"{label}-{seed}{more}"
@@ -180,7 +199,7 @@ class _Comparison:
                 variant.tokenizer,
                 corpus=Corpus.open([text.path]),
                 out=place,
-                config={**unstructure(self.base), "seed": seed, "embedding": variant.embedding},
+                config={**unstructure(variant.config), "seed": seed},
                 resume=has_checkpoint(place.with_name(place.name + ".training")),
                 reporter=self.reporter,
                 should_stop=self.should_stop,
@@ -205,28 +224,44 @@ class _Comparison:
     def _asked(self, corpus: Corpus) -> list[Any]:
         return [self.settings.eval_bytes, [[shown(file.path), file.path.stat().st_size] for file in corpus.files]]
 
-    def _equal_flops(
-        self, variants: Sequence[Variant], runs: Mapping[str, Sequence[Mapping[str, Any]]]
+    def _equal(
+        self, cost: str, variants: Sequence[Variant], runs: Mapping[str, Sequence[Mapping[str, Any]]]
     ) -> dict[str, Any]:
-        """Train each model that needs fewer FLOPs than the most expensive one on more text, up to equal FLOPs."""
-        flops = {label: found[0]["training"]["flops"] for label, found in runs.items()}
-        most = max(flops.values())
-        longer = {v.label: round(self.settings.max_bytes * most / flops[v.label]) for v in variants}
+        """Train each model that costs less than the dearest one on more text, up to equal "flops" or "time".
+
+        Time is that of training, the least of all seeds, so that what else ran on the machine counts little.
+        """
+        key = "seconds" if cost == "time" else cost
+        costs = {label: min(run["training"][key] for run in found) for label, found in runs.items()}
+        most = max(costs.values())
+        longer = {v.label: round(self.settings.max_bytes * most / costs[v.label]) for v in variants}
         found = {}
         for variant in variants:
             label = variant.label
-            if flops[label] == most:
+            if costs[label] == most:
                 found[label] = summary(runs[label])
                 continue
-            text = mix(self.corpus, longer[label], self.folder / _TEXT)
-            if text.bytes < 0.95 * longer[label]:
+            size = self._size(label, cost, longer[label])
+            text = mix(self.corpus, size, self.folder / _TEXT)
+            if text.bytes < 0.95 * size:
                 self.reporter.note(
-                    f"{label}: the corpus holds {text.bytes / 1e6:,.2f} MB of the {longer[label] / 1e6:,.2f} MB that "
-                    "equal FLOPs need; the report holds the actual size"
+                    f"{label}: the corpus holds {text.bytes / 1e6:,.2f} MB of the {size / 1e6:,.2f} MB that "
+                    f"equal {'FLOPs' if cost == 'flops' else cost} would need; the report holds the actual size"
                 )
             seeds = range(self.settings.seeds)
-            found[label] = summary([self._run(variant, seed, text, f"-{longer[label]}") for seed in seeds])
+            found[label] = summary([self._run(variant, seed, text, f"-{size}") for seed in seeds])
         return found
+
+    def _size(self, label: str, cost: str, size: int) -> int:
+        """Return the bytes of text of a model's longer run; that of a time is kept, as it is never measured alike."""
+        if cost != "time":
+            return size
+        place = self.folder / _RUNS / f"{label}.time.json"
+        kept = read_json(place).get("bytes") if place.is_file() else None
+        if isinstance(kept, int) and not isinstance(kept, bool) and kept > 0:
+            return kept
+        write_atomically(place, canonical_json({"bytes": size}))
+        return size
 
     def _check_stop(self) -> None:
         if self.should_stop():
@@ -251,27 +286,44 @@ def _holds(kept: Any, asked: list[Any]) -> bool:
     )
 
 
-def _variants(tokenizers: Sequence[str], embeddings: Sequence[str], reporter: Reporter) -> Iterator[Variant]:
+def _fixed(config: LMConfig) -> dict[str, Any]:
+    """Return what a run's result follows from, beside its seed and text."""
+    return {key: value for key, value in unstructure(config).items() if key not in ("checkpoint_every", "seed")}
+
+
+def _variants(
+    tokenizers: Sequence[str],
+    config: Mapping[str, Any],
+    embeddings: Sequence[str],
+    heads: Sequence[str],
+    reporter: Reporter,
+) -> Iterator[Variant]:
     """Yield the models to compare. Raises: ConfigError; UnknownNameError."""
     labels: set[str] = set()
-    kinds: dict[str, type[Embedding]] = {
-        name: load_target(host().registry.component("embedding", name, FIRST_PARTY)) for name in embeddings
-    }
     for given in tokenizers:
         tokenizer = tokframe.load(given)
         name = Path(given).name
-        coded = has_codes(tokenizer)
-        for embedding, kind in kinds.items():
-            if kind.needs_codes and not coded:
-                if kind.fallback is None or kind.fallback in kinds:
-                    reporter.note(f"{name}: no codes made of digits, so no {embedding} embedding")
-                    continue
-                reporter.note(f"{name}: no codes made of digits, so its embedding is {kind.fallback}")
-                embedding = kind.fallback
-            label = name if len(embeddings) == 1 else f"{name}+{embedding}"
-            if label in labels:
-                raise ConfigError("tokenizers", [("$", f"two are named {label!r}; rename the folder of one")])
-            labels.add(label)
-            yield Variant(tokenizer=given, embedding=embedding, label=label)
+        own = structure(LMConfig, config_for(config, tokenizer.name, name))
+        used: set[str] = set()
+        for embedding in [*map(embedding_name, embeddings)] or [own.embedding]:
+            left = suited(embedding, tokenizer)
+            if not left or left in used or (left != embedding and left in embeddings):
+                reporter.note(f"{name}: lacks what the embedding {embedding} needs, and is compared without it")
+                continue
+            if left != embedding:
+                reporter.note(f"{name}: lacks what a part of the embedding {embedding} needs, so it is {left}")
+            used.add(left)
+            for head in heads or [own.head]:
+                settings = {} if head != own.head else own.head_settings
+                parts = [name, *([left] if len(embeddings) > 1 else []), *([head] if len(heads) > 1 else [])]
+                label = "+".join(parts)
+                if label in labels:
+                    raise ConfigError("tokenizers", [("$", f"two are named {label!r}; rename the folder of one")])
+                labels.add(label)
+                yield Variant(
+                    tokenizer=given,
+                    config=evolve(own, embedding=left, head=head, head_settings=settings),
+                    label=label,
+                )
     if not labels:
         raise ConfigError("tokenizers", [("$", "no model is left to compare; add --embedding lookup")])

@@ -14,8 +14,9 @@ class Settings:
     """What a comparison trains on and measures."""
 
     seeds: int = setting(3, at_least=1)  #: runs of each model, from seed 0 on
-    #: "bytes": same text for all; "flops": also train cheaper models on more text, up to equal FLOPs
-    equal: str = setting("flops", one_of=("bytes", "flops"))
+    #: "bytes": same text for all; "flops", "time" or "all": also train cheaper models on more text, up to equal FLOPs,
+    #: equal seconds of training, or once for each
+    equal: str = setting("flops", one_of=("bytes", "flops", "time", "all"))
     max_bytes: int = setting(2_000_000, at_least=1)  #: bytes of training text, in equal shares of the corpora
     eval_bytes: int = setting(100_000, at_least=1)  #: bytes of each held-out text
     prompts: int = setting(12, at_least=0)  #: prompts that each model continues; 0: none

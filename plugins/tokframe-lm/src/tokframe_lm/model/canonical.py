@@ -29,8 +29,13 @@ class Impossible(nn.Module):
 
     def __init__(self, pairs: ImpossiblePairs) -> None:
         super().__init__()
+        self.pairs = pairs
         for name in ("starts", "ranges", "slices", "members"):
             self.register_buffer(name, torch.from_numpy(getattr(pairs, name)), persistent=False)
+
+    def list_key(self, token: int) -> bytes:
+        """Return what is the same for ids after which the same ids cannot come."""
+        return self.pairs.ranges[self.pairs.starts[token] : self.pairs.starts[token + 1]].tobytes()
 
     def positions(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Return row and column of each logit to penalize after ids (rows,), by row; a pair may occur twice."""

@@ -9,13 +9,14 @@ from attrs import field, frozen
 
 from tokframe import setting
 from tokframe.errors import ConfigError
+from tokframe.storage.config import structure
 
-__all__ = ["LMConfig", "embedding_name", "saved_config"]
+__all__ = ["LMConfig", "config_for", "embedding_name", "saved_config"]
 
 
 def embedding_name(name: str) -> str:
     """Return the name under which an embedding is registered: "factored+lookup", as a sum, is "factored-lookup"."""
-    return name.replace("+", "-")
+    return name.replace("factored+lookup", "factored-lookup").replace("factored+spelled", "factored-spelled")
 
 
 @frozen(kw_only=True)
@@ -26,7 +27,12 @@ class LMConfig:
     layers: int = setting(4, at_least=1, at_most=1024)  #: transformer layers
     heads: int = setting(4, at_least=1, at_most=1 << 12)  #: attention heads
     context: int = setting(256, at_least=4, at_most=1 << 20)  #: tokens in a window
-    embedding: str = field(default="lookup", converter=embedding_name)  #: registered embedding, tied to the logits
+    #: registered embedding, or several added up, as "spelled+vectors"; the softmax is tied to it
+    embedding: str = field(default="lookup", converter=embedding_name)
+    #: registered head: "softmax" over all ids, or "decoder", which writes an id byte by byte
+    head: str = "softmax"
+    #: settings of the head, such as {"core": "mlp"} of the decoder; see docs/heads.md
+    head_settings: dict[str, Any] = field(factory=dict)
     batch: int = setting(16, at_least=1, at_most=1 << 20)  #: windows of `context` tokens in a step
     #: bytes of text in a step instead of `batch`, so that equal bytes are equal steps with any tokenizer; 0: `batch`
     batch_bytes: int = setting(0, at_least=0)
@@ -40,7 +46,7 @@ class LMConfig:
     bias: str = setting("zeros", one_of=("zeros", "frequencies"))
     #: make ids very unlikely after an id that the tokenizer never puts them after, if the tokenizer knows such pairs
     canonical: bool = False
-    #: ids that occur less often in the corpus keep the initial row of their own, if the embedding has shared rows too
+    #: ids that occur less often in the corpus have no trained row of their own, if the embedding has shared rows too
     min_count: int = setting(16, at_least=0)
     steps: int = setting(0, at_least=0)  #: training steps; 0: one pass over the corpus
     max_bytes: int = setting(0, at_least=0)  #: bytes of the corpus that are read; 0: all
@@ -52,6 +58,23 @@ class LMConfig:
         if self.heads > 0 and self.d_model % (2 * self.heads):
             # rotary positions turn pairs of coordinates of each head
             yield "d_model", f"{self.d_model} is not a multiple of twice the {self.heads} heads"
+
+
+def config_for(config: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return a config for a tokenizer known by these names: what "tokenizers" says of it, over what is said for all.
+
+    Raises: ConfigError where "tokenizers" is not an object of objects.
+    """
+    found = dict(config)
+    each = found.pop("tokenizers", {})
+    if not isinstance(each, Mapping) or not all(isinstance(keys, Mapping) for keys in each.values()):
+        problem = 'expected an object of configs by tokenizer, such as {"bpe": {"learning_rate": 0.001}}'
+        raise ConfigError("config", [("$.tokenizers", problem)])
+    for keys in each.values():  # told of now, whichever tokenizer is used
+        structure(LMConfig, {**found, **keys}, "$.tokenizers")
+    for name in names:
+        found |= each.get(name, {})
+    return found
 
 
 def saved_config(data: Any) -> Any:

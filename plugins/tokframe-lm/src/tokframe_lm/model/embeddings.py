@@ -1,6 +1,7 @@
-"""Embeddings tied to the output logits: each id's row is the sum of rows for features that it shares with other ids.
+"""Embeddings: each id's vector is the sum of rows for features that ids share; a head may be tied to them.
 
-Features are the digits of the id's code, the spelling of its bytes, and a row of its own.
+Features are the digits of the id's code, the spelling of its bytes, a row of its own, and, projected, vectors that the
+tokenizer ships or the latents of its network, both frozen.
 """
 
 from __future__ import annotations
@@ -17,62 +18,91 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tokframe.errors import UnsupportedError
-from tokframe.plugins.protocols import HasCodes
+from tokframe.plugins.discovery import host
+from tokframe.plugins.protocols import HasCodes, HasNetwork, HasVectors
+from tokframe.plugins.registry import load_target
+from tokframe.storage.advice import FIRST_PARTY
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_lm.model.rowsums import RowSums, least_squares
 
 __all__ = [
     "Embedding",
+    "EncoderEmbedding",
     "FactoredEmbedding",
     "FactoredLookupEmbedding",
     "FactoredSpelledEmbedding",
     "LookupEmbedding",
     "SpelledEmbedding",
-    "has_codes",
+    "VectorsEmbedding",
+    "embedding_class",
+    "suited",
 ]
 
 _SPREAD = 0.02  # standard deviation of a new row, as in GPT-2 and Llama
 _END_BYTES = 3  # bytes compared at either end of a segment
 _WORD = re.compile(r"[^\W\d_]+")
 #: feature -> name of its parameter in saved models
-_PARAMETERS = {"digits": "factors", "spelling": "shared", "own": "rows"}
+_PARAMETERS = {"digits": "factors", "spelling": "shared", "own": "rows", "vectors": "vectors", "encoder": "encoder"}
 
 
 class Embedding(nn.Module):
     """A table (ids, d_model) with a bias per id: `forward` looks rows up, `logits` multiplies by all of them.
 
-    Subclasses name the `features` whose rows are added up. One that `needs_codes` cannot be used with a tokenizer
-    without codes made of digits; `fallback` is the registered embedding to use there, None if there is none.
-    Raises: UnsupportedError where the tokenizer lacks the codes.
+    Subclasses name the `features` whose rows are added up. One whose `missing` names something cannot be used with the
+    tokenizer; `fallback` is the registered embedding to use there, None if there is none.
+    Raises: UnsupportedError where the tokenizer lacks what a feature needs.
     """
 
     features: ClassVar[tuple[str, ...]] = ("own",)
-    needs_codes: ClassVar[bool] = False
     fallback: ClassVar[str | None] = None
 
     def __init__(self, tokenizer: ITokenizer, *, d_model: int) -> None:
         super().__init__()
         self.vocab_size, self.d_model = tokenizer.vocab_size, d_model
+        self._textless = sorted(tokenizer.textless_ids)
         # id frequencies: shared rows could not express them
         self.bias = nn.Parameter(torch.zeros(self.vocab_size))
         self.sums = nn.ModuleDict()
+        self._row_numbers: Tensor | None = None
         for feature in self.features:
             if feature == "own":  # zeros beside shared rows, so that an unseen id is what those say
                 spread = 0.0 if len(self.features) > 1 else _SPREAD
                 rows = torch.randn(self.vocab_size, d_model) if spread else torch.zeros(self.vocab_size, d_model)
+            elif feature in _FROZEN:
+                frozen = _FROZEN[feature](tokenizer)
+                self.register_buffer(f"frozen_{feature}", frozen, persistent=False)
+                rows, spread = torch.randn(frozen.shape[1], d_model), _SPREAD / frozen.shape[1] ** 0.5
             else:
                 parts, count, terms = _PARTS[feature](tokenizer)
                 self.sums[feature] = RowSums(parts, count)
                 rows, spread = torch.randn(count, d_model), _SPREAD / terms**0.5
             self.register_parameter(_PARAMETERS[feature], nn.Parameter(rows * spread if spread else rows))
 
+    @classmethod
+    def missing(cls, tokenizer: ITokenizer) -> str:
+        """Return what the tokenizer lacks that a feature needs, empty if nothing."""
+        if "digits" in cls.features and not has_codes(tokenizer):
+            return "codes made of digits"
+        if "vectors" in cls.features and _shipped_vectors(tokenizer) is None:
+            return "shipped vectors"
+        if "encoder" in cls.features and not (has_codes(tokenizer) and isinstance(tokenizer, HasNetwork)):
+            return "a network"
+        return ""
+
+    def untie(self) -> None:
+        """Leave the output to a head: no bias is needed."""
+        self.bias = None  # type: ignore[assignment]  # of a head that is tied, which asks for it
+
     def table(self) -> Tensor:
         """Return the rows of all ids (ids, d_model)."""
         return reduce(torch.add, map(self._rows, self.features))
 
     def forward(self, ids: Tensor, table: Tensor | None = None) -> Tensor:
-        """Return the vectors of ids: (batch, tokens) -> (batch, tokens, d_model)."""
-        return functional.embedding(ids, self.table() if table is None else table)
+        """Return the vectors of ids: (batch, tokens) -> (batch, tokens, d_model); without a table only of those."""
+        if table is not None:
+            return functional.embedding(ids, table)
+        different, places = torch.unique(ids, return_inverse=True)
+        return functional.embedding(places, reduce(torch.add, (self._rows(f, different) for f in self.features)))
 
     def logits(self, states: Tensor, table: Tensor | None = None) -> Tensor:
         """Return the logits of all ids: (..., d_model) -> (..., ids)."""
@@ -107,18 +137,47 @@ class Embedding(nn.Module):
         The own row of an id that training rarely shows fits mostly noise; its shared rows generalize. Does nothing
         where ids do not have own rows beside shared ones.
         """
-        if "own" in self.features and self.sums:
+        if "own" in self.features and len(self.features) > 1:
             weights = torch.from_numpy(which.astype(np.float32))[:, None]
             self._parameter("own").register_hook(  # type: ignore[no-untyped-call]  # torch has no types there
                 lambda gradient: gradient * weights.to(gradient)
             )
 
+    def keep_own_rows(self, which: np.ndarray[Any, Any]) -> None:
+        """Have an own row, beside shared ones, only where `which` (ids,) is True and for special tokens; new rows.
+
+        The optimizer then need not pass over the rows of a large vocabulary at each step.
+        """
+        if "own" in self.features and len(self.features) > 1:
+            which = which.copy()
+            which[self._textless] = True
+            old = self._parameter("own")
+            numbers = torch.from_numpy(np.where(which, np.cumsum(which), 0))  # row 0 stays zero
+            self._row_numbers = numbers.to(old.device)
+            rows = old.new_zeros(1 + int(which.sum()), self.d_model)
+            special = torch.randn(len(self._textless), self.d_model, generator=torch.Generator().manual_seed(0))
+            rows[numbers[self._textless]] = _SPREAD * special.to(rows)  # nothing else is known of them
+            self.rows = nn.Parameter(rows)
+
+    def row_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that have a row per feature of ids; others are matrices, or biases."""
+        return [self._parameter(feature) for feature in self.features if feature not in _FROZEN]
+
     def _parameter(self, feature: str) -> nn.Parameter:
         return self.get_parameter(_PARAMETERS[feature])
 
-    def _rows(self, feature: str) -> Tensor:
+    def _rows(self, feature: str, ids: Tensor | None = None) -> Tensor:
+        """Return what a feature adds to the vectors of `ids` (n,), None for all: (n, d_model)."""
         rows: Tensor = self._parameter(feature)
-        return self.sums[feature](rows) if feature in self.sums else rows
+        if feature in self.sums:
+            sums: RowSums = self.sums[feature]  # type: ignore[assignment]  # all are
+            return sums(rows) if ids is None else sums.some(rows, ids)
+        if feature in _FROZEN:
+            frozen = self.get_buffer(f"frozen_{feature}")
+            return (frozen if ids is None else frozen[ids]) @ rows
+        if self._row_numbers is not None:
+            return functional.embedding(self._row_numbers if ids is None else self._row_numbers[ids], rows, 0)
+        return rows if ids is None else functional.embedding(ids, rows)
 
 
 class LookupEmbedding(Embedding):
@@ -129,14 +188,12 @@ class FactoredEmbedding(Embedding):
     """The sum of one row per digit of an id's code: 55 rows in place of 32,768 for levels 8,8,8,8,8,5,5,5."""
 
     features = ("digits",)
-    needs_codes = True
 
 
 class FactoredLookupEmbedding(Embedding):
     """Digits and an own row, which begins at zero."""
 
     features = ("digits", "own")
-    needs_codes = True
     fallback = "lookup"
 
 
@@ -154,8 +211,49 @@ class FactoredSpelledEmbedding(Embedding):
     """Digits, spelling and an own row, which begins at zero."""
 
     features = ("digits", "own", "spelling")
-    needs_codes = True
     fallback = "spelled"
+
+
+class VectorsEmbedding(Embedding):
+    """The vectors that come with a tokenizer, which say how its segments are used, projected; they stay as they are."""
+
+    features = ("vectors",)
+
+
+class EncoderEmbedding(Embedding):
+    """The quantized latents of the tokenizer's own network, projected; the network stays as it is."""
+
+    features = ("encoder",)
+
+
+def embedding_class(name: str) -> type[Embedding]:
+    """Return the class of a registered embedding, or of several, as in "spelled+vectors", whose features are added up.
+
+    Raises: UnknownNameError; UnsupportedError for a sum with an embedding that is not made of features.
+    """
+    kinds = [load_target(host().registry.component("embedding", part, FIRST_PARTY)) for part in name.split("+")]
+    if len(kinds) == 1:
+        found: type[Embedding] = kinds[0]
+        return found
+    for part, kind in zip(name.split("+"), kinds, strict=True):
+        if not (isinstance(kind, type) and issubclass(kind, Embedding)) or kind.table is not Embedding.table:
+            raise UnsupportedError(f"the embedding {part!r} cannot be added to others, only used alone")
+    features = tuple(dict.fromkeys(feature for kind in kinds for feature in kind.features))
+    return type("SumEmbedding", (Embedding,), {"features": features})
+
+
+def suited(name: str, tokenizer: ITokenizer) -> str:
+    """Return the embedding, or the sum of embeddings, that is left of `name` where a tokenizer lacks what a part needs.
+
+    A part is replaced by its fallback, or dropped where it has none; empty if nothing is left.
+    """
+    left: list[str] = []
+    for part in name.split("+"):
+        kind = embedding_class(part)
+        use = part if not kind.missing(tokenizer) else kind.fallback
+        if use and use not in left:
+            left.append(use)
+    return "+".join(left)
 
 
 def has_codes(tokenizer: ITokenizer) -> TypeGuard[HasCodes]:
@@ -216,4 +314,50 @@ def _shape(text: str) -> bytes:
     return "".join(kind for kind, _ in groupby(kinds)).encode()
 
 
+def _shipped_vectors(tokenizer: ITokenizer) -> Tensor | None:
+    """Return the vectors that a tokenizer ships (ids, n), of mean square 1, zero for an id without text, or None."""
+    if not isinstance(tokenizer, HasVectors):
+        return None
+    texts = sorted(set(range(tokenizer.vocab_size)).difference(tokenizer.textless_ids))
+    try:
+        given = tokenizer.embed(texts)
+    except UnsupportedError:  # one of its kind that was trained without
+        return None
+    found = torch.zeros(tokenizer.vocab_size, given.shape[1])
+    found[texts] = torch.from_numpy(given).float()
+    return _scaled(found)
+
+
+def _frozen_vectors(tokenizer: ITokenizer) -> Tensor:
+    """Return the vectors of `_shipped_vectors`. Raises: UnsupportedError where there are none."""
+    found = _shipped_vectors(tokenizer)
+    if found is None:
+        raise UnsupportedError(
+            f'{tokenizer.name or type(tokenizer).__name__!r} ships no vectors of its ids. Leave "vectors" out of the '
+            "embedding in the config, or use a tokenizer that ships them, such as autoencoder-fsq",
+            capability="embed",
+        )
+    return found
+
+
+def _frozen_latents(tokenizer: ITokenizer) -> Tensor:
+    """Return the quantized latents of ids (ids, d_latent). Raises: UnsupportedError without a network."""
+    if not (has_codes(tokenizer) and isinstance(tokenizer, HasNetwork)):
+        raise UnsupportedError(
+            f'{tokenizer.name or type(tokenizer).__name__!r} has no network that could encode ids. Leave "encoder" '
+            "out of the embedding in the config, or use a tokenizer that has one, such as autoencoder-fsq",
+            capability="network",
+        )
+    codes = torch.from_numpy(tokenizer.codes())
+    coded = codes >= 0
+    with torch.no_grad():
+        latents = tokenizer.network().quantizer.decode_indices(codes[coded]).float()
+    return _scaled(latents.new_zeros(len(codes), latents.shape[1]).index_copy(0, coded.nonzero()[:, 0], latents))
+
+
+def _scaled(rows: Tensor) -> Tensor:
+    return rows / rows.square().mean().sqrt().clamp(min=1e-12)
+
+
 _PARTS = {"digits": _digit_parts, "spelling": _spelling_parts}
+_FROZEN = {"vectors": _frozen_vectors, "encoder": _frozen_latents}

@@ -49,6 +49,16 @@ class RowSums(nn.Module):
         found: Tensor = _Sums.apply(shared, self)  # type: ignore[no-untyped-call]  # torch has no types there
         return found
 
+    def some(self, shared: Tensor, rows: Tensor) -> Tensor:
+        """Return the sums of some rows (n,): (shared, d_model) -> (n, d_model)."""
+        starts = self.starts[rows]
+        stops = torch.cat([self.starts[1:], self.starts.new_tensor([len(self.parts)])])[rows]
+        lengths = stops - starts
+        first = torch.cumsum(lengths, 0) - lengths
+        places = torch.arange(int(lengths.sum()), device=rows.device)
+        places += torch.repeat_interleave(starts - first, lengths)
+        return functional.embedding_bag(self.parts[places], shared, first, mode="sum")
+
     def transposed(self, values: Tensor) -> Tensor:
         """Return, for each shared row, the sum over its members: (rows, d_model) -> (shared, d_model)."""
         return functional.embedding_bag(self.members, values.contiguous(), self.member_starts, mode="sum")

@@ -1,0 +1,101 @@
+"""Branches: how likely each branch of a trie is by the counts of ids alone, and what is left of it after an id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tokframe_lm.model.canonical import Impossible
+from tokframe_lm.model.trie import Trie
+
+__all__ = ["Branches", "spread"]
+
+_LEAST_SHARE = np.exp(-10.0)  #: of a branch where nothing can follow; finite, as for `canonical.penalize`
+_KEPT_RANKS = 2**25  # of impossible ids, kept for reuse: 128 MB
+
+_Numbers = npt.NDArray[np.int64]
+
+
+class Branches:
+    """The mass of the edges of a trie: one more than the `counts` (ids,) of all ids behind them.
+
+    `logs` (edges,) float32 are the logarithms of their shares of the node's mass.
+    """
+
+    def __init__(self, trie: Trie, counts: npt.NDArray[Any]) -> None:
+        self.trie = trie
+        self._mass = np.empty(len(trie.ranks))
+        self._mass[trie.ranks] = np.asarray(counts, np.float64) + 1.0  # Laplace's rule
+        below = np.concatenate([[0.0], np.cumsum(self._mass)])
+        self.edge_mass = below[trie.highs] - below[trie.lows]
+        degrees = np.diff(trie.edge_starts)
+        node_mass = np.add.reduceat(self.edge_mass, trie.edge_starts[:-1])
+        self.logs = np.log(self.edge_mass / np.repeat(node_mass, degrees)).astype(np.float32)
+        self._kept: dict[bytes, npt.NDArray[np.int32]] = {}
+        self._source: Impossible | None = None
+        self._size = 0
+
+    def left(
+        self, impossible: Impossible, before: _Numbers, owners: _Numbers, nodes: _Numbers
+    ) -> tuple[_Numbers, _Numbers, npt.NDArray[np.float32]]:
+        """Return what impossible ids leave: row and edge of each edge that loses mass, and the log of the share left.
+
+        `before` (tokens,) are the ids that the tokens stand behind; rows are nodes (rows,) on the paths of `owners`
+        (rows,), numbers of tokens.
+        """
+        trie, count = self.trie, len(self.trie.ranks)
+        different, group = np.unique(before, return_inverse=True)
+        lists = [self._ranks(impossible, token) for token in different.tolist()]
+        sizes = np.asarray([len(ranks) for ranks in lists])
+        gone = np.concatenate(lists) if lists else np.zeros(0, np.int32)
+        keys = gone + np.repeat(np.arange(len(lists)) * count, sizes)
+        below = np.concatenate([[0.0], np.cumsum(self._mass[gone])])
+        starts, ends = trie.edge_starts[nodes], trie.edge_starts[nodes + 1]
+        base = group[owners] * count
+        first = np.searchsorted(keys, base + trie.lows[starts])
+        last = np.searchsorted(keys, base + trie.highs[ends - 1])
+        rows = np.flatnonzero(last > first)
+        edges, owner = spread(starts[rows], ends[rows])
+        place = np.searchsorted(keys, base[rows][owner] + trie.lows[edges])
+        behind = np.append(place[1:], 0)  # edges of a node hold ranks side by side
+        behind[np.cumsum(ends[rows] - starts[rows]) - 1] = last[rows]
+        lost = below[behind] - below[place]
+        some = lost > 0
+        edges = edges[some]
+        return rows[owner[some]], edges, _log_left(lost[some] / self.edge_mass[edges])
+
+    def gone(self, impossible: Impossible, before: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+        """Return the ranks of the ids that cannot follow an id, in order, and the mass below each and of all."""
+        ranks = self._ranks(impossible, before)
+        return ranks, np.concatenate([[0.0], np.cumsum(self._mass[ranks])])
+
+    def left_of(
+        self, edges: _Numbers, ranks: npt.NDArray[np.int32], below: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float32]:
+        """Return the log of the share of each edge (edges,) that is left after one id, given what `gone` returns."""
+        lows, highs = (np.searchsorted(ranks, ends[edges]) for ends in (self.trie.lows, self.trie.highs))
+        return _log_left((below[highs] - below[lows]) / self.edge_mass[edges])
+
+    def _ranks(self, impossible: Impossible, token: int) -> npt.NDArray[np.int32]:
+        """Return the ranks of the ids that cannot follow a token, in order."""
+        if self._source is not impossible or self._size > _KEPT_RANKS:
+            self._kept, self._source, self._size = {}, impossible, 0
+        key = impossible.list_key(token)
+        if key not in self._kept:
+            found = np.unique(self.trie.ranks[impossible.pairs.after(token)]).astype(np.int32)
+            self._kept[key] = found
+            self._size += len(found)
+        return self._kept[key]
+
+
+def _log_left(lost: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    return np.log(np.maximum(1.0 - lost, _LEAST_SHARE)).astype(np.float32)
+
+
+def spread(starts: _Numbers, stops: _Numbers) -> tuple[_Numbers, _Numbers]:
+    """Return the numbers from each start to its stop, concatenated, and which start each belongs to."""
+    lengths = stops - starts
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    return np.arange(len(owners)) + (starts - np.cumsum(lengths) + lengths)[owners], owners
