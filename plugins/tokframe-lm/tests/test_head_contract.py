@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 from tokframe_lm.testing import HeadContract
 
@@ -33,7 +35,7 @@ class TestDecoderOfWords(Small):
 
 class TestFeedForwardDecoder(Small):
     name = "decoder"
-    settings = {"core": "mlp", "width": 24, "layers": 2, "table_bits": 10}
+    settings: ClassVar = {"core": "mlp", "width": 24, "layers": 2, "table_bits": 10}
 
 
 @pytest.mark.slow

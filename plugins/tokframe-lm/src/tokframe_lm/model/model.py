@@ -98,6 +98,11 @@ class LanguageModel(nn.Module):
         state, cache = self.next_state(ids, cache, table)
         return self.head.logits(state[None], self._context(ids[:, -1:], table))[0], cache
 
+    def logits_at(self, ids: Tensor, rows: Tensor, places: Tensor) -> Tensor:
+        """Return the scores after chosen places of ids (batch, tokens): rows, places (n,) -> (n, ids)."""
+        table = self.embedding.table() if self.head.tied else None
+        return self.head.logits(self.hidden_states(ids, table)[rows, places], self._context(ids[rows, places], table))
+
     def sample_next(self, ids: Tensor, cache: Any, table: Tensor, **choice: Any) -> tuple[int, Any]:
         """Return an id drawn after the last of ids (1, tokens), and the extended cache; `choice` as for `Head.sample`.
 
@@ -120,7 +125,8 @@ class LanguageModel(nn.Module):
     def sizes(self) -> dict[str, int]:
         """Number of parameters of the "embedding" (tied output included), of the "body" and of the "head" beside it."""
         parts = {"embedding": self.embedding, "body": self.body, "head": self.head}
-        return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+        sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+        return {name: size for name, size in sizes.items() if size or name != "head"}
 
     def _context(self, ids: Tensor, table: Tensor | None) -> Context:
         return Context(before=ids.flatten(), table=table, impossible=self.impossible)
