@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from tokframe.tokenizer.results import IntArray as IntArray
     from tokframe.tokenizer.results import TokenizerModel as TokenizerModel
     from tokframe.tokenizer.table import TableTokenizer as TableTokenizer
+    from tokframe.tokenizer.transfer.embeddings import convert_embeddings as convert_embeddings
     from tokframe.training.job import TrainJob as TrainJob
     from tokframe.training.progress import Reporter as Reporter
 
@@ -81,6 +82,7 @@ _HOMES = {
     "TrainingError": "errors",
     "TrainingInterrupted": "errors",
     "UnsupportedError": "errors",
+    "convert_embeddings": "tokenizer.transfer.embeddings",
     "create": "loading.loading",
     "hookimpl": "plugins.hookspecs",
     "host": "plugins.discovery",
@@ -125,6 +127,7 @@ __all__ = [
     "TrainingInterrupted",
     "UnsupportedError",
     "__version__",
+    "convert_embeddings",
     "create",
     "hookimpl",
     "host",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["ROLES", "role_of", "roles_of", "token_of"]
+__all__ = ["ROLES", "role_of", "roles_of", "start_of", "token_of"]
 
 #: Names of special tokens by role, the usual ones first; compared without brackets, bars and case.
 ROLES = {
@@ -34,6 +34,24 @@ def roles_of(special: Iterable[str]) -> dict[str, str]:
     """Return role to special token, by the names of the tokens; roles that none has are left out."""
     special = list(special)
     return {role: text for role in ROLES if (text := token_of(role, special)) is not None}
+
+
+def start_of(
+    special: Mapping[str, int], roles: Mapping[str, str], before: Sequence[int], unknown: int | None
+) -> int | None:
+    """Return the id that begins a text: the first of the template's (`before`), else a special token by its role.
+
+    Any special token will do, as none stands in a text but the unknown one. None where there is none.
+    """
+    if before:
+        return before[0]
+    # The unknown token of no other role: GPT-2's is <|endoftext|>, which no text is encoded to.
+    no_start = {text for text, token in special.items() if token == unknown and role_of(text) is None}
+    usable = [text for text in special if text != roles.get("unk") and text not in no_start]
+    for role in ("bos", "cls", "eos", "sep", "pad"):
+        if (text := roles.get(role)) in usable:
+            return special[str(text)]
+    return min((special[text] for text in usable), default=None)
 
 
 def _name(text: str) -> str:

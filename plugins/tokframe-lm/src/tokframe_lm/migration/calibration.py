@@ -1,6 +1,6 @@
 """Calibration of a migrated model: output biases to the corpus's unigram frequencies, and the final norm's scale.
 
-The rows of ids are `transfer`'s.
+The rows of ids are left to `tokframe.tokenizer.transfer`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Migration of a model from one tokenizer to another: a warm start for further training, not yet a good model.
 
-New ids start from mixtures of old ones (see `transfer`), with calibrated biases (see `calibration`); the body is
-copied.
+New ids start from mixtures of old ones (`tokframe.tokenizer.transfer`), with calibrated biases (see `calibration`); the
+body is copied.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ArtifactCorruptError, ArtifactError, EncodingError
 from tokframe.storage.places import disk_errors
+from tokframe.tokenizer.transfer.mixture import Mixture, mix
 from tokframe.training.progress import SILENT, Reporter
 from tokframe.training.run_folder import without_output
 from tokframe_lm.data.tokens import read_document, tokenize
 from tokframe_lm.migration.calibration import calibrate
-from tokframe_lm.migration.transfer import Mixture, mix
 from tokframe_lm.model.model import LanguageModel, build
 from tokframe_lm.storage import FORMAT, SavedModel, load, save
 
@@ -68,7 +68,7 @@ def migrate(
     """Convert the model at `model` to the tokenizer `new` and save it at `out`.
 
     `old` is the tokenizer that the model is expected to have, checked by its hash. `method` is one of
-    `transfer.METHODS`. With a `corpus`, of which `max_bytes` are read (0: all), output biases and the final norm are
+    `mixture.METHODS`. With a `corpus`, of which `max_bytes` are read (0: all), output biases and the final norm are
     calibrated to it; without one, biases are mixed as the vectors are.
 
     Raises: ArtifactError where the model has another tokenizer than `old`; ArtifactExistsError; UnknownNameError;
@@ -131,7 +131,7 @@ def _check_old(before: SavedModel, old: str | Path, model: str | Path) -> None:
 @torch.no_grad()
 def _embed(model: LanguageModel, mixture: Mixture, rows: Tensor, bias: Tensor) -> float:
     """Set the embedding of a model and return the share of the vectors' variance that it expresses."""
-    table, biases = mixture.of(rows), mixture.of(bias)
+    table, biases = (torch.from_numpy(mixture.of(old.numpy())) for old in (rows, bias))
     table[mixture.unknown] = rows.mean(0)
     biases[mixture.unknown] = bias.min()  # so that an unknown id is not sampled before training
     model.embedding.fit(table)

@@ -17,7 +17,7 @@ from tokframe.plugins.registry import call_target, load_config, load_target
 from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.config import structure
 from tokframe.tokenizer.base import ITokenizer
-from tokframe.tokenizer.roles import role_of
+from tokframe.tokenizer.roles import start_of
 from tokframe_lm.model.canonical import Impossible
 from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.embeddings import Embedding, embedding_class
@@ -158,23 +158,14 @@ def build(config: LMConfig, tokenizer: ITokenizer) -> LanguageModel:
 
 
 def start_id(tokenizer: ITokenizer) -> int:
-    """Return the id that begins a text: what the tokenizer's template begins with, else a special token by its role.
+    """Return the id that begins a text (see `roles.start_of`).
 
-    Any special token will do, as none stands in a text but the unknown one.
     Raises: UnsupportedError where the tokenizer has no special token for it.
     """
-    before, _ = tokenizer.template()
-    if before:
-        return before[0]
-    special, roles = tokenizer.special_tokens, tokenizer.special_roles
-    # The unknown token of no other role: GPT-2's is <|endoftext|>, which no text is encoded to.
-    unknown = {text for text, token in special.items() if token == tokenizer.unknown_id and role_of(text) is None}
-    usable = [text for text in special if text != roles.get("unk") and text not in unknown]
-    for role in ("bos", "cls", "eos", "sep", "pad"):
-        if (text := roles.get(role)) in usable:
-            return special[text]
-    if usable:
-        return min(special[text] for text in usable)
+    special = tokenizer.special_tokens
+    found = start_of(special, tokenizer.special_roles, tokenizer.template()[0], tokenizer.unknown_id)
+    if found is not None:
+        return found
     raise UnsupportedError(
         f"{tokenizer.name!r} has no special token that a language model could begin a text with (its special tokens: "
         f"{', '.join(special) or 'none'}). Add one and import the tokenizer again: among the added tokens of a "

@@ -1,0 +1,3 @@
+"""Transfer: what a model knows about the ids of one tokenizer, for the ids of another."""
+
+from __future__ import annotations
