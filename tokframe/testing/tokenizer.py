@@ -296,6 +296,15 @@ class TokenizerContract:
                 assert prompt.allowed(whole[first:at])[whole[at]], f"{text + more!r} has an id that is not allowed"
                 left -= len(tokenizer.token_bytes(whole[at]))
                 at += 1
+            if tokenizer.capabilities.streaming:
+                ways = [path for path, rest in prompt.covers() if goes_on(tokenizer, whole[first:], path, rest)]
+                assert len(ways) == 1, f"{len(ways)} of covers() are how the ids of {text!r} go on before {more!r}"
+
+        def goes_on(tokenizer: ITokenizer, ids: list[int], path: list[int], rest: bytes) -> bool:
+            if ids[: len(path)] != path:
+                return False
+            following = tokenizer.token_bytes(ids[len(path)]) if rest and len(ids) > len(path) else b""
+            return not rest or (following.startswith(rest) and following != rest)
 
         for text in HARD_TEXTS:
             some = text[:60]

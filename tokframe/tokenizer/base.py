@@ -21,7 +21,7 @@ from tokframe.storage import artifact
 from tokframe.tokenizer import batching, streams
 from tokframe.tokenizer.ids import id_array, one_id
 from tokframe.tokenizer.inputs import bytes_of, in_order, whole_number
-from tokframe.tokenizer.prompts import Growth, Prompt, SortedTokens
+from tokframe.tokenizer.prompts import Cover, Growth, Prompt, SortedTokens
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, TokenizerModel
 from tokframe.tokenizer.roles import roles_of
 
@@ -123,6 +123,33 @@ class ITokenizer(ABC):
         """
         stable = self._streamed_prefix(data)
         return self.encode_raw_list(data[:stable]), stable
+
+    def open_covers(self, data: bytes, settled: int) -> list[Cover]:
+        """Return what `Prompt.covers` does: how ids may go on after those of the first `settled` bytes, which stay.
+
+        By default the ids of each beginning of `data` from which a token goes beyond its end: all there are where the
+        ids of a beginning that ends between two ids of a text are the first of these. Overridden where they are not.
+        """
+        start = self._streamed_prefix(data)
+        skipped = len(self.encode_raw_list(data[start:settled]))
+        covers: list[Cover] = []
+        if self._spells:
+            tokens = self._sorted_tokens
+            for place in range(max(settled, len(data) + 1 - tokens.longest), len(data)):
+                if len(tokens.beyond(data[place:])):
+                    covers.append((self.encode_raw_list(data[start:place])[skipped:], data[place:]))
+        return [*covers, (self.encode_raw_list(data[start:])[skipped:], b"")]
+
+    def never_next(self, ids: Sequence[int]) -> IntArray:
+        """Return the ids that no text has after `ids`, which are those of some text: all of them, or none if unknown.
+
+        By default none; `impossible_pairs` rules some out by the last id alone.
+        """
+        return np.empty(0, np.int32)
+
+    def may_follow(self, ids: Sequence[int], token: int) -> bool:
+        """Return whether some text has `token` after `ids`, as `never_next` says, which is slower for one id."""
+        return token not in self.never_next(ids)
 
     def impossible_pairs(self) -> ImpossiblePairs | None:
         """Return the pairs of ids that no text is encoded to; None where they are unknown."""
@@ -316,7 +343,12 @@ class ITokenizer(ABC):
         data = utf8(text)
         ids, size = self.settled_ids(data)
         before = self.template()[0] if add_special else ()
-        return Prompt(ids=[*before, *ids], open=data[size:], tokens=partial(getattr, self, "_sorted_tokens"))
+        return Prompt(
+            ids=[*before, *ids],
+            open=data[size:],
+            tokens=partial(getattr, self, "_sorted_tokens"),
+            covers=partial(self.open_covers, data, size),
+        )
 
     def encode_parts(self, parts: Iterable[tuple[str, bool]], add_special: bool = True) -> list[int]:
         """Return the ids of texts joined, given as `(text, trusted)`: special tokens are found in trusted ones alone.
@@ -440,8 +472,13 @@ class ITokenizer(ABC):
         self._check_spelling()
         return SortedTokens(list(map(self.token_bytes, range(self.vocab_size))), self.textless_ids)
 
+    @property
+    def _spells(self) -> bool:
+        """Whether ids spell the text byte for byte."""
+        return self.capabilities.lossless and self.capabilities.offsets
+
     def _check_spelling(self) -> None:
-        if not (self.capabilities.lossless and self.capabilities.offsets):
+        if not self._spells:
             raise UnsupportedError(
                 f"the ids of {self.name or type(self).__name__} do not spell its texts byte for byte, so which ids "
                 "stand for a text is not known from their bytes. Use a lossless one, such as tokframe.load('bpe')",

@@ -1,8 +1,11 @@
-"""Prompts: the ids of a text that goes on, and which agree with the bytes still open. Which stay, tokenizers say."""
+"""Prompts: the ids of a text that goes on, and which agree with the bytes still open. Which stay, tokenizers say.
+
+Probabilities of texts that go on are in `likelihood`.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,9 +16,12 @@ from tokframe.errors import InvalidTokenError
 from tokframe.tokenizer.ids import id_array
 from tokframe.tokenizer.results import IntArray
 
-__all__ = ["Growth", "Prompt", "SortedTokens"]
+__all__ = ["Cover", "Growth", "Prompt", "SortedTokens"]
 
 BoolArray = npt.NDArray[np.bool_]
+#: Ids that a text's may go on with after those that stay, and the bytes that the id after them begins with and goes
+#: beyond; no bytes where these ids spell all of the text.
+Cover = tuple[list[int], bytes]
 
 
 class SortedTokens:
@@ -28,7 +34,7 @@ class SortedTokens:
         self._textless = textless
         self._ids = np.asarray(order, np.int64)
         self._pieces = [table[n] for n in order]
-        self._longest = max(map(len, self._pieces), default=0)
+        self.longest = max(map(len, self._pieces), default=0)  #: bytes of the longest token
 
     def agreeing(self, data: bytes) -> BoolArray:
         """Return a mask (ids,): whose bytes begin `data` or begin with it; all ids where there is no `data`."""
@@ -36,12 +42,16 @@ class SortedTokens:
             return np.ones(len(self._table), np.bool_)
         mask = np.zeros(len(self._table), np.bool_)
         mask[self._ids[self._start(data) : self._start(_successor(data))]] = True
-        for end in range(1, min(len(data), self._longest + 1)):
+        for end in range(1, min(len(data), self.longest + 1)):
             first = self._start(data[:end])
             while first < len(self._pieces) and self._pieces[first] == data[:end]:  # several ids may read the same
                 mask[self._ids[first]] = True
                 first += 1
         return mask
+
+    def beyond(self, data: bytes) -> npt.NDArray[np.int64]:
+        """Return the ids whose bytes begin with `data` and go on, in the order of their bytes."""
+        return self._ids[bisect_right(self._pieces, data) : self._start(_successor(data))]
 
     def spelled(self, tokens: Sequence[int] | IntArray, data: bytes) -> int:
         """Return how many bytes of `data` the ids spell, all of them where they go on. Raises: InvalidTokenError."""
@@ -82,6 +92,20 @@ class Prompt:
     ids: list[int]
     open: bytes
     _tokens: Callable[[], SortedTokens] = field(eq=False, repr=False)
+    _covers: Callable[[], list[Cover]] = field(eq=False, repr=False)
+
+    def covers(self) -> list[Cover]:
+        """Return the ways in which the ids of a longer text may go on after `ids`, as pairs (ids, rest).
+
+        Whatever is appended, the ids of the whole are `ids`, then those of exactly one pair, then an id whose bytes
+        begin with its `rest` and go beyond; or any id, or none, where the rest is empty, as the ids spell all that is
+        open. So the probability that a text begins so is a sum over these few pairs. The text's own ids come last.
+        """
+        return self._covers()
+
+    def beyond(self, rest: bytes) -> npt.NDArray[np.int64]:
+        """Return the ids whose bytes begin with `rest` and go beyond it. Raises: UnsupportedError as `allowed`."""
+        return self._tokens().beyond(rest)
 
     def allowed(self, ids_so_far: Sequence[int] | IntArray = ()) -> BoolArray:
         """Return a mask (ids of the vocabulary,): which ids may come after `ids` and `ids_so_far`.

@@ -197,6 +197,9 @@ class StableTooEarly(Sound):
         stable = super().stable_prefix(data)
         return self.encode_raw_list(data[:stable]), stable
 
+    def open_covers(self, data, settled):
+        return Sound().open_covers(data, settled)
+
 
 class SettledTooEarly(Sound):
     def settled_ids(self, data):
@@ -206,6 +209,11 @@ class SettledTooEarly(Sound):
 class OmitsOpenBytes(Sound):
     def settled_ids(self, data):
         return super().settled_ids(data)[0], len(data)
+
+
+class OmitsCovers(Sound):
+    def open_covers(self, data, settled):
+        return [cover for cover in super().open_covers(data, settled) if not cover[1]]
 
 
 class NeverStable(Sound):

@@ -10,7 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-__all__ = ["chunks", "open_pieces", "stable_bytes"]
+__all__ = ["FOLLOWERS", "chunks", "open_pieces", "stable_bytes"]
+
+#: What may follow a text, one for each way in which GPT-2's split tells followers apart: nothing, letters, digits,
+#: others, spaces, other white space, and what ends a contraction.
+FOLLOWERS = ("", "a", "1", "!", " ", "\n", " a", "s", "d", "m", "t", "ll", "l", "ve", "e", "re")
 
 #: The last byte of a character outside ASCII that is not white space.
 _OTHER = (

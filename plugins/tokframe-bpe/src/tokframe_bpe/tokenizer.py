@@ -15,12 +15,13 @@ import numpy as np
 
 from tokframe.storage.state import State
 from tokframe.tokenizer.results import Capabilities, IntArray, TokenizerModel
-from tokframe.tokenizer.table import GPT2_PATTERN, SPECIAL_TOKENS, TableTokenizer, encode_mixed
-from tokframe_bpe.safe_cuts import chunks, open_pieces, stable_bytes
+from tokframe.tokenizer.table import GPT2_PATTERN, SPECIAL_TOKENS, TableTokenizer, encode_mixed, to_alphabet
+from tokframe_bpe.safe_cuts import FOLLOWERS, chunks, open_pieces, stable_bytes
 from tokframe_bpe.tokenizer_json import FILE, corrupt, merges, read
 
 if TYPE_CHECKING:
     from tokframe.tokenizer.bigrams import ImpossiblePairs
+    from tokframe.tokenizer.prompts import Cover
     from tokframe.training.job import TrainJob
 
 __all__ = ["BPETokenizer"]
@@ -71,6 +72,33 @@ class BPETokenizer(TableTokenizer):
         while end > settled:
             end -= len(self._table[ids.pop()])
         return ids, end
+
+    def open_covers(self, data: bytes, settled: int) -> list[Cover]:
+        """Return how ids may go on after the settled ones: for each way in which what follows may split the open bytes.
+
+        Merges stay within a pre-token and never depend on what follows it, so ids of a beginning of one are its first.
+        """
+        try:
+            text = data[settled:].decode()
+        except UnicodeDecodeError:  # text cannot follow what is none
+            return super().open_covers(data, settled)
+        size, tokens, covers = len(data), self._sorted_tokens, dict[tuple[int, ...], bytes]()
+        for follower in FOLLOWERS:
+            place, ids = settled, list[int]()
+            for piece, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(text + follower):
+                if place + len(piece) > size:
+                    break
+                ids += self._merged(piece)
+                place += len(piece)
+            for end in range(max(place, size + 1 - tokens.longest), size):
+                if len(tokens.beyond(data[end:])):
+                    covers[*ids, *self._merged(to_alphabet(data[place:end]))] = data[end:]
+            covers[*ids, *self._merged(to_alphabet(data[place:]))] = b""
+        return sorted(((list(ids), rest) for ids, rest in covers.items()), key=lambda cover: -len(cover[1]))
+
+    def _merged(self, piece: str) -> list[int]:
+        """Return the ids of a part of a pre-token, which may cut a character, in the byte-level alphabet."""
+        return [token.id for token in self._tokenizer.model.tokenize(piece)] if piece else []
 
     def impossible_pairs(self) -> ImpossiblePairs:
         """Return the pairs of ids that merging never leaves side by side; computed at each call, in about a second."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from tokframe_dictionary.vocabulary.table import FIRST_BYTE, Vocabulary
 if TYPE_CHECKING:
     from tokframe.tokenizer.bigrams import ImpossiblePairs
     from tokframe.training.job import TrainJob
+    from tokframe_dictionary.vocabulary.bigrams import NeverNext
 
 __all__ = ["DictionaryTokenizer"]
 
@@ -106,6 +108,42 @@ class DictionaryTokenizer(ITokenizer):
     def settled_ids(self, data: bytes) -> tuple[list[int], int]:
         """Return the ids that every path has in common which the search may take, whatever follows; and their bytes."""
         return self._segmenter.settled_ids(data)
+
+    def never_next(self, ids: Sequence[int]) -> IntArray:
+        """Return the ids that the search never puts behind `ids`, which are its own for their text: exact."""
+        unit = self._last_unit(ids)
+        room = _block(self.config) - len(unit)
+        if not room:  # the next id begins a block
+            return np.empty(0, np.int32)
+        never = self._never_next.after(unit)
+        if room >= self._sorted_tokens.longest:
+            return never
+        too_long = FIRST_BYTE + np.flatnonzero(np.diff(self.vocabulary.offsets) > room)
+        return np.union1d(never, too_long).astype(np.int32)
+
+    def may_follow(self, ids: Sequence[int], token: int) -> bool:
+        """Return whether the search puts `token` behind `ids`, which are its own for their text."""
+        if token < FIRST_BYTE:
+            return True
+        # The best path to where the token begins is the same with it.
+        return self._segmenter.encode_list(self._last_unit(ids) + self.vocabulary.token_bytes(token))[-1] == token
+
+    @cached_property
+    def _never_next(self) -> NeverNext:
+        from tokframe_dictionary.vocabulary.bigrams import NeverNext
+
+        return NeverNext(self.vocabulary, self._sorted_tokens, self._segmenter.count)
+
+    def _last_unit(self, ids: Sequence[int]) -> bytes:
+        """Return the bytes of the last line of ids, or of the last block of an overlong one."""
+        pieces: list[bytes] = []
+        for token in reversed(ids):
+            piece = b"" if token < FIRST_BYTE else self.vocabulary.token_bytes(token)
+            if not piece or (pieces and piece.endswith(b"\n") and not pieces[-1].startswith(b"\n")):
+                break
+            pieces.append(piece)
+        line = b"".join(reversed(pieces))
+        return line[self._segmenter.stable_prefix(line) :]
 
     def impossible_pairs(self) -> ImpossiblePairs:
         """Return the pairs of ids that the search never gives; made at each call, in about half a second."""

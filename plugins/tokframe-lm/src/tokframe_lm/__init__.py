@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from tokframe_lm.comparison.comparison import compare
     from tokframe_lm.evaluation.bits_per_byte import evaluate
+    from tokframe_lm.evaluation.loglikelihood import loglikelihood
     from tokframe_lm.finetuning.finetuning import finetune
     from tokframe_lm.generation import generate
     from tokframe_lm.migration.migration import migrate
@@ -24,6 +25,7 @@ __all__ = [
     "finetune",
     "generate",
     "load",
+    "loglikelihood",
     "migrate",
     "tokframe_commands",
     "tokframe_components",
@@ -38,6 +40,7 @@ _MODULES = {
     "finetune": "finetuning.finetuning",
     "generate": "generation",
     "load": "storage",
+    "loglikelihood": "evaluation.loglikelihood",
     "migrate": "migration.migration",
     "train": "training",
 }

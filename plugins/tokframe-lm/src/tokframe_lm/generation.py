@@ -1,9 +1,13 @@
-"""Generation: text sampled from a model and streamed piece by piece."""
+"""Generation: text sampled from a model and streamed piece by piece, whatever ids the prompt's end will have.
+
+Ids that no text has there are never sampled, so what is generated is what a text is encoded to.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from attrs import frozen
 from torch import Tensor
@@ -11,6 +15,9 @@ from torch import Tensor
 from tokframe import setting
 from tokframe.errors import EncodingError
 from tokframe.storage.settings import check
+from tokframe.tokenizer.likelihood import OpenEnd, Path
+from tokframe.tokenizer.prompts import Prompt
+from tokframe_lm.evaluation.loglikelihood import logits_of
 from tokframe_lm.model.model import start_id
 from tokframe_lm.storage import SavedModel
 
@@ -38,8 +45,11 @@ class Piece:
 def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampling | None = None) -> Iterator[Piece]:
     """Yield the text after `prompt`, about `max_bytes` of it, piece by piece.
 
-    An empty prompt begins a new text. Special tokens, which are not text, are never sampled. When the context is full,
-    only its last half is kept. The same seed gives the same text.
+    An empty prompt begins a new text. Where the ids of the prompt's end depend on what follows, the first id is sampled
+    among all that go beyond that end, each by its probability and that of the ids before it: at temperature 1 and
+    without `top_k` the text is distributed as texts of the model are that begin with the prompt. Special tokens, which
+    are not text, are never sampled. When the context is full, only its last half is kept. The same seed gives the same
+    text.
 
     Raises: EncodingError for a prompt longer than the context; ConfigError for invalid sampling.
     """
@@ -57,16 +67,35 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(sampling.seed)
     special = torch.tensor(sorted(tokenizer.textless_ids), dtype=torch.long)
+    first: int | None = None
+    if tokenizer.capabilities.lossless and (start := tokenizer.prompt(prompt, False)).open:
+        behind, first = _first(saved, start, sampling, generator)
+        ids = [ids[0], *start.ids, *behind]
     decoder = tokenizer.stream_decoder()
     # Read behind the prompt, as some tokenizers drop the space that a text begins with; what is not yet decoded of the
     # prompt comes with the text after it, which it is not.
-    of_prompt = len(tokenizer.decode(ids[1:])) - len(decoder.feed(ids[1:]))
+    size = len(prompt) if first is not None else len(tokenizer.decode(ids[1:]))
+    of_prompt = size - len(decoder.feed(ids[1:]))
     table = model.embedding.table()
-    cache, fresh, written, pending = None, ids, 0, 0
+    cache, fresh, pending = None, ids, 0
+    all_ids = ids[1:]
+    written = 0 if first is None else len(tokenizer.decode_bytes(all_ids)) - len(prompt.encode())
     while written < max_bytes:
-        logits, cache = model.next_logits(torch.tensor([fresh], device=device), cache, table)
-        token = _sample(logits.float().cpu(), special, sampling, generator)
+        if first is None:
+            logits, cache = model.next_logits(torch.tensor([fresh], device=device), cache, table)
+            logits = logits.float().cpu()
+            logits[special] = -torch.inf
+            token = _sample(logits, sampling, generator)
+            if not tokenizer.may_follow(all_ids, token):
+                logits[torch.from_numpy(tokenizer.never_next(all_ids)).long()] = -torch.inf
+                if logits.max() == -torch.inf:
+                    break  # whatever followed would change the ids before
+                token = _sample(logits, sampling, generator)
+            fresh = [token]
+        else:
+            token, fresh, first = first, [*ids, first], None
         ids.append(token)
+        all_ids.append(token)
         written += len(tokenizer.token_bytes(token))
         pending += 1
         decoded = decoder.feed(token)
@@ -74,7 +103,6 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
         if text:
             yield Piece(text=text, tokens=pending)
             pending = 0
-        fresh = [token]
         if len(ids) > context:
             ids = ids[-(context // 2) :]
             cache, fresh = None, ids
@@ -83,8 +111,22 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
         yield Piece(text=rest, tokens=pending)
 
 
-def _sample(logits: Tensor, special: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    logits[special] = -torch.inf
+def _first(saved: SavedModel, prompt: Prompt, sampling: Sampling, generator: torch.Generator) -> tuple[Path, int]:
+    """Return the ids after those of a prompt that stay, up to the first that goes beyond its end; and that one."""
+    tokenizer = saved.tokenizer
+    weighed = OpenEnd(prompt).weigh(
+        tokenizer,
+        logits_of(saved.model),
+        start=start_id(tokenizer),
+        context=saved.model.config.context,
+        without=tokenizer.textless_ids,
+    )
+    joint = torch.from_numpy(np.concatenate([before + log_probs for before, log_probs in weighed.values()]))
+    node, token = divmod(_sample(joint, sampling, generator), tokenizer.vocab_size)
+    return [*weighed][node], token
+
+
+def _sample(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
     if sampling.temperature == 0:
         return int(logits.argmax())
     logits = logits / sampling.temperature

@@ -19,7 +19,7 @@ from tokframe_lm.evaluation.ngrams import ByteNgrams
 from tokframe_lm.model.model import LanguageModel, start_id
 from tokframe_lm.storage import SavedModel
 
-__all__ = ["Evaluation", "ScoredDocument", "evaluate", "score_documents", "summarize", "token_nll"]
+__all__ = ["Evaluation", "ScoredDocument", "evaluate", "score_documents", "summarize", "token_nll", "unknown_model"]
 
 _BATCH_WINDOWS = 8
 _UNKNOWN_ORDER = 4  # bytes of an n-gram in the model of text behind <unk>
@@ -60,7 +60,7 @@ def score_documents(
     saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, reporter: Reporter = SILENT
 ) -> Iterator[ScoredDocument]:
     """Yield each document of a corpus with the cost of each of its tokens; arguments and errors of `evaluate`."""
-    unknown = ByteNgrams(saved.unknown_surfaces.items(), order=_UNKNOWN_ORDER, ends=True)
+    unknown = unknown_model(saved)
     start = start_id(saved.tokenizer)
     size, bits = 0, 0.0
     reporter.stage("evaluate", max_bytes / 1e6 or None, "MB")
@@ -75,6 +75,11 @@ def score_documents(
         size, bits = size + document.size, bits + float(scored.nll.sum()) / math.log(2) + scored.unknown_bits
         reporter.advance(size / 1e6, bits_per_byte=bits / size)
         yield scored
+
+
+def unknown_model(saved: SavedModel) -> ByteNgrams:
+    """Return the model of the text behind <unk>, made of what was behind it in training."""
+    return ByteNgrams(saved.unknown_surfaces.items(), order=_UNKNOWN_ORDER, ends=True)
 
 
 def summarize(scored: Sequence[ScoredDocument]) -> Evaluation:

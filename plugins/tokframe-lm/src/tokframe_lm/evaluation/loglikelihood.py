@@ -1,0 +1,67 @@
+"""Log-likelihood of text after other text, exact at any byte: which ids the border may have is left to tokenizers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from attrs import evolve
+
+from tokframe.tokenizer.likelihood import Likelihood, Logits, loglikelihoods
+from tokframe_lm.data.tokens import read_document
+from tokframe_lm.evaluation.bits_per_byte import unknown_model
+from tokframe_lm.model.model import LanguageModel, start_id
+from tokframe_lm.storage import SavedModel
+
+__all__ = ["logits_of", "loglikelihood", "score_pairs"]
+
+
+def loglikelihood(saved: SavedModel, context: str, continuation: str) -> float:
+    """Return the log-probability in nats that a text that begins with `context` goes on with `continuation`.
+
+    It is that of all texts that begin with both, divided by that of all that begin with `context`, wherever between two
+    bytes the border is: that of (a, b) and of ("", a) add up to that of ("", a + b). What the text goes on with after
+    them is open, so that of a whole text is a little above the sum over its ids, which bits per byte are made of: ids
+    count too that go beyond its end. Raises: EncodingError.
+    """
+    return score_pairs(saved, [(context, continuation)])[0].value
+
+
+def score_pairs(saved: SavedModel, pairs: Iterable[tuple[str, str]]) -> list[Likelihood]:
+    """Return `loglikelihood` for many pairs (context, continuation), and whether the likeliest ids write it.
+
+    Past the model's context, ids are read in windows that overlap by half, as for bits per byte. With a lossy tokenizer
+    the text behind <unk> is charged as there, and only a text's own ids count. Raises: EncodingError.
+    """
+    tokenizer = saved.tokenizer
+    pairs = list(pairs)
+    found = loglikelihoods(
+        tokenizer, pairs, logits_of(saved.model), start=start_id(tokenizer), context=saved.model.config.context
+    )
+    if tokenizer.capabilities.lossless:
+        return found
+    unknown = unknown_model(saved)
+
+    def hidden(text: str) -> float:
+        return sum(float(unknown.bits(surface).sum()) for surface in read_document(tokenizer, text).unknown_surfaces)
+
+    return [
+        evolve(one, value=one.value - math.log(2) * (hidden(before + after) - hidden(before)))
+        for one, (before, after) in zip(found, pairs, strict=True)
+    ]
+
+
+def logits_of(model: LanguageModel) -> Logits:
+    """Return a model as a function of ids (rows, tokens) and places in them to logits (places, ids)."""
+    device = next(model.parameters()).device
+
+    @torch.no_grad()
+    def logits(ids: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> Any:
+        given = (torch.from_numpy(array).to(device) for array in (ids, rows, places))
+        return model.logits_at(*given).float().cpu().numpy()
+
+    return logits
