@@ -12,7 +12,7 @@ from support.likelihoods import TextModel, check_against_texts, cuts_of
 from toy_bytes.tokenizer import ToyTokenizer
 
 from tokframe.errors import EncodingError
-from tokframe.tokenizer.likelihood import OpenEnd, loglikelihoods
+from tokframe.tokenizer.likelihood import OpenEnd, conditional, loglikelihoods
 from tokframe.tokenizer.results import Capabilities
 
 toy = ToyTokenizer([b"ab", b"ab a", b"ba"])
@@ -43,7 +43,7 @@ def test_scores_and_what_comes_next_are_those_of_all_texts():
 def test_the_most_likely_text_is_greedy_and_no_other_is():
     beginning = "ab"
     end = OpenEnd(toy.prompt(beginning))
-    weighed = end.weigh(toy, model.logits, start=2, context=64, without=(3,))
+    weighed = end.weigh(toy, model.logits, head=[2], context=64, without=(3,))
     best = max(weighed, key=lambda path: weighed[path][0] + weighed[path][1].max())
     ids = [*toy.prompt(beginning).ids, *best, int(weighed[best][1].argmax())]
     written = toy.decode(ids)
@@ -81,6 +81,19 @@ def test_an_id_past_the_context_is_predicted_from_half_of_it_at_least():
     assert score([("", text)], 16, logits=logits)[0].value == pytest.approx(wanted)  # this model sees no further
     assert max(width for width, _ in seen) == 16 and max(place for _, place in seen) == 15
     assert sorted(place for _, place in seen)[0] == 0 and all(place >= 8 or width <= 16 for width, place in seen)
+
+
+def test_ids_after_ids_cost_the_sum_of_each():
+    rows = [([2], toy.encode("ab a")), ([2, 5, 6], [7, 8]), ([2], [])]
+    wanted = []
+    for before, after in rows:
+        row, value = np.asarray([[*before, *after]]), 0.0
+        for number, token in enumerate(after):
+            values = random_logits(row, [0], [len(before) - 1 + number])[0]
+            value += float(values[token] - math.log(np.exp(values).sum()))
+        wanted.append(value)
+    assert conditional(rows, random_logits, size=toy.vocab_size) == pytest.approx(wanted)
+    assert conditional([], random_logits, size=toy.vocab_size) == []
 
 
 def test_nothing_costs_nothing():

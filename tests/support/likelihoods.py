@@ -54,15 +54,14 @@ def check_against_texts(model, cuts, tolerance=1e-9):
     from tokframe.tokenizer.likelihood import OpenEnd, loglikelihoods
 
     tokenizer = model.tokenizer
-    options = {"start": model.start, "context": 64}
-    found = loglikelihoods(tokenizer, cuts, model.logits, **options)
+    found = loglikelihoods(tokenizer, cuts, model.logits, start=model.start, context=64)
     for (before, after), one in zip(cuts, found, strict=True):
         wanted = math.log(model.probability(before + after) / model.probability(before))
         assert abs(one.value - wanted) < tolerance, (before, after, one, wanted)
     for beginning in {before for before, _ in cuts}:
         prompt = tokenizer.prompt(beginning, False)
         total = model.probability(beginning)
-        weighed = OpenEnd(prompt).weigh(tokenizer, model.logits, **options)
+        weighed = OpenEnd(prompt).weigh(tokenizer, model.logits, head=[model.start], context=64)
         here = model.probability_of_ids(prompt.ids) / total
         likely = {
             (*prompt.ids, *path, token): math.exp(before + log_probs[token]) * here

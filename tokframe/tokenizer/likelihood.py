@@ -20,7 +20,7 @@ from tokframe.tokenizer.inputs import in_order
 from tokframe.tokenizer.prompts import Prompt
 from tokframe.tokenizer.results import IntArray
 
-__all__ = ["Likelihood", "Logits", "OpenEnd", "Path", "loglikelihoods"]
+__all__ = ["Likelihood", "Logits", "OpenEnd", "Path", "conditional", "loglikelihoods"]
 
 Floats = npt.NDArray[np.floating]
 #: Ids after those of a prompt that stay.
@@ -88,19 +88,28 @@ class OpenEnd:
             node.beyond = prompt.beyond(rest) if rest else node.beyond
 
     def weigh(
-        self, tokenizer: ITokenizer, logits: Logits, *, start: int, context: int, without: Iterable[int] = ()
+        self,
+        tokenizer: ITokenizer,
+        logits: Logits,
+        *,
+        head: Sequence[int],
+        context: int,
+        without: Iterable[int] = (),
+        never: Callable[[Sequence[int]], IntArray] | None = None,
     ) -> dict[Path, tuple[float, Floats]]:
         """Return how likely each node is after `prompt.ids`, and the log-probabilities (ids,) of ids after it, in nats.
 
-        An id that no text has there (`ITokenizer.never_next`) or that is in `without` has no part in them. From a node
-        that does not spell all of the text only those of ids that go beyond its end are finite, so that sums of both
-        numbers are the log-probabilities of all that may come next. Each `mass` becomes that of all ways from its node.
+        An id that no text has there (`never`, by default `ITokenizer.never_next`) or that is in `without` has no part
+        in them. From a node that does not spell all of the text only those of ids that go beyond its end are finite, so
+        that sums of both numbers are the log-probabilities of all that may come next. Each `mass` becomes that of all
+        ways from its node. `head` is what the model reads before the ids of the prompt.
         """
+        never = tokenizer.never_next if never is None else never
         kept: dict[Path, Floats] = {}
-        rows = list(self.rows([start], kept.__setitem__))
+        rows = list(self.rows(head, kept.__setitem__))
         for ids, questions in rows:
             for question in questions:
-                question.never = np.union1d(tokenizer.never_next(ids[1 : question.place + 1]), [*without]).astype(int)
+                question.never = np.union1d(never(ids[len(head) : question.place + 1]), [*without]).astype(np.int32)
         _ask(rows, logits, context=context, size=tokenizer.vocab_size)
         found: dict[Path, tuple[float, Floats]] = {}
         for path, node in self._from_root():
@@ -167,6 +176,20 @@ def loglikelihoods(
         for (before, after), chain in zip(part, chains, strict=True):
             found.append(chain.likelihood(tokenizer, utf8(before + after)))
     return found
+
+
+def conditional(rows: Sequence[tuple[Sequence[int], Sequence[int]]], logits: Logits, *, size: int) -> list[float]:
+    """Return the log-probability of each row's second ids after its first, of which there is at least one.
+
+    `size` is that of the vocabulary. A row is read as it is: it is at most as long as the model's context.
+    """
+    nodes = [[_Node(np.asarray([token])) for token in after] for _, after in rows]
+    asked = [
+        ([*before, *after], [_Question(len(before) - 1 + number, node.take) for number, node in enumerate(of_row)])
+        for (before, after), of_row in zip(rows, nodes, strict=True)
+    ]
+    _ask(asked, logits, context=max((len(row) for row, _ in asked), default=1), size=size)
+    return [sum(float(node.log_probs[0]) for node in of_row) for of_row in nodes]
 
 
 class _Chain:

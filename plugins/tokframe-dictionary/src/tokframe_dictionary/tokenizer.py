@@ -110,7 +110,10 @@ class DictionaryTokenizer(ITokenizer):
         return self._segmenter.settled_ids(data)
 
     def never_next(self, ids: Sequence[int]) -> IntArray:
-        """Return the ids that the search never puts behind `ids`, which are its own for their text: exact."""
+        """Return the ids that the search never puts behind `ids`, which are its own for their text: all of them.
+
+        Raises: InvalidTokenError.
+        """
         unit = self._last_unit(ids)
         room = _block(self.config) - len(unit)
         if not room:  # the next id begins a block
@@ -122,11 +125,12 @@ class DictionaryTokenizer(ITokenizer):
         return np.union1d(never, too_long).astype(np.int32)
 
     def may_follow(self, ids: Sequence[int], token: int) -> bool:
-        """Return whether the search puts `token` behind `ids`, which are its own for their text."""
+        """Return whether the search puts `token` behind `ids`, its own for their text. Raises: InvalidTokenError."""
+        piece = self.token_bytes(token)
         if token < FIRST_BYTE:
             return True
         # The best path to where the token begins is the same with it.
-        return self._segmenter.encode_list(self._last_unit(ids) + self.vocabulary.token_bytes(token))[-1] == token
+        return self._segmenter.encode_list(self._last_unit(ids) + piece)[-1] == token
 
     @cached_property
     def _never_next(self) -> NeverNext:
@@ -138,7 +142,7 @@ class DictionaryTokenizer(ITokenizer):
         """Return the bytes of the last line of ids, or of the last block of an overlong one."""
         pieces: list[bytes] = []
         for token in reversed(ids):
-            piece = b"" if token < FIRST_BYTE else self.vocabulary.token_bytes(token)
+            piece = b"" if 0 <= token < FIRST_BYTE else self.token_bytes(token)
             if not piece or (pieces and piece.endswith(b"\n") and not pieces[-1].startswith(b"\n")):
                 break
             pieces.append(piece)

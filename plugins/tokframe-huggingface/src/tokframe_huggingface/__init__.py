@@ -1,19 +1,50 @@
-"""The plugin tokframe-huggingface: export to Hugging Face; tokenizers imported from it, tiktoken and sentencepiece."""
+"""The plugin tokframe-huggingface: export to Hugging Face, import from it, tiktoken and sentencepiece.
+
+For models of transformers: exact prompts, scores and masks of completions, imported when they are used.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from tokframe import ComponentSpec, TokenizerSpec, hookimpl
 
 if TYPE_CHECKING:
     import click
 
+    from tokframe_huggingface.masking import mask_completion
+    from tokframe_huggingface.prompting import prepare
+    from tokframe_huggingface.scoring import loglikelihood, score_pairs
+
+__all__ = [
+    "loglikelihood",
+    "mask_completion",
+    "prepare",
+    "score_pairs",
+    "tokframe_commands",
+    "tokframe_components",
+    "tokframe_tokenizers",
+]
+
+_MODULES = {
+    "loglikelihood": "scoring",
+    "mask_completion": "masking",
+    "prepare": "prompting",
+    "score_pairs": "scoring",
+}
+
 _IMPORTED = (
     ("huggingface", "imported.huggingface:HuggingFaceTokenizer", "any tokenizer.json of Hugging Face", ""),
     ("tiktoken", "imported.tiktoken:TiktokenTokenizer", "byte-level BPE from a tiktoken file", "tiktoken"),
     ("sentencepiece", "imported.sentencepiece:SentencePieceTokenizer", "a sentencepiece model", "sentencepiece"),
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @hookimpl

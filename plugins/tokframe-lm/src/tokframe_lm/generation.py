@@ -117,7 +117,7 @@ def _first(saved: SavedModel, prompt: Prompt, sampling: Sampling, generator: tor
     weighed = OpenEnd(prompt).weigh(
         tokenizer,
         logits_of(saved.model),
-        start=start_id(tokenizer),
+        head=[start_id(tokenizer)],
         context=saved.model.config.context,
         without=tokenizer.textless_ids,
     )

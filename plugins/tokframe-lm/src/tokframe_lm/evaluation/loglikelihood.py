@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,14 @@ import numpy.typing as npt
 import torch
 from attrs import evolve
 
+from tokframe.tokenizer.inputs import in_order
 from tokframe.tokenizer.likelihood import Likelihood, Logits, loglikelihoods
 from tokframe_lm.data.tokens import read_document
 from tokframe_lm.evaluation.bits_per_byte import unknown_model
 from tokframe_lm.model.model import LanguageModel, start_id
 from tokframe_lm.storage import SavedModel
 
-__all__ = ["logits_of", "loglikelihood", "score_pairs"]
+__all__ = ["hidden_bits", "logits_of", "loglikelihood", "score_pairs"]
 
 
 def loglikelihood(saved: SavedModel, context: str, continuation: str) -> float:
@@ -37,22 +38,31 @@ def score_pairs(saved: SavedModel, pairs: Iterable[tuple[str, str]]) -> list[Lik
     Past the model's context, ids are read in windows that overlap by half, as for bits per byte. With a lossy tokenizer
     the text behind <unk> is charged as there, and only a text's own ids count. Raises: EncodingError.
     """
-    tokenizer = saved.tokenizer
-    pairs = list(pairs)
+    pairs = in_order(pairs, "pairs (context, continuation)", "; for one there is loglikelihood")
     found = loglikelihoods(
-        tokenizer, pairs, logits_of(saved.model), start=start_id(tokenizer), context=saved.model.config.context
+        saved.tokenizer,
+        pairs,
+        logits_of(saved.model),
+        start=start_id(saved.tokenizer),
+        context=saved.model.config.context,
     )
-    if tokenizer.capabilities.lossless:
-        return found
-    unknown = unknown_model(saved)
-
-    def hidden(text: str) -> float:
-        return sum(float(unknown.bits(surface).sum()) for surface in read_document(tokenizer, text).unknown_surfaces)
-
+    hidden = hidden_bits(saved)
     return [
         evolve(one, value=one.value - math.log(2) * (hidden(before + after) - hidden(before)))
         for one, (before, after) in zip(found, pairs, strict=True)
     ]
+
+
+def hidden_bits(saved: SavedModel) -> Callable[[str], float]:
+    """Return a function to the bits of what a text's ids hide, behind <unk>; 0 with a lossless tokenizer."""
+    if saved.tokenizer.capabilities.lossless:
+        return lambda text: 0.0
+    unknown = unknown_model(saved)
+
+    def bits(text: str) -> float:
+        return sum(float(unknown.bits(part).sum()) for part in read_document(saved.tokenizer, text).unknown_surfaces)
+
+    return bits
 
 
 def logits_of(model: LanguageModel) -> Logits:
