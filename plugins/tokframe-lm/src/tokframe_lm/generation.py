@@ -6,11 +6,11 @@ Ids that no text has there are never sampled, so what is generated is what a tex
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from attrs import frozen
-from torch import Tensor
 
 from tokframe import setting
 from tokframe.errors import EncodingError
@@ -18,6 +18,7 @@ from tokframe.storage.settings import check
 from tokframe.tokenizer.likelihood import OpenEnd, Path
 from tokframe.tokenizer.prompts import Prompt
 from tokframe_lm.evaluation.loglikelihood import logits_of
+from tokframe_lm.model.heads import draw
 from tokframe_lm.model.model import start_id
 from tokframe_lm.storage import SavedModel
 
@@ -65,11 +66,15 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
             position=context,
         )
     device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(sampling.seed)
+    choice: dict[str, Any] = {
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "generator": torch.Generator().manual_seed(sampling.seed),
+    }
     special = torch.tensor(sorted(tokenizer.textless_ids), dtype=torch.long)
     first: int | None = None
     if tokenizer.capabilities.lossless and (start := tokenizer.prompt(prompt, False)).open:
-        behind, first = _first(saved, start, sampling, generator)
+        behind, first = _first(saved, start, choice)
         ids = [ids[0], *start.ids, *behind]
     decoder = tokenizer.stream_decoder()
     # Read behind the prompt, as some tokenizers drop the space that a text begins with; what is not yet decoded of the
@@ -82,15 +87,16 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
     written = 0 if first is None else len(tokenizer.decode_bytes(all_ids)) - len(prompt.encode())
     while written < max_bytes:
         if first is None:
-            logits, cache = model.next_logits(torch.tensor([fresh], device=device), cache, table)
-            logits = logits.float().cpu()
-            logits[special] = -torch.inf
-            token = _sample(logits, sampling, generator)
+            token, cache = model.sample_next(
+                torch.tensor([fresh], device=device), cache, table, excluded=special, **choice
+            )
             if not tokenizer.may_follow(all_ids, token):
-                logits[torch.from_numpy(tokenizer.never_next(all_ids)).long()] = -torch.inf
-                if logits.max() == -torch.inf:
+                never = np.union1d(tokenizer.never_next(all_ids), special)
+                if len(never) == tokenizer.vocab_size:
                     break  # whatever followed would change the ids before
-                token = _sample(logits, sampling, generator)
+                token, cache = model.sample_next(
+                    torch.tensor([ids], device=device), None, table, excluded=torch.from_numpy(never).long(), **choice
+                )
             fresh = [token]
         else:
             token, fresh, first = first, [*ids, first], None
@@ -111,7 +117,7 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
         yield Piece(text=rest, tokens=pending)
 
 
-def _first(saved: SavedModel, prompt: Prompt, sampling: Sampling, generator: torch.Generator) -> tuple[Path, int]:
+def _first(saved: SavedModel, prompt: Prompt, choice: dict[str, Any]) -> tuple[Path, int]:
     """Return the ids after those of a prompt that stay, up to the first that goes beyond its end; and that one."""
     tokenizer = saved.tokenizer
     weighed = OpenEnd(prompt).weigh(
@@ -122,15 +128,5 @@ def _first(saved: SavedModel, prompt: Prompt, sampling: Sampling, generator: tor
         without=tokenizer.textless_ids,
     )
     joint = torch.from_numpy(np.concatenate([before + log_probs for before, log_probs in weighed.values()]))
-    node, token = divmod(_sample(joint, sampling, generator), tokenizer.vocab_size)
+    node, token = divmod(draw(joint, excluded=None, **choice), tokenizer.vocab_size)
     return [*weighed][node], token
-
-
-def _sample(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    if sampling.temperature == 0:
-        return int(logits.argmax())
-    logits = logits / sampling.temperature
-    if 0 < sampling.top_k < len(logits):
-        best, places = logits.topk(sampling.top_k)
-        return int(places[torch.multinomial(best.softmax(0), 1, generator=generator)])
-    return int(torch.multinomial(logits.softmax(0), 1, generator=generator))
