@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn, cast
 
 import click
@@ -146,14 +147,23 @@ def _plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
         _warn(f"commands of plugins are left out: {error}")
         return commands
     for owner, command in found:
-        name = command.name
-        if not name or not isinstance(name, str):
-            _warn(f"a command of {owner} is left out: its name is {name!r}")
+        try:
+            name = contained(partial(_name, command))
+        except Exception as error:
+            _warn(f"a command of {owner} is left out: {reason_of(error)}")
+            continue
+        if not name:
+            _warn(f"a command of {owner} is left out: it has no name")
         elif name in owners:
             _warn(f"{owner}'s command {name!r} is left out: the name is taken by {owners[name]}")
         else:
             commands[name], owners[name] = command, owner
     return commands
+
+
+def _name(command: click.Command) -> str:
+    """Return the name of a plugin's command as a plain string."""
+    return str.__str__(command.name) if isinstance(command.name, str) else ""
 
 
 def _summary(command: click.Command) -> str:

@@ -39,9 +39,14 @@ def kept_for_json() -> Iterator[None]:
 
 
 def silence() -> None:
-    """Send what is still written to stdout to stderr, where it was kept: what C code has buffered comes last."""
+    """Send what is still written to stdout to stderr: what others print at the end is no result of the command.
+
+    What C code has buffered comes last, and is sent there too where stdout was kept.
+    """
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    sys.stdout = sys.stderr
     if _was_kept:
-        sys.stdout = sys.stderr
         with suppress(OSError):
             os.dup2(2, 1)
 

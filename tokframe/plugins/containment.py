@@ -6,6 +6,7 @@ What to do about an error is left to callers. `os._exit` cannot be contained, no
 from __future__ import annotations
 
 import _locale
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,28 @@ T = TypeVar("T")
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGCHLD", "SIGALRM")
 _SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 _OF_SYS = ("stdin", "stdout", "stderr", "excepthook", "unraisablehook", "displayhook")
+
+
+def _float_errors() -> dict[str, Any]:
+    return sys.modules["numpy"].geterr() if "numpy" in sys.modules else _FLOAT_ERRORS
+
+
+def _set_float_errors(kinds: dict[str, Any]) -> None:
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].seterr(**kinds)
+
+
+_FLOAT_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}  # numpy's own
+#: How to read and to set what would change the work of all others.
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+    (sys.gettrace, sys.settrace),
+    (sys.getprofile, sys.setprofile),
+    (sys.getswitchinterval, sys.setswitchinterval),
+    (sys.get_int_max_str_digits, sys.set_int_max_str_digits),
+    (gc.isenabled, lambda enabled: gc.enable() if enabled else gc.disable()),
+    (lambda: [mask := os.umask(0o077), os.umask(mask)][0], os.umask),
+    (_float_errors, _set_float_errors),
+)
 
 _reserved = False
 _replaced: list[Any] = []  # what plugins put in place of what belongs to `sys`
@@ -47,7 +70,8 @@ def contained(call: Callable[[], T]) -> T:
     """Return `call()`, which is a plugin's code, and restore what it changed in the process.
 
     Restored are warning filters, signal handlers, the alarm, the streams, hooks and path of `sys`, the working
-    directory, the locale, the root logger, and a recursion limit that was lowered. New entries of the path come last.
+    directory, the locale, the root logger, what `_SETTINGS` lists, and a recursion limit that was lowered. New entries
+    of the path come last.
     Raises: an Exception, as which all else arrives too (`PluginExitError`); the KeyboardInterrupt of a signal.
     """
     with warnings.catch_warnings(), _process_kept(), _signals_kept() as received, _streams_apart():
@@ -77,6 +101,7 @@ def _process_kept() -> Iterator[None]:
     """Restore what belongs to the process, but for signal handlers."""
     of_sys = {name: getattr(sys, name) for name in _OF_SYS}
     path, entries = sys.path, list(sys.path)
+    settings = [read() for read, _ in _SETTINGS]
     limit, place, locale = sys.getrecursionlimit(), _working_directory(), _locale.setlocale(_locale.LC_ALL, None)
     logger = _root_logger()
     handlers, level = (list(logger.handlers), logger.level) if logger else ([], 30)  # 30: logging.WARNING
@@ -90,6 +115,9 @@ def _process_kept() -> Iterator[None]:
         # What it adds comes last, so that it hides no module of others.
         path[:] = entries + [entry for entry in sys.path if entry not in entries]
         sys.path = path
+        for (read, write), value in zip(_SETTINGS, settings, strict=True):
+            if read() != value:
+                write(value)
         if sys.getrecursionlimit() < limit:
             sys.setrecursionlimit(limit)
         if place and place != _working_directory():
@@ -157,20 +185,23 @@ def _streams_apart() -> Iterator[None]:
             yield
             return
         sys.stdout = sys.stderr = _noise()
-        copy = -1
+        copies: dict[int, int] = {}
         with suppress(Exception):  # a stream or descriptor that is closed, or not one of the system
             stdout.flush()
+        for number in range(3):
+            with suppress(OSError):
+                copies[number] = os.dup(number)
         with suppress(OSError):
-            copy = os.dup(1)
             os.dup2(2, 1)
         try:
             yield
         finally:
             with suppress(Exception):
                 stdout.flush()  # what was written to sys.__stdout__
-            if copy >= 0:
-                os.dup2(copy, 1)
-                os.close(copy)
+            for number, copy in copies.items():
+                with suppress(OSError):  # it closed all there are
+                    os.dup2(copy, number)
+                    os.close(copy)
 
 
 def _noise() -> Any:

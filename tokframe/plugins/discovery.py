@@ -16,12 +16,14 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
+from itertools import islice
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen
 
 from tokframe.errors import PluginBrokenError, PluginIncompatibleError
 from tokframe.plugins import hookspecs
@@ -36,7 +38,7 @@ from tokframe.plugins.metadata import (
     location,
 )
 from tokframe.plugins.migrations import Migration
-from tokframe.plugins.registry import Registry, Spec, load_target, normal_name
+from tokframe.plugins.registry import ComponentSpec, Registry, Spec, TokenizerSpec, load_target, normal_name
 from tokframe.storage.advice import FIRST_PARTY, install_command
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ T = TypeVar("T")
 #: Modules that cost seconds to import; a plugin that pulls one in while it is discovered is named.
 _HEAVY = ("torch", "transformers", "tensorflow", "jax", "numba")
 
+_MAX_GIVEN = 1000  # by one hook
 _ADDS_NOTHING = "adds nothing: is @hookimpl missing?"
 
 
@@ -300,7 +303,10 @@ def _listed(hook: Callable[[], Any], of: str) -> list[Any]:
     def call() -> list[Any]:
         given = hook()
         if isinstance(given, Iterable) and not isinstance(given, (str, bytes, Mapping)):
-            return list(given)
+            found = list(islice(given, _MAX_GIVEN + 1))  # a generator may have no end
+            if len(found) > _MAX_GIVEN:
+                raise TypeError(f"{hook.__name__} gives more than {_MAX_GIVEN:,} of {of}; return a list of few")
+            return found
         why = "" if isinstance(given, Iterable) else ", which is not iterable"
         raise TypeError(f"{hook.__name__} returned {given!r:.60}{why}; expected a list of {of}: return [{of}(...)]")
 
@@ -312,12 +318,24 @@ def _specs_of(manager: pluggy.PluginManager, key: str, who: Identity) -> list[Sp
     hooks = (manager.hook.tokframe_components, "ComponentSpec"), (manager.hook.tokframe_tokenizers, "TokenizerSpec")
     calls = [(impl.function, of) for hook, of in hooks for impl in hook.get_hookimpls() if impl.plugin_name == key]
     return [
-        evolve(spec, distribution=who.name, distribution_version=who.version)
+        contained(partial(_plain, spec, distribution=who.name, distribution_version=who.version))
         if isinstance(spec, Spec)
         else spec  # malformed, which `Registry.add` reports
         for call, of in calls
         for spec in _listed(call, of)
     ]
+
+
+def _plain(spec: Spec, **origin: str) -> Spec:
+    """Return a spec without classes of a plugin's own, whose text, hash or attributes may be anything later."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {plain(key): plain(inner) for key, inner in value.items()}
+        return str.__str__(value) if isinstance(value, str) else value
+
+    kind = ComponentSpec if isinstance(spec, ComponentSpec) else TokenizerSpec
+    return kind(**{each.name: plain(getattr(spec, each.name)) for each in fields(kind)} | origin)
 
 
 def _failure(error: Exception, who: Identity) -> str:

@@ -13,6 +13,7 @@ import textwrap
 import warnings
 from importlib import metadata
 
+import numpy as np
 import pytest
 from support.hosts import GOOD, by_name, declares, host, put_distribution
 
@@ -147,6 +148,10 @@ SETTINGS = {
     "stdin": ("sys.stdin = None", lambda: sys.stdin),
     "the hook for errors": ("sys.excepthook = print", lambda: sys.excepthook),
     "the locale": ("locale.setlocale(locale.LC_ALL, 'C')", lambda: locale.setlocale(locale.LC_ALL)),
+    "errors of floats": ("import numpy\nnumpy.seterr(all='raise')", np.geterr),
+    "the collector of garbage": ("import gc\ngc.disable()", gc.isenabled),
+    "permissions of new files": ("os.umask(0o777)", lambda: [mask := os.umask(0o077), os.umask(mask)][0]),
+    "a tracer": ("sys.setprofile(lambda *_: None)", sys.getprofile),
     "the root logger": (
         "logging.basicConfig(level=1, force=True)",
         lambda: (logging.root.level, logging.root.handlers[:]),
@@ -226,6 +231,7 @@ MISTAKES = {
     "misspelled hook": ("@tokframe.hookimpl\ndef tokframe_compnents(): pass", "did you mean 'tokframe_components'?"),
     "a hook of nobody": ("@tokframe.hookimpl\ndef setup(): pass", "hooks are tokframe_components"),
     "no dependency": ("import not_there_at_all", "No module named 'not_there_at_all'. Try: pip install acme-author"),
+    "no end": ("@tokframe.hookimpl\ndef tokframe_components():\n    while True: yield None", "more than 1,000"),
     "summary": (GOOD.replace("target=", "summary=None, target="), "summary None of 'good' is not a text"),
     "extra": (GOOD.replace("target=", "extra=['train'], target="), "extra ['train'] of 'good' is not a text"),
 }
@@ -235,6 +241,46 @@ MISTAKES = {
 def test_a_mistake_of_an_author_is_told_with_its_remedy(plugin, source, said):
     (record,) = host(plugin("acme-author", source)).records
     assert record.status == "broken" and said in record.reason
+
+
+def test_what_a_plugin_declares_is_kept_as_plain_text(plugin):
+    source = """
+    class Rude(str):
+        def rude(self, *_): raise RuntimeError("asked")
+        __eq__ = __hash__ = __str__ = __format__ = __repr__ = __lt__ = rude
+    class Spec(tokframe.ComponentSpec):
+        pass
+    @tokframe.hookimpl
+    def tokframe_components():
+        return [Spec(kind=Rude("quantizer"), name=Rude("rude"), target=Rude("a:B"), summary=Rude("x"))]
+    @tokframe.hookimpl
+    def tokframe_commands():
+        import click
+        command = click.Command("x")
+        command.name = Rude("x")
+        return [command]
+    """
+    found = host(plugin("acme-rude", source), plugin("zz-fine", declares("fine")))
+    assert found.registry.names("quantizer") == ["fine", "rude"]
+    assert found.records[0].components == ("quantizer rude",)
+    (spec, _) = sorted(found.registry.specs(), key=lambda spec: spec.name)[::-1]
+    assert type(spec) is tokframe.ComponentSpec and {type(spec.name), type(spec.summary)} == {str}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closes what it does not own")
+def test_a_command_keeps_its_output_whatever_a_plugin_closes_or_prints_at_the_end(tmp_path, fresh):
+    put_distribution(tmp_path, "acme-rude", "acme_rude_mod")
+    source = "import atexit, os\natexit.register(print, 'BYE')\nfor number in range(3): os.close(number)\n"
+    (tmp_path / "acme_rude_mod.py").write_text(source, encoding="utf-8")
+    program = """
+    import sys
+    sys.path.insert(0, sys.argv.pop(1))
+    from tokframe.cli.main import main
+    sys.exit(main())
+    """
+    assert fresh(program, tmp_path, "encode", "bpe", "--help").stdout.startswith("Usage: ")
+    done = fresh(program, tmp_path, "components", "--kind", "tokenizer")
+    assert "BYE" in done.stderr and "BYE" not in done.stdout and "bpe" in done.stdout
 
 
 def test_a_plugin_without_a_hook_is_told_from_one_that_adds_nothing_today(plugin):
