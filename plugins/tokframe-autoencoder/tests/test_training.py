@@ -21,10 +21,11 @@ from tokframe_autoencoder.training.config import TrainingConfig
 from tokframe_autoencoder.training.loop import train_network
 from tokframe_autoencoder.training.plan import assign_free_codes, front_length_back
 from tokframe_autoencoder.training.results import TrainedNetwork
+from tokframe_autoencoder.training.schedule import Schedule
 from tokframe_torch.checkpoint import read_checkpoint
 from torch import nn
 
-from tokframe.errors import TrainingError, TrainingInterrupted
+from tokframe.errors import TrainingError, TrainingInterrupted, UnsupportedError
 from tokframe.plugins.protocols import Quantized
 from tokframe.storage.settings import problems_in
 
@@ -33,7 +34,14 @@ pytestmark = pytest.mark.trains
 SHAPE = {"d_latent": 64, "max_length": 8}
 LEVELS = (8, 8, 8, 8, 8, 5, 5, 5)
 QUICK = TrainingConfig(
-    batch_size=128, max_steps=1500, code_steps=600, eval_interval=50, learning_rate=3e-3, precision="fp32", threads=1
+    guide="front-length-back",
+    batch_size=128,
+    max_steps=1500,
+    code_steps=600,
+    eval_interval=50,
+    learning_rate=3e-3,
+    precision="fp32",
+    threads=1,
 )
 SHORT = attrs.evolve(QUICK, batch_size=32, max_steps=24, code_steps=12, eval_interval=4)
 
@@ -65,9 +73,17 @@ class Lookup(nn.Module):
         return found
 
 
-def build(quantizer: str = "fsq") -> Autoencoder:
+def build(quantizer: str = "fsq", use_dimensions: int = 0) -> Autoencoder:
     encoder = ConvEncoder(
-        EncoderConfig(d_char=16, conv_channels=(32, 64), kernel_sizes=(3, 3), strides=(1, 2)), **SHAPE
+        EncoderConfig(
+            d_char=16,
+            conv_channels=(32, 64),
+            kernel_sizes=(3, 3),
+            strides=(1, 2),
+            pooling="flatten",
+            hidden_blocks=0,
+        ),
+        **SHAPE,
     )
     decoder = DeconvDecoder(
         DecoderConfig(
@@ -76,11 +92,12 @@ def build(quantizer: str = "fsq") -> Autoencoder:
         **SHAPE,
     )
     middle: Any = {
-        "fsq": lambda: FSQ(FSQConfig(), **SHAPE),
+        "fsq": lambda: FSQ(FSQConfig(group_rows=512), **SHAPE),
         "vq": lambda: VQ(VQConfig(codebook_size=512, vocab_size=300, revive_after=20), **SHAPE),
         "lookup": Lookup,
     }[quantizer]()
-    return Autoencoder(encoder, middle, decoder, max_length=8)
+    head = nn.Linear(64, use_dimensions) if use_dimensions else None
+    return Autoencoder(encoder, middle, decoder, max_length=8, use_head=head)
 
 
 def train(
@@ -88,7 +105,10 @@ def train(
 ) -> TrainedNetwork:
     segments = words(count)
     weights = np.arange(len(segments), 0, -1).astype(np.float64)
-    return train_network(lambda: build(quantizer), segments, weights, config, workdir=folder, device="cpu", **more)
+    width = config.use_dimensions if config.guide == "use" else 0
+    return train_network(
+        lambda: build(quantizer, width), segments, weights, config, workdir=folder, device="cpu", **more
+    )
 
 
 def test_two_hundred_segments_become_exact_each_on_a_safe_code_of_its_own(tmp_path: Path) -> None:
@@ -115,14 +135,15 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, st
 
 
 def test_guided_by_use_a_run_goes_on_the_same_and_with_the_same_vectors_only(tmp_path: Path) -> None:
-    config = attrs.evolve(SHORT, guide="use")
+    config = attrs.evolve(SHORT, guide="use", use_dimensions=4, use_steps=4)
     with pytest.raises(TrainingError, match="there are none; use another guide"):
         train(tmp_path, config)
     vectors = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
     whole = train(tmp_path / "whole", config, count=300, vectors=vectors)
-    assert 0 < whole.history[0]["planned_cluster_share"] <= 1
-    with pytest.raises(TrainingInterrupted):
-        train(tmp_path / "parts", config, count=300, vectors=vectors, should_stop=stop_after(7))
+    assert 0 < whole.history[1]["planned_cluster_share"] <= 1
+    for stop in (3, 7):
+        with pytest.raises(TrainingInterrupted):
+            train(tmp_path / "parts", config, count=300, vectors=vectors, resume=True, should_stop=stop_after(stop))
     with pytest.raises(TrainingError):
         train(tmp_path / "parts", config, count=300, vectors=vectors + 1, resume=True)
     parts = train(tmp_path / "parts", config, count=300, vectors=vectors, resume=True)
@@ -148,7 +169,7 @@ def test_the_callers_random_state_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("quantizer", ["vq", "lookup", "fsq"])
 def test_any_quantizer_learns_end_to_end(tmp_path: Path, quantizer: str) -> None:
-    config = attrs.evolve(QUICK, guide="none", max_steps=300, code_steps=200)
+    config = attrs.evolve(QUICK, guide="none", max_steps=450, code_steps=300)
     result = train(tmp_path, config, quantizer, count=60)
     assert result.history[0]["stage"] == "joint"
     assert result.history[-1]["character_accuracy"] > max(0.5, result.history[0]["character_accuracy"])
@@ -204,15 +225,71 @@ def _stage(folder: Path) -> int:
     return int(found.record["stage"]) if found else 0
 
 
-def test_progress_gives_an_end_only_where_one_is_known(tmp_path: Path, listener: Any) -> None:
+def test_progress_says_from_the_first_stage_on_how_many_steps_are_expected_in_all(
+    tmp_path: Path, listener: Any
+) -> None:
     train(tmp_path, SHORT, reporter=listener)
-    # Bulk, and the finish of a quarter of 24 steps and more, in both stages.
     assert [(name, total) for name, total, _ in listener.stages] == [
-        ("training: codes", None),
-        ("training: codes, finish", 4),
-        ("training: decoder", None),
-        ("training: decoder, finish", 4),
+        ("training: codes", 24),
+        ("training: codes, finish", 24),
+        ("training: decoder", 24),
+        ("training: decoder, finish", 24),
     ]
+
+
+def test_what_is_not_learned_as_planned_gets_more_rounds_from_a_lower_rate() -> None:
+    config = attrs.evolve(QUICK, warmup_steps=0)
+    schedule = Schedule(config, begin=100, minutes=0, steps=100, limit=250)
+    names = [schedule.phase(step).name for step in (100, 139, 140, 199, 200, 249, 250, 300)]
+    assert names == ["", "", ", finish", ", finish", ", round 2", ", round 2", ", round 3", ", round 4"]
+    assert schedule.rate(139) == 1 and schedule.rate(198) < 0.03 and schedule.rate(200) == 0.1
+    assert schedule.rate(249) < 0.01 and schedule.rate(250) == 0.1
+    assert schedule.expected_end(120) == 200 and schedule.expected_end(210) == 250
+    assert not schedule.over(349) and schedule.over(350)
+
+
+KINDS = (b"ing", b"ed", b" ", b"at", b"or")
+
+
+def vectors_by_ending(segments: list[bytes]) -> np.ndarray:
+    """Return vectors that the last letters decide, with a little of each segment's own."""
+    kinds = [next((n + 1 for n, end in enumerate(KINDS) if segment.endswith(end)), 0) for segment in segments]
+    noise = np.random.default_rng(0).normal(0, 0.05, (len(segments), 8))
+    vectors = np.eye(8)[kinds] + noise
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("quantizer", ["fsq", "vq"])
+def test_the_use_of_segments_never_taught_is_found_by_their_spelling_and_told(
+    tmp_path: Path, quantizer: str, listener: Any
+) -> None:
+    vectors = vectors_by_ending(words(400))
+    config = attrs.evolve(QUICK, guide="use", max_steps=220, use_steps=150, use_dimensions=8, held_out=0.2)
+    result = train(tmp_path, config, quantizer, count=400, vectors=vectors, reporter=listener)
+    held = result.history[0]
+    assert held["stage"] == "use" and held["held_out"] == 80 and 60 <= held["use_segments"] <= 80
+    assert held["use_cosine"] > 0.8 and held["class_accuracy"] <= held["class_among_five_accuracy"]
+    assert any(note.startswith("held out: of ") and "now all are taught" in note for note in listener.notes)
+    rows = result.network.vectors(words(400))
+    assert rows.shape == (400, 8) and rows.dtype == np.float32
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    assert (rows * vectors).sum(1).mean() == pytest.approx(result.use["use_cosine"], abs=1e-4) and result.use[
+        "use_cosine"
+    ] > 0.9
+    assert result.network.vectors([]).shape == (0, 8)
+
+
+def test_nothing_is_held_out_on_request_and_without_vectors_there_is_no_head(tmp_path: Path) -> None:
+    vectors = vectors_by_ending(words(200))
+    none = attrs.evolve(SHORT, guide="use", use_dimensions=8)
+    told = train(tmp_path / "all", attrs.evolve(none, held_out=0.0, use_steps=4), vectors=vectors)
+    assert told.history[0]["stage"] == "use" and told.history[0]["held_out"] == 0
+    skipped = train(tmp_path / "none", attrs.evolve(none, use_steps=0), vectors=vectors)
+    assert skipped.history[0]["stage"] == "codes"
+    plain = train(tmp_path / "plain", SHORT)
+    assert not [name for name in plain.network.arrays() if name.startswith("use_head")]
+    with pytest.raises(UnsupportedError, match='guide "use"'):
+        plain.network.vectors([b"ab"])
 
 
 @pytest.mark.parametrize(

@@ -123,11 +123,14 @@ class Parts:
         Raises: ComponentImportError naming what to install; ConfigError and PluginBrokenError as `Part.built`.
         """
         classes = self.classes()
+        from torch import nn
+
         from tokframe_autoencoder.network.autoencoder import Autoencoder
 
         sizes = {"d_latent": self.d_latent, "max_length": self.max_length}
         built = [part.built(make, **sizes) for make, part in zip(classes, self.components, strict=True)]
-        return Autoencoder(*built, max_length=self.max_length)
+        head = nn.Linear(self.d_latent, self.training.use_dimensions) if self.training.guide == "use" else None
+        return Autoencoder(*built, max_length=self.max_length, use_head=head)
 
     def trained_network(self, weights: Mapping[str, Any]) -> Autoencoder:
         """Build the network with the weights of an artifact, once those have the shapes that the config asks for.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any
 
@@ -35,6 +36,7 @@ class FusedFSQ:
         kind = torch.float32 if self.codebook_size <= MAX_EXACT_FP32 else torch.int64
         self._basis = quantizer.basis.to(kind)
         self._dtype = quantizer.project_out.weight.dtype
+        self._groups, self._digits = copy.deepcopy(quantizer.groups), quantizer.digits
         self._build_table(quantizer)
 
     @torch.inference_mode()
@@ -52,7 +54,10 @@ class FusedFSQ:
         rows = (codes[:, None] // self._divisors) % self._moduli
         rows = rows * self._moduli_b + (codes[:, None] // self._divisors_b) % self._moduli_b
         rows += self._starts
-        return functional.embedding_bag(rows, self._table, mode="sum").to(self._dtype)
+        summed = functional.embedding_bag(rows, self._table, mode="sum")
+        if self._groups is not None:
+            summed += self._groups(self._digits(codes))
+        return summed.to(self._dtype)
 
     def _bins(self, latents: Tensor) -> Tensor:
         with torch.autocast(latents.device.type, enabled=False):

@@ -47,7 +47,7 @@ class NeuralPath:
         quantizer, decoder = autoencoder.quantizer, autoencoder.decoder
         fused = FusedFSQ(quantizer) if type(quantizer) is FSQ else None
         self._encode: _Encoder | None = None
-        if fused is not None and type(autoencoder.encoder) is ConvEncoder:
+        if fused is not None and type(autoencoder.encoder) is ConvEncoder and _is_fp32(autoencoder):
             self._encode = _Encoder(autoencoder.encoder, fused)
         self._latents: Callable[[Tensor], Tensor] = quantizer.decode_indices if fused is None else fused.latents
         self._logits: Callable[[Tensor], Tensor] = decoder
@@ -105,15 +105,19 @@ class NeuralPath:
         return found
 
 
+def _is_fp32(network: Autoencoder) -> bool:
+    """Return whether rounding is so fine that margins show which codes another order of summing could change."""
+    return all(p.dtype == torch.float32 for p in network.encoder.parameters())
+
+
 class _Encoder:
     """Segments to codes. The first convolution is a sum of rows of tables: one per byte and tap, one per place."""
 
     @torch.no_grad()
     def __init__(self, encoder: ConvEncoder, fused: FusedFSQ) -> None:
-        self._fused = fused
+        self._fused, self._encoder = fused, encoder
         layers: list[Any] = list(encoder.layers)
-        first = layers[0]
-        length, self._pooling = encoder.max_length, encoder.pooling
+        first, length = layers[0], encoder.max_length
         self._kernel, self._stride = int(first.kernel), int(first.stride)
         width = encoder.embedding.shape[1]
         self._device = encoder.embedding.device
@@ -127,8 +131,6 @@ class _Encoder:
         places = inside * (inside.new_zeros(width) if encoder.position is None else encoder.position)
         self._places: Tensor = first(places).detach()
         self._layers = [Windows.of_conv(layer) for layer in layers[1:]]
-        self._out = (encoder.out.weight.detach(), encoder.out.bias.detach())
-        self._norm = encoder.norm
 
     @torch.inference_mode()
     def __call__(self, segments: list[bytes]) -> tuple[Tensor, Tensor]:
@@ -143,8 +145,6 @@ class _Encoder:
         windows = table.unfold(1, self._kernel, self._stride).reshape(-1, self._kernel)
         rows = windows + self._taps
         hidden = functional.embedding_bag(rows, self._table, mode="sum").view(len(segments), count, -1)
-        hidden = functional.gelu(hidden.add_(self._places[lengths[0] if len(lengths) == 1 else lengths]))
-        for layer in self._layers:
-            hidden = functional.gelu(layer(hidden))
-        pooled = hidden.flatten(1) if self._pooling == "flatten" else hidden.mean(1)
-        return self._fused.codes_and_margins(self._norm(functional.linear(pooled, *self._out)))
+        hidden.add_(self._places[lengths[0] if len(lengths) == 1 else lengths])
+        sizes = torch.tensor(lengths, device=self._device)
+        return self._fused.codes_and_margins(self._encoder.latents(hidden, sizes, self._layers))

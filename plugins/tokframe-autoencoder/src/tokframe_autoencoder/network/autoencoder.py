@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tokframe.errors import UnsupportedError
 from tokframe.plugins.protocols import Quantized
+from tokframe_autoencoder.network.layers import linear_fp32
 from tokframe_autoencoder.network.results import EncodedSegments, RoundTrip
 from tokframe_autoencoder.network.segments import END, SegmentTable, batches, segments_of
 
@@ -23,14 +25,17 @@ __all__ = ["Autoencoder"]
 
 
 class Autoencoder(nn.Module):
-    """bytes -> latent -> code -> latent -> bytes."""
+    """bytes -> latent -> code -> latent -> bytes; `use_head`, where there is one, reads the use from a latent."""
 
-    def __init__(self, encoder: Any, quantizer: Any, decoder: Any, *, max_length: int = 16) -> None:
+    def __init__(
+        self, encoder: Any, quantizer: Any, decoder: Any, *, max_length: int = 16, use_head: nn.Linear | None = None
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.quantizer = quantizer
         self.decoder = decoder
         self.max_length = max_length
+        self.use_head = use_head
 
     @property
     def device(self) -> torch.device:
@@ -55,6 +60,31 @@ class Autoencoder(nn.Module):
         """Return the bytes of each code. Raises: ValueError for a code outside the codebook."""
         parts = batches([self.checked(codes)])
         return [segment for (part,) in parts for segment in segments_of(self._logits_of(part))]
+
+    def vectors(self, segments: Sequence[bytes]) -> npt.NDArray[np.float32]:
+        """Return what the network takes for the use of each segment, known or not: (segments, d), rows of length one.
+
+        Raises: UnsupportedError for a network without `use_head`; ValueError for a segment that is empty or too long.
+        """
+        table = SegmentTable.of(segments, self.max_length, self.device)
+        return self.vectors_table(table).cpu().numpy()
+
+    @torch.no_grad()
+    def vectors_table(self, table: SegmentTable) -> Tensor:
+        """Return `vectors` of segments given as a table, (segments, d) fp32. Raises: UnsupportedError."""
+        if self.use_head is None:
+            raise UnsupportedError(
+                'this network has no vectors of use; train one with training.guide "use", the default',
+                capability="vectors",
+            )
+        with _evaluating(self):
+            parts = [self.use_of(self.encoder(*part)) for part in batches([table.data, table.lengths])]
+        return torch.cat(parts) if parts else torch.zeros(0, self.use_head.out_features)
+
+    def use_of(self, latents: Tensor) -> Tensor:
+        """(batch, d_latent) -> (batch, d) fp32, rows of length one, in a network with a `use_head`."""
+        assert self.use_head is not None
+        return functional.normalize(linear_fp32(self.use_head, latents), dim=1)
 
     def checked(self, codes: npt.NDArray[np.int64] | Sequence[int]) -> Tensor:
         """Return codes as a tensor on the network's device. Raises: ValueError for a code outside the codebook."""

@@ -24,13 +24,16 @@ class EncoderConfig:
 
     d_char: int = setting(64, above=0, at_most=MAX_WIDTH)
     d_latent: int = setting(256, above=0, at_most=MAX_WIDTH)
-    conv_channels: tuple[int, ...] = setting((128, 256, 256), at_least=1, at_most=MAX_WIDTH)
+    conv_channels: tuple[int, ...] = setting((96, 128, 256), at_least=1, at_most=MAX_WIDTH)
     kernel_sizes: tuple[int, ...] = setting((3, 3, 3), at_least=1, at_most=255)
-    strides: tuple[int, ...] = setting((1, 2, 2), at_least=1, at_most=255)
+    strides: tuple[int, ...] = setting((1, 1, 1), at_least=1, at_most=255)
     max_chunk_size: int = setting(16, above=0)
-    #: "flatten" keeps the order of the last feature map, "mean" averages it away
-    pooling: str = setting("flatten", one_of=("flatten", "mean"))
+    #: of the last feature map: "mean-max" takes mean and maximum over the segment, so that a part of a word counts
+    #: alike wherever it stands; "flatten" keeps the order; "mean" averages, over padding too
+    pooling: str = setting("mean-max", one_of=("mean-max", "flatten", "mean"))
     position: bool = True  #: add a learned signal per position to the bytes
+    hidden_blocks: int = setting(2, at_least=0, at_most=MAX_LAYERS)  #: residual blocks on what was pooled
+    hidden_width: int = setting(768, above=0, at_most=MAX_WIDTH)  #: width inside these blocks
 
     def issues(self) -> Iterator[tuple[str, str]]:
         """Yield `(field, text)` for what the bounds do not say."""
@@ -52,7 +55,7 @@ class DecoderConfig:
     hidden_blocks: int = setting(
         2, at_least=0, at_most=MAX_LAYERS
     )  #: residual blocks on the latent before it becomes a feature map
-    hidden_width: int = setting(1024, above=0, at_most=MAX_WIDTH)  #: width inside these blocks
+    hidden_width: int = setting(768, above=0, at_most=MAX_WIDTH)  #: width inside these blocks
 
     def issues(self) -> Iterator[tuple[str, str]]:
         """Yield `(field, text)` for what the bounds do not say."""
@@ -73,6 +76,8 @@ class FSQConfig:
     bound: str = setting("sigmoid", one_of=("sigmoid", "tanh"))
     digit_embeddings: bool = True  #: let the decoder see each digit as a learned vector beside its value
     pair_embeddings: bool = True  #: and each pair of digits
+    #: and neighboring digits together, as many as have this many combinations; 0 is none
+    group_rows: int = setting(8192, at_least=0, at_most=1 << 16)
 
     def issues(self) -> Iterator[tuple[str, str]]:
         """Yield `(field, text)` for what the bounds do not say."""

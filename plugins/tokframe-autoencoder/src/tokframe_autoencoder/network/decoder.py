@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tokframe_autoencoder.network.config import DecoderConfig
-from tokframe_autoencoder.network.layers import SequenceDeconv
+from tokframe_autoencoder.network.layers import SequenceDeconv, residual_blocks
 
 __all__ = ["DeconvDecoder"]
 
@@ -19,15 +19,7 @@ class DeconvDecoder(nn.Module):
     def __init__(self, config: DecoderConfig, *, d_latent: int, max_length: int) -> None:
         super().__init__()
         self.positions = max_length + 1
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.LayerNorm(d_latent),
-                nn.Linear(d_latent, config.hidden_width),
-                nn.GELU(),
-                nn.Linear(config.hidden_width, d_latent),
-            )
-            for _ in range(config.hidden_blocks)
-        )
+        self.blocks = residual_blocks(config.hidden_blocks, d_latent, config.hidden_width)
         self.norm = nn.LayerNorm(d_latent)
         self.strides = tuple(config.strides)
         widths = (config.start_channels, *config.deconv_channels)

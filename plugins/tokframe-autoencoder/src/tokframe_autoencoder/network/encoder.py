@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tokframe_autoencoder.network.config import EncoderConfig
-from tokframe_autoencoder.network.layers import SequenceConv
+from tokframe_autoencoder.network.layers import SequenceConv, residual_blocks
 
 __all__ = ["ConvEncoder"]
 
 
 class ConvEncoder(nn.Module):
-    """Byte embeddings and a position signal, strided convolutions, the last feature map flattened or averaged."""
+    """Byte embeddings and a position signal, convolutions, the last feature map pooled, residual blocks."""
 
     def __init__(self, config: EncoderConfig, *, d_latent: int, max_length: int) -> None:
         super().__init__()
@@ -26,10 +28,12 @@ class ConvEncoder(nn.Module):
             SequenceConv(a, b, kernel, stride)
             for a, b, kernel, stride in zip(widths, widths[1:], config.kernel_sizes, config.strides, strict=False)
         )
+        self.strides = tuple(config.strides)
         count = max_length
-        for stride in config.strides:
+        for stride in self.strides:
             count = -(-count // stride)
-        self.out = nn.Linear(widths[-1] * (count if config.pooling == "flatten" else 1), d_latent)
+        self.out = nn.Linear(widths[-1] * {"flatten": count, "mean": 1, "mean-max": 2}[config.pooling], d_latent)
+        self.blocks = residual_blocks(config.hidden_blocks, d_latent, config.hidden_width)
         self.norm = nn.LayerNorm(d_latent)
 
     def forward(self, data: Tensor, lengths: Tensor) -> Tensor:
@@ -41,8 +45,29 @@ class ConvEncoder(nn.Module):
         if self.position is not None:
             hidden = hidden + self.position
         hidden = hidden * inside[..., None]
-        for layer in self.layers:
-            hidden = functional.gelu(layer(hidden))
-        pooled = hidden.flatten(1) if self.pooling == "flatten" else hidden.mean(1)
-        latent: Tensor = self.norm(self.out(pooled))
-        return latent
+        return self.latents(self.layers[0](hidden), lengths, self.layers[1:])
+
+    def latents(self, first: Tensor, lengths: Tensor, layers: Iterable[Callable[[Tensor], Tensor]]) -> Tensor:
+        """What the first convolution gives, (batch, positions, channels), by the other ones, in any form, -> latents.
+
+        With pooling "mean-max" padding stays zero and convolutions that keep the shape are residual.
+        """
+        hidden = functional.gelu(first)
+        if self.pooling != "mean-max":
+            for layer in layers:
+                hidden = functional.gelu(layer(hidden))
+            return self._head(hidden.flatten(1) if self.pooling == "flatten" else hidden.mean(1))
+        inside = (torch.arange(self.max_length, device=first.device) < lengths[:, None])[:, :: self.strides[0], None]
+        hidden = hidden * inside
+        for layer, stride in zip(layers, self.strides[1:], strict=True):
+            inside = inside[:, ::stride]
+            found = functional.gelu(layer(hidden)) * inside
+            hidden = hidden + found if found.shape == hidden.shape else found
+        return self._head(torch.cat([hidden.sum(1) / inside.sum(1), hidden.amax(1)], dim=1))
+
+    def _head(self, pooled: Tensor) -> Tensor:
+        latent = self.out(pooled)
+        for block in self.blocks:
+            latent = latent + block(latent)
+        normed: Tensor = self.norm(latent)
+        return normed

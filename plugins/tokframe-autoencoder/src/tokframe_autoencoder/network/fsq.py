@@ -49,6 +49,7 @@ class FSQ(nn.Module):
             self.embeddings.append(_GroupEmbedding(self.shape, 1, d_latent))
         if config.pair_embeddings and dims > 1:
             self.embeddings.append(_GroupEmbedding(self.shape, 2, d_latent))
+        self.groups = _NeighborEmbedding(self.shape, config.group_rows, d_latent) if config.group_rows else None
 
     def forward(self, latents: Tensor) -> Quantized:
         """(batch, d_latent) -> Quantized; the gradient passes straight through the rounding."""
@@ -116,8 +117,9 @@ class FSQ(nn.Module):
     def _latents(self, values: Tensor, digits: Tensor) -> Tensor:
         """Return the latents of digits, given their values too, in fp32."""
         total: Tensor | float = 0.0
-        for embedding in self.embeddings:
-            total = total + embedding(digits)
+        for embedding in (*self.embeddings, self.groups):
+            if embedding is not None:
+                total = total + embedding(digits)
         return linear_fp32(self.project_out, values) + total
 
 
@@ -145,6 +147,38 @@ class _GroupEmbedding(nn.Module):
     def forward(self, digits: Tensor) -> Tensor:
         rows = (digits[:, self.chosen] * self.factors).sum(-1) + self.offsets
         return functional.embedding_bag(rows, self.weight.float(), mode="sum")
+
+
+class _NeighborEmbedding(nn.Module):
+    """A learned vector for every combination of neighboring digits, at most `rows`: (batch, dims) -> (batch, width).
+
+    A group is seen by few segments, so that what it says is learned in few passes.
+    """
+
+    basis: Tensor
+    offsets: Tensor
+
+    def __init__(self, levels: Sequence[int], rows: int, width: int) -> None:
+        super().__init__()
+        groups: list[list[int]] = [[]]
+        for dim in reversed(range(len(levels))):
+            if groups[-1] and math.prod(levels[i] for i in groups[-1]) * levels[dim] > rows:
+                groups.append([])
+            groups[-1].insert(0, dim)
+        sizes = [math.prod(levels[i] for i in group) for group in groups]
+        basis = torch.zeros(len(levels), len(groups), dtype=torch.int64)
+        for number, group in enumerate(groups):
+            for place, dim in enumerate(group):
+                basis[dim, number] = math.prod(levels[i] for i in group[:place])
+        self.register_buffer("basis", basis, persistent=False)
+        self.register_buffer("offsets", torch.tensor([sum(sizes[:k]) for k in range(len(sizes))]), persistent=False)
+        inner = max(1, width // 2)
+        self.weight = nn.Parameter(torch.randn(sum(sizes), inner) / 2)
+        self.project = nn.Linear(inner * len(groups), width)
+
+    def forward(self, digits: Tensor) -> Tensor:
+        rows = (digits[:, :, None] * self.basis).sum(1) + self.offsets
+        return linear_fp32(self.project, functional.embedding(rows, self.weight).flatten(1))
 
 
 def bins_of(preactivations: Tensor, levels: Sequence[int], bound: str) -> Tensor:

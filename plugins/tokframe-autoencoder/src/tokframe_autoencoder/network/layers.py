@@ -10,13 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["SequenceConv", "SequenceDeconv", "linear_fp32"]
+__all__ = ["SequenceConv", "SequenceDeconv", "linear_fp32", "residual_blocks"]
 
 
 def linear_fp32(layer: nn.Linear, x: Tensor) -> Tensor:
     """Return `layer(x)` computed in fp32 whatever the type of either: (..., n) -> (..., m) fp32."""
     with torch.autocast(x.device.type, enabled=False):
         return functional.linear(x.float(), layer.weight.float(), layer.bias.float())
+
+
+def residual_blocks(count: int, width: int, hidden: int) -> nn.ModuleList:
+    """Return blocks whose results are to be added to what they read: (batch, width) -> (batch, width)."""
+    return nn.ModuleList(
+        nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        for _ in range(count)
+    )
 
 
 class SequenceConv(nn.Module):

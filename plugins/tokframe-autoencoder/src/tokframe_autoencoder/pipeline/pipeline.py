@@ -7,6 +7,7 @@ first does all but the training of the network; the others wait for its pool and
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from tokframe.training.run_folder import keep_checkpoints
 from tokframe_autoencoder.codebook import Codebook
 from tokframe_autoencoder.config import Parts, resolve
 from tokframe_autoencoder.pipeline.pool import TrainingPool
+from tokframe_autoencoder.pipeline.verify import vector_cosines
 from tokframe_autoencoder.training.config import MAY_CHANGE
 from tokframe_autoencoder.training.plan import use_classes
 from tokframe_autoencoder.vectors.neighbors import count_neighbors
@@ -91,6 +93,9 @@ def train(job: TrainJob) -> TrainedCodebook:
             trained = _train_network(job, parts, pool, seed, processes)
             codebook, chosen = _compile(job, parts, miner, pool, sources, trained)
             run |= {"network": _figures(trained, pool), "vocabulary": vocabulary_record(chosen, sources)}
+            if pool.vectors is not None:
+                cosines = vector_cosines(codebook, _table(codebook, pool, pool.vectors, trained), trained.network)
+                run["vectors_cosine"] = float(cosines.mean()) if len(cosines) else 0.0
             record = canonical_json(run)
             processes.broadcast(save(codebook.tensors()))
             processes.broadcast(record)
@@ -143,21 +148,23 @@ def _make_pool(
         unseen=tuple(others[::step][:MAX_UNSEEN]),
     )
     if parts.training.guide == "use":
-        made = evolve(made, vectors=_vectors(job, miner, sources, made))
+        made = evolve(made, vectors=_vectors(job, miner, sources, made, parts.training.use_dimensions))
     write_atomically(job.workdir / _RUN_FILE, canonical_json(run))
     made.write(job.workdir)
     return made
 
 
-def _vectors(job: TrainJob, miner: Miner, sources: tuple[Source, ...], pool: TrainingPool) -> npt.NDArray[np.float32]:
-    """Return what the text says of the use of each segment, (segments, d)."""
+def _vectors(
+    job: TrainJob, miner: Miner, sources: tuple[Source, ...], pool: TrainingPool, dimensions: int
+) -> npt.NDArray[np.float32]:
+    """Return what the text says of the use of each segment, (segments, dimensions)."""
     from tokframe_autoencoder.vectors.use import use_vectors
 
     workers = Workers(count=miner.mining.workers, check=miner.check_stop)
     job.reporter.stage("counting neighbors", None, "blocks")
     counts = count_neighbors([source.data for source in sources], pool.segments, pool.uses, workers)
     job.reporter.stage("use vectors", None, "vectors")
-    return use_vectors(counts, pool.segments, pool.uses)
+    return use_vectors(counts, pool.segments, pool.uses, dimensions)
 
 
 def _train_network(job: TrainJob, parts: Parts, pool: TrainingPool, seed: int, processes: Processes) -> TrainedNetwork:
@@ -226,11 +233,20 @@ def _table(
     )
 
 
+def _rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: round(float(value), 6) if isinstance(value, float) else value
+        for name, value in figures.items()
+        if name.startswith(("use_", "class_"))
+    }
+
+
 def _figures(trained: TrainedNetwork, pool: TrainingPool) -> dict[str, Any]:
     """Return the record of the network: how exact it is on what it was trained on and on other segments."""
     names = ("character_accuracy", "perplexity", "exact_rate")
     taught = trained.roundtrip.figures()
     unseen = trained.network.roundtrip(pool.unseen) if pool.unseen else None
+    held = [figures for figures in trained.history if figures["stage"] == "use" and figures["held_out"]]
     shares = [figures["planned_cluster_share"] for figures in trained.history if "planned_cluster_share" in figures]
     return {
         "segments": len(pool.segments),
@@ -238,6 +254,8 @@ def _figures(trained: TrainedNetwork, pool: TrainingPool) -> dict[str, Any]:
         "finished": trained.finished,
         "taught": {name: round(float(value), 6) for name, value in taught.items() if value is not None},
         **({"planned_cluster_share": round(shares[-1], 6)} if shares else {}),
+        **({"use": _rounded(trained.use)} if trained.use else {}),
+        **({"held_out": _rounded(held[-1])} if held else {}),
         "never_taught": {name: round(float(getattr(unseen, name)), 6) for name in names} if unseen else {},
         "versions": versions("tokframe-autoencoder", "torch", "numpy"),
     }

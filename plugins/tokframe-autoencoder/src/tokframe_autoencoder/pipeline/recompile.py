@@ -58,6 +58,7 @@ def recompile(
     assemble: Assemble,
     *,
     workdir: Path,
+    vectors: npt.NDArray[np.float32] | None = None,
     steps: int = 2000,
     learning_rate: float = 1e-3,
     seed: int = 0,
@@ -70,13 +71,15 @@ def recompile(
     Where every segment is exact, on a code of its own and with its margins, no training is needed. Otherwise the two
     stages of training run with codes planned where the network puts them now (`guide` "own"): those that share a code
     or lie on a border move a little, then the decoder is trained on what changed. It ends when all is exact, after
-    `steps` at most. Checkpoints go to `workdir`, from which the same call resumes bit for bit.
+    `steps` at most. `vectors` (segments, d), where the network has learned them, stay an aim. Checkpoints go to
+    `workdir`, from which the same call resumes bit for bit.
 
     Raises: TrainingError if no segment is exact; TrainingInterrupted with the checkpoint kept.
     """
     settings = evolve(
         training,
         guide="own" if training.guide != "none" else "none",
+        use_steps=0,
         max_steps=steps,
         code_steps=max(1, steps // 3),
         eval_interval=max(1, min(100, steps // 10)),
@@ -108,6 +111,7 @@ def recompile(
             should_stop=should_stop,
             device=device,
             identity=RECORD_FILE,
+            vectors=vectors,
         )
         network, trip, taken, finished = trained.network, trained.roundtrip, trained.steps, trained.finished
         kept_segments = eligible(trip, weights, settings)
@@ -134,6 +138,10 @@ def recompile(
         "finished": finished,
         "roundtrip": trip.figures(),
     }
+    if vectors is not None and network.use_head is not None:
+        known = vectors.any(1) & kept_segments
+        rows = network.vectors([segment for segment, has in zip(old.segments, known, strict=True) if has])
+        record["vectors_cosine"] = float((rows * vectors[known]).sum(1).mean()) if len(rows) else 0.0
     gone = np.setdiff1d(np.arange(old.vocab_size), kept)
     return Recompiled(
         tokenizer=assemble(codebook, kept, network.arrays(), record),

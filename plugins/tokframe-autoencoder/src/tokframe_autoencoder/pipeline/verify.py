@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tokframe_dictionary.vocabulary.table import FIRST_LEARNED
+import numpy.typing as npt
+from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, corrupt
 
 from tokframe.plugins.protocols import Check
 from tokframe_autoencoder.codebook import Codebook
+from tokframe_autoencoder.vectors.table import GROUP, VectorTable
 
 if TYPE_CHECKING:
     from tokframe.training.progress import Reporter
     from tokframe_autoencoder.network.autoencoder import Autoencoder
 
-__all__ = ["check_against_network"]
+__all__ = ["check_against_network", "check_vectors", "vector_cosines"]
 
 _BATCH = 1024
+#: How much lower the mean cosine of vectors may be than it was: a smaller vocabulary has others on the mean.
+COSINE_TOLERANCE = 0.05
 
 
 def check_against_network(codebook: Codebook, network: Autoencoder, reporter: Reporter) -> list[Check]:
@@ -54,3 +58,22 @@ def check_against_network(codebook: Codebook, network: Autoencoder, reporter: Re
             detail += f"; first wrong: id {wrong[0]} {codebook.token_bytes(wrong[0])!r}"
         checks.append(Check(name=name, ok=not wrong, detail=detail))
     return checks
+
+
+def vector_cosines(codebook: Codebook, table: VectorTable, network: Autoencoder) -> npt.NDArray[np.float32]:
+    """Return the cosine of the network's vector to the stored one, of each id that has one: (ids,)."""
+    ids = np.flatnonzero(table.known)
+    rows = network.vectors([codebook.token_bytes(token) for token in ids.tolist()])
+    if rows.shape[1] != table.rows.shape[1]:
+        text = f"hold {table.rows.shape[1]} numbers each, the network's {rows.shape[1]}"
+        raise corrupt(f"has vectors that {text}", f"{GROUP}.safetensors")
+    cosines: npt.NDArray[np.float32] = (rows * table.unit[ids]).sum(1)
+    return cosines
+
+
+def check_vectors(cosines: npt.NDArray[np.float32], recorded: float) -> Check:
+    """Check that the network's vectors are as near to the stored ones as when it was trained, on the mean."""
+    mean, least = (float(cosines.mean()), float(cosines.min())) if len(cosines) else (recorded, recorded)
+    bound = recorded - COSINE_TOLERANCE
+    detail = f"{len(cosines)} ids, cosine {mean:.3f} on the mean (at least {bound:.3f}), {least:.3f} at the lowest"
+    return Check(name="encoder: bytes to vector", ok=mean >= bound, detail=detail)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from tokframe_dictionary.tokenizer import DictionaryTokenizer
+from tokframe_dictionary.vocabulary.table import FIRST_BYTE, corrupt
 
 from tokframe.storage.state import ComponentUse, State
-from tokframe.storage.strictjson import canonical_json
+from tokframe.storage.strictjson import canonical_json, parse_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_autoencoder.codebook import Codebook
 from tokframe_autoencoder.tokenizer.coded import CodedTokenizer
@@ -117,10 +118,19 @@ class AutoencoderTokenizer(CodedTokenizer, DictionaryTokenizer):
         return sized(config, vocab_size, registry, defaults)
 
     def verify(self, reporter: Reporter) -> list[Check]:
-        """Check the tables against the network: every code decodes to its bytes, all bytes encode to their code."""
-        from tokframe_autoencoder.pipeline.verify import check_against_network
+        """Check the tables against the network: codes and bytes in both directions, bytes to the stored vectors."""
+        from tokframe_autoencoder.pipeline.recompile import RECORD_FILE
+        from tokframe_autoencoder.pipeline.verify import check_against_network, check_vectors, vector_cosines
 
-        return check_against_network(self.vocabulary, self.network(), reporter)
+        network = self.network()
+        checks = check_against_network(self.vocabulary, network, reporter)
+        file = RECORD_FILE if RECORD_FILE in self._files else "training.json"
+        if VECTORS in self._groups and network.use_head is not None and file in self._files:
+            recorded = parse_json(self._files[file], file).get("vectors_cosine")
+            if not isinstance(recorded, int | float):
+                raise corrupt("has no number vectors_cosine", file)
+            checks.append(check_vectors(vector_cosines(self.vocabulary, self.vectors(), network), recorded))
+        return checks
 
     def recompile(self, network: Autoencoder, **options: Any) -> Recompiled:
         """Return the lossless tokenizer of a network trained further from this one's; see `pipeline.recompile`."""
@@ -134,4 +144,5 @@ class AutoencoderTokenizer(CodedTokenizer, DictionaryTokenizer):
             tokenizer.name = self.name
             return tokenizer
 
-        return recompile(self.vocabulary, network, self.parts.training, assemble, **options)
+        vectors = self.vectors().unit[FIRST_BYTE:] if VECTORS in self._groups else None
+        return recompile(self.vocabulary, network, self.parts.training, assemble, vectors=vectors, **options)

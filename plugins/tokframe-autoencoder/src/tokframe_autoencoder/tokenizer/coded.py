@@ -42,6 +42,8 @@ _EXAMPLES = 12
 #: Similarities are compared and returned with so many decimals: what is equal is so in any order of summing.
 _DECIMALS = 6
 _MEASURES = ("use", "spelling")
+#: Settings of parts that older artifacts do not have, and which they were trained without.
+_ADDED: Mapping[str, Mapping[str, int]] = {"conv": {"hidden_blocks": 0}, "fsq": {"group_rows": 0}}
 _TEXTS = (str, bytes, bytearray, memoryview)
 
 
@@ -73,7 +75,12 @@ class CodedTokenizer(ITokenizer):
         defaults = {use.kind: use.name for use in self._components}
         # The distributions it was made with, where others claim their names by now.
         homes = {normal_name(name.rpartition("/")[0]) for name in defaults.values()} | FIRST_PARTY
-        return resolve(self.config, host().registry, defaults, source="config.json", homes=homes)
+        config = dict(self.config)
+        for use in self._components:
+            given = config.get(use.section)
+            if isinstance(given, Mapping):
+                config[use.section] = {**_ADDED.get(use.name.removeprefix("tokframe-autoencoder/"), {}), **given}
+        return resolve(config, host().registry, defaults, source="config.json", homes=homes)
 
     def network(self) -> Autoencoder:
         """Return the trained network, in evaluation mode, built on first use.

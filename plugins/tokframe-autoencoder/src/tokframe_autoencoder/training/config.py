@@ -28,10 +28,18 @@ class TrainingConfig:
     #: of the bulk: "bf16", "fp32", or bf16 where the hardware has it; a finish is in fp32
     precision: str = setting("auto", one_of=("auto", "bf16", "fp32"))
     threads: int | None = setting(None, above=0, at_most=4096)  #: CPU threads; None leaves torch's own choice
-    #: where codes start from: a plan, by spelling or by use (see `plan`); "own", where the network puts them; "none"
+    #: where codes start from: a plan, by use or by spelling (see `plan`); "own", where the network puts them; "none"
     #: learns them end to end
-    guide: str = setting("front-length-back", one_of=("front-length-back", "use", "own", "none"))
-    code_steps: int | None = None  #: steps to assign codes, of `max_steps`; None is a tenth, or two thirds unguided
+    guide: str = setting("use", one_of=("use", "front-length-back", "own", "none"))
+    #: numbers of the vector that says how a segment is used, which guide "use" has the network learn
+    use_dimensions: int = setting(80, above=0, at_most=4096)
+    use_steps: int | None = None  #: steps to learn the vectors before the codes; None is 14 passes; 0 is none
+    use_weight: float = setting(0.2, at_least=0)  #: of the vectors' loss beside that of codes, or end to end
+    #: share of segments not taught at first, which measures how vectors and classes of others are found; 0 is none
+    held_out: float = setting(0.1, at_least=0, at_most=0.5)
+    code_steps: int | None = (
+        None  #: steps to assign codes, at most, of `max_steps`; None is a fifth, or two thirds unguided
+    )
     aim_margin: float = 0.3  #: distance from a bin border, in bins, towards which a segment is trained
     margin: float = 0.1  #: distance, in bins, that a segment with an id has at least
     #: lead in nats over the best wrong symbol with which a segment counts as learned
@@ -58,5 +66,5 @@ class TrainingConfig:
         """Steps of the first stage."""
         if self.code_steps is not None:
             return self.code_steps
-        share = self.max_steps // 10 if self.guide != "none" else self.max_steps * 2 // 3
+        share = self.max_steps // 5 if self.guide != "none" else self.max_steps * 2 // 3
         return max(1, share, min(500, self.max_steps // 2))

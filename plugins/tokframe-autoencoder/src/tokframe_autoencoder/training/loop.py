@@ -30,14 +30,23 @@ from tokframe.training.progress import SILENT, Reporter, never_stop
 from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.segments import SegmentTable
 from tokframe_autoencoder.training.config import MAY_CHANGE, TrainingConfig
+from tokframe_autoencoder.training.objective import MEASURED_USES, UseObjective
+from tokframe_autoencoder.training.plan import use_classes
 from tokframe_autoencoder.training.results import TrainedNetwork, eligible
 from tokframe_autoencoder.training.sampler import HardSampler
 from tokframe_autoencoder.training.schedule import Phase, Schedule
-from tokframe_autoencoder.training.stages import CodeStage, DecodeStage, JointStage, Stage
+from tokframe_autoencoder.training.stages import CodeStage, DecodeStage, JointStage, Stage, UseStage
 
 __all__ = ["train_network"]
 
 REPORT_EVERY_STEPS = 20
+#: How often each segment is seen in the steps planned for a stage, and the fewest of those steps. Use is measured on
+#: segments not taught, so few passes do: more are learned by heart.
+_USE_PASSES = 14
+_PASSES = 50
+_LEAST_STEPS = 600
+#: Share of the minutes left after which a stage but the last is over.
+_MINUTES_SHARES = {"use": 0.1, "codes": 0.4, "joint": 0.4}
 #: Share of `max_minutes` from which on a run that ended for want of time is not continued with the same limit.
 _ALMOST_SPENT = 0.9
 
@@ -127,13 +136,20 @@ class _Run(Run):
         guided = config.guide != "none" and isinstance(self.network.quantizer, DigitQuantizer)
         if guided and config.guide == "use" and vectors is None:
             raise TrainingError('training.guide "use" asks for use vectors, and there are none; use another guide')
-        self.names = ("codes" if guided else "joint", "decoder")
+        self.guided = guided
+        self.objective: UseObjective | None = None
+        self.names: tuple[str, ...] = ("codes" if guided else "joint", "decoder")
+        if vectors is not None and self.network.use_head is not None:
+            self.classes = use_classes(vectors, weights, tuple(getattr(self.network.quantizer, "shape", ())))
+            self.objective = self._objective(np.zeros(len(segments), np.bool_))
+            if self._planned("use")[0]:
+                self.names = ("use", *self.names)
         self.bfloat = _uses_bfloat(config.precision, processes.device)
         self.history: list[dict[str, Any]] = []
         self.outcome = ""
         self.number = -1  # of the stage
-        self.cut: int | None = None  # steps of the first stage, where time ended it
-        self.phase = Phase(name="", start=-1, length=None)  # as last reported
+        self.cut: tuple[int, int] | None = None  # the first stage that time ended, and its steps
+        self.phase = Phase(name="", start=-1, end=-1)  # as last reported
         self.mark: tuple[int, float] | None = None  # step and time of the first step after an evaluation
 
     @property
@@ -154,19 +170,22 @@ class _Run(Run):
         if self.cut is None:
             self.schedule.reopen()
         else:
-            self._enter(0, spent=self.cut)
+            number, spent = self.cut
+            self.cut = None
+            self._enter(number, spent=spent)
 
     def update(self) -> bool:
         """Make one step of the stage; the schedule decides whether an evaluation follows."""
         phase = self.schedule.phase(self.step)
         if phase != self.phase:
             self.phase = phase
-            self.reporter.stage(f"training: {self.stage.name}{phase.name}", phase.length, "steps")
+            self.reporter.stage(f"training: {self.stage.name}{phase.name}", self._expected(), "steps")
+            self.reporter.advance(self.step)
         self.mark = self.mark or (self.step, time.monotonic())
         device = self.processes.device
         drawn = self.sampler.draw(self.config.batch_size)  # the same in every process
         batch, rows = drawn.to(device), self.processes.share(len(drawn))
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat and not self.schedule.finishing):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat and not self.schedule.rounds(self.step)):
             part, found = self.stage.loss(batch[rows], batch)
         self.loss, difficulty = part.detach().clone(), torch.zeros(len(batch), device=device)
         difficulty[rows] = found.float()
@@ -175,7 +194,7 @@ class _Run(Run):
         self.check_finite(step, {"loss": math.nan if difficulty.isnan().any() else float(self.loss)})
         self.sampler.update(drawn, difficulty)
         if step % REPORT_EVERY_STEPS == 0:
-            self.reporter.advance(step - phase.start, loss=float(self.loss))
+            self.reporter.advance(step, loss=float(self.loss))
         return self.schedule.due(step)
 
     def evaluate(self) -> None:
@@ -188,30 +207,47 @@ class _Run(Run):
     def _measure(self) -> None:
         begun, since = self.mark or (self.step, 0.0)
         speed = (self.step - begun) * self.config.batch_size / max(1e-9, time.monotonic() - since)
-        report = self.stage.evaluate(self.schedule.finishing)
+        report = self.stage.evaluate(self.schedule.finishing(self.step))
         self.schedule.update(report, self.step, self.seconds / 60)
         figures: dict[str, Any] = {"loss": float(self.loss)} | report.figures
         self.history.append({"stage": self.stage.name, "step": self.step, **figures})
-        self.reporter.advance(self.step - self.phase.start, **figures, segments_per_s=round(speed))
+        self.reporter.advance(self.step, **figures, segments_per_s=round(speed))
         while not self.outcome and self.schedule.over(self.step):
             if self.number + 1 < len(self.names):
                 past = self.schedule
-                self.cut = self.step - past.begin + past.spent if past.outcome == "minutes" else None
+                if past.outcome == "minutes" and self.cut is None:
+                    self.cut = self.number, self.step - past.begin + past.spent
+                self._tell_held_out()
                 self._enter(self.number + 1)
             else:
                 self.outcome = self.schedule.outcome
 
     def _enter(self, number: int, codes: Tensor | None = None, spent: int = 0) -> None:
         """Begin a stage, with a fresh optimizer and sampler; on known codes when one is resumed."""
-        self.number = number
-        last = number == len(self.names) - 1
-        self.schedule = Schedule(self.config, begin=self.step, minutes=self.seconds / 60, last=last, spent=spent)
+        self.number, name = number, self.names[number]
+        steps, limit = self._planned(name)
+        self.schedule = Schedule(
+            self.config,
+            begin=self.step,
+            minutes=self.seconds / 60,
+            steps=steps,
+            limit=limit,
+            minutes_share=_MINUTES_SHARES.get(name, 1.0),
+            spent=spent,
+        )
+        self.phase = Phase(name="", start=-1, end=-1)
         shared = (self.network, self.table, self.weights, self.config)
         self.stage: Stage
-        if self.names[number] == "codes":
-            self.stage = CodeStage(*shared, segments=self.segments, vectors=self.vectors, codes=codes)
+        if name == "use":
+            self.stage = UseStage(*shared, objective=self._objective(self._held_out()))
+        elif name == "codes":
+            self.stage = CodeStage(
+                *shared, segments=self.segments, vectors=self.vectors, codes=codes, objective=self.objective
+            )
+        elif name == "joint":
+            self.stage = JointStage(*shared, objective=self.objective)
         else:
-            self.stage = DecodeStage(*shared, codes=codes) if last else JointStage(*shared)
+            self.stage = DecodeStage(*shared, codes=codes)
         self.sampler = HardSampler(self.stage.allowed, self.config.hard_floor, self.config.seed + number)
         self.optimizer = Optimizer(
             {"learning_rate": (self.stage.parameters(), self.config.learning_rate)},
@@ -220,6 +256,44 @@ class _Run(Run):
             clip=self.config.clip,
             processes=self.processes,
         )
+
+    def _tell_held_out(self) -> None:
+        figures = self.history[-1]
+        if self.names[self.number] == "use" and self.config.held_out and figures["use_segments"]:
+            self.reporter.note(
+                f"held out: of {figures['use_segments']:,} segments not taught (seen {MEASURED_USES} times or more) "
+                f"{figures['class_accuracy']:.1%} are put into their class of {len(set(self.classes.tolist()))}, "
+                f"{figures['class_among_five_accuracy']:.1%} into it or four others, and the cosine to their vector is "
+                f"{figures['use_cosine']:.2f}; now all are taught"
+            )
+
+    def _planned(self, name: str) -> tuple[int, int]:
+        """Return the steps planned for a stage, and the most it may take."""
+        config, batch = self.config, self.config.batch_size
+        if name == "use":
+            steps = min(len(self.segments) * _USE_PASSES // batch, config.max_steps // 10)
+            steps = steps if config.use_steps is None else config.use_steps
+            return steps, steps
+        limit = config.max_steps if name == "decoder" else config.steps_for_codes
+        return (
+            limit if name == "joint" else min(limit, max(_LEAST_STEPS, len(self.segments) * _PASSES // batch))
+        ), limit
+
+    def _expected(self) -> int:
+        """Return how many steps training is expected to take in all."""
+        later = sum(self._planned(name)[0] for name in self.names[self.number + 1 :])
+        return min(self.schedule.expected_end(self.step) + later, self.config.max_steps)
+
+    def _held_out(self) -> npt.NDArray[np.bool_]:
+        """Return which segments are not taught at first, (segments,)."""
+        order = np.random.default_rng(self.config.seed).permutation(len(self.segments))
+        held = np.zeros(len(self.segments), np.bool_)
+        held[order[: int(self.config.held_out * len(self.segments))]] = True
+        return held
+
+    def _objective(self, held: npt.NDArray[np.bool_]) -> UseObjective:
+        assert self.vectors is not None
+        return UseObjective(self.network, self.table, self.vectors, self.classes, self.weights, ~held)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return which stage this is, where it stands, and what was measured."""
@@ -238,13 +312,19 @@ class _Run(Run):
         self._enter(int(record["stage"]), codes)
         self.sampler.load(with_prefix("sampler.", tensors))
         self.schedule.load(record["schedule"])
-        self.outcome, self.history, self.cut = str(record["outcome"]), list(record["history"]), record.get("cut")
+        self.outcome, self.history = str(record["outcome"]), list(record["history"])
+        cut = record.get("cut")
+        self.cut = (int(cut[0]), int(cut[1])) if cut else None
 
     def result(self) -> TrainedNetwork:
         """Measure the whole network, on the CPU and in fp32, as an artifact's check will."""
         network = self.network.cpu().eval()
         table = SegmentTable.of(self.segments, network.max_length)
         trip = network.roundtrip_table(table, self.weights)
+        use: dict[str, float | int] = {}
+        if self.vectors is not None and network.use_head is not None:
+            self.table = table
+            use = self._objective(np.zeros(len(table), np.bool_)).figures(np.ones(len(table), np.bool_))
         return TrainedNetwork(
             network=network,
             roundtrip=trip,
@@ -253,6 +333,7 @@ class _Run(Run):
             minutes=self.seconds / 60,
             finished=self.outcome,
             history=tuple(self.history),
+            use=use,
         )
 
 

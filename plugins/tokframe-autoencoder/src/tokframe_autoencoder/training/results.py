@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
+from attrs import field, frozen
 
 from tokframe_autoencoder.network.results import RoundTrip
 
@@ -26,7 +26,8 @@ class TrainedNetwork:
     """A trained network, in evaluation mode on the CPU, and how it stands.
 
     `roundtrip` is measured in fp32 through the whole network; `eligible` (segments,) bool: which segments may have an
-    id; `steps` and `minutes` over all sessions; `history` one record of figures per evaluation.
+    id; `steps` and `minutes` over all sessions; `history` one record of figures per evaluation; `use` how near the
+    vectors of all segments come to those taught, where any were.
     """
 
     network: Autoencoder
@@ -36,14 +37,14 @@ class TrainedNetwork:
     minutes: float
     finished: str
     history: tuple[Mapping[str, Any], ...]
+    use: Mapping[str, float | int] = field(factory=dict)
 
 
 @frozen(kw_only=True, eq=False)
 class StageReport:
-    """An evaluation: is the stage's aim `reached`; is it `ready_to_anneal`; and the figures."""
+    """An evaluation: is the stage's aim `reached`, and the figures."""
 
     reached: bool
-    ready_to_anneal: bool
     figures: dict[str, float | int]
 
 

@@ -1,7 +1,8 @@
 """Schedule: where a stage stands in its steps: its learning rate, when its finish begins, and when it is over.
 
-A stage runs at the full learning rate until it is ready to anneal (or half its steps are gone), then finishes: the
-rate falls, and arithmetic is fp32. It ends early when its aim is reached at several evaluations in a row.
+A stage is planned for so many steps: two fifths at the full learning rate, then a finish in which it falls. It ends
+early when its aim is reached at several evaluations in a row. Where it is not reached, rounds follow, each of half as
+many steps from a lower rate down, in fp32, as long as there are steps.
 """
 
 from __future__ import annotations
@@ -16,43 +17,49 @@ from tokframe_autoencoder.training.results import StageReport
 
 __all__ = ["Phase", "Schedule"]
 
-#: Share of `max_minutes` after which the first stage is over.
-_FIRST_SHARE = 0.4
-_STATE = ("begin", "end", "begin_minutes", "finish_from", "converged_evaluations")
+#: Share of a stage's planned steps at the full rate.
+_FULL_SHARE = 0.4
+#: First rate of the rounds that follow, as a share of the full one.
+_ROUND_RATE = 0.1
+_STATE = ("begin", "end", "begin_minutes", "converged_evaluations", "spent")
 
 
 @frozen(kw_only=True)
 class Phase:
-    """A part of a stage, from step `start` on; `length` in steps where it is known in advance."""
+    """A part of a stage, from step `start` up to `end`."""
 
     name: str
     start: int
-    length: int | None
+    end: int
 
 
 class Schedule:
     """The schedule of one stage that began at a step (over all stages) and after so many minutes.
 
+    `steps` are planned for it, at most `limit` taken, and of the minutes that are left the share `minutes_share`.
     `spent` counts the steps that the stage had before, where time ended it and it was begun again.
     """
 
-    def __init__(self, config: TrainingConfig, *, begin: int, minutes: float, last: bool, spent: int = 0) -> None:
-        self.config, self.last = config, last
+    def __init__(
+        self,
+        config: TrainingConfig,
+        *,
+        begin: int,
+        minutes: float,
+        steps: int,
+        limit: int,
+        minutes_share: float = 1.0,
+        spent: int = 0,
+    ) -> None:
+        self.config, self.steps, self.limit, self.minutes_share = config, steps, limit, minutes_share
         self.begin, self.begin_minutes, self.spent = begin, minutes, spent
         self.end = self.planned_end
-        self.finish_from: int | None = None
         self.converged_evaluations = 0  # in a row that found the aim reached
 
     @property
     def planned_end(self) -> int:
         """The step at which the stage is over at the latest."""
-        planned = self.config.max_steps if self.last else self.begin + self.config.steps_for_codes - self.spent
-        return min(planned, self.config.max_steps)
-
-    @property
-    def finishing(self) -> bool:
-        """Whether the finish has begun."""
-        return self.finish_from is not None
+        return min(self.begin + max(0, self.limit - self.spent), self.config.max_steps)
 
     @property
     def reached(self) -> bool:
@@ -70,56 +77,69 @@ class Schedule:
 
     def due(self, step: int) -> bool:
         """Return whether a step is followed by an evaluation."""
-        return (step - self.begin) % self.config.eval_interval == 0 or step == self.end
+        return (step - self.begin) % self.config.eval_interval == 0 or step in (self._first_end, self.end)
+
+    def finishing(self, step: int) -> bool:
+        """Return whether the finish has begun, in which the rate falls."""
+        return step >= self._full_end
+
+    def rounds(self, step: int) -> bool:
+        """Return whether the planned steps are over and rounds have begun."""
+        return step >= self._first_end
 
     def rate(self, step: int) -> float:
-        """Return the learning rate as a share of the highest: warm-up, level, then half a cosine down."""
-        if self.finish_from is None:
+        """Return the learning rate as a share of the highest."""
+        if step < self._full_end:
             return warmup(step - self.begin, self.config.warmup_steps)
-        return cosine_decay(step - self.finish_from, self._finish_length(self.finish_from), self.config.final_rate)
+        phase = self.phase(step)
+        falling = cosine_decay(step - phase.start, phase.end - phase.start, self.config.final_rate)
+        return _ROUND_RATE * falling if self.rounds(step) else falling
 
     def phase(self, step: int) -> Phase:
-        """Return the phase of a step. The length of the bulk, and of what is left after the finish, is unknown."""
-        if self.finish_from is None:
-            return Phase(name="", start=self.begin, length=None)
-        length = self._finish_length(self.finish_from)
-        if step < self.finish_from + length:
-            return Phase(name=", finish", start=self.finish_from, length=length)
-        return Phase(name=", remaining steps", start=self.finish_from + length, length=None)
+        """Return the phase of a step."""
+        if step < self._full_end:
+            return Phase(name="", start=self.begin, end=self._full_end)
+        if step < self._first_end:
+            return Phase(name=", finish", start=self._full_end, end=self._first_end)
+        length = max(1, (self._first_end - self.begin) // 2)
+        number = (step - self._first_end) // length
+        start = self._first_end + number * length
+        return Phase(name=f", round {number + 2}", start=start, end=max(step + 1, min(start + length, self.end)))
+
+    def expected_end(self, step: int) -> int:
+        """Return where the stage is expected to end, seen from a step."""
+        return self.phase(step).end if self.rounds(step) else self._first_end
 
     def update(self, report: StageReport, step: int, minutes: float) -> None:
-        """Apply an evaluation after a step: bring the end forward, begin the finish, count what was reached."""
+        """Apply an evaluation after a step: bring the end forward, count what was reached."""
         self._fit_to_time(step, minutes)
-        half = step - self.begin >= (self.end - self.begin) // 2
-        if self.finish_from is None and (report.ready_to_anneal or half):
-            self.finish_from = step
         self.converged_evaluations = self.converged_evaluations + 1 if report.reached else 0
 
     def reopen(self) -> None:
-        """Go on at the full rate, to the planned end: there is more time than there was."""
-        self.end, self.finish_from, self.converged_evaluations = self.planned_end, None, 0
+        """Go on to the planned end: there is more time than there was."""
+        self.end, self.converged_evaluations = self.planned_end, 0
 
     def state(self) -> dict[str, Any]:
         """Return everything that changes, as JSON data."""
-        return {name: getattr(self, name) for name in (*_STATE, "spent")}
+        return {name: getattr(self, name) for name in _STATE}
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
         for name in _STATE:
             setattr(self, name, state[name])
-        self.spent = state.get("spent", 0)  # older checkpoints have none
 
-    def _finish_length(self, start: int) -> int:
-        # A full rate stalls near 90% exact, and the last tenth is learned only as the rate falls: the finish takes
-        # three times as long as it took to get there, at least four evaluations, at most what is left.
-        length = max(4 * self.config.eval_interval, 3 * (start - self.begin))
-        return max(1, min(length, self.end - start))
+    @property
+    def _first_end(self) -> int:
+        return min(self.begin + self.steps, self.end)
+
+    @property
+    def _full_end(self) -> int:
+        return self.begin + int(_FULL_SHARE * (self._first_end - self.begin))
 
     def _fit_to_time(self, step: int, minutes: float) -> None:
         """Bring the end to where `max_minutes` will be used up at the pace so far."""
         self.end = self.planned_end
         if self.config.max_minutes is not None:
-            share = 1.0 if self.last else _FIRST_SHARE
-            left = self.begin_minutes + share * (self.config.max_minutes - self.begin_minutes) - minutes
+            left = self.begin_minutes + self.minutes_share * (self.config.max_minutes - self.begin_minutes) - minutes
             pace = (step - self.begin) / max(1e-9, minutes - self.begin_minutes)
             self.end = min(self.planned_end, step + max(0, int(pace * left)))

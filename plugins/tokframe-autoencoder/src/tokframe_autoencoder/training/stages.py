@@ -1,9 +1,10 @@
 """Stages: the parts of training, each a loss on a batch and an evaluation. When one ends is left to the schedule.
 
-`CodeStage` decides which code each segment has: it trains encoder and quantizer towards planned digits, then lets
-each segment keep the code it landed on, moving those that share one. `DecodeStage` trains the decoder and the
-quantizer's output side on codes that no longer move. `JointStage` trains everything end to end by the
-straight-through gradient: all there is for a quantizer without digits, and for `guide: "none"`.
+`UseStage` has the encoder learn how segments are used, all but those held out. `CodeStage` decides which code each
+segment has: it trains encoder and quantizer towards planned digits, then lets each segment keep the code it landed on,
+moving those that share one. `DecodeStage` trains the decoder and the quantizer's output side on codes that no longer
+move. `JointStage` trains everything end to end by the straight-through gradient: all there is for a quantizer without
+digits, and for `guide: "none"`.
 """
 
 from __future__ import annotations
@@ -23,16 +24,17 @@ from tokframe_autoencoder.network.autoencoder import Autoencoder
 from tokframe_autoencoder.network.results import RoundTrip
 from tokframe_autoencoder.network.segments import SegmentTable, batches
 from tokframe_autoencoder.training.config import TrainingConfig
+from tokframe_autoencoder.training.objective import MEASURED_USES, UseObjective
 from tokframe_autoencoder.training.plan import assign_free_codes, by_use, front_length_back, use_dimensions
 from tokframe_autoencoder.training.results import StageReport, code_owners
 
-__all__ = ["CodeStage", "DecodeStage", "JointStage", "Stage"]
+__all__ = ["CodeStage", "DecodeStage", "JointStage", "Stage", "UseStage"]
 
-#: Share of segments on their planned code, or exact, with which a stage may begin to finish.
+#: Share of segments on their planned code with which those that landed on another may keep it.
 _READY_SHARE = 0.5
-#: Share of segments in their cluster with which codes planned by use may begin to finish: those left are learned by
-#: heart, at the full rate.
+#: The same where codes are planned by use, of segments in their cluster.
 _READY_CLUSTER_SHARE = 0.9
+_MOST_DIFFICULT = 2.0
 
 
 class Stage(ABC):
@@ -64,6 +66,35 @@ class Stage(ABC):
         """Measure in fp32; `finishing` says that the finish, with a falling learning rate, has begun."""
 
 
+class UseStage(Stage):
+    """Encoder to vectors and classes of use, of the segments that `objective` has taught; measured on the others."""
+
+    name = "use"
+
+    def __init__(self, *shared: Any, objective: UseObjective) -> None:
+        super().__init__(*shared)
+        self.objective = objective
+        self.allowed = torch.from_numpy(objective.taught & objective.known)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return the encoder's parameters and those that read vectors from latents."""
+        return [*self.network.encoder.parameters(), *_use_head(self.network)]
+
+    def loss(self, chosen: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the objective; all segments are as difficult."""
+        latents = self.network.encoder(self.table.data[chosen], self.table.lengths[chosen])
+        difficulty = torch.full((len(chosen),), _MOST_DIFFICULT, device=latents.device)
+        return self.objective.loss(latents, chosen, batch), difficulty
+
+    def evaluate(self, finishing: bool) -> StageReport:
+        """Measure segments that are used often enough, those held out or, where none are, all."""
+        del finishing
+        held = ~self.objective.taught
+        often = self.weights >= MEASURED_USES
+        figures = self.objective.figures(often & held if held.any() else often)
+        return StageReport(reached=False, figures={"held_out": int(held.sum()), **figures})
+
+
 class CodeStage(Stage):
     """Encoder to codes: a hinge on the quantizer's pre-activations, in bins. `codes` are those aimed at."""
 
@@ -76,8 +107,10 @@ class CodeStage(Stage):
         segments: Sequence[bytes],
         vectors: npt.NDArray[np.float32] | None,
         codes: Tensor | None,
+        objective: UseObjective | None = None,
     ) -> None:
         super().__init__(*shared)
+        self.objective = objective
         quantizer = self.network.quantizer
         self.clusters: Tensor | None = None  # the first digits as planned by use, (segments, dims)
         if self.config.guide == "use" and vectors is not None:
@@ -95,11 +128,12 @@ class CodeStage(Stage):
             self._aim_at(torch.from_numpy(digits))
 
     def parameters(self) -> list[nn.Parameter]:
-        """Return the encoder's parameters and the quantizer's input side."""
-        return [*self.network.encoder.parameters(), *self.network.quantizer.input_parameters()]
+        """Return the encoder's parameters, the quantizer's input side and what reads vectors from latents."""
+        network = self.network
+        return [*network.encoder.parameters(), *network.quantizer.input_parameters(), *_use_head(network)]
 
     def loss(self, chosen: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the hinge, its mean over the batch, and each segment's worst digit, in bins outside the interval."""
+        """Return the mean hinge, with the loss of use, and each segment's worst digit, in bins outside its interval."""
         latents = self.network.encoder(self.table.data[chosen], self.table.lengths[chosen])
         values = self.network.quantizer.preactivations(latents)
         low, high, width = self.low[chosen], self.high[chosen], self.width[chosen]
@@ -107,7 +141,10 @@ class CodeStage(Stage):
         hinge = functional.smooth_l1_loss(outside, torch.zeros_like(outside), beta=0.5, reduction="none")
         # Anything outside its interval counts as hard: a small miss is still a miss.
         worst = outside.detach().amax(1)
-        return hinge.sum() / len(batch), torch.where(worst > 0, worst * 4 + 0.2, worst)
+        total = hinge.sum() / len(batch)
+        if self.objective is not None:
+            total = total + self.config.use_weight * self.objective.loss(latents, chosen, batch)
+        return total, torch.where(worst > 0, worst * 4 + 0.2, worst)
 
     def evaluate(self, finishing: bool) -> StageReport:
         """Measure; once ready, let segments keep the codes they have (see `_keep`), and move those that share one."""
@@ -123,7 +160,6 @@ class CodeStage(Stage):
         used = len(np.unique(codes.cpu().numpy()))
         return StageReport(
             reached=bool(safe.all()) and used == len(codes),
-            ready_to_anneal=ready,
             figures={
                 "planned_code_share": float(planned.float().mean()),
                 **({} if clustered is None else {"planned_cluster_share": clustered}),
@@ -202,15 +238,18 @@ class DecodeStage(Stage):
         learned = (trip.leads >= self.config.score_margin) | ~allowed
         return StageReport(
             reached=bool(learned.all()),
-            ready_to_anneal=trip.exact_rate >= _READY_SHARE * float(allowed.mean()),
             figures=_trip_figures(trip) | {"learned_share": float(learned.mean())},
         )
 
 
 class JointStage(Stage):
-    """Everything end to end, the quantizer's own loss added."""
+    """Everything end to end, the quantizer's own loss added, and that of use."""
 
     name = "joint"
+
+    def __init__(self, *shared: Any, objective: UseObjective | None = None) -> None:
+        super().__init__(*shared)
+        self.objective = objective
 
     def parameters(self) -> list[nn.Parameter]:
         """Return all parameters."""
@@ -221,9 +260,13 @@ class JointStage(Stage):
 
         The quantizer's loss is taken as a mean over rows.
         """
-        quantized = self.network.quantizer(self.network.encoder(self.table.data[chosen], self.table.lengths[chosen]))
+        latents = self.network.encoder(self.table.data[chosen], self.table.lengths[chosen])
+        quantized = self.network.quantizer(latents)
         total, worst = _symbol_loss(self.network.decoder, quantized.latents, self.table.targets[chosen])
-        return total / self.table.symbols(batch) + quantized.loss * (len(chosen) / len(batch)), worst
+        total = total / self.table.symbols(batch) + quantized.loss * (len(chosen) / len(batch))
+        if self.objective is not None:
+            total = total + self.config.use_weight * self.objective.loss(latents, chosen, batch)
+        return total, worst
 
     def evaluate(self, finishing: bool) -> StageReport:
         """Measure the whole network."""
@@ -231,7 +274,6 @@ class JointStage(Stage):
         learned = (trip.leads >= self.config.score_margin) & trip.own_code
         return StageReport(
             reached=bool(learned.all()),
-            ready_to_anneal=trip.exact_rate >= _READY_SHARE,
             figures=_trip_figures(trip) | {"collisions": trip.collisions, "learned_share": float(learned.mean())},
         )
 
@@ -256,6 +298,10 @@ def _separate_codes(network: Autoencoder, table: SegmentTable) -> None:
     if isinstance(network.quantizer, SeparatesCodes):
         parts = [network.encoder(data, lengths) for data, lengths in batches([table.data, table.lengths])]
         network.quantizer.separate(torch.cat(parts))
+
+
+def _use_head(network: Autoencoder) -> list[nn.Parameter]:
+    return [] if network.use_head is None else list(network.use_head.parameters())
 
 
 def _output_side(quantizer: nn.Module) -> Iterator[nn.Parameter]:
