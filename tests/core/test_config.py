@@ -203,6 +203,11 @@ def test_values_at_their_bounds_pass():
     assert structure(Bounded, sound) == Bounded(share=0.0, kind="b", levels=(2,))
 
 
+def test_a_number_that_no_machine_holds_is_told_as_one():
+    with pytest.raises(ConfigError, match=r"\$\.size: is 1180591620717411303424, and integers have at most 64 bits"):
+        check(Bounded(size=2**70))
+
+
 def test_an_object_built_directly_is_checked_alike_with_one_problem_a_field():
     check(Bounded())
     with pytest.raises(ConfigError) as caught:

@@ -74,7 +74,10 @@ class Place(click.ParamType[str]):
         try:
             if self.name == "folder" and os.path.lexists(place) and not os.path.isdir(place):
                 raise ArtifactError(f"{place} is not a folder", path=place)
-            (check_file if self.name == "file" else check_writable)(place)
+            if self.name == "file":
+                check_file(place)
+            else:  # of a folder that is there its own rights count, not those of the folder it is in
+                check_writable(os.path.join(place, "file") if os.path.isdir(place) else place)
         except ArtifactError as error:
             self.fail(str(error), param, ctx)
         option, taken = param.opts[0] if param else "", ctx.meta.setdefault(_TAKEN, {}) if ctx else {}

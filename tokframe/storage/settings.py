@@ -98,6 +98,8 @@ def check(value: Any, source: str = "settings") -> None:
 def _problem(bounds: Bounds, value: Any, optional: bool) -> str:
     if optional and value is None:
         return ""
+    if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+        return f"is {shortened(value)}, and integers have at most 64 bits"
     if isinstance(value, tuple):
         if not value:
             return "is empty; give at least one entry"

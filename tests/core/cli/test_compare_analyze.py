@@ -41,6 +41,25 @@ def test_analyze_shows_writes_and_draws(shipped, run):
     assert (code, err) == (0, "") and json.loads(out)["tokenizer"] == "shipped"
 
 
+def test_results_go_to_a_folder_whose_parent_is_closed_and_to_none_that_is_closed(run, shipped, monkeypatch):
+    import tempfile
+
+    before, closed = tempfile.TemporaryFile, {shipped}
+
+    def refused(*given, dir, **more):
+        if dir in closed:
+            raise PermissionError(13, "Permission denied", str(dir))
+        return before(*given, dir=dir, **more)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    (shipped / "plots").mkdir()
+    words = ["analyze", "shipped", "--corpus", "a.txt", "--plots", shipped / "plots"]
+    assert run(*words)[0] == 0
+    closed.add(shipped / "plots")
+    code, _, err = run(*words)
+    assert code == 2 and "Permission denied" in err
+
+
 @pytest.mark.parametrize("command", ["compare", "analyze"])
 @pytest.mark.parametrize("option", ["--json", "--html", "--plots"])
 def test_a_place_that_cannot_be_written_is_told_before_the_text_is_read(shipped, run, monkeypatch, command, option):
