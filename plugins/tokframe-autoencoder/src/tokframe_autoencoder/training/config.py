@@ -32,7 +32,7 @@ class TrainingConfig:
     #: learns them end to end
     guide: str = setting("use", one_of=("use", "front-length-back", "own", "none"))
     #: numbers of the vector that says how a segment is used, which guide "use" has the network learn
-    use_dimensions: int = setting(80, above=0, at_most=4096)
+    use_dimensions: int = setting(128, above=0, at_most=4096)
     use_steps: int | None = None  #: steps to learn the vectors before the codes; None is 14 passes; 0 is none
     use_weight: float = setting(0.2, at_least=0)  #: of the vectors' loss beside that of codes, or end to end
     #: share of segments not taught at first, which measures how vectors and classes of others are found; 0 is none

@@ -20,9 +20,9 @@ IntArray = npt.NDArray[np.int64]
 #: Places of a neighbor, in segments from where one stands; each is counted by itself.
 DISTANCES = (-2, -1, 1, 2)
 #: The most frequent segments, beside which others are counted.
-CONTEXTS = 1500
+CONTEXTS = 4000
 #: Text that is counted, in bytes; of more text, blocks evenly spread.
-TEXT_BYTES = 32 << 20
+TEXT_BYTES = 96 << 20
 BLOCK_BYTES = 1 << 18
 #: Pairs that wait before they are added to the sorted ones: a bound on memory.
 _WAITING_PAIRS = 1 << 22
