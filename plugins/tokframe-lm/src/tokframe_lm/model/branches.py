@@ -15,13 +15,14 @@ __all__ = ["Branches", "spread"]
 _LEAST_SHARE = np.exp(-10.0)  #: of a branch where nothing can follow; finite, as for `canonical.penalize`
 _KEPT_RANKS = 2**25  # of impossible ids, kept for reuse: 128 MB
 
+_Doubles = npt.NDArray[np.float64]
 _Numbers = npt.NDArray[np.int64]
 
 
 class Branches:
     """The mass of the edges of a trie: one more than the `counts` (ids,) of all ids behind them.
 
-    `logs` (edges,) float32 are the logarithms of their shares of the node's mass.
+    `shares` (edges,) are those of the node's mass, `logs` their logarithms in float32; `degrees` (nodes,) count edges.
     """
 
     def __init__(self, trie: Trie, counts: npt.NDArray[Any]) -> None:
@@ -30,9 +31,11 @@ class Branches:
         self._mass[trie.ranks] = np.asarray(counts, np.float64) + 1.0  # Laplace's rule
         below = np.concatenate([[0.0], np.cumsum(self._mass)])
         self.edge_mass = below[trie.highs] - below[trie.lows]
-        degrees = np.diff(trie.edge_starts)
+        self.degrees = np.diff(trie.edge_starts)
         node_mass = np.add.reduceat(self.edge_mass, trie.edge_starts[:-1])
-        self.logs = np.log(self.edge_mass / np.repeat(node_mass, degrees)).astype(np.float32)
+        self.shares = self.edge_mass / np.repeat(node_mass, self.degrees)
+        self.logs = np.log(self.shares).astype(np.float32)
+        self._ends = np.stack([trie.lows, trie.highs], 1)
         self._kept: dict[bytes, npt.NDArray[np.int32]] = {}
         self._source: Impossible | None = None
         self._size = 0
@@ -64,19 +67,17 @@ class Branches:
         lost = below[behind] - below[place]
         some = lost > 0
         edges = edges[some]
-        return rows[owner[some]], edges, _log_left(lost[some] / self.edge_mass[edges])
+        return rows[owner[some]], edges, np.log(_left(lost[some] / self.edge_mass[edges])).astype(np.float32)
 
-    def gone(self, impossible: Impossible, before: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    def gone(self, impossible: Impossible, before: int) -> tuple[npt.NDArray[np.int32], _Doubles] | None:
         """Return the ranks of the ids that cannot follow an id, in order, and the mass below each and of all."""
         ranks = self._ranks(impossible, before)
-        return ranks, np.concatenate([[0.0], np.cumsum(self._mass[ranks])])
+        return (ranks, np.concatenate([[0.0], np.cumsum(self._mass[ranks])])) if len(ranks) else None
 
-    def left_of(
-        self, edges: _Numbers, ranks: npt.NDArray[np.int32], below: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float32]:
-        """Return the log of the share of each edge (edges,) that is left after one id, given what `gone` returns."""
-        lows, highs = (np.searchsorted(ranks, ends[edges]) for ends in (self.trie.lows, self.trie.highs))
-        return _log_left((below[highs] - below[lows]) / self.edge_mass[edges])
+    def left_of(self, edges: _Numbers, ranks: npt.NDArray[np.int32], below: _Doubles) -> _Doubles:
+        """Return the share of each edge (edges,) that is left after one id, given what `gone` returns."""
+        ends = below[np.searchsorted(ranks, self._ends[edges])]
+        return _left((ends[:, 1] - ends[:, 0]) / self.edge_mass[edges])
 
     def _ranks(self, impossible: Impossible, token: int) -> npt.NDArray[np.int32]:
         """Return the ranks of the ids that cannot follow a token, in order."""
@@ -90,8 +91,9 @@ class Branches:
         return self._kept[key]
 
 
-def _log_left(lost: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    return np.log(np.maximum(1.0 - lost, _LEAST_SHARE)).astype(np.float32)
+def _left(lost: _Doubles) -> _Doubles:
+    found: _Doubles = np.maximum(1.0 - lost, _LEAST_SHARE)
+    return found
 
 
 def spread(starts: _Numbers, stops: _Numbers) -> tuple[_Numbers, _Numbers]:

@@ -24,7 +24,7 @@ from tokframe.plugins.protocols import HasVectors
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_lm.model.branches import Branches, spread
 from tokframe_lm.model.embeddings import Embedding
-from tokframe_lm.model.heads import Context, Head
+from tokframe_lm.model.heads import Context, Head, draw
 from tokframe_lm.model.trie import RECENT, Trie, paths_of
 from tokframe_lm.model.walk import Walk, Weights
 
@@ -72,6 +72,7 @@ class DecoderHead(Head):
         self._slots = _slots(trie, config.table_bits)
         self.register_buffer("row_numbers", torch.zeros(len(trie.hashes), _TABLES, dtype=torch.int64), persistent=False)
         self.hashed = nn.Parameter(torch.zeros(1, width))
+        self._arrays: tuple[list[tuple[nn.Parameter, tuple[int, int]]], Weights] | None = None
         self.prepare(torch.zeros(self.vocab_size))
 
     row_numbers: Tensor
@@ -88,6 +89,7 @@ class DecoderHead(Head):
         numbers[kept] = 1 + np.arange(len(kept))
         self.row_numbers = torch.from_numpy(numbers[self._slots]).to(self.hashed.device)
         self.hashed = nn.Parameter(self.hashed.new_zeros(1 + len(kept), self.config.width))
+        self._arrays = None
 
     def nll(self, states: Tensor, targets: Tensor, context: Context) -> Tensor:
         """Return -ln p of targets in nats: (rows, d_model), (rows,) -> (rows,)."""
@@ -133,21 +135,22 @@ class DecoderHead(Head):
     ) -> int:
         """Draw an id as `Head.sample` says; the trie is walked only as far as the likeliest ids need.
 
-        At temperature 1 without `top_k` this is a single walk, at other temperatures without `top_k` that of all ids.
+        Above temperature 1 without `top_k` all ids are scored.
         """
-        if top_k == 0 and temperature not in (0, 1):
-            return super().sample(
-                state, context, temperature=temperature, top_k=0, excluded=excluded, generator=generator
-            )
-        walk = self._walk(state, context, 0)
         forbidden = frozenset(() if excluded is None else excluded.tolist())
-        if top_k == 0 and temperature == 1:
-            return walk.draw(forbidden, lambda: float(torch.rand((), generator=generator)))
-        ids, logs = walk.likeliest(1 if temperature == 0 else top_k, forbidden)
-        if temperature == 0:
-            return int(ids[0])
-        chances = torch.softmax(torch.from_numpy(logs) / temperature, 0)
-        return int(ids[int(torch.multinomial(chances, 1, generator=generator))])
+        token = None
+        if top_k or temperature == 0:
+            ids, chances = self._walk(state, context, 0).likeliest(top_k if temperature else 1, forbidden)
+            if len(ids):
+                token = int(ids[draw(torch.from_numpy(chances).log(), temperature=temperature, generator=generator)])
+        elif temperature <= 1:
+            random = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+            token = self._walk(state, context, 0).draw(temperature, forbidden, random.random)
+        if token is None:
+            token = super().sample(
+                state, context, temperature=temperature, top_k=top_k, excluded=excluded, generator=generator
+            )
+        return token
 
     def rows(self) -> Iterable[nn.Parameter]:
         """Return the hashed rows."""
@@ -192,24 +195,34 @@ class DecoderHead(Head):
         return list(self.layers)  # type: ignore[arg-type]  # all are
 
     def _walk(self, state: Tensor, context: Context, row: int) -> Walk:
-        def array(tensor: Tensor) -> npt.NDArray[Any]:
-            return tensor.detach().cpu().numpy()
-
-        recurrent = self.config.core == "gru"
-        weights = Weights(
-            symbols=array(self.symbols.weight),
-            hashed=array(self.hashed),
-            known=(self.trie.recent[:, 0], array(self.row_numbers)),
-            inward=array(self.inward.weight),
-            start=array(self.start.weight) if recurrent else None,
-            gru=[array(weight) for weight in self.gru.parameters()] if recurrent else (),
-            layers=[(array(one.norm.weight), array(one.up.weight), array(one.down.weight)) for one in self._layers()],
-            norm=array(self.norm.weight),
-            out=array(self.out.weight),
-            bias=array(self.out.bias),
-        )
         before = int(context.before.reshape(-1)[row])
-        return Walk(self.branches, weights, array(state.float()), context.impossible, before)
+        return Walk(self.branches, self._weights(), _array(state.float()), context.impossible, before)
+
+    def _weights(self) -> Weights:
+        """Return the parameters as arrays, made again where a parameter was changed."""
+        if self._arrays is None or any(found != (p.data_ptr(), p._version) for p, found in self._arrays[0]):
+            known = _array(self._known(torch.arange(len(self.trie.hashes), device=self.hashed.device)))
+            gates = start = gru = None
+            if self.config.core == "gru":
+                gates, hidden, bias, hidden_bias = (_array(weight) for weight in self.gru.parameters())
+                halved = np.repeat(np.asarray([0.5, 0.5, 1], np.float32), self.config.width)  # see Weights
+                gates, start = gates * halved[:, None], _array(self.start.weight)
+                known = known @ gates.T + bias * halved
+                gru = (hidden.T * np.float32(0.5), hidden_bias * np.float32(0.5))
+            weights = Weights(
+                known=known,
+                inward=_array(self.inward.weight),
+                start=start,
+                gates=gates,
+                gru=gru,
+                layers=[
+                    (_array(one.up.weight * one.norm.weight).T, _array(one.down.weight).T) for one in self._layers()
+                ],
+                out=_array(self.out.weight * self.norm.weight).T,
+                bias=_array(self.out.bias),
+            )
+            self._arrays = [(p, (p.data_ptr(), p._version)) for p in self.parameters()], weights
+        return self._arrays[1]
 
 
 class _Layer(nn.Module):
@@ -225,6 +238,10 @@ class _Layer(nn.Module):
         gate, value = self.up(self.norm(states)).chunk(2, -1)
         found: Tensor = self.down(functional.silu(gate) * value)
         return found
+
+
+def _array(tensor: Tensor) -> npt.NDArray[Any]:
+    return tensor.detach().cpu().numpy()
 
 
 def _slots(trie: Trie, bits: int) -> npt.NDArray[np.int64]:

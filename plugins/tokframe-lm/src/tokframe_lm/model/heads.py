@@ -130,7 +130,12 @@ class SoftmaxHead(Head):
 
 
 def draw(
-    logits: Tensor, *, temperature: float, top_k: int, excluded: Tensor | None, generator: torch.Generator | None
+    logits: Tensor,
+    *,
+    temperature: float,
+    top_k: int = 0,
+    excluded: Tensor | None = None,
+    generator: torch.Generator | None = None,
 ) -> int:
     """Draw a place of logits (n,), as `Head.sample` draws an id."""
     logits = logits.float().cpu()

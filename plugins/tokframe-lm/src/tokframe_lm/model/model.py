@@ -18,6 +18,7 @@ from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.config import structure
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.roles import start_of
+from tokframe_lm.model import stepping
 from tokframe_lm.model.canonical import Impossible
 from tokframe_lm.model.config import LMConfig
 from tokframe_lm.model.embeddings import Embedding, embedding_class
@@ -113,6 +114,9 @@ class LanguageModel(nn.Module):
 
     def next_state(self, ids: Tensor, cache: Any, table: Tensor) -> tuple[Tensor, Any]:
         """Return the body's output after the last of ids (1, tokens) as (d_model,), and the extended cache."""
+        if stepping.suits(self.body):
+            cache = stepping.Cache(self.body) if cache is None else cache
+            return stepping.step(self.body, self.embedding(ids, table)[0], cache), cache
         found = self.body(inputs_embeds=self.embedding(ids, table), past_key_values=cache, use_cache=True)
         return found.last_hidden_state[0, -1], found.past_key_values
 

@@ -11,34 +11,36 @@ import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
-from tokframe_lm.model.branches import Branches, spread
+from tokframe_lm.model.branches import Branches
 from tokframe_lm.model.canonical import Impossible
 
 __all__ = ["Walk", "Weights"]
 
 _Floats = npt.NDArray[np.float32]
+_Doubles = npt.NDArray[np.float64]
 _Numbers = npt.NDArray[np.int64]
-_AT_ONCE = 32  # nodes scored together in the search for the likeliest ids
-_DRAWS = 1000  # until an id comes that is not excluded
-_EPSILON = 1e-6  # of norms
+_AT_ONCE = 48  # nodes scored together in the search for the likeliest ids
+_DRAWN = 6  # ids drawn together, of which most often one is accepted
+_TRIES = 50  # of so many ids
+_EPSILON = np.float32(1e-6)  # of norms
 
 
 @frozen(kw_only=True, eq=False)
 class Weights:
-    """The parameters of a decoder head; `gru` holds input and hidden weights and biases, () for an MLP.
+    """The parameters of a decoder head as they are used here, matrices transposed and the scale of norms put into them.
 
-    `layers` holds the norm, up and down weights of each layer. `known` numbers the rows of `symbols` and `hashed` that
-    say what stands before each node: (nodes,), (nodes, tables).
+    `known` (nodes, width) says what stands before each node; with a GRU it is the part of its gates (nodes, 3 width)
+    that does not depend on the vector, whose part `gates` makes. `gru` are its hidden weights and biases. What goes
+    into a sigmoid, `(1 + tanh(x / 2)) / 2`, is halved already, and so is what the reset gate is multiplied with.
+    `layers` holds the up and down weights of each layer.
     """
 
-    symbols: _Floats
-    hashed: _Floats
-    known: tuple[_Numbers, _Numbers]
+    known: _Floats
     inward: _Floats
     start: _Floats | None
-    gru: Sequence[_Floats]
-    layers: Sequence[tuple[_Floats, _Floats, _Floats]]
-    norm: _Floats
+    gates: _Floats | None
+    gru: tuple[_Floats, _Floats] | None
+    layers: Sequence[tuple[_Floats, _Floats]]
     out: _Floats
     bias: _Floats
 
@@ -50,114 +52,126 @@ class Walk:
         self, branches: Branches, weights: Weights, state: _Floats, impossible: Impossible | None, before: int
     ) -> None:
         self._branches, self._trie, self._weights = branches, branches.trie, weights
-        self._inward = weights.inward @ state
-        self._hidden = np.zeros((1, len(weights.norm)), np.float32)
-        if weights.gru:
-            assert weights.start is not None
+        self._inward = self._input = weights.inward @ state
+        self._hidden = np.zeros((1, len(weights.inward)), np.float32)
+        if weights.start is not None and weights.gates is not None:
             self._hidden[0] = np.tanh(weights.start @ state)
-            self._input = weights.gru[0] @ self._inward + weights.gru[2]
+            self._input = weights.gates @ self._inward
         self._gone = None if impossible is None else branches.gone(impossible, before)
 
-    def draw(self, excluded: Collection[int], uniform: Callable[[], float]) -> int:
-        """Draw an id that is not excluded, each choice with a number that `uniform` gives.
+    def draw(self, temperature: float, excluded: Collection[int], uniform: Callable[[int], _Floats]) -> int | None:
+        """Draw an id that is not excluded, given `uniform` random numbers (n,) from 0 to 1; temperature at most 1.
 
-        Raises: ValueError if there is no other.
+        Each choice is drawn at the temperature, which makes ids too likely whose choices had little to choose from, and
+        ids are refused in proportion: exact rejection sampling. None if none of many was accepted.
         """
-        for _ in range(_DRAWS):
-            node, hidden = 0, self._hidden
-            while node >= 0:
-                hidden, edges, _, logs = self._branch(np.asarray([node]), hidden)
-                reached = np.cumsum(np.exp(logs), dtype=np.float64)
-                chosen = min(int(np.searchsorted(reached, uniform() * reached[-1], "right")), len(edges) - 1)
-                node = int(self._trie.children[edges[chosen]])
-            if -1 - node not in excluded:
-                return -1 - node
-        return int(self.likeliest(1, excluded)[0][0])
+        for _ in range(_TRIES):
+            for token, share in zip(*self._drawn(temperature, uniform), strict=True):
+                if token not in excluded and (temperature == 1 or float(uniform(1)[0]) < share):
+                    return int(token)
+        return None
 
-    def likeliest(self, count: int, excluded: Collection[int]) -> tuple[_Numbers, _Floats]:
-        """Return the `count` likeliest ids that are not excluded, best first, with ln p of each (count,), (count,).
+    def _drawn(self, temperature: float, uniform: Callable[[int], _Floats]) -> tuple[_Numbers, _Doubles]:
+        """Return ids drawn choice by choice at a temperature, and the share to accept of each."""
+        count = 1 if temperature == 1 else _DRAWN
+        ids, shares = np.zeros(count, np.int64), np.ones(count)
+        rows, nodes, hidden = np.arange(count), np.zeros(count, np.int64), np.repeat(self._hidden, count, 0)
+        while len(rows):
+            hidden, edges, first, _, chances = self._branch(nodes, hidden)
+            weights = chances ** (1 / temperature)
+            total = np.add.reduceat(weights, first)
+            reached = np.cumsum(weights)
+            chosen = np.searchsorted(reached, reached[first] - weights[first] + uniform(len(rows)) * total, "right")
+            chosen = np.minimum(np.maximum(chosen, first), np.concatenate([first[1:], [len(edges)]]) - 1)
+            shares[rows] *= total
+            after = self._trie.children[edges[chosen]]
+            done = after < 0
+            ids[rows[done]] = -1 - after[done]
+            rows, nodes, hidden = rows[~done], after[~done], hidden[~done]
+        return ids, shares
+
+    def likeliest(self, count: int, excluded: Collection[int]) -> tuple[_Numbers, _Doubles]:
+        """Return the `count` likeliest ids that are not excluded, best first, with p of each (count,), (count,).
 
         The search goes on from the likeliest beginnings, and ends when no beginning left is as likely as what is found.
-        Raises: ValueError if all ids are excluded.
         """
-        nodes, logs, hidden = np.zeros(1, np.int64), np.zeros(1, np.float32), self._hidden
-        ids, found = np.zeros(0, np.int64), np.zeros(0, np.float32)
-        forbidden = np.fromiter(excluded, np.int64, len(excluded))
+        nodes, chances, hidden = np.zeros(1, np.int64), np.ones(1), self._hidden
+        ids, found = np.zeros(0, np.int64), np.zeros(0)
+        allowed = np.ones(len(self._trie.ranks), bool)
+        allowed[list(excluded)] = False
+        lowest = 0.0
         while len(nodes):
             if len(nodes) > _AT_ONCE:
-                best = np.argpartition(-logs, _AT_ONCE)
+                best = np.argpartition(-chances, _AT_ONCE)
                 now, later = best[:_AT_ONCE], best[_AT_ONCE:]
             else:
                 now, later = np.arange(len(nodes)), np.zeros(0, np.int64)
-            after, edges, owners, shares = self._branch(nodes[now], hidden[now])
-            reached, children = logs[now][owners] + shares, self._trie.children[edges]
-            leaf = children < 0
+            after, edges, _, owners, shares = self._branch(nodes[now], hidden[now])
+            reached, children = chances[now][owners] * shares, self._trie.children[edges]
+            likely = reached > lowest
+            leaf = likely & (children < 0)
             complete = -1 - children[leaf]
-            allowed = ~np.isin(complete, forbidden)
-            ids, found = np.append(ids, complete[allowed]), np.append(found, reached[leaf][allowed])
+            wanted = allowed[complete]
+            ids, found = np.concatenate([ids, complete[wanted]]), np.concatenate([found, reached[leaf][wanted]])
             if len(ids) > count:
                 best = np.argpartition(-found, count)[:count]
                 ids, found = ids[best], found[best]
-            inner = ~leaf
             if len(ids) == count:
                 lowest = found.min()
-                inner &= reached > lowest
-                later = later[logs[later] > lowest]
-            nodes = np.append(nodes[later], children[inner])
-            logs = np.append(logs[later], reached[inner])
+                likely = reached > lowest
+                later = later[chances[later] > lowest]
+            inner = likely & (children >= 0)
+            nodes = np.concatenate([nodes[later], children[inner]])
+            chances = np.concatenate([chances[later], reached[inner]])
             hidden = np.concatenate([hidden[later], after[owners[inner]]])
-        if not len(ids):
-            raise ValueError("every id is excluded")
         order = np.argsort(-found, kind="stable")
         return ids[order], found[order]
 
     def all(self) -> _Floats:
         """Return ln p of every id (ids,)."""
-        found = np.empty(len(self._trie.ranks), np.float32)
-        nodes, logs, hidden = np.zeros(1, np.int64), np.zeros(1, np.float32), self._hidden
+        found = np.empty(len(self._trie.ranks))
+        nodes, logs, hidden = np.zeros(1, np.int64), np.zeros(1), self._hidden
         while len(nodes):
-            after, edges, owners, shares = self._branch(nodes, hidden)
-            reached, children = logs[owners] + shares, self._trie.children[edges]
+            after, edges, _, owners, shares = self._branch(nodes, hidden)
+            reached, children = logs[owners] + np.log(shares), self._trie.children[edges]
             leaf = children < 0
             found[-1 - children[leaf]] = reached[leaf]
             nodes, logs, hidden = children[~leaf], reached[~leaf], after[owners[~leaf]]
-        return found
+        return found.astype(np.float32)
 
-    def _branch(self, nodes: _Numbers, hidden: _Floats) -> tuple[_Floats, _Numbers, _Numbers, _Floats]:
-        """Return the states after nodes (n,), and all their edges, the number of the node of each, and ln p of each."""
+    def _branch(self, nodes: _Numbers, hidden: _Floats) -> tuple[_Floats, _Numbers, _Numbers, _Numbers, _Doubles]:
+        """Return the states after nodes (n,), and their edges in order: which, the first of each node, owner, p there.
+
+        The owner of an edge is the number of its node among `nodes`; the p of the edges of a node add up to 1.
+        """
         weights, trie = self._weights, self._trie
-        last, rows = weights.known
-        known = weights.symbols[last[nodes]] + weights.hashed[rows[nodes]].sum(1)
-        if weights.gru:
-            width = len(weights.norm)
-            inputs = known @ weights.gru[0].T + self._input
-            before = hidden @ weights.gru[1].T + weights.gru[3]
-            gates = _sigmoid(inputs[:, : 2 * width] + before[:, : 2 * width])
-            new = np.tanh(inputs[:, 2 * width :] + gates[:, :width] * before[:, 2 * width :])
-            hidden = new + gates[:, width:] * (hidden - new)
+        states = weights.known[nodes] + self._input
+        if weights.gru is not None:
+            width = hidden.shape[1]
+            before = hidden @ weights.gru[0] + weights.gru[1]
+            gates = np.tanh(states[:, : 2 * width] + before[:, : 2 * width])  # twice a sigmoid, less 1
+            gates += 1
+            new = np.tanh(states[:, 2 * width :] + gates[:, :width] * before[:, 2 * width :])
+            hidden = new + gates[:, width:] * (np.float32(0.5) * (hidden - new))
             states = hidden + self._inward
-        else:
-            states = known + self._inward
-        for norm, up, down in weights.layers:
-            inner = _normed(states, norm) @ up.T
+        for up, down in weights.layers:
+            inner = _normed(states) @ up
             gate, value = inner[:, : inner.shape[1] // 2], inner[:, inner.shape[1] // 2 :]
-            states = states + (gate * _sigmoid(gate) * value) @ down.T
-        logits = _normed(states, weights.norm) @ weights.out.T + weights.bias
-        starts = trie.edge_starts[nodes]
-        edges, owners = spread(starts, trie.edge_starts[nodes + 1])
-        scores = logits[owners, trie.symbols[edges]] + self._branches.logs[edges]
+            states = states + (gate * (0.5 * np.tanh(0.5 * gate) + 0.5) * value) @ down
+        logits = _normed(states) @ weights.out + weights.bias
+        starts, counts = trie.edge_starts[nodes], self._branches.degrees[nodes]
+        ends = np.cumsum(counts)
+        first = ends - counts
+        owners = np.repeat(np.arange(len(nodes)), counts)
+        edges = np.arange(ends[-1]) + np.repeat(starts - first, counts)
+        scores = np.exp(logits[owners, trie.symbols[edges]], dtype=np.float64)  # no overflow below e^709
+        scores *= self._branches.shares[edges]
         if self._gone is not None:
-            scores += self._branches.left_of(edges, *self._gone)
-        first = np.cumsum(trie.edge_starts[nodes + 1] - starts) - (trie.edge_starts[nodes + 1] - starts)
-        scores -= np.maximum.reduceat(scores, first)[owners]
-        scores -= np.log(np.add.reduceat(np.exp(scores), first))[owners]
-        return hidden, edges, owners, scores
+            scores *= self._branches.left_of(edges, *self._gone)
+        return hidden, edges, first, owners, scores / np.add.reduceat(scores, first)[owners]
 
 
-def _sigmoid(values: _Floats) -> _Floats:
-    return 0.5 * np.tanh(0.5 * values) + 0.5  # type: ignore[no-any-return]  # numpy keeps the type
-
-
-def _normed(values: _Floats, weight: _Floats) -> _Floats:
-    found: _Floats = values * weight / np.sqrt((values * values).mean(1, keepdims=True) + np.float32(_EPSILON))
+def _normed(values: _Floats) -> _Floats:
+    mean = np.einsum("nd,nd->n", values, values)[:, None] / np.float32(values.shape[1])
+    found: _Floats = values / np.sqrt(mean + _EPSILON)
     return found
