@@ -196,6 +196,13 @@ def _fold(joint: JointModel, tokenizer: ITokenizer, kept: Any, source: str) -> L
     after = build(evolve(trained.config, embedding="lookup"), tokenizer)
     rows = torch.from_numpy(np.asarray(kept, np.int64))
     weights = {k: v.clone() for k, v in trained.state_dict().items() if k.startswith("body.")}
-    weights |= {"embedding.rows": joint.table()[rows], "embedding.bias": trained.embedding.bias.detach()[rows]}
+    weights["embedding.rows"] = joint.table()[rows]
+    if trained.counts is None:
+        weights["embedding.bias"] = trained.embedding.bias.detach()[rows]
+    else:
+        weights["counts"] = trained.counts[rows]
+        after.prepare(weights["counts"])
+        after.head.take(trained.head)
+        weights |= {f"head.{name}": value for name, value in after.head.state_dict().items()}
     fit(after, weights, source)
     return after.eval()

@@ -69,7 +69,8 @@ def migrate(
 
     `old` is the tokenizer that the model is expected to have, checked by its hash. `method` is one of
     `mixture.METHODS`. With a `corpus`, of which `max_bytes` are read (0: all), output biases and the final norm are
-    calibrated to it; without one, biases are mixed as the vectors are.
+    calibrated to it; without one, biases are mixed as the vectors are. A decoder head keeps its weights, and the counts
+    of ids that it is made for are those of the corpus, or mixed likewise.
 
     Raises: ArtifactError where the model has another tokenizer than `old`; ArtifactExistsError; UnknownNameError;
     ConfigError for an unknown method; UnsupportedError where the embedding needs codes that `new` lacks, or no model
@@ -92,16 +93,18 @@ def migrate(
             )
         mixture = mix(before.tokenizer, tokenizer, method)
         after.body.load_state_dict(before.model.body.state_dict())
-        kept = _embed(after, mixture, rows, before.model.embedding.bias.detach())
         scale = 1.0
-        if corpus is not None:
-            with TemporaryDirectory(prefix="tokframe-") as folder, disk_errors(Path(folder)):
-                scale = calibrate(
-                    after,
-                    tokenize(
-                        without_output(corpus, out, reporter), tokenizer, Path(folder), "", max_bytes, reporter=reporter
-                    ),
-                )
+        with TemporaryDirectory(prefix="tokframe-") as folder, disk_errors(Path(folder)):
+            tokens = corpus and tokenize(
+                without_output(corpus, out, reporter), tokenizer, Path(folder), "", max_bytes, reporter=reporter
+            )
+            if before.model.counts is not None:
+                counted = tokens.counts(tokenizer.vocab_size) if tokens else mixture.of(before.model.counts.numpy())
+                after.prepare(torch.from_numpy(counted))
+                after.head.take(before.model.head)
+            kept = _embed(after, mixture, rows, before.model.embedding.bias)
+            if tokens and after.head.tied:
+                scale = calibrate(after, tokens)
         record = {"migrated": {"from": before.tokenizer.name, "from_sha256": before.sha256, "method": method}}
         save(SavedModel(model=after, tokenizer=tokenizer, sha256="", training=record), out, overwrite=overwrite)
     counts = Counter(mixture.kind)
@@ -129,12 +132,14 @@ def _check_old(before: SavedModel, old: str | Path, model: str | Path) -> None:
 
 
 @torch.no_grad()
-def _embed(model: LanguageModel, mixture: Mixture, rows: Tensor, bias: Tensor) -> float:
+def _embed(model: LanguageModel, mixture: Mixture, rows: Tensor, bias: Tensor | None) -> float:
     """Set the embedding of a model and return the share of the vectors' variance that it expresses."""
-    table, biases = (torch.from_numpy(mixture.of(old.numpy())) for old in (rows, bias))
+    table = torch.from_numpy(mixture.of(rows.numpy()))
     table[mixture.unknown] = rows.mean(0)
-    biases[mixture.unknown] = bias.min()  # so that an unknown id is not sampled before training
     model.embedding.fit(table)
-    model.embedding.bias.copy_(biases)
+    if bias is not None:
+        biases = torch.from_numpy(mixture.of(bias.detach().numpy()))
+        biases[mixture.unknown] = bias.min()  # so that an unknown id is not sampled before training
+        model.embedding.bias.copy_(biases)
     missing = (model.embedding.table() - table).square().sum()
     return float(1 - missing / (table - table.mean(0)).square().sum().clamp_min(1e-30))

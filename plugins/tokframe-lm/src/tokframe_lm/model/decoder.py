@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
+from torch.utils.checkpoint import checkpoint
 
 from tokframe import setting
 from tokframe.errors import UnsupportedError
@@ -31,6 +32,7 @@ from tokframe_lm.model.walk import Walk, Weights
 __all__ = ["DecoderConfig", "DecoderHead"]
 
 _TABLES = RECENT + 1  # of rows: by the last symbol, by the last two, ..., by all symbols before a node
+_PART_TOKENS = 2048  # written at once in training: some 100 MB
 _SPREAD = 0.02
 _SYMBOL_SPREAD = 0.3  # symbols are the main input of the recurrent core, which begins with larger weights
 
@@ -87,6 +89,7 @@ class DecoderHead(Head):
         kept = np.flatnonzero(seen >= max(self.config.min_count, 1))
         numbers = np.zeros(len(seen), np.int64)  # row 0 is that of all others
         numbers[kept] = 1 + np.arange(len(kept))
+        self._kept = kept
         self.row_numbers = torch.from_numpy(numbers[self._slots]).to(self.hashed.device)
         self.hashed = nn.Parameter(self.hashed.new_zeros(1 + len(kept), self.config.width))
         self._arrays = None
@@ -111,12 +114,24 @@ class DecoderHead(Head):
         shares = np.full((len(different), trie.alphabet), -np.inf, np.float32)
         all_edges, rows = spread(trie.edge_starts[different], trie.edge_starts[different + 1])
         shares[rows, trie.symbols[all_edges]] = self.branches.logs[all_edges]
-        logits = logits + there(shares)[node]
+        logits += there(shares)[node]  # in place, as all below: these are the largest arrays of a step
         if context.impossible is not None:
             row, edge, left = self.branches.left(context.impossible, context.before.cpu().numpy(), owners, nodes)
-            logits = logits.index_put((there(row), there(trie.symbols[edge])), there(left), accumulate=True)
+            logits.index_put_((there(row), there(trie.symbols[edge])), there(left), accumulate=True)
         nats = functional.cross_entropy(logits, there(trie.symbols[edges]), reduction="none")
         return nats.new_zeros(len(targets)).index_add(0, owner, nats)
+
+    def loss(self, states: Tensor, targets: Tensor, context: Context, precision: torch.dtype) -> Tensor:
+        """Return the mean of `nll`, in parts that are computed again for their gradient where a batch is large."""
+        if len(targets) <= _PART_TOKENS:
+            return self.nll(states, targets, context).mean()
+        parts = [
+            checkpoint(self.nll, part, wanted, evolve(context, before=before), use_reentrant=False).sum()
+            for part, wanted, before in zip(
+                *(torch.split(rows, _PART_TOKENS) for rows in (states, targets, context.before)), strict=True
+            )
+        ]
+        return torch.stack(parts).sum() / len(targets)
 
     def logits(self, states: Tensor, context: Context) -> Tensor:
         """Return ln p of every id, by a walk of the whole trie for each row: (rows, d_model) -> (rows, ids)."""
@@ -151,6 +166,16 @@ class DecoderHead(Head):
                 state, context, temperature=temperature, top_k=top_k, excluded=excluded, generator=generator
             )
         return token
+
+    @torch.no_grad()
+    def take(self, other: Head) -> None:
+        """Begin with the weights of another decoder; rows go to the same symbols and beginnings."""
+        super().take(other)
+        if isinstance(other, DecoderHead) and other.config == self.config:
+            _, mine, theirs = np.intersect1d(self._kept, other._kept, return_indices=True)
+            self.hashed.zero_()
+            self.hashed[0] = other.hashed[0]
+            self.hashed[1 + mine] = other.hashed[1 + theirs]
 
     def rows(self) -> Iterable[nn.Parameter]:
         """Return the hashed rows."""

@@ -112,15 +112,21 @@ class Embedding(nn.Module):
     def fit(self, table: Tensor) -> None:
         """Set the parameters so that `table()` is as near to `table` (ids, d_model) as possible, in least squares.
 
-        Shared rows express what they can, own rows the rest: with own rows the fit is exact.
+        Shared rows express what they can, own rows the rest: of an id with an own row the fit is exact.
         """
         if self.sums:
             solutions = least_squares(list(self.sums.values()), table)  # type: ignore[arg-type]  # all are RowSums
             for feature, rows in zip(self.sums, solutions, strict=True):
                 self._parameter(feature).copy_(rows)
         if "own" in self.features:
-            self._parameter("own").zero_()
-            self._parameter("own").copy_(table - self.table())
+            own = self._parameter("own")
+            own.zero_()
+            rest = table - self.table()
+            if self._row_numbers is None:
+                own.copy_(rest)
+            else:
+                own[self._row_numbers] = rest
+                own[0] = 0
 
     @torch.no_grad()
     def set_unigram_bias(self, counts: np.ndarray[Any, Any]) -> None:

@@ -89,6 +89,14 @@ class Head(nn.Module):
         """Return the parameters with a row per symbol or feature, which have the learning rate of the embedding."""
         return ()
 
+    @torch.no_grad()
+    def take(self, other: Head) -> None:
+        """Begin with the weights of a head that was trained with another vocabulary, as far as they fit."""
+        theirs = dict(other.named_parameters())
+        for name, parameter in self.named_parameters():
+            if name in theirs and theirs[name].shape == parameter.shape:
+                parameter.copy_(theirs[name])
+
     def parameters_per_token(self) -> float:
         """Return the number of parameters that an average token of the training text is multiplied with."""
         return sum(p.numel() for p in self.parameters())

@@ -40,6 +40,7 @@ class LanguageModel(nn.Module):
         self.config = config
         self.embedding = embedding
         self.impossible: Impossible | None = None
+        self.counts = None
         self.body = LlamaModel(_llama(config))
         self.body.set_input_embeddings(None)  # type: ignore[arg-type]  # ours is used in its place
         if head is not None:
@@ -50,6 +51,7 @@ class LanguageModel(nn.Module):
         self.head = head
         if not head.tied:
             self.embedding.untie()
+            del self.counts
             self.register_buffer("counts", torch.zeros(head.vocab_size))
 
     def prepare(self, counts: Tensor, *, new: bool = True) -> None:

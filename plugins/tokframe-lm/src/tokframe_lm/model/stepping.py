@@ -104,4 +104,5 @@ def _rotation(body: LlamaModel, first: int, last: int, width: int) -> tuple[_Flo
 def _turned(vectors: _Floats, cos: _Floats, sin: _Floats) -> _Floats:
     half = vectors.shape[-1] // 2
     swapped = np.concatenate([-vectors[..., half:], vectors[..., :half]], -1)
-    return vectors * cos + swapped * sin
+    found: Any = vectors * cos + swapped * sin
+    return found  # type: ignore[no-any-return]  # float32 as all of it
