@@ -42,7 +42,8 @@ def _documented_keys(config: type[Any]) -> Iterator[tuple[str, str]]:
         code, _, text = line.partition("#: ")
         comment = text or comment
         if key := re.match(r"    (\w+): ", code):
-            yield f"{key[1]} {getattr(attrs.fields(config), key[1]).default}", comment
+            default = getattr(attrs.fields(config), key[1]).default
+            yield f"{key[1]} {getattr(default, 'factory', lambda: default)()}", comment
             comment = ""
 
 

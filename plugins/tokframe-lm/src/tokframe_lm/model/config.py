@@ -52,6 +52,8 @@ class LMConfig:
     max_bytes: int = setting(0, at_least=0)  #: bytes of the corpus that are read; 0: all
     checkpoint_every: int = setting(100, at_least=1)  #: steps
     seed: int = setting(0, at_least=0)  #: of the weights and the order of the windows
+    #: settings for one tokenizer over these, such as {"bpe": {"learning_rate": 0.001}}; empty in a saved model
+    tokenizers: dict[str, Any] = field(factory=dict)
 
     def issues(self) -> Iterator[tuple[str, str]]:
         """Yield `(field, text)` for what the bounds do not say."""
