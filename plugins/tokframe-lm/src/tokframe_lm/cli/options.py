@@ -43,7 +43,8 @@ def _documented_keys(config: type[Any]) -> Iterator[tuple[str, str]]:
         comment = text or comment
         if key := re.match(r"    (\w+): ", code):
             default = getattr(attrs.fields(config), key[1]).default
-            yield f"{key[1]} {getattr(default, 'factory', lambda: default)()}", comment
+            made = default.factory() if hasattr(default, "factory") else default
+            yield f"{key[1]} {made}", comment
             comment = ""
 
 
