@@ -55,7 +55,7 @@ class DecoderConfig:
     hidden_blocks: int = setting(
         2, at_least=0, at_most=MAX_LAYERS
     )  #: residual blocks on the latent before it becomes a feature map
-    hidden_width: int = setting(768, above=0, at_most=MAX_WIDTH)  #: width inside these blocks
+    hidden_width: int = setting(512, above=0, at_most=MAX_WIDTH)  #: width inside these blocks
 
     def issues(self) -> Iterator[tuple[str, str]]:
         """Yield `(field, text)` for what the bounds do not say."""
