@@ -43,7 +43,7 @@ REPORT_EVERY_STEPS = 20
 #: How often each segment is seen in the steps planned for a stage, and the fewest of those steps. Use is measured on
 #: segments not taught, so few passes do: more are learned by heart.
 _USE_PASSES = 14
-_PASSES = 50
+_PASSES = {"codes": 70, "decoder": 50}
 _LEAST_STEPS = 600
 #: Share of the minutes left after which a stage but the last is over.
 _MINUTES_SHARES = {"use": 0.1, "codes": 0.4, "joint": 0.4}
@@ -185,7 +185,7 @@ class _Run(Run):
         device = self.processes.device
         drawn = self.sampler.draw(self.config.batch_size)  # the same in every process
         batch, rows = drawn.to(device), self.processes.share(len(drawn))
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat and not self.schedule.rounds(self.step)):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat and not self.schedule.exact(self.step)):
             part, found = self.stage.loss(batch[rows], batch)
         self.loss, difficulty = part.detach().clone(), torch.zeros(len(batch), device=device)
         difficulty[rows] = found.float()
@@ -275,9 +275,9 @@ class _Run(Run):
             steps = steps if config.use_steps is None else config.use_steps
             return steps, steps
         limit = config.max_steps if name == "decoder" else config.steps_for_codes
-        return (
-            limit if name == "joint" else min(limit, max(_LEAST_STEPS, len(self.segments) * _PASSES // batch))
-        ), limit
+        if name == "joint":
+            return limit, limit
+        return min(limit, max(_LEAST_STEPS, len(self.segments) * _PASSES[name] // batch)), limit
 
     def _expected(self) -> int:
         """Return how many steps training is expected to take in all."""

@@ -18,14 +18,14 @@ import numpy.typing as npt
 
 from tokframe_autoencoder.vectors.clusters import cluster_digits
 
-__all__ = ["assign_free_codes", "by_use", "front_length_back", "use_classes", "use_dimensions"]
+__all__ = ["CLASS_DIGITS", "assign_free_codes", "by_use", "front_length_back", "use_classes", "use_dimensions"]
 
 Digits = npt.NDArray[np.int64]
 
 #: Segments of the smallest clusters, on average: fewer have too little in common to need a digit for it.
 _CLUSTER_SEGMENTS = 32
 #: How many of the first digits say the class, and the classes of a quantizer without digits.
-_CLASS_DIGITS = 2
+CLASS_DIGITS = 2
 _CLASS_SHAPE = (8, 8)
 
 
@@ -91,7 +91,7 @@ def use_classes(
     Neighboring classes are alike. Where `levels` is empty or plans no digit by use, there are 64 of them. Others as
     `by_use`.
     """
-    count = min(_CLASS_DIGITS, use_dimensions(len(vectors), levels))
+    count = min(CLASS_DIGITS, use_dimensions(len(vectors), levels))
     shape, room = (levels[:count], math.prod(levels[count:])) if count else (_CLASS_SHAPE, len(vectors))
     digits = cluster_digits(vectors, np.sqrt(weights), shape, room)
     classes: npt.NDArray[np.int64] = np.ravel_multi_index(tuple(digits.T), tuple(shape))

@@ -2,7 +2,7 @@
 
 A stage is planned for so many steps: two fifths at the full learning rate, then a finish in which it falls. It ends
 early when its aim is reached at several evaluations in a row. Where it is not reached, rounds follow, each of half as
-many steps from a lower rate down, in fp32, as long as there are steps.
+many steps from a lower rate down, from the third on in fp32, as long as there are steps.
 """
 
 from __future__ import annotations
@@ -87,6 +87,10 @@ class Schedule:
         """Return whether the planned steps are over and rounds have begun."""
         return step >= self._first_end
 
+    def exact(self, step: int) -> bool:
+        """Return whether so little is left to learn, two rounds later, that it takes fp32."""
+        return step >= self._first_end + 2 * self._round_steps
+
     def rate(self, step: int) -> float:
         """Return the learning rate as a share of the highest."""
         if step < self._full_end:
@@ -101,7 +105,7 @@ class Schedule:
             return Phase(name="", start=self.begin, end=self._full_end)
         if step < self._first_end:
             return Phase(name=", finish", start=self._full_end, end=self._first_end)
-        length = max(1, (self._first_end - self.begin) // 2)
+        length = self._round_steps
         number = (step - self._first_end) // length
         start = self._first_end + number * length
         return Phase(name=f", round {number + 2}", start=start, end=max(step + 1, min(start + length, self.end)))
@@ -131,6 +135,10 @@ class Schedule:
     @property
     def _first_end(self) -> int:
         return min(self.begin + self.steps, self.end)
+
+    @property
+    def _round_steps(self) -> int:
+        return max(1, (self._first_end - self.begin) // 2)
 
     @property
     def _full_end(self) -> int:

@@ -25,7 +25,13 @@ from tokframe_autoencoder.network.results import RoundTrip
 from tokframe_autoencoder.network.segments import SegmentTable, batches
 from tokframe_autoencoder.training.config import TrainingConfig
 from tokframe_autoencoder.training.objective import MEASURED_USES, UseObjective
-from tokframe_autoencoder.training.plan import assign_free_codes, by_use, front_length_back, use_dimensions
+from tokframe_autoencoder.training.plan import (
+    CLASS_DIGITS,
+    assign_free_codes,
+    by_use,
+    front_length_back,
+    use_dimensions,
+)
 from tokframe_autoencoder.training.results import StageReport, code_owners
 
 __all__ = ["CodeStage", "DecodeStage", "JointStage", "Stage", "UseStage"]
@@ -112,10 +118,11 @@ class CodeStage(Stage):
         super().__init__(*shared)
         self.objective = objective
         quantizer = self.network.quantizer
-        self.clusters: Tensor | None = None  # the first digits as planned by use, (segments, dims)
+        self.clusters: Tensor | None = None  # the digits of the class as planned by use, (segments, dims)
         if self.config.guide == "use" and vectors is not None:
             planned = by_use(segments, vectors, self.weights, quantizer.shape)
-            clusters = planned[:, : use_dimensions(len(segments), quantizer.shape)]
+            # Finer clusters are planned too, but not held to: a segment may land beside its own.
+            clusters = planned[:, : min(CLASS_DIGITS, use_dimensions(len(segments), quantizer.shape))]
             self.clusters = torch.from_numpy(clusters).to(self.table.lengths.device)
         else:
             planned = front_length_back(segments, quantizer.shape)
