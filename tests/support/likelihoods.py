@@ -88,3 +88,35 @@ def cuts_of(model, count, seed=0):
         first, second = sorted(random.integers(0, len(text) + 1, 2).tolist())
         found.append((text[:first], text[first:second]))
     return found
+
+
+def exact_next(tokenizer, logits, prompt, head=(2,), without=None):
+    """What may come next after a prompt, by trying all ids in turn: the ids of text and next -> probability."""
+    data = prompt.encode()
+    textless = tokenizer.textless_ids
+    found = {}
+
+    def walk(ids, probability):
+        text = tokenizer.decode_bytes(ids)
+        row = [*head, *ids]
+        values = logits(np.asarray([row]), np.asarray([0]), np.asarray([len(row) - 1]))[0].astype(np.float64)
+        weights = np.exp(values - values.max())[: tokenizer.vocab_size]
+        weights[[*(textless if without is None else without)]] = 0
+        for token in range(tokenizer.vocab_size):
+            if token not in textless:
+                whole = tokenizer.encode_bytes(text + tokenizer.token_bytes(token))
+                weights[token] *= whole == [*ids, token]
+        for token in np.flatnonzero(weights).tolist():
+            mine = probability * weights[token] / weights.sum()
+            after = text if token in textless else text + tokenizer.token_bytes(token)
+            if token in textless:
+                if text == data:
+                    found[*ids, token] = mine
+            elif after.startswith(data) and len(after) > len(data):
+                found[*ids, token] = mine
+            elif data.startswith(after):
+                walk([*ids, token], mine)
+
+    walk(tokenizer.prompt(prompt).ids, 1.0)
+    total = sum(found.values())
+    return {ids: mine / total for ids, mine in found.items()}

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from support.likelihoods import exact_next
 from tokframe_dictionary.tokenizer import DictionaryTokenizer
 from tokframe_dictionary.vocabulary.table import Vocabulary
 from tokframe_lm import loglikelihood
@@ -64,36 +65,9 @@ def test_a_choice_that_an_id_joins_to_the_prompt_has_no_advantage(small):
     assert all(-40 < score < -0.1 for score in scores)
 
 
-def exact_next(saved, prompt):
-    """What may come next after a prompt, by trying all ids: the ids after those that stay -> probability."""
-    tokenizer, data = saved.tokenizer, prompt.encode()
-    start, logits = start_id(tokenizer), logits_of(saved.model)
-    found = {}
-
-    def walk(ids, probability):
-        written = tokenizer.decode_bytes(ids)
-        values = logits(np.asarray([[start, *ids]]), np.asarray([0]), np.asarray([len(ids)]))[0].astype(np.float64)
-        weights = np.exp(values - values.max())
-        weights[[*tokenizer.textless_ids]] = 0
-        for token in range(4, tokenizer.vocab_size):
-            if tokenizer.encode_bytes(written + tokenizer.token_bytes(token)) != [*ids, token]:
-                weights[token] = 0
-        for token in np.flatnonzero(weights).tolist():
-            mine = probability * weights[token] / weights.sum()
-            after = written + tokenizer.token_bytes(token)
-            if after.startswith(data) and len(after) > len(data):
-                found[*ids, token] = mine
-            elif data.startswith(after):
-                walk([*ids, token], mine)
-
-    walk([], 1.0)
-    total = sum(found.values())
-    return {ids: mine / total for ids, mine in found.items()}
-
-
 @pytest.mark.parametrize("prompt", ["the cat", "the c", "on the ca", "x\n", "sa", "the"])
 def test_what_comes_next_is_sampled_as_all_texts_have_it_that_begin_so(untrained, prompt):
-    wanted = exact_next(untrained, prompt)
+    wanted = exact_next(untrained.tokenizer, logits_of(untrained.model), prompt)
     start = untrained.tokenizer.prompt(prompt)
     weighed = OpenEnd(start).weigh(
         untrained.tokenizer,
@@ -115,7 +89,7 @@ def test_what_comes_next_is_sampled_as_all_texts_have_it_that_begin_so(untrained
 
 def test_first_ids_are_drawn_by_these_probabilities(untrained):
     prompt, draws = "the cat", 400
-    wanted = exact_next(untrained, prompt)
+    wanted = exact_next(untrained.tokenizer, logits_of(untrained.model), prompt)
     letters = {}
     for ids, probability in wanted.items():
         letter = untrained.tokenizer.decode_bytes(list(ids))[len(prompt)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from tokframe.tokenizer.likelihood import Logits, conditional, loglikelihoods
 from tokframe_huggingface.reading import read
 
 __all__ = ["TokframeLM"]
+
+import_module("lm_eval.models")  # registers the harness's own, which it does by itself only where none is registered
 
 _NEW_IDS = 256  # generated where a task does not say how many
 

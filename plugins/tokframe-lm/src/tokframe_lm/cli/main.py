@@ -12,6 +12,7 @@ from tokframe_lm.cli.compare import compare_command
 from tokframe_lm.cli.finetune import finetune_command
 from tokframe_lm.cli.migrate import migrate_command
 from tokframe_lm.cli.options import max_bytes_option
+from tokframe_lm.cli.score import score_command
 from tokframe_lm.cli.train import train_command
 from tokframe_lm.comparison.text_measures import MEASURES
 
@@ -26,12 +27,13 @@ __all__ = ["group"]
     "  tokframe lm generate runs/lm --prompt 'It was'",
 )
 def group() -> None:
-    """Language models over any tokenizer: train, evaluate, generate, migrate, fine-tune."""
+    """Language models over any tokenizer: train, evaluate, score, generate, migrate, fine-tune."""
 
 
 group.add_command(compare_command)
 group.add_command(finetune_command)
 group.add_command(migrate_command)
+group.add_command(score_command)
 group.add_command(train_command)
 
 
