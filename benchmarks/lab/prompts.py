@@ -51,7 +51,7 @@ def generated_ids(saved, prompt: str, seed: int) -> list[int]:
 
     decoder.feed = noted
     try:
-        list(generation.generate(saved, prompt, max_bytes=30, sampling=generation.Sampling(seed=seed)))
+        list(generation.generate(saved, prompt, max_bytes=12, sampling=generation.Sampling(seed=seed)))
     finally:
         decoder.feed = feed
     return seen
