@@ -1,6 +1,6 @@
 """Prompts cut at random places of held-out text: what holds at each, and what it costs.
 
-    python -m benchmarks.lab.prompts MODEL FILE... [--cuts N]
+    python -m benchmarks.lab.prompts MODEL FILE... [--cuts N] [--scored N]
 
 MODEL is a folder of `tokframe lm train`, FILE a text. Per file: the share of cuts at which ids of the whole begin with
 those of the beginning encoded as a text, with those of its prompt, and have exactly one of its covers; the largest
@@ -57,7 +57,7 @@ def generated_ids(saved, prompt: str, seed: int) -> list[int]:
     return seen
 
 
-def measure(saved, text: str, count: int) -> dict[str, float]:
+def measure(saved, text: str, count: int, scored: int) -> dict[str, float]:
     tokenizer, cuts = saved.tokenizer, cuts_of(text, count)
     plain = settled = covered = canonical = 0
     for before, after in cuts:
@@ -65,20 +65,21 @@ def measure(saved, text: str, count: int) -> dict[str, float]:
         plain += whole[: len(alone)] == alone
         settled += whole[: len(prompt.ids)] == prompt.ids
         covered += ways(tokenizer, prompt, whole) == 1
-    pairs = [pair for a, b in cuts for pair in ((a, b), ("", a), ("", a + b))]
+    pairs = [pair for a, b in cuts[:scored] for pair in ((a, b), ("", a), ("", a + b))]
     scores = [score.value for score in score_pairs(saved, pairs)]
     sums = zip(scores[::3], scores[1::3], scores[2::3], strict=True)
-    for seed, (before, _) in enumerate(cuts):
+    for seed, (before, _) in enumerate(cuts[:scored]):
         ids = generated_ids(saved, before, seed)
         written = tokenizer.decode_bytes(ids)
         canonical += written.startswith(before.encode()) and tokenizer.encode_bytes(written) == ids
     return {
         "cuts": count,
+        "scored": min(count, scored),
         "ids_kept_alone": plain / count,
         "ids_kept_of_prompt": settled / count,
         "one_cover": covered / count,
         "largest_difference_nats": max(abs(first + second - both) for first, second, both in sums),
-        "generated_in_its_own_ids": canonical / count,
+        "generated_in_its_own_ids": canonical / min(count, scored),
     }
 
 
@@ -118,12 +119,13 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--cuts", type=int, default=2000)
+    parser.add_argument("--scored", type=int, default=2000, help="of these, how many are scored and generated from")
     options = parser.parse_args()
     torch.set_num_threads(1)
     saved = load(options.model)
     for file in options.files:
         text = file.read_text(encoding="utf-8")
-        print(json.dumps({"file": file.name, **measure(saved, text, options.cuts)}), flush=True)
+        print(json.dumps({"file": file.name, **measure(saved, text, options.cuts, options.scored)}), flush=True)
     print(json.dumps(costs(saved, options.files[0].read_text(encoding="utf-8"))))
 
 
