@@ -72,6 +72,7 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
         "generator": torch.Generator().manual_seed(sampling.seed),
     }
     special = torch.tensor(sorted(tokenizer.textless_ids), dtype=torch.long)
+    size = len(tokenizer.decode(ids[1:]))
     first: int | None = None
     if tokenizer.capabilities.lossless and (start := tokenizer.prompt(prompt, False)).open:
         behind, first = _first(saved, start, choice)
@@ -79,7 +80,6 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
     decoder = tokenizer.stream_decoder()
     # Read behind the prompt, as some tokenizers drop the space that a text begins with; what is not yet decoded of the
     # prompt comes with the text after it, which it is not.
-    size = len(prompt) if first is not None else len(tokenizer.decode(ids[1:]))
     of_prompt = size - len(decoder.feed(ids[1:]))
     table = model.embedding.table()
     cache, fresh, pending = None, ids, 0
