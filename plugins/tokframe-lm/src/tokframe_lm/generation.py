@@ -84,7 +84,7 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
     table = model.embedding.table()
     cache, fresh, pending = None, ids, 0
     all_ids = ids[1:]
-    written = 0 if first is None else len(tokenizer.decode_bytes(all_ids)) - len(prompt.encode())
+    written = 0 if first is None else sum(len(tokenizer.token_bytes(n)) for n in all_ids) - len(prompt.encode())
     while written < max_bytes:
         if first is None:
             token, cache = model.sample_next(
