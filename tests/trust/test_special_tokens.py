@@ -183,8 +183,10 @@ def test_nor_in_a_language_model_s_prompt_or_training_text(tokenizer):
         def parameters(self):
             yield np.zeros(1).view(type("Parameter", (np.ndarray,), {"device": "cpu"}))
 
-        def next_logits(self, ids, *rest):
+        def asked(self, ids, *rest, **choice):
             raise AskedError(ids.tolist()[0])
+
+        sample_next = logits_at = asked
 
     for text in attacks(tokenizer):
         saved = type("Saved", (), {"model": Model(), "tokenizer": tokenizer})
