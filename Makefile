@@ -17,7 +17,7 @@ $(STAMP): $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-demo: $(STAMP)   ## install, compare the three shipped tokenizers, round-trip a hard string
+demo: $(STAMP)   ## install, compare three shipped tokenizers, round-trip a hard string
 	$(BIN)/tokframe compare word bpe autoencoder-fsq
 	$(BIN)/python examples/round_trip.py
 

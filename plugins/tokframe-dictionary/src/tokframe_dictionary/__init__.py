@@ -11,11 +11,12 @@ __version__ = "0.1.0"
 
 @hookimpl
 def tokframe_tokenizers() -> list[TokenizerSpec]:
-    """Add `dictionary`, which ships no trained artifact."""
+    """Add `dictionary`, with the vocabulary that is shipped."""
     return [
         TokenizerSpec(
             name="dictionary",
             target="tokframe_dictionary.tokenizer:DictionaryTokenizer",
+            artifact="tokframe_dictionary:artifact",
             config="tokframe_dictionary.config:DictionaryConfig",
             summary="mined byte segments, searched for the fewest tokens: lossless, trained in a minute, no torch",
         )
