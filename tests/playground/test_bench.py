@@ -90,3 +90,21 @@ def test_neighbors_never_hold_ids_without_a_code_or_the_id_itself(bench):
     for token in (4, 5, 255 + 4):
         near = [each["id"] for each in bench.token("./models/coded", token)["nearest"]]
         assert len(near) == 8 and token not in near and min(near) >= 4 and max(near) < 260
+
+
+class Knowing(ToyTokenizer):
+    def classes(self):
+        return np.arange(self.vocab_size) // 100
+
+    def embed(self, items):
+        raise AssertionError("the page asks for no vectors")
+
+    def nearest(self, item, k=5, by="use"):
+        return [(4 + 0x41, 0.5), (4, 0.123456)] if by == "use" else [(4 + 0x42, 1.0)]
+
+
+def test_neighbors_by_use_and_by_spelling_are_told_where_there_are_vectors():
+    found = Bench({"knowing": Knowing()}).token("knowing", 200)
+    assert found["class"] == 2
+    assert found["use"] == [{"id": 69, "text": "A", "similarity": 0.5}, {"id": 4, "text": "\\x00", "similarity": 0.123}]
+    assert found["spelling"] == [{"id": 70, "text": "B", "similarity": 1.0}]

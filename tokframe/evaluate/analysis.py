@@ -28,7 +28,7 @@ from tokframe.evaluate.measures import (
     total,
 )
 from tokframe.evaluate.pruning import PruningPoint, pruning_curve
-from tokframe.plugins.protocols import Analyzable, Prunable
+from tokframe.plugins.protocols import Analyzable, HasVectors, Prunable
 from tokframe.training.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
     from tokframe.tokenizer.base import ITokenizer
     from tokframe.tokenizer.results import IntArray
 
-__all__ = ["Analysis", "Coverage", "analyze"]
+__all__ = ["Analysis", "Coverage", "UseClass", "analyze", "classes_of"]
 
 _GROWTH = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _MAX_UNUSED_LISTED = 1000
 _RARE = (1, 10, RARE, 1000)  # uses in training text
 _SMALLEST = 2048  # ids of the smallest vocabulary of the sweep over sizes
+_CLASS_EXAMPLES = 12
 
 
 @frozen(kw_only=True)
@@ -54,13 +55,25 @@ class Coverage:
     bytes: float
 
 
+@frozen(kw_only=True)
+class UseClass:
+    """A class of ids that are used alike: how many ids it has, how many occur, their share of tokens, the most used."""
+
+    number: int
+    ids: int
+    used: int
+    tokens: float
+    examples: tuple[int, ...]
+
+
 @frozen(kw_only=True, eq=False)
 class Analysis:
     """Use of the vocabulary on one text.
 
     `counts` (vocab_size,) how often each id occurs; `lengths` (vocab_size,) the bytes it stands for, 0 for a
     special token; `first_seen` (vocab_size,) how many bytes of text came before it (about), -1 if it never came;
-    `spelling` the bytes of each id. `own` holds the tokenizer's own figures: its `analysis()`, if it has one.
+    `spelling` the bytes of each id; `classes` (vocab_size,) the class of its use, -1 without one. `own` holds the
+    tokenizer's own figures: its `analysis()`, if it has one.
     `text` and `languages` are the figures of the whole and of each language; `splitting` is how many ids are not whole
     characters; `rare` is (uses, ids with fewer in training text), empty where nobody knows; `sizes` is (ids, tokens of
     the text) of the smaller vocabularies that `tokframe prune` makes and of the whole, empty where it cannot.
@@ -74,6 +87,7 @@ class Analysis:
     special: npt.NDArray[np.bool_]
     first_seen: npt.NDArray[np.int64]
     spelling: tuple[bytes, ...]
+    classes: npt.NDArray[np.int64]
     pruning: tuple[PruningPoint, ...]
     own: Mapping[str, Any]
     text: Measures
@@ -151,6 +165,25 @@ class Analysis:
         order = np.lexsort((np.arange(self.vocab_size), -self.counts))[:count]
         return [int(token) for token in order if self.counts[token]]
 
+    def use_classes(self, examples: int = _CLASS_EXAMPLES) -> list[UseClass]:
+        """Return the tokenizer's classes of ids by number, each with at most so many of its most used ids."""
+        order = np.lexsort((np.arange(self.vocab_size), -self.counts))
+        numbers = self.classes[order]
+        found = []
+        for number in np.unique(numbers[numbers >= 0]).tolist():
+            members = order[numbers == number]
+            uses = self.counts[members]
+            found.append(
+                UseClass(
+                    number=number,
+                    ids=len(members),
+                    used=int(np.count_nonzero(uses)),
+                    tokens=_share(uses.sum(), self.counts.sum()),
+                    examples=tuple(members[:examples].tolist()),
+                )
+            )
+        return found
+
     def unused(self) -> list[int]:
         """Return the ids that never occur, special tokens left out, in order."""
         return [int(token) for token in np.flatnonzero((self.counts == 0) & ~self.special)]
@@ -178,9 +211,16 @@ class Analysis:
             "growth": [{"bytes": size, "vocab_used": used} for size, used in self.growth()],
             "pruning": [asdict(point) for point in self.pruning],
             "rank_frequency": [{"rank": rank, "count": count} for rank, count in rank_frequency(self.counts)],
-            "top": [
-                {"id": token, "text": shown(self.spelling[token]), "count": int(self.counts[token])}
-                for token in self.top(top)
+            "top": [self._listed(token) for token in self.top(top)],
+            "classes": [
+                {
+                    "class": each.number,
+                    "ids": each.ids,
+                    "used": each.used,
+                    "tokens": each.tokens,
+                    "examples": [self._listed(token) for token in each.examples],
+                }
+                for each in self.use_classes()
             ],
             "unused": unused[:_MAX_UNUSED_LISTED],
             "unused_count": len(unused),
@@ -196,6 +236,9 @@ class Analysis:
                 for size, tokens in self.sizes
             ],
         }
+
+    def _listed(self, token: int) -> dict[str, Any]:
+        return {"id": token, "text": shown(self.spelling[token]), "count": int(self.counts[token])}
 
 
 def analyze(
@@ -242,6 +285,7 @@ def analyze(
         special=special,
         first_seen=first_seen,
         spelling=spelling,
+        classes=classes_of(tokenizer),
         pruning=pruning_curve(spelling, whole.counts, special | (lengths == 1)),
         own=dict(tokenizer.analysis()) if isinstance(tokenizer, Analyzable) else {},
         text=whole,
@@ -261,6 +305,14 @@ def _smaller(tokenizer: ITokenizer) -> dict[int, ITokenizer]:
             found[size] = tokenizer.prune(size)
             size *= 2
     return found
+
+
+def classes_of(tokenizer: ITokenizer) -> npt.NDArray[np.int64]:
+    """Return the class of use of each id, (vocab_size,); -1 for all where the tokenizer knows none."""
+    if isinstance(tokenizer, HasVectors):
+        with suppress(UnsupportedError):
+            return tokenizer.classes()
+    return np.full(tokenizer.vocab_size, -1, np.int64)
 
 
 def shown(text: bytes) -> str:

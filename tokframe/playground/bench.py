@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tokframe.errors import InvalidTokenError, UnknownNameError
+from tokframe.errors import InvalidTokenError, UnknownNameError, UnsupportedError
 from tokframe.evaluate.analysis import shown
 from tokframe.evaluate.report.table import short_labels
-from tokframe.plugins.protocols import HasCodes
+from tokframe.plugins.protocols import HasCodes, HasVectors
 from tokframe.storage.printable import printable
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Bench:
         """Return what an id is: `text`, `hex`, `bytes`, `special`, and where it has a code, that and its neighbors.
 
         `code`, `digits`, `levels` and `nearest` (ids by the sum of the steps between their digits, the lower id
-        first among equals) are there where the tokenizer has `codes(ids)`, `digits(ids)` and `levels`.
+        first among equals) are there where the tokenizer has `codes(ids)`, `digits(ids)` and `levels`; `class`, `use`
+        and `spelling` (ids by their similarity) where it has vectors.
         Raises: UnknownNameError; InvalidTokenError.
         """
         tokenizer = self._named(name)
@@ -94,6 +96,14 @@ class Bench:
                     for other, steps in _nearest(digits, token)
                 ],
             }
+        if isinstance(tokenizer, HasVectors):
+            with suppress(UnsupportedError):
+                found["class"] = int(tokenizer.classes()[token])
+                for by in ("use", "spelling"):
+                    found[by] = [
+                        {"id": other, "text": shown(spelling[other]), "similarity": round(similarity, 3)}
+                        for other, similarity in tokenizer.nearest(token, _NEAREST, by)
+                    ]
         return found
 
     def _named(self, name: str) -> ITokenizer:

@@ -125,7 +125,6 @@ def test_without_vectors_what_needs_them_is_unsupported_and_spelling_is_not(kenn
             ask()
         assert caught.value.capability == "vectors"
     assert plain.nearest(260, by="spelling") == kennel.nearest(260, by="spelling")
-    assert "classes" not in plain.analysis()
 
 
 def test_vectors_stay_with_a_saved_and_a_pickled_tokenizer_and_are_not_read_to_encode(kennel, tmp_path) -> None:
@@ -137,9 +136,3 @@ def test_vectors_stay_with_a_saved_and_a_pickled_tokenizer_and_are_not_read_to_e
     (tmp_path / "away").rename(tmp_path / "kennel" / "vectors.safetensors")
     again = pickle.loads(pickle.dumps(loaded))
     assert again.nearest(" cat") == loaded.nearest(" cat") == kennel.nearest(" cat")
-
-
-def test_analysis_names_the_most_used_of_each_class(kennel) -> None:
-    both = kennel.analysis()["classes"]
-    assert both[0] == {"class": 0, "ids": 5, "share": round(40 / 45, 6), "examples": [260, 261, 262, 263, 264]}
-    assert both[1] == {"class": 1, "ids": 1, "share": round(5 / 45, 6), "examples": [265]}

@@ -63,7 +63,7 @@ def test_results_go_to_a_folder_whose_parent_is_closed_and_to_none_that_is_close
 @pytest.mark.parametrize("command", ["compare", "analyze"])
 @pytest.mark.parametrize("option", ["--json", "--html", "--plots"])
 def test_a_place_that_cannot_be_written_is_told_before_the_text_is_read(shipped, run, monkeypatch, command, option):
-    if (command, option) in {("compare", "--plots"), ("analyze", "--html")}:
+    if (command, option) == ("compare", "--plots"):
         return
     monkeypatch.setattr("tokframe.corpus.files.Corpus.open", None)
     code, out, err = run(command, "shipped", "--corpus", "a.txt", option, "a.txt/report")

@@ -18,11 +18,13 @@ from tokframe.evaluate.report.table import figures, heading, mixes_lossless, sec
 from tokframe.storage.printable import printable
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from tokframe.corpus.files import Corpus
     from tokframe.evaluate.comparison import Comparison
     from tokframe.tokenizer.base import ITokenizer
 
-__all__ = ["check_installed", "comparison_page"]
+__all__ = ["check_installed", "comparison_page", "environment"]
 
 _MAX_FILES = 200  # with a line in the list of files
 _MAX_PAIRS = 4  # tokenizers compared with the baseline in the section on differences
@@ -42,35 +44,43 @@ def comparison_page(
     UnsupportedError without jinja2 and matplotlib.
     """
     check_installed()
-    from jinja2 import Environment, PackageLoader
-
     names = list(comparison.rows)
     baseline = baseline or names[-1]
     labels = short_labels(names)
-    environment = Environment(
+    page = (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            heading=heading(comparison),
+            labels=labels,
+            baseline=baseline,
+            sections=[
+                (title, [(column, figures(comparison, column, baseline)) for column in columns])
+                for title, columns in sections(comparison, baseline).items()
+            ],
+            mixed=mixes_lossless(comparison),
+            charts=charts(comparison, tokenizers, list(labels.values())),
+            files=_files(comparison),
+            max_files=_MAX_FILES,
+            passages=[(each.source, _cuts(each.text, tokenizers)) for each in passages(corpus)],
+            differences=list(_differences(tokenizers, baseline, corpus)),
+            versions=comparison.versions,
+        )
+    )
+    return page.encode()
+
+
+def environment() -> Environment:
+    """Return what renders the templates of this folder: every text escaped, what cannot be seen of it shown."""
+    from jinja2 import Environment, PackageLoader
+
+    return Environment(
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         loader=PackageLoader("tokframe.evaluate", "report"),
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    page = environment.get_template("page.html.j2").render(
-        heading=heading(comparison),
-        labels=labels,
-        baseline=baseline,
-        sections=[
-            (title, [(column, figures(comparison, column, baseline)) for column in columns])
-            for title, columns in sections(comparison, baseline).items()
-        ],
-        mixed=mixes_lossless(comparison),
-        charts=charts(comparison, tokenizers, list(labels.values())),
-        files=_files(comparison),
-        max_files=_MAX_FILES,
-        passages=[(each.source, _cuts(each.text, tokenizers)) for each in passages(corpus)],
-        differences=list(_differences(tokenizers, baseline, corpus)),
-        versions=comparison.versions,
-    )
-    return page.encode()
 
 
 def _files(comparison: Comparison) -> list[tuple[str, int, list[float | None]]]:

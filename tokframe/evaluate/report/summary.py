@@ -15,11 +15,12 @@ from tokframe.evaluate.languages import gini_of, relative_costs
 from tokframe.evaluate.measures import renyi_efficiency
 
 if TYPE_CHECKING:
-    from tokframe.evaluate.analysis import Analysis
+    from tokframe.evaluate.analysis import Analysis, UseClass
 
-__all__ = ["analysis_summary"]
+__all__ = ["analysis_summary", "key_figures"]
 
 _BAR_WIDTH = 28
+_MAX_EXAMPLES_CHARS = 64
 _MAX_LENGTH = 16  # bytes of a token with a line of its own
 
 
@@ -27,7 +28,7 @@ def analysis_summary(analysis: Analysis, top: int = 20) -> RenderableType:
     """Return an analysis as a rich renderable for 100 columns."""
     size, tokens = f"{analysis.text_bytes / 1e6:,.2f} MB", f"{analysis.tokens:,} tokens"
     parts: list[RenderableType] = [Text.assemble((analysis.name, "bold"), f" on {size} of text: {tokens}"), Text()]
-    parts.append(_grid(("", "", ""), _figures(analysis)))
+    parts.append(_grid(("", "", ""), key_figures(analysis)))
     sections = {
         "Token lengths": _grid(("bytes", "ids", "tokens", "share of tokens"), _lengths(analysis)),
         "Utilization as the text grows": _grid(("text", "ids used", "utilization"), _growth(analysis)),
@@ -38,6 +39,9 @@ def analysis_summary(analysis: Analysis, top: int = 20) -> RenderableType:
             ("id", "count", "share", "text"), _top(analysis, top)
         ),
     }
+    if classes := analysis.use_classes():
+        title = f"{len(classes)} classes of ids used alike"
+        sections[title] = _grid(("class", "ids", "used", "tokens", "most used"), _classes(analysis, classes))
     if analysis.own:
         sections[f"Figures of {analysis.name}"] = _grid(("", ""), _own(analysis.own))
     for title, table in sections.items():
@@ -56,7 +60,8 @@ def _grid(titles: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
     return table
 
 
-def _figures(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
+def key_figures(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
+    """Yield title, figure and remark of what is most telling of an analysis."""
     size = analysis.vocab_size
     learned, single = analysis.coverage()["learned"], analysis.coverage()["single_byte"]
     yield "bytes per token", f"{analysis.bytes_per_token:.3f}", ""
@@ -135,6 +140,14 @@ def _top(analysis: Analysis, count: int) -> Iterator[Sequence[str | Text]]:
     for token in analysis.top(count):
         uses = int(analysis.counts[token])
         yield str(token), f"{uses:,}", f"{uses / analysis.tokens:.2%}", Text(f"'{shown(analysis.spelling[token])}'")
+
+
+def _classes(analysis: Analysis, classes: Iterable[UseClass]) -> Iterator[Sequence[str | Text]]:
+    for each in classes:
+        examples = " ".join(f"'{shown(analysis.spelling[token])}'" for token in each.examples)
+        if len(examples) > _MAX_EXAMPLES_CHARS:
+            examples = examples[: _MAX_EXAMPLES_CHARS - 1] + "\u2026"
+        yield str(each.number), f"{each.ids:,}", f"{each.used:,}", f"{each.tokens:.1%}", Text(examples)
 
 
 def _own(figures: Mapping[str, Any]) -> Iterator[Sequence[str]]:

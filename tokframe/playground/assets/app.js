@@ -201,18 +201,32 @@ function describe(panel, token) {
   const times = panel.result ? panel.result.ids.reduce((sum, id) => sum + (id === token.id), 0) : 0;
   const facts = [["bytes", `${token.bytes}: ${token.hex}`], ["in this text", times === 1 ? "once" : `${number(times)} times`]];
   if (token.special) facts.push(["kind", "special token"]);
+  if (token.class >= 0) facts.push(["class by use", number(token.class)]);
   if (token.code !== undefined) facts.push(["code", number(token.code)], ["digits", token.digits.join(" ")]);
   const list = make("dl", "figures");
   for (const [title, value] of facts) list.append(wrap(make("dt", "", title), make("dd", "", value)));
   root.append(list);
   if (token.code === undefined) {
     if (panel.about.codes) root.append(make("p", "note", "This id has no code: the network does not spell it."));
-    return root;
+  } else {
+    root.append(digitRow(token.digits, token.levels));
   }
-  root.append(digitRow(token.digits, token.levels));
-  root.append(make("h3", "", "Nearest by code"));
+  const alike = near => [make("td", "", number(near.similarity, 2))];
+  neighbors(root, panel, "Nearest by use", token.use, alike);
+  neighbors(root, panel, "Nearest by spelling", token.spelling, alike);
+  neighbors(root, panel, "Nearest by code", token.nearest, near => {
+    const digits = make("td", "digits");
+    near.digits.forEach((digit, i) => digits.append(make(digit === token.digits[i] ? "span" : "b", "", String(digit)), " "));
+    return [make("td", "", `${near.steps} step${near.steps === 1 ? "" : "s"}`), digits];
+  });
+  return root;
+}
+
+// A table of ids, each a button that opens it, followed by the cells that say how near it is.
+function neighbors(root, panel, title, found, cells) {
+  if (!found || !found.length) return;
   const table = make("table");
-  for (const near of token.nearest) {
+  for (const near of found) {
     const row = make("tr");
     const cell = make("td");
     const button = make("button", "link");
@@ -220,13 +234,10 @@ function describe(panel, token) {
     button.append(make("code", "", near.text));
     button.addEventListener("click", () => showTokens(panel, [near.id]));
     cell.append(button);
-    const digits = make("td", "digits");
-    near.digits.forEach((digit, i) => digits.append(make(digit === token.digits[i] ? "span" : "b", "", String(digit)), " "));
-    row.append(cell, make("td", "", `${near.steps} step${near.steps === 1 ? "" : "s"}`), digits);
+    row.append(cell, ...cells(near));
     table.append(row);
   }
-  root.append(table);
-  return root;
+  root.append(make("h3", "", title), table);
 }
 
 function digitRow(digits, levels) {

@@ -50,7 +50,7 @@ class AutoencoderTokenizer(CodedTokenizer, DictionaryTokenizer):
     ) -> None:
         DictionaryTokenizer.__init__(self, codebook, config=config, files=files)
         self._hold(config, components, groups)
-        self._all_codes, self._uses = codebook.codes, codebook.counts
+        self._all_codes = codebook.codes
 
     def state(self) -> State:
         """Return codebook, weights, vectors, config and training record."""

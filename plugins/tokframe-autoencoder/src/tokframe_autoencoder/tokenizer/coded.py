@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["CodedTokenizer"]
 
 MAX_DIGITS = 61  # of two levels each
-#: Ids shown of each class by `analysis`.
-_EXAMPLES = 12
 #: Similarities are compared and returned with so many decimals: what is equal is so in any order of summing.
 _DECIMALS = 6
 _MEASURES = ("use", "spelling")
@@ -54,7 +52,6 @@ class CodedTokenizer(ITokenizer):
     _components: tuple[ComponentUse, ...]
     _groups: Mapping[str, Any]
     _all_codes: npt.NDArray[np.int64]  #: (vocab_size,), -1 where an id has none
-    _uses: npt.NDArray[np.int64]  #: how often training text used each id, (vocab_size,)
 
     def _hold(
         self, config: Mapping[str, Any], components: tuple[ComponentUse, ...], groups: Mapping[str, Any] | None
@@ -258,31 +255,10 @@ class CodedTokenizer(ITokenizer):
     # -- analysis -------------------------------------------------------------------------------------------
 
     def analysis(self) -> dict[str, Any]:
-        """Return what only learned codes have to show: use of each level in each dimension, classes with examples."""
+        """Return what only learned codes have to show: use of each level in each dimension."""
         from tokframe_autoencoder.pipeline.level_use import level_use
 
-        found = level_use(self._all_codes, self.levels)
-        if VECTORS in self._groups:
-            found["classes"] = self._described_classes()
-        return found
-
-    def _described_classes(self) -> list[dict[str, Any]]:
-        """Return of each class its number, how many ids it has, their share of all uses, and the most used."""
-        classes, total = self.classes(), max(1, int(self._uses.sum()))
-        order = np.argsort(-self._uses, kind="stable")
-        described = []
-        for number in np.unique(classes[classes >= 0]).tolist():
-            members = order[classes[order] == number]
-            examples = members[:_EXAMPLES].tolist()
-            described.append(
-                {
-                    "class": number,
-                    "ids": len(members),
-                    "share": round(int(self._uses[members].sum()) / total, 6),
-                    "examples": examples,
-                }
-            )
-        return described
+        return level_use(self._all_codes, self.levels)
 
 
 def _is_number(item: Any) -> bool:
