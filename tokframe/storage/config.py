@@ -86,6 +86,11 @@ def _expect(value: Any, kind: type | tuple[type, ...], expected: str) -> Any:
     return value
 
 
+def _word_or_bool(value: Any) -> str | bool:
+    found: str | bool = value if isinstance(value, bool) else _expect(value, str, "str, true or false")
+    return found
+
+
 def _integer(value: Any, _: Any) -> int:
     if _expect(value, int, "int").bit_length() > MAX_INTEGER_BITS:
         raise ValueError(f"expected an int of 64 bits, got {shortened(value)}")
@@ -105,6 +110,7 @@ def _make_converter() -> Converter:
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(str, lambda value, _: _expect(value, str, "str"))
     converter.register_structure_hook(bool, lambda value, _: _expect(value, bool, "true or false"))
+    converter.register_structure_hook(str | bool, lambda value, _: _word_or_bool(value))
 
     def is_tuple(kind: Any) -> bool:
         return get_origin(kind) is tuple

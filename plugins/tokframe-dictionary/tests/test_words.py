@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from tokframe_dictionary.mining.candidates import mine
 from tokframe_dictionary.mining.config import MiningConfig
 from tokframe_dictionary.mining.sources import Source
-from tokframe_dictionary.mining.words import borders, keeps_words
+from tokframe_dictionary.mining.words import Words, borders, keeps_words
+
+from tokframe.errors import ConfigError
+from tokframe.storage.config import structure
 
 
-def cut(text: str) -> list[str]:
+def cut(text: str, rule: Words = Words.PHRASES) -> list[str]:
     data = text.encode()
-    places = [place for place, border in enumerate(borders(data)) if border]
+    places = [place for place, border in enumerate(borders(data, rule)) if border]
     return [data[start:end].decode() for start, end in pairwise(places)]
 
 
@@ -38,14 +41,33 @@ def test_where_words_begin(text: str, words: list[str]) -> None:
     assert cut(text) == words
 
 
-@given(st.text("ab7, \n—é", max_size=60))
-def test_a_text_is_its_words(text: str) -> None:
-    assert "".join(cut(text)) == text
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", []),
+        ("He didn't go (home).\n\nSo", ["He", " didn't", " go", " (", "home", ").\n\n", "So"]),
+        ("    return x_1  \n", ["   ", " return", " x", "_", "1", "  ", "\n"]),
+        ("été chaud, dit-il", ["été", " chaud", ",", " dit", "-", "il"]),
+        ("l’été “à Paris”…", ["l’été", " “", "à", " Paris", "”…"]),
+        ("это было\nтак", ["это", " было", "\n", "так"]),
+        ("“中文”。没有\u3000空格，々", ["“", "中文", "”。", "没有", "\u3000空格", "，", "々"]),
+        ("x='a' 'b'", ["x", "='", "a", "'", " '", "b", "'"]),
+        ("10\u00a0cm Ｆ９！", ["10", "\u00a0cm", " Ｆ９", "！"]),
+    ],
+)
+def test_where_words_begin_that_no_segment_crosses(text: str, words: list[str]) -> None:
+    assert cut(text, Words.WITHIN) == words
+
+
+@given(st.text("ab7, \n—é'", max_size=60), st.sampled_from([Words.PHRASES, Words.WITHIN]))
+def test_a_text_is_its_words(text: str, rule: Words) -> None:
+    assert "".join(cut(text, rule)) == text
 
 
 def test_what_keeps_words_whole() -> None:
     text = b"of the moths"
     found = borders(text)
+    assert not keeps_words(found, 0, 6, Words.WITHIN) and keeps_words(found, 2, 6, Words.WITHIN)
     assert keeps_words(found, 2, 6)  # " the": a word
     assert keeps_words(found, 0, 6)  # "of the": two words
     assert keeps_words(found, 8, 10)  # "ot": within a word
@@ -78,3 +100,25 @@ def test_a_space_before_marks_is_part_of_the_segment() -> None:
     text = b'a <unk> b @-@ c (of d) [e] {f} "g" = h, i\n' * 20
     mined = set(mine([Source(name="x", data=text)], MiningConfig()).segments)
     assert {b" <", b" @", b" @-@", b" (", b" [", b" {", b' "', b" ="} <= mined
+
+
+def test_within_words_no_segment_has_parts_of_two() -> None:
+    text = "the cat sat on the mat, said she; très très bien — the cat didn't\n".encode() * 20
+    within = mine([Source(name="x", data=text)], MiningConfig(words="within")).segments
+    assert {b" the", b"at", b" didn't", " très".encode(), " —".encode()} <= set(within)
+    crossing = [piece for piece in within if b" " in piece.strip(b" ") or (b"," in piece and piece != b",")]
+    assert not crossing
+
+
+@pytest.mark.parametrize(("value", "rule"), [("phrases", 1), ("within", 2), (True, 1), (False, 0)])
+def test_the_config_names_the_rule(value: str | bool, rule: int) -> None:
+    assert structure(MiningConfig, {"words": value}).rule == rule
+    assert MiningConfig().rule == Words.PHRASES
+
+
+@pytest.mark.parametrize("value", ["whole", 1, None])
+def test_other_rules_are_refused(value: object) -> None:
+    with pytest.raises(
+        ConfigError, match=r"\$\.words: (is 'whole', must be 'phrases', 'within' or false|expected str)"
+    ):
+        structure(MiningConfig, {"words": value})

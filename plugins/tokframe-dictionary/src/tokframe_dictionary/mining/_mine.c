@@ -80,10 +80,10 @@ static int grow(Table *t)
     return 0;
 }
 
-/* alive[i]: the substring of the current length at i is frequent.  words: what `find_words` wrote, or NULL where
+/* alive[i]: the substring of the current length at i is frequent.  words: what `lay_out_words` wrote, or NULL where
  * every occurrence counts. */
 static int mine(const uint8_t *d, size_t n, uint32_t longest, uint32_t least, uint32_t bits, const uint8_t *words,
-                Entry **out, size_t *found)
+                int rule, Entry **out, size_t *found)
 {
     uint8_t *alive = malloc(n + 1);
     uint32_t *counters = malloc(((size_t)1 << bits) * sizeof(uint32_t));
@@ -135,7 +135,7 @@ static int mine(const uint8_t *d, size_t n, uint32_t longest, uint32_t least, ui
                 size_t p = pending[k].i;
                 if (counters[pending[k].hash >> shift] < least) { alive[p] = 0; continue; }
                 if (continuation(d[p]) || (p + length < n && continuation(d[p + length]))) continue;
-                if (words && !keeps_words(words, p, length)) continue;
+                if (words && !keeps_words(words, rule, p, length)) continue;
                 if (t.used * 2 >= t.size && grow(&t)) goto done;
                 uint64_t a, b;
                 key_at(d, p, n, length, &a, &b);
@@ -167,13 +167,22 @@ done:
     return rc;
 }
 
-/* What `find_words` says of a text, or NULL with *failed set where memory ran out. */
-static uint8_t *words_of(const uint8_t *d, size_t n, int *failed)
+/* What `lay_out_words` says of a text; NULL for the rule ANY, and with *failed set where memory ran out. */
+static uint8_t *words_of(const uint8_t *d, size_t n, int rule, int *failed)
 {
+    *failed = 0;
+    if (rule == ANY) return NULL;
     uint8_t *words = malloc(n + 1);
     *failed = !words;
-    if (words) find_words(d, n, words);
+    if (words) lay_out_words(d, n, rule, words);
     return words;
+}
+
+static int known_rule(int rule)
+{
+    if (rule == ANY || rule == PHRASES || rule == WITHIN) return 1;
+    PyErr_SetString(PyExc_ValueError, "words must be 0 (any substring), 1 (phrases) or 2 (within)");
+    return 0;
 }
 
 /* count_substrings(data, longest, least, words) -> (keys, lengths, counts): bytearrays of 16 bytes, uint8 and
@@ -182,8 +191,8 @@ static PyObject *count_substrings(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *object;
     unsigned int longest, least;
-    int whole;
-    if (!PyArg_ParseTuple(args, "OIIp", &object, &longest, &least, &whole)) return NULL;
+    int rule;
+    if (!PyArg_ParseTuple(args, "OIIi", &object, &longest, &least, &rule) || !known_rule(rule)) return NULL;
     if (longest < 1 || longest > LONGEST || least < 1) {
         PyErr_SetString(PyExc_ValueError, "longest must be 1 to 16 and least at least 1");
         return NULL;
@@ -196,8 +205,8 @@ static PyObject *count_substrings(PyObject *Py_UNUSED(module), PyObject *args)
     size_t n = 0;
     int rc = 0;
     Py_BEGIN_ALLOW_THREADS
-    uint8_t *words = whole ? words_of(data.buf, (size_t)data.len, &rc) : NULL;
-    if (!rc) rc = mine(data.buf, (size_t)data.len, longest, least, bits, words, &entries, &n);
+    uint8_t *words = words_of(data.buf, (size_t)data.len, rule, &rc);
+    if (!rc) rc = mine(data.buf, (size_t)data.len, longest, least, bits, words, rule, &entries, &n);
     free(words);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&data);
@@ -259,7 +268,7 @@ static int put(Slots *t, uint64_t a, uint64_t b, size_t number)
 /* Uses of given substrings, one length at a time, so that the table of each stays in the cache; a position is left as
  * soon as no given substring begins with what stands there.  counts[k] belongs to the k-th key. */
 static int recount(const uint8_t *d, size_t n, const uint8_t *keys, const uint8_t *lengths, size_t given,
-                   const uint8_t *words, uint32_t *counts)
+                   const uint8_t *words, int rule, uint32_t *counts)
 {
     typedef struct { size_t i; uint64_t a, b, hash; } Pending;
     uint8_t *alive = malloc(n + 1);
@@ -295,7 +304,7 @@ static int recount(const uint8_t *d, size_t n, const uint8_t *keys, const uint8_
             for (size_t k = 0; k < waiting; k++) {
                 size_t number = slot_of(&t, pending[k].a, pending[k].b, pending[k].hash)->number;
                 if (!number) alive[pending[k].i] = 0;
-                else if (number != BEGINNING && (!words || keeps_words(words, pending[k].i, length)))
+                else if (number != BEGINNING && (!words || keeps_words(words, rule, pending[k].i, length)))
                     counts[number - 1]++;
             }
             waiting = 0;
@@ -312,21 +321,21 @@ done:
 static PyObject *count_given(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Py_buffer data, keys, lengths;
-    int whole;
-    if (!PyArg_ParseTuple(args, "y*y*y*p", &data, &keys, &lengths, &whole)) return NULL;
+    int rule;
+    if (!PyArg_ParseTuple(args, "y*y*y*i", &data, &keys, &lengths, &rule)) return NULL;
     PyObject *counts = NULL;
-    int rc = 0, fits = keys.len == 16 * lengths.len;
+    int rc = 0, known = known_rule(rule), fits = keys.len == 16 * lengths.len;
     for (Py_ssize_t k = 0; fits && k < lengths.len; k++) {
         uint8_t length = ((const uint8_t *)lengths.buf)[k];
         fits = length >= 2 && length <= LONGEST;
     }
-    if (!fits) PyErr_SetString(PyExc_ValueError, "expected keys of 16 bytes, and a length of 2 to 16 for each");
-    else if ((counts = PyByteArray_FromStringAndSize(NULL, lengths.len * 4))) {
+    if (known && !fits) PyErr_SetString(PyExc_ValueError, "expected keys of 16 bytes, and a length of 2 to 16 for each");
+    else if (known && (counts = PyByteArray_FromStringAndSize(NULL, lengths.len * 4))) {
         uint32_t *into = (uint32_t *)PyByteArray_AsString(counts);
         memset(into, 0, (size_t)lengths.len * 4);
         Py_BEGIN_ALLOW_THREADS
-        uint8_t *words = whole ? words_of(data.buf, (size_t)data.len, &rc) : NULL;
-        if (!rc) rc = recount(data.buf, (size_t)data.len, keys.buf, lengths.buf, (size_t)lengths.len, words, into);
+        uint8_t *words = words_of(data.buf, (size_t)data.len, rule, &rc);
+        if (!rc) rc = recount(data.buf, (size_t)data.len, keys.buf, lengths.buf, (size_t)lengths.len, words, rule, into);
         free(words);
         Py_END_ALLOW_THREADS
     }

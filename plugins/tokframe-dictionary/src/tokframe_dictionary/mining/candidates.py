@@ -5,8 +5,8 @@ A source that is cut into parts is counted exactly in two rounds (Savasere, Omie
 algorithm for mining association rules in large databases", VLDB 1995): what occurs often enough in the whole does so,
 for its share, in some part; so what is frequent in some part is counted in every part, and the sums decide.
 
-Where words are kept whole (see `words`), a candidate lies within a word or is whole words, and only its occurrences of
-that kind count.
+Where words are kept whole (see `words`), a candidate lies within a word or, for phrases, is whole words, and only its
+occurrences of that kind count.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from attrs import field, frozen
 from tokframe.training.progress import SILENT, Reporter
 from tokframe_dictionary.mining.counts import Counts, count_part, recount_part, sum_by_key
 from tokframe_dictionary.mining.parts import cut
+from tokframe_dictionary.mining.words import Words
 from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
 
@@ -58,10 +59,10 @@ def mine(
 ) -> Candidates:
     """Find the substrings that occur at least `least` times and `frequency` times per byte in some source.
 
-    With `words`, those that keep words whole. The `limit` best by weighted count times bytes saved are kept. `workers`
-    (by default `config.workers` threads) and `part`, the bytes of a source that are counted as one (None lets
-    the number of workers decide), change how long it takes and nothing else. Needs, per worker, about five bytes of
-    memory per byte of the largest part and 256 MB; and 100 bytes per candidate of a source.
+    With `words`, those that keep words whole by its rule. The `limit` best by weighted count times bytes saved are
+    kept. `workers` (by default `config.workers` threads) and `part`, the bytes of a source that are counted as one
+    (None lets the number of workers decide), change how long it takes and nothing else. Needs, per worker, about five
+    bytes of memory per byte of the largest part and 256 MB; and 100 bytes per candidate of a source.
     Raises: TrainingError if a worker is lost.
     """
     workers = workers or Workers(count=config.workers)
@@ -72,7 +73,7 @@ def mine(
         for number, source in enumerate(sources)
     ]
     reporter.stage("mining segments", total / 1e6, "MB")
-    counted = _count(sources, parts, enough, longest, config.words, workers, reporter)
+    counted = _count(sources, parts, enough, longest, config.rule, workers, reporter)
     # Sums of floats depend on their order: that of the sources, whichever was done first.
     keys, count = sum_by_key(
         (counts.keys for counts in counted),
@@ -107,7 +108,7 @@ def _count(
     parts: Sequence[Sequence[memoryview]],
     enough: Sequence[int],
     longest: int,
-    words: bool,
+    words: Words,
     workers: Workers,
     reporter: Reporter,
 ) -> list[Counts]:

@@ -11,8 +11,11 @@ from tokframe import setting
 from tokframe.corpus.sources import weight_issues
 from tokframe.storage.strictjson import shortened
 from tokframe_dictionary.mining.blocks import BLOCKS
+from tokframe_dictionary.mining.words import Words
 
 __all__ = ["MiningConfig", "SelectionConfig"]
+
+_RULES = {"phrases": Words.PHRASES, True: Words.PHRASES, "within": Words.WITHIN, False: Words.ANY}
 
 
 @frozen(kw_only=True)
@@ -24,7 +27,9 @@ class MiningConfig:
     least: int = setting(4, above=0)  #: and the fewest occurrences
     #: candidates kept; more of them favor the rare segments of small sources
     limit: int = setting(500_000, above=0)
-    words: bool = True  #: segments lie within a word or are whole words; false: any frequent substring may be one
+    #: "phrases": segments lie within a word or are whole words (true means that too); "within": none has parts of two
+    #: words; false: any frequent substring may be one
+    words: str | bool = "phrases"
     #: share of each source's characters that get an id; null: 0.9999, as far as a quarter of the ids holds; 0: no rule
     character_coverage: float | None = setting(None, at_least=0, at_most=1)
     blocks: tuple[str, ...] = ()  #: Unicode blocks by name, every character of which gets an id
@@ -42,8 +47,15 @@ class MiningConfig:
     #: threads that mine and prune; None is one for each processor; never changes the result
     workers: int | None = setting(None, at_least=1, at_most=4096)
 
+    @property
+    def rule(self) -> Words:
+        """What `words` says."""
+        return _RULES[self.words]
+
     def issues(self) -> Iterator[tuple[str, str]]:
-        """Yield `(field, text)` for weights out of bounds, and for blocks that Unicode has not."""
+        """Yield `(field, text)` for weights out of bounds, and for words and blocks that there are not."""
+        if self.words not in _RULES:
+            yield "words", f"is {shortened(self.words)}, must be 'phrases', 'within' or false"
         for block in self.blocks:
             if block not in BLOCKS:
                 near = difflib.get_close_matches(block[:99], BLOCKS, n=1) or ["Greek and Coptic"]

@@ -14,6 +14,7 @@ from attrs import field, frozen
 
 from tokframe_dictionary.extensions import extension
 from tokframe_dictionary.mining import reference
+from tokframe_dictionary.mining.words import Words
 from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
 
 __all__ = ["Counts", "count_part", "recount_part", "sum_by_key"]
@@ -51,12 +52,12 @@ class Counts:
 
 
 def count_part(
-    data: bytes | memoryview, longest: int = MAX_SEGMENT_BYTES, least: int = 1, words: bool = False
+    data: bytes | memoryview, longest: int = MAX_SEGMENT_BYTES, least: int = 1, words: int = Words.ANY
 ) -> Counts:
     """Count the substrings of 2 to `longest` bytes that occur at least `least` times in a part of a text.
 
-    Only whole characters, and newlines only at the end; with `words`, only occurrences that are whole words or lie
-    within one (see `words`). A part ends where `parts.cut` cuts it.
+    Only whole characters, and newlines only at the end; `words` says which occurrences count (see `words`). A part
+    ends where `parts.cut` cuts it.
     """
     raw, lengths, counts = extension("mining._mine", reference).count_substrings(data, longest, least, words)
     keys = np.empty((len(lengths), 3), np.uint64)
@@ -65,7 +66,7 @@ def count_part(
     return Counts.merge([Counts(keys=keys, counts=np.frombuffer(counts, np.uint32).astype(np.int64))])
 
 
-def recount_part(data: bytes | memoryview, given: Counts, words: bool = False) -> Counts:
+def recount_part(data: bytes | memoryview, given: Counts, words: int = Words.ANY) -> Counts:
     """Count the segments of `given` in a part of a text, as `count_part` does; others are kept with 0."""
     raw = np.ascontiguousarray(given.keys[:, :2]).tobytes()
     lengths = given.keys[:, 2].astype(np.uint8).tobytes()
