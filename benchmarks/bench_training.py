@@ -19,7 +19,7 @@ def bench_mining_and_pruning(benchmark, run):
     pytest.importorskip("tokframe_dictionary")
     from tokframe_dictionary.mining.candidates import mine
     from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
-    from tokframe_dictionary.mining.pruning import prune
+    from tokframe_dictionary.mining.pruning import Pruning
     from tokframe_dictionary.mining.sources import Gathered, balance
 
     config = MiningConfig(words=False, limit=_LIMIT)
@@ -34,7 +34,7 @@ def bench_mining_and_pruning(benchmark, run):
         start = time.perf_counter()
         candidates = mine(sources, config)
         mined = time.perf_counter()
-        pool = prune(candidates.segments, sources, 8192, SelectionConfig())
+        pool = Pruning(sources=sources, config=SelectionConfig()).prune(candidates.segments, 8192)
         seconds.update(mining=mined - start, pruning=time.perf_counter() - mined)
         keep(benchmark, candidates=len(candidates), kept=len(pool))
 

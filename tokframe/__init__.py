@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tokframe.errors import TrainingInterrupted as TrainingInterrupted
     from tokframe.errors import UnsupportedError as UnsupportedError
     from tokframe.loading.loading import create as create
+    from tokframe.loading.loading import extend as extend
     from tokframe.loading.loading import load as load
     from tokframe.loading.loading import save as save
     from tokframe.loading.loading import train as train
@@ -84,6 +85,7 @@ _HOMES = {
     "UnsupportedError": "errors",
     "convert_embeddings": "tokenizer.transfer.embeddings",
     "create": "loading.loading",
+    "extend": "loading.loading",
     "hookimpl": "plugins.hookspecs",
     "host": "plugins.discovery",
     "list_components": "plugins.discovery",
@@ -129,6 +131,7 @@ __all__ = [
     "__version__",
     "convert_embeddings",
     "create",
+    "extend",
     "hookimpl",
     "host",
     "list_components",

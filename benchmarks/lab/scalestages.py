@@ -212,7 +212,7 @@ def sample(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     """The vocabulary mined and pruned from an even sample of the fresh text, on held-out text of each kind."""
     from tokframe_dictionary.mining.candidates import mine
     from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
-    from tokframe_dictionary.mining.pruning import prune
+    from tokframe_dictionary.mining.pruning import Pruning
     from tokframe_dictionary.mining.sources import Gathered, balance
     from tokframe_dictionary.segmenter.segmenter import Segmenter
     from tokframe_dictionary.vocabulary.table import SINGLE_BYTES
@@ -225,7 +225,7 @@ def sample(folder: Path, size: int, clock: Clock) -> dict[str, Any]:
     with clock.step("mining"):
         found = mine(sources, config)
     with clock.step("pruning"):
-        pool = prune(found.segments, sources, _LEARNED, SelectionConfig())
+        pool = Pruning(sources=sources, config=SelectionConfig()).prune(found.segments, _LEARNED)
     segments = [*SINGLE_BYTES, *pool.segments]
     segmenter = Segmenter(segments, range(len(segments)))
     kinds = {"code": ["stdlib:heldout"]}

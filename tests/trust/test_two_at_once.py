@@ -55,6 +55,7 @@ COMMANDS = {
     "export": "export bpe --format huggingface --out out",
     "import": "import nothing.json --out out",
     "prune": "prune nothing/there --vocab-size 300 --out out",
+    "extend": "extend autoencoder-fsq --corpus text --vocab-size 40000 --out out",
     "new-plugin": "new-plugin tokframe-x --kind tokenizer --out out",
     "lm train": "lm train --tokenizer bpe --corpus text --out out --resume",
     "lm finetune": "lm finetune nothing --corpus text --out out --resume",

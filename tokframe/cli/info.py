@@ -21,7 +21,8 @@ def command(name: str, as_json: bool) -> None:
     """Show what a saved tokenizer is: parts, config, files, training.
 
     JSON: {"name", "path", "registered", "tokenizer", "components", "format_version", "bytes", "files", "config",
-    "training", "vocab_size", "special_tokens", "capabilities"}; the last three are null if it does not load.
+    "training", "vocab_size", "special_tokens", "capabilities"}; the last three are null if it does not load. With
+    "extended" for a tokenizer that was given more ids.
     """
     import attrs
 
@@ -73,7 +74,7 @@ def _page(facts: Mapping[str, Any]) -> Any:
     training = facts.get("training") or {}
     if training.get("config") == facts["config"]:
         training = {key: value for key, value in training.items() if key != "config"}  # shown below
-    for title, data in (("Training", training), ("Config", facts["config"])):
+    for title, data in (("Training", training), ("Extended", facts.get("extended")), ("Config", facts["config"])):
         if data:
             parts += [Text(), Text(title, style="bold cyan"), grid(_flat(data))]
     files = plain_table("file", "bytes", "SHA-256", wrapped=0)

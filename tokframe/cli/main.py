@@ -43,6 +43,7 @@ _COMMANDS = {
     "export": ("Use", "Write a tokenizer in another library's format."),
     "train": ("Train and measure", "Train a tokenizer on your text."),
     "prune": ("Train and measure", "Make a smaller vocabulary out of a tokenizer's own."),
+    "extend": ("Train and measure", "Give a tokenizer more ids for other text, the old ones unchanged."),
     "analyze": ("Train and measure", "Show how a tokenizer uses its vocabulary on a text."),
     "compare": ("Train and measure", "Compare tokenizers side by side on a text."),
     "new-plugin": ("Extend", "Write a plugin to start from, with its tests."),

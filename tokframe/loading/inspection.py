@@ -42,6 +42,8 @@ def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
     }
     if "training.json" in found.state.files:
         described["training"] = parse_json(found.state.files["training.json"], "training.json")
+    if "extended.json" in found.state.files:
+        described["extended"] = parse_json(found.state.files["extended.json"], "extended.json")
     return described
 
 

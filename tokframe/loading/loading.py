@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tokframe.corpus.files import Corpus
 
-__all__ = ["create", "load", "save", "train"]
+__all__ = ["create", "extend", "load", "save", "train"]
 
 MAX_SEED = 2**63  # every random generator takes what is below
 
@@ -134,6 +134,51 @@ def train(
         if processes.is_first():
             tokenizer.save(out, overwrite=overwrite)
     return tokenizer
+
+
+def extend(
+    name: str | os.PathLike[str],
+    *,
+    corpus: Corpus | Sequence[str | Path],
+    out: str | Path,
+    vocab_size: int,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> ITokenizer:
+    """Give a tokenizer, by name or path, more ids for a corpus, up to `vocab_size`, and save it at `out`.
+
+    The ids it has stay as they are; new ones follow them. Keeps no checkpoint. Raises: as `load`;
+    ArtifactExistsError or ArtifactError, before any work, if `out` may not be written; ConfigError for a size that is
+    no larger; CorpusError; TrainingError if no segment saves anything; UnsupportedError for a tokenizer of a kind that
+    cannot; TrainingInterrupted when `should_stop` became true.
+    """
+    from tokframe.plugins.protocols import Extendable
+    from tokframe.training.interruption import interruptible
+    from tokframe.training.job import TrainJob
+    from tokframe.training.run_folder import without_output
+
+    out, reporter = named(out), reporter or SILENT
+    with interruptible(should_stop) as stop, artifact.FORMAT.claiming(out, overwrite=overwrite):
+        tokenizer = load(name)
+        if not isinstance(tokenizer, Extendable):
+            raise UnsupportedError(
+                f"{name} cannot be given more ids. Train it again, on its text and yours together: "
+                f"tokframe train {tokenizer.name} --vocab-size {shortened(vocab_size)} --corpus PATH... --out DIR",
+                capability="extend",
+            )
+        job = TrainJob(
+            corpus=without_output(corpus, out, reporter),
+            config={},
+            workdir=Path(out),
+            registry=host().registry,
+            reporter=reporter,
+            should_stop=stop,
+            name=tokenizer.name,
+        )
+        made: ITokenizer = tokenizer.extend(job, vocab_size)
+        made.save(out, overwrite=overwrite)
+    return made
 
 
 def _object(config: Mapping[str, Any] | None, source: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ __all__ = [
     "Decoder",
     "DigitQuantizer",
     "Encoder",
+    "Extendable",
     "HasCodes",
     "HasInputSide",
     "HasNetwork",
@@ -201,6 +202,18 @@ class Prunable(Protocol):
         """Return the tokenizer with `vocab_size` of its ids, in the same order; larger sizes hold the smaller ones.
 
         Raises: ConfigError for a size that cannot be; UnsupportedError where it is not known which ids.
+        """
+
+
+@runtime_checkable
+class Extendable(Protocol):
+    """A tokenizer that can be given more ids for other text: `tokframe extend`."""
+
+    def extend(self, job: Any, vocab_size: int) -> Any:
+        """Return the tokenizer with `vocab_size` ids, the new ones behind its own, which stay as they are.
+
+        The corpus of `job`, a `tokframe.TrainJob`, is the text. Raises: ConfigError for a size that is no larger;
+        CorpusError; TrainingError; TrainingInterrupted.
         """
 
 

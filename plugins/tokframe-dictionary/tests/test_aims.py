@@ -11,7 +11,7 @@ import pytest
 from tokframe_dictionary.mining.aims import Aim
 from tokframe_dictionary.mining.candidates import mine
 from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
-from tokframe_dictionary.mining.pruning import Pool, prune
+from tokframe_dictionary.mining.pruning import Pool, Pruning
 from tokframe_dictionary.mining.sources import Gathered, Source, balance
 
 import tokframe
@@ -42,7 +42,9 @@ def selected(aim: dict[str, float], size: int = 300, **settings: Any) -> tuple[P
     config = MiningConfig(aim=aim, **settings)
     sources = balance({name: gathered(text) for name, text in TEXTS.items()}, config)
     aimed = Aim.of(config, list(TEXTS))
-    return prune(mine(sources, config).segments, sources, size, SelectionConfig(), aim=aimed), sources
+    return Pruning(sources=sources, config=SelectionConfig(), aim=aimed).prune(
+        mine(sources, config).segments, size
+    ), sources
 
 
 def test_at_equality_zero_a_share_of_the_tokens_is_worth_as_much_in_every_group() -> None:

@@ -9,8 +9,14 @@ import pytest
 from support.scripts import GREEK, HAN, written
 from tokframe_dictionary.mining.blocks import BLOCKS, block_characters, block_range
 from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
-from tokframe_dictionary.mining.coverage import BEGINNINGS, BEGINNINGS_SHARE, CHARACTERS_SHARE, required_segments
-from tokframe_dictionary.mining.pruning import prune
+from tokframe_dictionary.mining.coverage import (
+    BEGINNINGS,
+    BEGINNINGS_SHARE,
+    CHARACTERS_SHARE,
+    Required,
+    required_segments,
+)
+from tokframe_dictionary.mining.pruning import Pruning
 from tokframe_dictionary.mining.sources import Source
 from tokframe_dictionary.segmenter.segmenter import Segmenter
 
@@ -23,7 +29,7 @@ LARGE = 32_508
 
 def required(*sources: str, size: int = LARGE, longest: int = 16, **settings: Any) -> list[bytes]:
     made = [Source(name=str(number), data=source.encode()) for number, source in enumerate(sources)]
-    return required_segments(made, MiningConfig(**settings), size, longest)
+    return list(required_segments(made, MiningConfig(**settings), size, longest).all)
 
 
 def characters(segments: list[bytes]) -> set[str]:
@@ -74,7 +80,7 @@ def test_coverage_zero_and_no_prefixes_require_nothing() -> None:
 
 def test_the_most_frequent_characters_come_first_and_weigh_as_their_source() -> None:
     one, other = (Source(name=name, data=f"{name * 9}\n".encode(), weight=w) for name, w in (("ж", 1.0), ("щ", 2.0)))
-    assert required_segments([one, other], MiningConfig(prefixes=False), LARGE, 16) == ["щ".encode(), "ж".encode()]
+    assert required_segments([one, other], MiningConfig(prefixes=False), LARGE, 16).all == ("щ".encode(), "ж".encode())
 
 
 @pytest.mark.parametrize("size", [40, 1_000, 4_000])
@@ -130,7 +136,16 @@ def test_blocks_are_those_of_unicode() -> None:
 def test_pruning_keeps_what_is_required_and_the_best_of_the_rest() -> None:
     source = Source(name="x", data=b"abab cdcd\n" * 100)
     needless = ["ж".encode(), b"\xe4\xb8", b"zz"]
-    pool = prune([b"ab", b"cd", b"abab", *needless], [source], 4, SelectionConfig(keep=0.5), required=[*needless, b"q"])
+    pool = Pruning(
+        sources=[source],
+        config=SelectionConfig(keep=0.5),
+        required=Required(
+            (
+                *needless,
+                b"q",
+            )
+        ),
+    ).prune([b"ab", b"cd", b"abab", *needless], 4)
     assert set(pool.segments) == {b"cd", *needless}
 
 
@@ -158,3 +173,16 @@ def test_an_export_gives_the_same_ids_and_offsets_within_characters(covered: Pat
         found = exported.encode(text)
         assert found.ids == tokenizer.encode(text)
         assert [list(span) for span in found.offsets] == tokenizer.offsets(text).char_spans.tolist()
+
+
+def test_a_smaller_vocabulary_keeps_its_share_of_characters_and_of_beginnings() -> None:
+    whole = Required(tuple(bytes([200, value]) for value in range(100)), tuple(bytes([230, v]) for v in range(100)))
+    kept = whole.within(160)
+    assert kept == {*whole.characters[:40], *whole.beginnings[:10]}
+    assert whole.within(10_000) == set(whole.all)
+
+
+def test_beginnings_that_the_text_uses_come_first() -> None:
+    made = [Source(name="x", data=("中" * 9 + "ж" * 9 + "ไทย" * 5).encode())]
+    first, second = required_segments(made, MiningConfig(), LARGE, 16).beginnings[:2]
+    assert {first, second} == {"ท".encode()[:2], "中".encode()[:2]}

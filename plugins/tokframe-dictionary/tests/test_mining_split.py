@@ -22,9 +22,11 @@ from tokframe_dictionary.mining.aims import Aim
 from tokframe_dictionary.mining.candidates import Candidates, mine, threshold
 from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
 from tokframe_dictionary.mining.counts import Counts, count_part, recount_part
+from tokframe_dictionary.mining.coverage import Required
 from tokframe_dictionary.mining.parts import cut
-from tokframe_dictionary.mining.pruning import measure_part, prune, rank
+from tokframe_dictionary.mining.pruning import Pruning, measure_part
 from tokframe_dictionary.mining.sources import Source
+from tokframe_dictionary.mining.words import Words
 from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.segmenter.segmenter import Segmenter
 
@@ -65,8 +67,8 @@ def assert_same_with(crew: Workers, part: int, sources: Sequence[Source] = SOURC
     """Assert that this crew finds in parts what is found in the whole."""
     whole = mine(sources, PLAIN)
     assert same_candidates(mine(sources, PLAIN, workers=crew, part=part), whole)
-    pool = prune(whole.segments, sources, size, SELECTION, workers=crew, part=part)
-    expected = prune(whole.segments, sources, size, SELECTION)
+    pool = Pruning(sources=sources, config=SELECTION, workers=crew, part=part).prune(whole.segments, size)
+    expected = Pruning(sources=sources, config=SELECTION).prune(whole.segments, size)
     assert pool.segments == expected.segments and dict(pool.tokens) == dict(expected.tokens)
     for name in ("value", "counts", "byte_counts"):
         assert getattr(pool, name).tolist() == getattr(expected, name).tolist()
@@ -89,8 +91,21 @@ def test_ranks_and_the_weights_found_from_an_aim_do_not_depend_on_parts_or_worke
     segments = mine(sources, PLAIN).segments
 
     def ranked(**options: Any) -> tuple[Any, ...]:
-        pool = prune(segments, sources, 700, SELECTION, aim=aim, required=[b"zz", segments[-1]], **options)
-        pool = rank(pool, sources, SELECTION, aim=aim, required=[segments[-1]], **options)
+        pool = Pruning(
+            sources=sources,
+            config=SELECTION,
+            aim=aim,
+            required=Required(
+                (
+                    b"zz",
+                    segments[-1],
+                )
+            ),
+            **options,
+        ).prune(segments, 700)
+        pool = Pruning(sources=sources, config=SELECTION, aim=aim, required=Required((segments[-1],)), **options).rank(
+            pool
+        )
         return pool.segments, pool.ranks.tolist(), dict(pool.weights), pool.value.tolist()
 
     assert ranked(workers=Workers(count=workers), part=3_000) == ranked()
@@ -105,8 +120,8 @@ def test_any_text_cut_anywhere_gives_the_same_candidates(texts: list[str], part:
 
 
 @settings(deadline=None, max_examples=100)
-@given(ODD.map(b"".join), st.integers(1, 60), st.booleans())
-def test_parts_are_the_text_and_counts_of_parts_add_up(data: bytes, size: int, words: bool) -> None:
+@given(ODD.map(b"".join), st.integers(1, 60), st.sampled_from(Words))
+def test_parts_are_the_text_and_counts_of_parts_add_up(data: bytes, size: int, words: Words) -> None:
     parts = cut(data, size)
     assert b"".join(parts) == data
     whole = count_part(data, words=words)
@@ -125,8 +140,8 @@ def test_use_and_loss_of_parts_add_up(data: bytes, size: int, block: int) -> Non
 
 
 @settings(deadline=None, max_examples=100)
-@given(LINES, LINES, st.booleans())
-def test_the_compiled_recount_equals_the_plain_one(text: str, other: str, words: bool) -> None:
+@given(LINES, LINES, st.sampled_from(Words))
+def test_the_compiled_recount_equals_the_plain_one(text: str, other: str, words: Words) -> None:
     given = count_part(text.encode(), least=2, words=words)
     raw = np.ascontiguousarray(given.keys[:, :2]).tobytes()
     lengths = given.keys[:, 2].astype(np.uint8).tobytes()

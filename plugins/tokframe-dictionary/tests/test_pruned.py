@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tokframe_dictionary.mining.candidates import mine
 from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
-from tokframe_dictionary.mining.pruning import prune, rank
+from tokframe_dictionary.mining.pruning import Pruning
 from tokframe_dictionary.mining.sources import Source
 from tokframe_dictionary.segmenter.segmenter import Segmenter
 from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, SINGLE_BYTES, Vocabulary
@@ -103,9 +103,11 @@ def test_a_pruned_vocabulary_is_nearly_as_dense_as_one_selected_for_its_size(siz
     data = b"".join(path.read_bytes() for path in sorted(Path(tokframe.__file__).parent.rglob("*.py")))
     sources, settings = [Source(name="x", data=data)], SelectionConfig()
     segments = mine(sources, MiningConfig()).segments
-    pool = rank(prune(segments, sources, 4_000, settings), sources, settings)
+    pool = Pruning(sources=sources, config=settings).rank(
+        Pruning(sources=sources, config=settings).prune(segments, 4_000)
+    )
     assert sorted(pool.ranks.tolist()) == list(range(4_000))
     nested = [pool.segments[place] for place in np.argsort(pool.ranks)[:size]]
-    direct = prune(segments, sources, size, settings).segments
+    direct = Pruning(sources=sources, config=settings).prune(segments, size).segments
     tokens = [Segmenter([*SINGLE_BYTES, *some], range(256 + size)).count(data) for some in (nested, direct)]
     assert tokens[0] < 1.01 * tokens[1]

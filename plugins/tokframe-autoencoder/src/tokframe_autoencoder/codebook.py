@@ -66,6 +66,12 @@ class Codebook(Vocabulary):
         plain = super().pruned(vocab_size)
         return type(self)(plain.blob, plain.offsets, plain.counts, self.codes[self.kept(vocab_size)], plain.ranks)
 
+    def extended(self, learned: Sequence[bytes], counts: Mapping[bytes, int], ranks: npt.NDArray[np.int64]) -> Self:
+        """Return the codebook with more segments behind its own, without codes. As `Vocabulary.extended`."""
+        plain = super().extended(learned, counts, ranks)
+        codes = np.concatenate([self.codes, np.full(len(learned), NO_CODE, np.int64)])
+        return type(self)(plain.blob, plain.offsets, plain.counts, codes, plain.ranks)
+
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return the tables as the arrays an artifact stores."""
         return {**super().tensors(), "codes": self.codes}

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, fields, frozen
 
-from tokframe.errors import CorpusError, TrainingError, TrainingInterrupted
-from tokframe.storage.config import unstructure
+from tokframe.errors import ConfigError, CorpusError, TrainingError, TrainingInterrupted
+from tokframe.storage.config import structure, unstructure
+from tokframe.storage.strictjson import shortened
 from tokframe.training.run_folder import has_files
 from tokframe_dictionary.mining.aims import Aim
 from tokframe_dictionary.mining.candidates import Candidates, mine
-from tokframe_dictionary.mining.coverage import required_segments
-from tokframe_dictionary.mining.pruning import Pool, prune, rank
+from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
+from tokframe_dictionary.mining.coverage import Required, required_segments
+from tokframe_dictionary.mining.pruning import Pool, Pruning
 from tokframe_dictionary.mining.sources import Gathered, Source, balance
 from tokframe_dictionary.mining.workers import Workers
 from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
@@ -30,9 +32,10 @@ from tokframe_dictionary.vocabulary.table import FIRST_LEARNED, SINGLE_BYTES, Vo
 if TYPE_CHECKING:
     from tokframe.training.job import TrainJob
     from tokframe_dictionary.config import DictionaryConfig
-    from tokframe_dictionary.mining.config import MiningConfig, SelectionConfig
 
-__all__ = ["Miner", "train", "use_counts", "versions", "vocabulary_record"]
+__all__ = ["Miner", "extend", "train", "use_counts", "versions", "vocabulary_record"]
+
+V = TypeVar("V", bound=Vocabulary)
 
 
 def train(job: TrainJob, config: DictionaryConfig) -> tuple[Vocabulary, dict[str, Any]]:
@@ -44,8 +47,8 @@ def train(job: TrainJob, config: DictionaryConfig) -> tuple[Vocabulary, dict[str
     sources, corpus = miner.read()
     size = config.vocab_size - FIRST_LEARNED
     required = miner.required(sources, size)
-    pool = miner.select([*required, *miner.mine(sources).segments], sources, size, required)
-    pool = miner.rank(pool, sources, required).by_use()
+    pruning = miner.pruning(sources, required)
+    pool = pruning.rank(pruning.prune([*required.all, *miner.mine(sources).segments], size)).by_use()
     ids = FIRST_LEARNED + len(pool)
     if ids < config.vocab_size:
         job.reporter.note(
@@ -59,6 +62,57 @@ def train(job: TrainJob, config: DictionaryConfig) -> tuple[Vocabulary, dict[str
         "versions": versions("tokframe-dictionary", "numpy"),
     }
     return Vocabulary.build(pool.segments, use_counts(pool), ranks=pool.ranks), record
+
+
+def extend(
+    job: TrainJob, vocabulary: V, config: Mapping[str, Any], vocab_size: int, longest: int
+) -> tuple[V, dict[str, Any]]:
+    """Return a vocabulary with more segments, those that save most of a job's corpus while its own are there.
+
+    `config` is that of its training, whose weights, aim, coverage and blocks are of other text and not used. Also
+    returns the record of the run, JSON data. Raises: ConfigError for a size that is no larger; CorpusError;
+    TrainingError if no segment saves anything; TrainingInterrupted on request.
+    """
+    present = vocabulary.vocab_size
+    if isinstance(vocab_size, bool) or not isinstance(vocab_size, int) or not present < vocab_size < 2**31:
+        text = f"is {shortened(vocab_size)}; use more than {present:,}, the ids there are. For fewer: tokframe prune"
+        raise ConfigError("extend", [("$.vocab_size", text)])
+    size, own = vocab_size - present, vocabulary.segments
+    mining = structure(MiningConfig, config.get("mining", {}), "$.mining", "config.json")
+    mining = evolve(mining, weights={}, aim={}, blocks=(), character_coverage=None)
+    selection = structure(SelectionConfig, _selection(config), "$.selection", "config.json")
+    miner = Miner(job, mining, selection, longest=longest)
+    sources, corpus = miner.read()
+    required = miner.required(sources, size)
+    pruning = miner.pruning(sources, required, own[len(SINGLE_BYTES) :])
+    pool = pruning.rank(pruning.prune([*required.all, *miner.mine(sources).segments], size)).by_use()
+    used = pool.counts > 0
+    new = [segment for segment, of_use in zip(pool.segments, used.tolist(), strict=True) if of_use]
+    if not new:
+        raise TrainingError(
+            f"no segment of this text saves anything beside the {present:,} ids there are; give text of another kind, "
+            "or more of it"
+        )
+    ids = present + len(new)
+    if ids < vocab_size:
+        job.reporter.note(
+            f"the text has no more segments worth an id: the vocabulary has {ids:,} ids instead of {vocab_size:,}"
+        )
+    record = {
+        "ids": {"before": present, "after": ids},
+        "corpus": corpus,
+        "sources": vocabulary_record(pool, sources)["sources"],
+        "versions": versions("tokframe-dictionary", "numpy"),
+    }
+    ranks = pool.ranks[used].argsort().argsort()
+    return vocabulary.extended(new, use_counts(pool), ranks), record
+
+
+def _selection(config: Mapping[str, Any]) -> Any:
+    """Return the section `selection` with the keys that every tokenizer's has."""
+    section = config.get("selection", {})
+    known = {attribute.name for attribute in fields(SelectionConfig)}
+    return {key: section[key] for key in section if key in known} if isinstance(section, Mapping) else section
 
 
 @frozen(eq=False)
@@ -104,7 +158,7 @@ class Miner:
             raise CorpusError("the corpus holds no text; give files with something in them")
         return sources, [records[name] | {"sha256": digests[name].hexdigest()} for name in texts]
 
-    def required(self, sources: Sequence[Source], size: int) -> list[bytes]:
+    def required(self, sources: Sequence[Source], size: int) -> Required:
         """Return the segments that must be among `size`. Raises: ConfigError where the config asks for too many."""
         return required_segments(sources, self.mining, size, self.longest)
 
@@ -116,15 +170,17 @@ class Miner:
             raise TrainingError("no segment occurs often enough to be learned; give more text, or lower mining.least")
         return found
 
-    def select(
-        self, segments: Sequence[bytes], sources: Sequence[Source], size: int, required: Sequence[bytes] = ()
-    ) -> Pool:
-        """Return the `size` best segments, those among them that are required whatever they are worth."""
-        return prune(segments, sources, size, self.selection, required=required, **self._options(sources))
-
-    def rank(self, pool: Pool, sources: Sequence[Source], required: Sequence[bytes] = ()) -> Pool:
-        """Return the pool with the order in which smaller vocabularies keep its segments."""
-        return rank(pool, sources, self.selection, required=required, **self._options(sources))
+    def pruning(self, sources: Sequence[Source], required: Required, fixed: Sequence[bytes] = ()) -> Pruning:
+        """Return what keeps the best of many segments, `required` ones among them; `fixed` ones are always there."""
+        return Pruning(
+            sources=sources,
+            config=self.selection,
+            required=required,
+            fixed=fixed,
+            aim=Aim.of(self.mining, [source.name for source in sources]) if self.mining.aim else None,
+            workers=self._workers(),
+            reporter=self.job.reporter,
+        )
 
     def check_stop(self) -> None:
         """Raise TrainingInterrupted if the job is to stop."""
@@ -132,10 +188,6 @@ class Miner:
             folder = self.checkpoint if self.checkpoint and has_files(self.checkpoint) else None
             kept = f"finished stages are kept in {folder}" if folder else "nothing was saved"
             raise TrainingInterrupted(f"stopped before training was over; {kept}", checkpoint=folder)
-
-    def _options(self, sources: Sequence[Source]) -> dict[str, Any]:
-        aim = Aim.of(self.mining, [source.name for source in sources]) if self.mining.aim else None
-        return {"aim": aim, "workers": self._workers(), "reporter": self.job.reporter}
 
     def _workers(self) -> Workers:
         return Workers(count=self.mining.workers, check=self.check_stop)

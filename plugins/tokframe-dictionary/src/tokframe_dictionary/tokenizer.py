@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tokframe.errors import ArtifactCorruptError
+from tokframe.storage.manifest import is_count
 from tokframe.storage.state import State
-from tokframe.storage.strictjson import canonical_json
+from tokframe.storage.strictjson import canonical_json, parse_json
 from tokframe.tokenizer.base import ITokenizer, utf8
 from tokframe.tokenizer.results import Capabilities, IntArray, TokenizerModel
 from tokframe.tokenizer.table import SPECIAL_TOKENS
+from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
 from tokframe_dictionary.segmenter.segmenter import Segmenter
 from tokframe_dictionary.vocabulary.table import FIRST_BYTE, Vocabulary
 
@@ -27,6 +29,8 @@ __all__ = ["DictionaryTokenizer"]
 
 #: The file of an artifact that says which size it was pruned from.
 PRUNED_FILE = "pruned.json"
+#: The file of an artifact that says how many ids were added to it, and from what text.
+EXTENDED_FILE = "extended.json"
 
 
 class DictionaryTokenizer(ITokenizer):
@@ -178,9 +182,43 @@ class DictionaryTokenizer(ITokenizer):
         vocabulary = self.vocabulary.pruned(vocab_size)
         record = canonical_json({"ids": {"before": self.vocab_size, "after": vocab_size}})
         files = {**self._files, PRUNED_FILE: record}
+        if vocab_size <= self.vocab_size - self.added_ids:
+            files.pop(EXTENDED_FILE, None)
         made = self._with(vocabulary, self.vocabulary.kept(vocab_size), files)
         made.name = self.name
         return made
+
+    def extend(self, job: TrainJob, vocab_size: int) -> Self:
+        """Return a tokenizer with more ids, for the text of a job, behind its own, which stay as they are.
+
+        Raises: ConfigError for a size that is no larger; CorpusError; TrainingError if no segment saves anything;
+        TrainingInterrupted on request.
+        """
+        from tokframe_dictionary.pipeline import extend
+
+        vocabulary, record = extend(job, self.vocabulary, self.config, vocab_size, self.longest_segment)
+        record["ids"]["added"] = self.added_ids + vocabulary.vocab_size - self.vocab_size
+        origins = np.full(vocabulary.vocab_size, -1, np.int64)
+        origins[: self.vocab_size] = np.arange(self.vocab_size)
+        made = self._with(vocabulary, origins, {**self._files, EXTENDED_FILE: canonical_json(record)})
+        made.name = self.name
+        return made
+
+    @property
+    def longest_segment(self) -> int:
+        """The most bytes that a segment may have."""
+        return MAX_SEGMENT_BYTES
+
+    @property
+    def added_ids(self) -> int:
+        """How many of the ids, at most, `extend` added. Raises: ArtifactCorruptError."""
+        if EXTENDED_FILE not in self._files:
+            return 0
+        ids = parse_json(self._files[EXTENDED_FILE], EXTENDED_FILE).get("ids")
+        added = ids.get("added") if isinstance(ids, Mapping) else None
+        if not is_count(added):
+            raise ArtifactCorruptError(f"{EXTENDED_FILE} has no number ids.added", file=EXTENDED_FILE)
+        return int(added)
 
     def _with(self, vocabulary: Any, origins: npt.NDArray[np.int64], files: Mapping[str, bytes]) -> Self:
         """Return the tokenizer with another vocabulary; `origins` is the old id of each new one, -1 without one."""

@@ -138,7 +138,7 @@ def _make_pool(
     required = miner.required(sources, learned)  # first: what does not fit is said before the work
     candidates = miner.mine(sources).segments
     size = max(1, round(learned * (1 + parts.selection.spare)))
-    pool = miner.select([*required, *candidates], sources, size, required)
+    pool = miner.pruning(sources, required).prune([*required.all, *candidates], size)
     trained = set(pool.segments)
     others = [segment for segment in candidates if segment not in trained]
     step = max(1, len(others) // MAX_UNSEEN)
@@ -197,8 +197,8 @@ def _compile(
         "bytes are exact through the network, each on a code of its own"
     )
     size = parts.vocab_size - FIRST_LEARNED
-    required = miner.required(sources, size)
-    chosen = miner.rank(miner.select(learned, sources, size, required), sources, required).by_use()
+    pruning = miner.pruning(sources, miner.required(sources, size))
+    chosen = pruning.rank(pruning.prune(learned, size)).by_use()
     ids = FIRST_LEARNED + len(chosen)
     missing = len(pool.segments) - 256 - len(learned)
     if trained.finished == "minutes" and missing and ids < parts.vocab_size:

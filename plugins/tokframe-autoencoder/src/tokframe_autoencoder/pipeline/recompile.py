@@ -116,8 +116,9 @@ def recompile(
         network, trip, taken, finished = trained.network, trained.roundtrip, trained.steps, trained.finished
         kept_segments = eligible(trip, weights, settings)
     codes = {s: int(c) for s, c, good in zip(old.segments, trip.codes, kept_segments, strict=True) if good}
-    kept = np.concatenate([np.arange(FIRST_LEARNED), np.flatnonzero(kept_segments[256:]) + FIRST_LEARNED])
-    if old.vocab_size > FIRST_LEARNED and len(kept) == FIRST_LEARNED:
+    uncoded = old.codes[FIRST_LEARNED:] < 0  # added after training: they stay, with or without a code
+    kept = np.concatenate([np.arange(FIRST_LEARNED), np.flatnonzero(kept_segments[256:] | uncoded) + FIRST_LEARNED])
+    if old.vocab_size > FIRST_LEARNED and not kept_segments[256:].any():
         raise TrainingError(
             "no segment is exact through the changed network, so nothing of the vocabulary would be left. "
             "Use a smaller learning rate for the network, or more steps to assign codes"
@@ -126,7 +127,7 @@ def recompile(
     counts = {old.token_bytes(token): int(old.counts[token]) for token in kept[FIRST_BYTE:].tolist()}
     ranks = old.ranks[kept[FIRST_LEARNED:] - FIRST_LEARNED] if len(old.ranks) else old.ranks
     codebook = Codebook.build(learned, counts, codes, ranks=ranks.argsort().argsort())
-    checks = check_against_network(codebook, network, reporter)
+    checks = check_against_network(codebook, network, reporter, without_code=int(uncoded.sum()))
     wrong = [check for check in checks if not check.ok]
     if wrong:
         raise TrainingError(f"the compiled tables fail their check, {wrong[0].name}: {wrong[0].detail}")

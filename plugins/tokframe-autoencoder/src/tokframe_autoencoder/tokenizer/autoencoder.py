@@ -123,7 +123,7 @@ class AutoencoderTokenizer(CodedTokenizer, DictionaryTokenizer):
         from tokframe_autoencoder.pipeline.verify import check_against_network, check_vectors, vector_cosines
 
         network = self.network()
-        checks = check_against_network(self.vocabulary, network, reporter)
+        checks = check_against_network(self.vocabulary, network, reporter, without_code=self.added_ids)
         file = RECORD_FILE if RECORD_FILE in self._files else "training.json"
         if VECTORS in self._groups and network.use_head is not None and file in self._files:
             recorded = parse_json(self._files[file], file).get("vectors_cosine")
@@ -131,6 +131,11 @@ class AutoencoderTokenizer(CodedTokenizer, DictionaryTokenizer):
                 raise corrupt("has no number vectors_cosine", file)
             checks.append(check_vectors(vector_cosines(self.vocabulary, self.vectors(), network), recorded))
         return checks
+
+    @property
+    def longest_segment(self) -> int:
+        """The most bytes that a segment may have: as many as the network reads."""
+        return self.parts.max_length
 
     def recompile(self, network: Autoencoder, **options: Any) -> Recompiled:
         """Return the lossless tokenizer of a network trained further from this one's; see `pipeline.recompile`."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from attrs import frozen
 
 from tokframe.errors import ConfigError
 from tokframe_dictionary.mining.blocks import block_characters, block_range
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tokframe_dictionary.mining.config import MiningConfig
     from tokframe_dictionary.mining.sources import Source
 
-__all__ = ["BEGINNINGS", "required_segments"]
+__all__ = ["BEGINNINGS", "Required", "required_segments"]
 
 #: Share of each source's characters that have an id, where the config does not say.
 DEFAULT_COVERAGE = 0.9999
@@ -63,10 +64,29 @@ def _beginnings() -> Iterator[bytes]:
 
 #: All but the last byte of every character of three bytes, and of the characters of four bytes that are in use.
 BEGINNINGS = tuple(dict.fromkeys(_beginnings()))
+_IS_BEGINNING = frozenset(BEGINNINGS).__contains__
 
 
-def required_segments(sources: Sequence[Source], config: MiningConfig, size: int, longest: int) -> list[bytes]:
-    """Return the segments of at most `longest` bytes that must be among the `size` learned ones, characters first.
+@frozen
+class Required:
+    """The characters that have an id, and beginnings of others; of each the first before the others."""
+
+    characters: tuple[bytes, ...] = ()
+    beginnings: tuple[bytes, ...] = ()
+
+    @property
+    def all(self) -> tuple[bytes, ...]:
+        """All of them."""
+        return self.characters + self.beginnings
+
+    def within(self, size: int) -> set[bytes]:
+        """Return those of a smaller vocabulary with `size` learned ids: as many as take their usual share of it."""
+        characters = self.characters[: int(size * CHARACTERS_SHARE)]
+        return {*characters, *self.beginnings[: int(size * BEGINNINGS_SHARE)]}
+
+
+def required_segments(sources: Sequence[Source], config: MiningConfig, size: int, longest: int) -> Required:
+    """Return the segments of at most `longest` bytes that must be among the `size` learned ones.
 
     A character that occurs fewer than `config.least` times in all is none of them, unless its block is asked for.
     Raises: ConfigError if the blocks, or the coverage that the config asks for, do not fit the size.
@@ -91,7 +111,10 @@ def required_segments(sources: Sequence[Source], config: MiningConfig, size: int
         raise _does_not_fit(
             "character_coverage", f"{asked} takes {len(found):,} characters", len(found), room, size, advice
         )
-    return [segment for segment in [*(chr(code).encode() for code in found), *beginnings] if len(segment) <= longest]
+    return Required(
+        tuple(character for code in found if len(character := chr(code).encode()) <= longest),
+        tuple(beginning for beginning in beginnings if len(beginning) <= longest),
+    )
 
 
 class _Text:
@@ -149,14 +172,13 @@ def _most_frequent(codes: IntArray, counts: IntArray, others: int, share: float)
 
 
 def _chosen_beginnings(counts: IntArray, size: int) -> list[bytes]:
-    """All beginnings, or those of the text that begin most, where all would take too many ids."""
+    """All beginnings, or only those of the text where all would take too many ids; first those that begin most."""
     room = int(size * BEGINNINGS_SHARE)
-    if len(BEGINNINGS) <= room:
-        return list(BEGINNINGS)
     begun: Counter[bytes] = Counter()
     for code in np.flatnonzero(counts[0x800:]).tolist():
         begun[chr(code + 0x800).encode()[:-1]] += int(counts[code + 0x800])
-    return [beginning for beginning, _ in begun.most_common(room)]
+    used = [beginning for beginning, _ in begun.most_common()]
+    return list(dict.fromkeys([*filter(_IS_BEGINNING, used), *BEGINNINGS])) if len(BEGINNINGS) <= room else used[:room]
 
 
 def _does_not_fit(key: str, what: str, needed: int, room: int, size: int, advice: str) -> ConfigError:

@@ -128,6 +128,17 @@ class Vocabulary:
         counts = dict(zip(SINGLE_BYTES + tuple(learned), self.counts[ids[FIRST_BYTE:]].tolist(), strict=True))
         return type(self).build(learned, counts, ranks=self.ranks[ids[FIRST_LEARNED:] - FIRST_LEARNED])
 
+    def extended(self, learned: Sequence[bytes], counts: Mapping[bytes, int], ranks: npt.NDArray[np.int64]) -> Self:
+        """Return the vocabulary with more segments behind its own, which a smaller one keeps only after all of those.
+
+        `ranks` (learned,) is the order in which smaller ones keep the new.
+        """
+        own = self.segments
+        used = dict(counts) | dict(zip(own, self.counts[FIRST_BYTE:].tolist(), strict=True))
+        known = len(self.ranks) == self.vocab_size - FIRST_LEARNED
+        every = np.concatenate([self.ranks, ranks + len(self.ranks)]) if known else ()
+        return type(self).build([*own[len(SINGLE_BYTES) :], *learned], used, ranks=every)
+
     @cached_property
     def segments(self) -> list[bytes]:
         """The bytes of every id from the first single byte on, in id order."""
