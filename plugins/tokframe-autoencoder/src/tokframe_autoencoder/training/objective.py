@@ -46,7 +46,7 @@ class UseObjective:
         self.known = np.asarray(vectors.any(1), np.bool_)
         root = np.sqrt(weights) * self.known
         device = table.lengths.device
-        self.targets = torch.from_numpy(vectors).float().to(device)
+        self.targets = torch.tensor(vectors, dtype=torch.float32, device=device)
         self.classes = torch.from_numpy(classes).to(device)
         self.shares = torch.from_numpy(root / max(root.mean(), 1e-12)).float().to(device)
         centers = np.zeros((int(classes.max(initial=0)) + 1, vectors.shape[1]))
