@@ -54,7 +54,7 @@ def test_what_was_removed_after_it_was_opened_is_said_to_be(tmp_path):
     tokenizer = tokframe.load(tmp_path / "mine")
     shutil.rmtree(tmp_path / "mine")
     assert tokenizer.decode(tokenizer.encode("works on")) == "works on"
-    with pytest.raises(ArtifactNotFoundError, match=r"mine was removed after it was loaded.*weights\.safetensors"):
+    with pytest.raises(ArtifactNotFoundError, match=r"mine was removed after it was loaded.*\.safetensors is read"):
         pickle.dumps(tokenizer)
     (tmp_path / "t.txt").write_text("some words\n")
     shards = tokenize("word", corpus=[tmp_path / "t.txt"], out=tmp_path / "shards", workers=1)
