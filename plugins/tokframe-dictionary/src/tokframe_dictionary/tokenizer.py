@@ -137,6 +137,11 @@ class DictionaryTokenizer(ITokenizer):
         return self._segmenter.encode_list(self._last_unit(ids) + piece)[-1] == token
 
     @cached_property
+    def _pieces(self) -> list[bytes]:
+        """The bytes of each id; none of special tokens."""
+        return [b""] * FIRST_BYTE + [self.token_bytes(token) for token in range(FIRST_BYTE, self.vocab_size)]
+
+    @cached_property
     def _never_next(self) -> NeverNext:
         from tokframe_dictionary.vocabulary.bigrams import NeverNext
 
@@ -145,8 +150,9 @@ class DictionaryTokenizer(ITokenizer):
     def _last_unit(self, ids: Sequence[int]) -> bytes:
         """Return the bytes of the last line of ids, or of the last block of an overlong one."""
         pieces: list[bytes] = []
+        table, size = self._pieces, self.vocab_size
         for token in reversed(ids):
-            piece = b"" if 0 <= token < FIRST_BYTE else self.token_bytes(token)
+            piece = table[token] if 0 <= token < size else self.token_bytes(token)
             if not piece or (pieces and piece.endswith(b"\n") and not pieces[-1].startswith(b"\n")):
                 break
             pieces.append(piece)

@@ -87,16 +87,14 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
     written = 0 if first is None else sum(len(tokenizer.token_bytes(n)) for n in all_ids) - len(prompt.encode())
     while written < max_bytes:
         if first is None:
-            token, cache = model.sample_next(
-                torch.tensor([fresh], device=device), cache, table, excluded=special, **choice
-            )
+            read = torch.tensor([fresh], device=device)
+            state, cache = model.next_state(read, cache, table)
+            token = model.sample_at(state, read, table, excluded=special, **choice)
             if not tokenizer.may_follow(all_ids, token):
                 never = np.union1d(tokenizer.never_next(all_ids), special)
                 if len(never) == tokenizer.vocab_size:
                     break  # whatever followed would change the ids before
-                token, cache = model.sample_next(
-                    torch.tensor([ids], device=device), None, table, excluded=torch.from_numpy(never).long(), **choice
-                )
+                token = model.sample_at(state, read, table, excluded=torch.from_numpy(never).long(), **choice)
             fresh = [token]
         else:
             token, fresh, first = first, [*ids, first], None

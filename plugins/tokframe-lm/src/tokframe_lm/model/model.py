@@ -112,7 +112,11 @@ class LanguageModel(nn.Module):
         A decoder head looks at far fewer ids for it than `next_logits` does.
         """
         state, cache = self.next_state(ids, cache, table)
-        return self.head.sample(state, self._context(ids[:, -1:], table), **choice), cache
+        return self.sample_at(state, ids, table, **choice), cache
+
+    def sample_at(self, state: Tensor, ids: Tensor, table: Tensor, **choice: Any) -> int:
+        """Return an id drawn given the body's output after ids (1, tokens), as `next_state` returned it."""
+        return self.head.sample(state, self._context(ids[:, -1:], table), **choice)
 
     def next_state(self, ids: Tensor, cache: Any, table: Tensor) -> tuple[Tensor, Any]:
         """Return the body's output after the last of ids (1, tokens) as (d_model,), and the extended cache."""
