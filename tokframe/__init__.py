@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokframe.loading.loading import create as create
     from tokframe.loading.loading import extend as extend
     from tokframe.loading.loading import load as load
+    from tokframe.loading.loading import reload_aliases as reload_aliases
     from tokframe.loading.loading import save as save
     from tokframe.loading.loading import train as train
     from tokframe.plugins.discovery import host as host
@@ -90,6 +91,7 @@ _HOMES = {
     "host": "plugins.discovery",
     "list_components": "plugins.discovery",
     "load": "loading.loading",
+    "reload_aliases": "loading.loading",
     "save": "loading.loading",
     "setting": "storage.settings",
     "shadow": "shadowing.tokenizer",
@@ -136,6 +138,7 @@ __all__ = [
     "host",
     "list_components",
     "load",
+    "reload_aliases",
     "save",
     "setting",
     "shadow",

@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import threading
 
 import pytest
 from support.toys import toy
 
 import tokframe
 from tokframe.cli.main import main
-from tokframe.errors import ArtifactNotFoundError, ConfigError, NameConflictError, UnknownNameError, UnsupportedError
-from tokframe.loading import aliases
+from tokframe.errors import (
+    ArtifactNotFoundError,
+    ConfigError,
+    NameConflictError,
+    TokframeError,
+    UnknownNameError,
+    UnsupportedError,
+)
+from tokframe.loading import aliases, loading
 from tokframe.loading.reference import resolve
 
 
@@ -340,3 +348,96 @@ def test_the_file_that_the_environment_names_may_be_a_pipe_or_the_empty_device(p
 def test_a_link_to_a_file_of_aliases_is_followed(place, tmp_path):
     (place / "tokframe.toml").symlink_to(write(tmp_path / "dotfiles" / "mine.toml", "[aliases]\nproduction = 'toy'"))
     assert resolve("production").spec.name == "toy"
+
+
+# -- switched without a restart -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def switching(monkeypatch, tmp_path):
+    """Return a function that writes the aliases of both names, as a deployment does, without telling the process."""
+    monkeypatch.setattr(loading, "_switched", {})
+    toy([b"the "]).save(tmp_path / "old")
+    toy([b"cat"]).save(tmp_path / "new")
+    monkeypatch.setenv("TOKFRAME_CONFIG", str(tmp_path / "tokframe.toml"))
+
+    def write(text):
+        (tmp_path / "tokframe.toml").write_text(text, encoding="utf-8")
+
+    return write
+
+
+def both(name):
+    return f'[aliases]\nproduction = "{name}"\nsearch = "{name}"\n'
+
+
+def kind_of(tokenizer):
+    """Return which of the two saved tokenizers it is, by how it cuts a text."""
+    return {b"the ": "old", b"t": "new"}[tokenizer.token_bytes(tokenizer.encode("the cat")[0])]
+
+
+def test_a_switch_is_seen_when_it_is_asked_for_and_what_a_request_holds_stays(switching):
+    switching(both("./old"))
+    tokframe.reload_aliases()
+    held = tokframe.load("production")
+    assert held is tokframe.load("production") and kind_of(held) == "old"
+    switching(both("./new"))
+    assert tokframe.load("production") is held
+    found = tokframe.reload_aliases()
+    assert tokframe.load("production") is found["production"] and kind_of(found["production"]) == "new"
+    assert kind_of(held) == "old" and held.decode(held.encode("the cat")) == "the cat"
+    with pytest.raises(TypeError):
+        found["production"] = held
+
+
+def test_a_switch_that_fails_switches_nothing(switching):
+    switching(both("./old"))
+    before = tokframe.reload_aliases()
+    for text in ('[aliases]\nproduction = "./new"\nsearch = "brokn"\n', "[aliases\nproduction", both("./nowhere")):
+        switching(text)
+        with pytest.raises(TokframeError):
+            tokframe.reload_aliases()
+        assert tokframe.load("production") is before["production"] and tokframe.load("search") is before["search"]
+
+
+def test_an_alias_that_is_gone_is_unknown_after_the_switch_and_a_new_one_is_read(switching):
+    switching('[aliases]\nproduction = "./old"\n')
+    tokframe.reload_aliases()
+    switching('[aliases]\nnext = "./new"\n')
+    assert kind_of(tokframe.load("next")) == "new"
+    tokframe.reload_aliases()
+    with pytest.raises(UnknownNameError):
+        tokframe.load("production")
+
+
+def test_no_request_sees_half_a_switch(switching):
+    """Requests in threads, while the aliases are switched to and fro: both names are always of one switch."""
+    kinds = ["./old", "./new"]
+    switching(both("./old"))
+    tokframe.reload_aliases()
+    seen, errors, over = set(), [], threading.Event()
+
+    def serve():
+        while not over.is_set():
+            aliases = loading._switched
+            try:
+                names = {kind_of(aliases["production"]), kind_of(aliases["search"])}
+                tok = tokframe.load("production")
+                text = tok.decode(tok.encode("the cat"))
+            except Exception as error:
+                errors.append(error)
+                return
+            seen.add(tuple(sorted(names)))
+            if text != "the cat":
+                errors.append(text)
+
+    threads = [threading.Thread(target=serve) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for turn in range(10):
+        switching(both(kinds[(turn + 1) % 2]))
+        tokframe.reload_aliases()
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert not errors and seen <= {("old",), ("new",)} and seen

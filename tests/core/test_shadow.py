@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import threading
 
 import attrs
@@ -388,3 +389,69 @@ def test_settings_that_make_no_sense_are_refused_at_once(options, says):
     with pytest.raises(ConfigError) as caught:
         shadowed(**options)
     assert says in str(caught.value)
+
+
+# -- summaries ----------------------------------------------------------------------------------------------
+
+
+def test_a_summary_is_written_when_it_is_due_and_replaces_the_one_before(tmp_path):
+    path = tmp_path / "shadow.json"
+    tok = shadowed(summary=path, summary_every=0)
+    tok.encode("a zebrafish")
+    first = json.loads(path.read_text(encoding="utf-8"))
+    tok.encode("another one")
+    second = json.loads(path.read_text(encoding="utf-8"))
+    assert (first["texts"], second["texts"]) == (1, 2)
+    assert second["first"]["name"] == tok.name and second["token_ratio"] == tok.report().token_ratio
+    assert second["first"]["unknown_rate"] == tok.report().first.unknown_rate
+    rare = shadowed(summary=tmp_path / "rare.json", summary_every=3600)
+    rare.encode("a zebrafish")
+    assert not (tmp_path / "rare.json").exists()
+
+
+def test_a_summary_function_gets_the_report_and_its_failure_is_counted_not_raised():
+    seen = []
+    tok = shadowed(summary=seen.append, summary_every=0)
+    tok.encode_batch(["one text", "and another"])
+    assert [report.texts for report in seen] == [2]
+
+    def fails(report):
+        raise OSError("full")
+
+    tok = shadowed(summary=fails, summary_every=0)
+    assert tok.encode("text") and tok.report().summaries_failed == 1
+
+
+def test_a_summary_that_cannot_be_written_is_refused_at_once(tmp_path):
+    for given in ({"summary": tmp_path / "no" / "file"}, {"summary": 3}, {"summary_every": -1}):
+        with pytest.raises(ConfigError, match=next(iter(given))):
+            shadowed(**given)
+
+
+def test_prometheus_reads_counters_of_both_tokenizers():
+    tok = shadowed()
+    tok.first.name = 'a"b\\c\nd'
+    tok.encode("a zebrafish")
+    text = tok.to_prometheus()
+    report = tok.report()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r'tokframe_shadow_\w+\{(\w+="(?:[^"\\]|\\.)*",?)+\} [\d.e+-]+', line) for line in lines)
+    values = dict(line.rsplit(" ", 1) for line in lines)
+    both = r'first="a\"b\\c\nd",other="lossy"'
+    assert values[f"tokframe_shadow_texts_total{{{both}}}"] == "1"
+    assert values[f'tokframe_shadow_tokens_total{{{both},side="other"}}'] == str(report.other.tokens)
+    assert values[f'tokframe_shadow_unknown_total{{{both},side="first"}}'] == "1"
+    names = {line.split("{")[0] for line in lines}
+    assert {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")} == names
+
+
+def test_memory_does_not_grow_with_the_kinds_of_errors():
+    class Many(Lossy):
+        def encode_raw(self, data):
+            raise type(f"Error{id(data)}{data.decode()}", (Exception,), {})
+
+    tok = shadowed(Many([]))
+    for number in range(300):
+        tok.encode(f"text {number}")
+    report = tok.report()
+    assert report.errors == 300 and len(report.error_kinds) == 101 and report.error_kinds["other"] == 200

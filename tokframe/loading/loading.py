@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tokframe.errors import ConfigError, UnsupportedError
+from tokframe.loading.aliases import effective
 from tokframe.loading.building import build, tokenizer_class
-from tokframe.loading.reference import explained, resolve
+from tokframe.loading.reference import Reference, explained, resolve
 from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import warn_if_deprecated
 from tokframe.storage import artifact
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 
     from tokframe.corpus.files import Corpus
 
-__all__ = ["create", "extend", "load", "save", "train"]
+__all__ = ["create", "extend", "load", "reload_aliases", "save", "train"]
 
+#: Alias to tokenizer since the last `reload_aliases`; replaced as a whole, never changed.
+_switched: Mapping[str, ITokenizer] = MappingProxyType({})
 MAX_SEED = 2**63  # every random generator takes what is below
 
 
@@ -40,12 +44,33 @@ def load(name: str | os.PathLike[str]) -> ITokenizer:
     Raises: UnknownNameError; ArtifactError and its kinds; MissingPluginError if a component's plugin is not here;
     ConfigError for malformed aliases.
     """
-    reference = resolve(name)
+    if isinstance(name, str) and (switched := _switched.get(name)) is not None:
+        return switched
+    return _loaded(resolve(name))
+
+
+def _loaded(reference: Reference) -> ITokenizer:
     path = reference.folder()
     if reference.spec is not None:
         warn_if_deprecated(reference.spec)  # before `build`, which could only name the artifact that uses it
     with explained(reference.alias):
         return build(artifact.read(path))
+
+
+def reload_aliases() -> Mapping[str, ITokenizer]:
+    """Read the aliases anew, load the tokenizers that they refer to, and switch to all of them at once.
+
+    From then on `load(ALIAS)` returns the tokenizer loaded here, at no cost, until the next call: a service calls this
+    at its start and whenever its aliases have changed, and `load` for each request. A request keeps what it was given;
+    one that uses several aliases takes them from the returned mapping, which is never half of a switch. Tokenizers
+    that an alias still refers to in the same way are loaded anew too, so that a replaced folder is seen.
+
+    Raises: as `load`; nothing is switched then.
+    """
+    global _switched
+    found = {name: _loaded(resolve(name)) for name in sorted(effective())}
+    _switched = MappingProxyType(found)
+    return _switched
 
 
 def create(name: str, config: Mapping[str, Any] | None = None) -> ITokenizer:

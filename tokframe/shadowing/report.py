@@ -15,15 +15,23 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from tokframe.storage.printable import printable_json
+from tokframe.storage.strictjson import canonical_json
 
-__all__ = ["Log", "Recorder", "ShadowReport", "ShadowSide", "open_log"]
+__all__ = ["Log", "Recorder", "ShadowReport", "ShadowSide", "Summary", "open_log"]
 
 #: A file for JSON lines, or a function called with each entry.
 Log = Path | Callable[[dict[str, Any]], object]
 
+_MAX_ERROR_KINDS = 100  # counted by name; a class of a name of its own for each text must not fill memory
+_HELP = {
+    "tokens": "Tokens, special ones not counted.",
+    "unknown": "Unknown tokens.",
+    "changed": "Texts that do not decode exactly.",
+    "seconds": "Seconds spent on encoding.",
+}
 MAX_LOGGED_CHARACTERS = 10_000
 _SIDES = ("first", "other")
 _MEASURES = ("tokens", "unknown", "changed", "seconds")
@@ -62,6 +70,7 @@ class ShadowReport:
     `texts` were encoded in `calls` of the first's encoder (a thread's share of a batch is one call). The other was
     tried on `tried` of the texts and failed on `errors` of them (`error_kinds`: class name to count); `first` and
     `other` compare the rest. `logged` texts are in the log; `not_logged` were past its limit or failed to be written.
+    `summaries_failed` summaries could not be written, or their function raised.
     """
 
     calls: int
@@ -73,6 +82,19 @@ class ShadowReport:
     error_kinds: Mapping[str, int] = field(factory=dict)
     logged: int = 0
     not_logged: int = 0
+    summaries_failed: int = 0
+
+    def to_prometheus(self) -> str:
+        """Return the counts in the text format of Prometheus: counters `tokframe_shadow_*`, labeled with both names."""
+        return to_prometheus(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts and the ratios as JSON data; a ratio of nothing is None."""
+        ratios = ("token_ratio", "time_ratio", "error_rate", "changed_rate")
+        rates = {side: {"unknown_rate": getattr(self, side).unknown_rate} for side in _SIDES}
+        found = asdict(self)
+        sides = {side: {**found[side], **rates[side]} for side in _SIDES}
+        return {"time": round(time.time(), 3), **found, **sides, **{name: getattr(self, name) for name in ratios}}
 
     @property
     def compared(self) -> int:
@@ -100,11 +122,45 @@ class ShadowReport:
         return _ratio(self.other.changed, self.compared)
 
 
+def to_prometheus(report: ShadowReport) -> str:
+    """Return a report in the text format of Prometheus, for a scrape: counters `tokframe_shadow_*`, by tokenizer."""
+    lines = []
+
+    def family(name: str, text: str, values: Mapping[str, float]) -> None:
+        lines.extend([f"# HELP tokframe_shadow_{name} {text}", f"# TYPE tokframe_shadow_{name} counter"])
+        lines.extend(f"tokframe_shadow_{name}{labels} {value:.15g}" for labels, value in values.items())
+
+    pair = {"first": report.first, "other": report.other}
+    both = f'first="{_label(report.first.name)}",other="{_label(report.other.name)}"'
+    family("calls_total", "Calls of the first tokenizer.", {f"{{{both}}}": report.calls})
+    family("texts_total", "Texts encoded by the first tokenizer.", {f"{{{both}}}": report.texts})
+    family("tried_total", "Texts on which the other was tried.", {f"{{{both}}}": report.tried})
+    family("bytes_total", "Bytes of the texts compared.", {f"{{{both}}}": report.first.bytes})
+    kinds = {f'{{{both},error="{_label(kind)}"}}': count for kind, count in report.error_kinds.items()}
+    family("errors_total", "Texts on which the other failed, by error.", kinds or {f'{{{both},error=""}}': 0})
+    for measure, text in _HELP.items():
+        found = {f'{{{both},side="{side}"}}': getattr(one, measure) for side, one in pair.items()}
+        family(f"{measure}_total", text, found)
+    return "\n".join(lines) + "\n"
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+#: A file that is replaced by the newest summary, or a function called with it.
+Summary = Path | Callable[[ShadowReport], object]
+
+
 class Recorder:
     """Adds up the measures of each text, from any number of threads, and writes the log."""
 
-    def __init__(self, log: Log | None, limit: int, keep_texts: bool) -> None:
+    def __init__(
+        self, log: Log | None, limit: int, keep_texts: bool, summary: Summary | None = None, every: float = 60.0
+    ) -> None:
         self._log = log
+        self._summary, self._every = summary, every
+        self._due = time.monotonic() + every
         self._limit = limit
         self._keep_texts = keep_texts
         self._lock = threading.Lock()
@@ -125,7 +181,8 @@ class Recorder:
         """Add the measures of one text to the sums and to the log; raises nothing."""
         with self._lock:
             if entry["error"]:
-                self._errors[entry["error"]] += 1
+                known = entry["error"] in self._errors or len(self._errors) < _MAX_ERROR_KINDS
+                self._errors[entry["error"] if known else "other"] += 1
             else:
                 for name in ("bytes", *(f"{side}_{measure}" for side in _SIDES for measure in _MEASURES)):
                     self._sums[name] += entry[name]
@@ -142,6 +199,26 @@ class Recorder:
                 self._sums["logged"] -= 1
                 self._sums["not_logged"] += 1
 
+    def summarize(self, first: str, other: str) -> None:
+        """Write a summary, or call its function with the report, if one is due; raises nothing."""
+        if self._summary is None:
+            return
+        with self._lock:  # of several threads one writes
+            if time.monotonic() < self._due:
+                return
+            self._due = time.monotonic() + self._every
+        try:
+            report = self.report(first, other)
+            if isinstance(self._summary, Path):
+                from tokframe.storage.atomic import write_atomically  # which loading does without
+
+                write_atomically(self._summary, canonical_json(report.to_json()))
+            else:
+                self._summary(report)
+        except Exception:  # as for the log
+            with self._lock:
+                self._sums["summaries_failed"] += 1
+
     def report(self, first: str, other: str) -> ShadowReport:
         """Return the counts so far; `first` and `other` are the names of the two."""
         with self._lock:
@@ -155,7 +232,7 @@ class Recorder:
             other=side("other", other),
             errors=sum(errors.values()),
             error_kinds=errors,
-            **{name: sums[name] for name in ("calls", "texts", "tried", "logged", "not_logged")},
+            **{name: sums[name] for name in ("calls", "texts", "tried", "logged", "not_logged", "summaries_failed")},
         )
 
     def _write(self, entry: dict[str, Any], data: bytes) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tokframe.errors import ConfigError, UnsupportedError
 from tokframe.loading.loading import load
-from tokframe.shadowing.report import Log, Recorder, ShadowReport, open_log
+from tokframe.shadowing.report import Log, Recorder, ShadowReport, Summary, open_log
 from tokframe.storage.paths import expanded
 from tokframe.storage.state import State
 from tokframe.tokenizer.base import ITokenizer
@@ -49,12 +49,16 @@ def shadow(
     log_limit: int = 100_000,
     keep_texts: bool = False,
     seed: int | None = None,
+    summary: str | os.PathLike[str] | Callable[[ShadowReport], object] | None = None,
+    summary_every: float = 60.0,
 ) -> ShadowTokenizer:
     """Return a tokenizer that answers exactly as `name` and records how `other` would differ (`report()`).
 
     `sample` is the share of texts on which `other` is tried, after the answer and in the thread that encoded them.
     `log` is a file to which one JSON line per tried text is appended, or a function called with the same entry, for
     at most `log_limit` texts; `keep_texts` adds the texts themselves to it. `seed` makes the sample repeatable.
+    `summary` is a file that is replaced, or a function called, with the counts so far (`ShadowReport`) every
+    `summary_every` seconds, by the next call of the encoder after them. All counts together take a few kB.
 
     Raises: as `tokframe.load` for either; ConfigError for a share outside 0 to 1 or a log that cannot be written.
     """
@@ -73,10 +77,18 @@ def shadow(
             problems.append(("log", f"{log} cannot be written: {error.strerror or error}"))
     elif log is not None and not callable(log):
         problems.append(("log", f"expected a path or a function, got {type(log).__name__}"))
+    if isinstance(summary_every, bool) or not isinstance(summary_every, (int, float)) or not summary_every >= 0:
+        problems.append(("summary_every", f"expected seconds, 0 or more, got {summary_every!r}"))
+    if isinstance(summary, (str, os.PathLike)):
+        summary = expanded(summary).absolute()
+        if not os.access(summary.parent, os.W_OK) or summary.is_dir():
+            problems.append(("summary", f"{summary} cannot be written: name a file in a folder that exists"))
+    elif summary is not None and not callable(summary):
+        problems.append(("summary", f"expected a path or a function, got {type(summary).__name__}"))
     if problems:
         raise ConfigError("tokframe.shadow", problems)
     first, second = (tok if isinstance(tok, ITokenizer) else load(tok) for tok in (name, other))
-    return ShadowTokenizer(first, second, log, sample, log_limit, keep_texts, seed)
+    return ShadowTokenizer(first, second, log, sample, log_limit, keep_texts, seed, summary, summary_every)
 
 
 class ShadowTokenizer(ITokenizer):
@@ -96,20 +108,26 @@ class ShadowTokenizer(ITokenizer):
         log_limit: int,
         keep_texts: bool,
         seed: int | None,
+        summary: Summary | None = None,
+        summary_every: float = 60.0,
     ) -> None:
         self.first = first
         self.other = other
         self.name = first.name
         # A function as log belongs to this process; a file can be shared.
         kept = (log, sample, log_limit, keep_texts) if isinstance(log, Path) else (None, sample, log_limit, False)
-        self._copied = (first, other, *kept, seed)
+        self._copied = (first, other, *kept, seed, summary if isinstance(summary, Path) else None, summary_every)
         self._sample = sample
         self._random = random.Random(seed)
-        self._recorder = Recorder(log, log_limit, keep_texts)
+        self._recorder = Recorder(log, log_limit, keep_texts, summary, summary_every)
 
     def report(self) -> ShadowReport:
         """Return the counts since the start or the last `reset()`."""
         return self._recorder.report(self.first.name, self.other.name)
+
+    def to_prometheus(self) -> str:
+        """Return the counts in the text format of Prometheus (see `ShadowReport.to_prometheus`)."""
+        return self.report().to_prometheus()
 
     def reset(self) -> None:
         """Set all counts to zero; the log is continued, up to its limit again."""
@@ -161,6 +179,7 @@ class ShadowTokenizer(ITokenizer):
             except BaseException as error:  # some compiled libraries raise their own, not an Exception
                 entry["error"] = type(error).__name__  # its text might contain some of the user's
             self._recorder.add(entry, data)
+        self._recorder.summarize(self.first.name, self.other.name)
         return rows
 
     def _attempts(self, texts: Sequence[Text], encode: Encode[Text, Ids]) -> list[tuple[Ids, float] | BaseException]:
