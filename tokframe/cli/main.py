@@ -83,7 +83,7 @@ Example:
 """
 
 #: Command -> the plugin of this project that adds it, for the hint where it is not installed.
-_ELSEWHERE = {"import": "tokframe-huggingface", "lm": "tokframe-lm"}
+_ELSEWHERE = {"import": "tokframe-huggingface", "lm": "tokframe-lm", "migrate-report": "tokframe-lm"}
 
 
 class _PipeClosedError(Exception):

@@ -5,7 +5,7 @@ The markup is in `page.html.j2`; which passages are shown is left to `passages`,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +35,17 @@ check_installed = partial(require, "an HTML page", "jinja2", "matplotlib")
 
 
 def comparison_page(
-    comparison: Comparison, tokenizers: Mapping[str, ITokenizer], corpus: Corpus, baseline: str = ""
+    comparison: Comparison,
+    tokenizers: Mapping[str, ITokenizer],
+    corpus: Corpus,
+    baseline: str = "",
+    facts: Sequence[tuple[str, str, str]] = (),
 ) -> bytes:
     """Return the comparison as a self-contained HTML document in UTF-8.
 
     `tokenizers` are those compared, by name; ratios and differences refer to `baseline`, by default the last name.
-    Passages are read from the corpus, which must still be there. Raises: CorpusError; EncodingError;
+    `facts` are what a migration from the baseline to the other means: label, before, after. Passages are read from the
+    corpus, which must still be there. Raises: CorpusError; EncodingError;
     UnsupportedError without jinja2 and matplotlib.
     """
     check_installed()
@@ -52,6 +57,7 @@ def comparison_page(
         .get_template("page.html.j2")
         .render(
             heading=heading(comparison),
+            facts=facts,
             labels=labels,
             baseline=baseline,
             sections=[

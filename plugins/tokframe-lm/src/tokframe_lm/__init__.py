@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tokframe_lm.finetuning.finetuning import finetune
     from tokframe_lm.generation import generate
     from tokframe_lm.migration.migration import migrate
+    from tokframe_lm.migration.pretrained import migrate_pretrained
     from tokframe_lm.storage import load
     from tokframe_lm.training import train
 
@@ -27,6 +28,7 @@ __all__ = [
     "load",
     "loglikelihood",
     "migrate",
+    "migrate_pretrained",
     "tokframe_commands",
     "tokframe_components",
     "train",
@@ -42,6 +44,7 @@ _MODULES = {
     "load": "storage",
     "loglikelihood": "evaluation.loglikelihood",
     "migrate": "migration.migration",
+    "migrate_pretrained": "migration.pretrained",
     "train": "training",
 }
 
@@ -89,7 +92,8 @@ def tokframe_components() -> list[ComponentSpec]:
 
 @hookimpl
 def tokframe_commands() -> list[click.Command]:
-    """Add the group `lm`."""
+    """Add the group `lm`, and `migrate-report`."""
     from tokframe_lm.cli.main import group
+    from tokframe_lm.cli.report import report_command
 
-    return [group]
+    return [group, report_command]

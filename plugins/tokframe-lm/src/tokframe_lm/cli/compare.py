@@ -70,7 +70,7 @@ def compare_command(
 
     JSON: {"config", "settings", "bytes", "models": {NAME: {"embedding", "head", "equal_bytes", "equal_flops",
     "equal_time", "training_speed", "generation"}}, "reference", "scorer",
-    "corpus": {"files", "skipped", "skipped_files", "skipped_records"}}; docs/migration.md describes them.
+    "corpus": {"files", "skipped", "skipped_files", "skipped_records"}}; docs/notes/migration.md describes them.
     """
     from tokframe.cli.console import write_json
     from tokframe.cli.interruption import resumable

@@ -37,11 +37,16 @@ _CHUNK_IDS = 2**22  # ids counted at a time, to bound memory
 
 @frozen(kw_only=True, eq=False)
 class Document:
-    """A text as ids, its size in bytes, and the bytes behind each id that does not spell them (lossy tokenizers)."""
+    """A text as ids, its size in bytes, and the bytes behind each id that does not spell them (lossy tokenizers).
+
+    `left_out` are the bytes before each id, and after the last, that have no id, such as white space; where there are
+    any, empty ones are listed too: a model would have to know where they stand.
+    """
 
     ids: IntArray
     size: int
     unknown_surfaces: tuple[bytes, ...] = ()
+    left_out: tuple[bytes, ...] = ()
 
 
 @frozen(kw_only=True, eq=False)
@@ -77,29 +82,37 @@ def documents(corpus: Corpus, max_bytes: int = 0) -> Iterator[str]:
         yield text
 
 
-def read_document(tokenizer: ITokenizer, text: str) -> Document:
-    """Return a text as ids and what they hide. Raises: UnsupportedError where bits per byte cannot be computed."""
+def read_document(tokenizer: ITokenizer, text: str, *, charge_left_out: bool = False) -> Document:
+    """Return a text as ids and what they hide.
+
+    Raises: UnsupportedError for a tokenizer that leaves out text, unless that is to be charged (`left_out`).
+    """
     data = text.encode()
     if tokenizer.capabilities.lossless:
         return Document(ids=tokenizer.encode_array(text, False), size=len(data))
     found = tokenizer.offsets(text)
     spelled: list[tuple[int, int, bytes]] = []  # ids that share a character, or have none of their own, count as one
+    gaps: list[bytes] = []
     reached = 0
     for token, (start, end) in zip(found.ids.tolist(), found.byte_spans.tolist(), strict=True):
-        if start > reached:
+        if start > reached and not charge_left_out:
             raise UnsupportedError(
                 f"{tokenizer.name!r} leaves out byte {reached} of a text without an id for it, so bits per byte "
                 "cannot be computed. Choose a tokenizer that has an id for all of a text, white space included: "
                 "tokframe components",
                 capability="offsets",
             )
+        gaps.append(data[reached:start])
+        reached = max(reached, start)
         first, before = start, b""
         if spelled and (start < reached or spelled[-1][0] == reached):
             first, _, before = spelled.pop()
         reached = max(reached, end)
         spelled.append((min(first, start), reached, before + tokenizer.token_bytes(token)))
     surfaces = [data[start:end] for start, end, text in spelled if text != data[start:end] and start < end]
-    return Document(ids=found.ids, size=len(data), unknown_surfaces=tuple(surfaces))
+    gaps.append(data[reached:])
+    left_out = tuple(gaps) if charge_left_out and any(gaps) else ()
+    return Document(ids=found.ids, size=len(data), unknown_surfaces=tuple(surfaces), left_out=left_out)
 
 
 def tokenize(

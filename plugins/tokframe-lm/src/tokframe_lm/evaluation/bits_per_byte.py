@@ -48,16 +48,31 @@ class ScoredDocument:
     unknown_bits: float
 
 
-def evaluate(saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, reporter: Reporter = SILENT) -> Evaluation:
+def evaluate(
+    saved: SavedModel,
+    corpus: Corpus,
+    *,
+    max_bytes: int = 0,
+    reporter: Reporter = SILENT,
+    charge_left_out: bool = False,
+) -> Evaluation:
     """Return the bits per byte of a corpus, of its first `max_bytes` if given.
+
+    `charge_left_out` charges text that the tokenizer gives no id, such as white space, as what <unk> hides.
 
     Raises: CorpusError if there is no text; UnsupportedError for a lossy tokenizer without offsets.
     """
-    return summarize(list(score_documents(saved, corpus, max_bytes=max_bytes, reporter=reporter)))
+    found = score_documents(saved, corpus, max_bytes=max_bytes, reporter=reporter, charge_left_out=charge_left_out)
+    return summarize(list(found))
 
 
 def score_documents(
-    saved: SavedModel, corpus: Corpus, *, max_bytes: int = 0, reporter: Reporter = SILENT
+    saved: SavedModel,
+    corpus: Corpus,
+    *,
+    max_bytes: int = 0,
+    reporter: Reporter = SILENT,
+    charge_left_out: bool = False,
 ) -> Iterator[ScoredDocument]:
     """Yield each document of a corpus with the cost of each of its tokens; arguments and errors of `evaluate`."""
     unknown = unknown_model(saved)
@@ -65,12 +80,14 @@ def score_documents(
     size, bits = 0, 0.0
     reporter.stage("evaluate", max_bytes / 1e6 or None, "MB")
     for text in documents(corpus, max_bytes):
-        document = read_document(saved.tokenizer, text)
+        document = read_document(saved.tokenizer, text, charge_left_out=charge_left_out)
         ids = np.concatenate([np.asarray([start], np.int32), document.ids])
         scored = ScoredDocument(
             document=document,
             nll=token_nll(saved.model, ids).numpy(),
-            unknown_bits=sum(float(unknown.bits(surface).sum()) for surface in document.unknown_surfaces),
+            unknown_bits=sum(
+                float(unknown.bits(surface).sum()) for surface in (*document.unknown_surfaces, *document.left_out)
+            ),
         )
         size, bits = size + document.size, bits + float(scored.nll.sum()) / math.log(2) + scored.unknown_bits
         reporter.advance(size / 1e6, bits_per_byte=bits / size)
