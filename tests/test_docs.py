@@ -7,6 +7,7 @@ import pytest
 from support.fixtures import completed
 
 import tokframe
+from tokframe.loading import loading
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +44,7 @@ def test_the_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatc
     assert examples
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOKFRAME_ALIASES", "production=word,next=autoencoder-fsq")  # as docs/switching.md has them
+    monkeypatch.setattr(loading, "_switched", {})  # which a page switches
     names = {"tokframe": tokframe}
     for example in examples:
         exec(compile(example, page, "exec"), names)
