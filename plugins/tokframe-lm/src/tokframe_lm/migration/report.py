@@ -35,7 +35,8 @@ from tokframe_lm.storage import SavedModel
 __all__ = ["MigrationReport", "ModelTrial", "migration_report"]
 
 _TEXT_BYTES = 1_000_000  # of the corpus that the model is trained and measured on
-_HELD_OUT = 5  # every fifth slice of it is only measured
+_PIECE_CHARS = 4_000
+_HELD_OUT = 5  # every fifth piece of it is only measured
 _MEASURED_BYTES = 100_000
 _BATCH = 8  # windows of a step
 _WRITTEN_TOKENS = 48
@@ -200,7 +201,8 @@ def migration_report(
 def _trial(
     model: Pretrained, new: ITokenizer, corpus: Corpus, steps: int, rate: float, reporter: Reporter
 ) -> ModelTrial:
-    texts = sample(corpus, _TEXT_BYTES)
+    slices = sample(corpus, _TEXT_BYTES)
+    texts = [text[at : at + _PIECE_CHARS] for text in slices for at in range(0, len(text), _PIECE_CHARS)]
     held_out, train = texts[::_HELD_OUT], [text for n, text in enumerate(texts) if n % _HELD_OUT]
     if not train:
         raise CorpusError("the corpus is too small to train and measure a model on. Give more text: --corpus FILE...")
