@@ -117,7 +117,7 @@ def test_calibrated_a_model_expects_each_id_as_often_as_the_text_has_it(made, sm
         scale = calibrate_output(model, new.encode_array(text, False))
         assert 0 < scale <= 1
         losses.append(evaluate(saved, small.corpus, max_bytes=5_000).bits_per_byte)
-    assert losses[1] < losses[0] and losses[3] < losses[2] - 0.5
+    assert losses[1] < losses[0] - 0.1 and losses[3] < losses[2] - 0.2
     assert next(documents(small.corpus, 100))
 
 
