@@ -284,7 +284,7 @@ def test_stopped_between_two_parts_and_resumed_with_other_workers_is_as_never_st
     pools = [(tmp_path / f"{name}.training" / "pool.safetensors").read_bytes() for name in ("at-once", "stopped")]
     assert pools[0] == pools[1]
     pool = TrainingPool.from_bytes(pools[0])
-    assert pool.vectors is not None and pool.vectors.shape == (len(pool.segments), 80)
+    assert pool.vectors is not None and pool.vectors.shape == (len(pool.segments), 128)
     # The network's checkpoint, too, is that of the same run.
     again = stop_in("training", tmp_path / "stopped", corpus, with_workers(7), listener)
     assert not any(name.startswith(("mining", "pruning")) for name in again)
