@@ -22,7 +22,14 @@ from tokframe_torch.processes import process_group
 SEGMENTS = [bytes([a, b]) + b"!" * (b % 3) for a in range(65, 73) for b in range(97, 105)]
 WEIGHTS = np.arange(len(SEGMENTS), 0, -1.0)
 CONFIG = TrainingConfig(
-    batch_size=16, max_steps=60, code_steps=20, eval_interval=5, learning_rate=0.005, precision="fp32", threads=1
+    batch_size=16,
+    max_steps=60,
+    code_steps=20,
+    eval_interval=5,
+    learning_rate=0.005,
+    precision="fp32",
+    threads=1,
+    guide="front-length-back",
 )
 
 

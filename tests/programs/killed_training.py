@@ -22,7 +22,9 @@ from tokframe_torch.checkpoint import read_checkpoint
 
 torch.set_num_threads(1)
 segments = [bytes([a, b]) for a in range(65, 73) for b in range(97, 105)]
-config = TrainingConfig(batch_size=16, max_steps=120, code_steps=40, eval_interval=5, precision="fp32", threads=1)
+config = TrainingConfig(
+    batch_size=16, max_steps=120, code_steps=40, eval_interval=5, precision="fp32", threads=1, guide="front-length-back"
+)
 
 
 def train(folder, config=config):

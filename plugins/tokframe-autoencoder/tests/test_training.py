@@ -169,7 +169,7 @@ def test_the_callers_random_state_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("quantizer", ["vq", "lookup", "fsq"])
 def test_any_quantizer_learns_end_to_end(tmp_path: Path, quantizer: str) -> None:
-    config = attrs.evolve(QUICK, guide="none", max_steps=450, code_steps=300)
+    config = attrs.evolve(QUICK, guide="none", max_steps=900, code_steps=600)
     result = train(tmp_path, config, quantizer, count=60)
     assert result.history[0]["stage"] == "joint"
     assert result.history[-1]["character_accuracy"] > max(0.5, result.history[0]["character_accuracy"])

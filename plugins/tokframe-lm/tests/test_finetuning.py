@@ -196,7 +196,7 @@ def test_the_model_scores_the_ids_it_keeps_as_the_joint_model_did(model, learned
         ),
         config=loaded.tokenizer.config,
         components=loaded.tokenizer.state().components,
-        weights=loaded.tokenizer.state().tensors,
+        groups=loaded.tokenizer.state().tensors,
     )
     folded = _fold(joint, fewer, kept, "here")
     spelled = [token for token in loaded.tokenizer.encode("The cat sat on the mat.") if token in kept]
