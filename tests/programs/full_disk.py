@@ -19,4 +19,4 @@ try:
 except TrainingError as error:
     print(error)
 assert read_checkpoint(folder).record["step"] == 1
-assert len(list(folder.iterdir())) == 1
+assert sorted(path.name for path in folder.iterdir()) == [".tokframe-run", "training.checkpoint"]

@@ -9,7 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
-from attrs import fields
+from attrs import Factory, fields
 from support import imported
 from support.stopping import stop_after
 from support.stored import edit_json
@@ -253,4 +253,5 @@ def test_the_help_lists_every_key_of_the_config_with_default_and_meaning(capsys,
     assert main(["lm", command, "--help"]) == 0
     listed = capsys.readouterr().out.split("Config keys with their defaults:")[1]
     for attribute in fields(config):
-        assert re.search(rf"^  {attribute.name} {re.escape(str(attribute.default))}\s+\S", listed, re.MULTILINE)
+        default = attribute.default.factory() if isinstance(attribute.default, Factory) else attribute.default
+        assert re.search(rf"^  {attribute.name} {re.escape(str(default))}\s+\S", listed, re.MULTILINE)
