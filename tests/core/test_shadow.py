@@ -440,7 +440,9 @@ def test_prometheus_reads_counters_of_both_tokenizers():
     both = r'first="a\"b\\c\nd",other="lossy"'
     assert values[f"tokframe_shadow_texts_total{{{both}}}"] == "1"
     assert values[f'tokframe_shadow_tokens_total{{{both},side="other"}}'] == str(report.other.tokens)
-    assert values[f'tokframe_shadow_unknown_total{{{both},side="first"}}'] == "1"
+    for side, found in (("first", report.first), ("other", report.other)):
+        unknown = float(values[f'tokframe_shadow_unknown_total{{{both},side="{side}"}}'])
+        assert unknown == pytest.approx(found.unknown_rate * found.tokens)
     names = {line.split("{")[0] for line in lines}
     assert {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")} == names
 

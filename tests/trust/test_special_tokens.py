@@ -186,7 +186,7 @@ def test_nor_in_a_language_model_s_prompt_or_training_text(tokenizer):
         def asked(self, ids, *rest, **choice):
             raise AskedError(ids.tolist()[0])
 
-        sample_next = logits_at = asked
+        sample_next = logits_at = next_state = next_logits = asked
 
     for text in attacks(tokenizer):
         saved = type("Saved", (), {"model": Model(), "tokenizer": tokenizer})
