@@ -169,12 +169,10 @@ def test_the_callers_random_state_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("quantizer", ["vq", "lookup", "fsq"])
 def test_any_quantizer_learns_end_to_end(tmp_path: Path, quantizer: str) -> None:
-    config = attrs.evolve(QUICK, guide="none", max_steps=900, code_steps=600)
+    config = attrs.evolve(QUICK, guide="none", max_steps=900, code_steps=600, learning_rate=1e-3)
     result = train(tmp_path, config, quantizer, count=60)
     assert result.history[0]["stage"] == "joint"
-    # The lookup, which revives no code, stays at a few codes: it need only learn more than it began with.
-    least = 0.4 if quantizer == "lookup" else 0.5
-    assert result.history[-1]["character_accuracy"] > max(least, result.history[0]["character_accuracy"])
+    assert result.history[-1]["character_accuracy"] > max(0.5, result.history[0]["character_accuracy"])
     shared = np.unique(result.roundtrip.codes[result.eligible])
     assert len(shared) == result.eligible.sum() > 0
 

@@ -146,7 +146,8 @@ def test_what_nears_the_border_of_its_code_is_drawn_back(joint):
 
 def test_the_result_is_an_exact_tokenizer_and_a_model_that_fits_it(small, model, tmp_path):
     before = storage.load(model)
-    done = finetune(model, corpus=small.corpus, out=tmp_path / "m", config=QUICK, device="cpu")
+    settled = {**QUICK, "settle_steps": 600}  # enough for every id to stay, with any kernels
+    done = finetune(model, corpus=small.corpus, out=tmp_path / "m", config=settled, device="cpu")
     report = verify(tmp_path / "m" / "tokenizer", SilentReporter())
     assert report.ok
     assert {"decoder: code to bytes", "encoder: bytes to code"} <= {check.name for check in report.checks}
@@ -161,8 +162,8 @@ def test_the_result_is_an_exact_tokenizer_and_a_model_that_fits_it(small, model,
     weights = before.tokenizer.network().state_dict(), loaded.tokenizer.network().state_dict()
     assert not any(torch.equal(weights[0][name], weights[1][name]) for name in ("encoder.out.bias", "decoder.out.bias"))
     assert loaded.training["finetuned"]["ids"]["codes_moved"] == done.moved
-    # It was trained on that text; how far codes move, and what that costs so few steps, hangs on the kernels.
-    assert evaluate(loaded, small.corpus, max_bytes=900).bits_per_byte < 1
+    old, new = (evaluate(each, small.corpus, max_bytes=900).bits_per_byte for each in (before, loaded))
+    assert not done.dropped and new < old  # it was trained on that text
 
 
 def test_ids_that_are_lost_are_spelled_by_others_and_rows_go_with_their_ids(rough, model, lost):

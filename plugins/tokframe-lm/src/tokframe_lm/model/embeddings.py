@@ -110,12 +110,18 @@ class Embedding(nn.Module):
 
     @torch.no_grad()
     def fit(self, table: Tensor) -> None:
-        """Set the parameters so that `table()` is as near to `table` (ids, d_model) as possible, in least squares.
+        """Set the parameters so that `table()` is near to `table` (ids, d_model), in least squares.
 
-        Shared rows express what they can, own rows the rest: of an id with an own row the fit is exact.
+        Projections of frozen features express what they can, shared rows what is left, own rows the rest: of an id with
+        an own row the fit is exact.
         """
+        rest = table
+        for feature in filter(_FROZEN.__contains__, self.features):
+            frozen = self.get_buffer(f"frozen_{feature}")
+            self._parameter(feature).copy_(torch.linalg.lstsq(frozen, rest).solution)
+            rest = rest - self._rows(feature)
         if self.sums:
-            solutions = least_squares(list(self.sums.values()), table)  # type: ignore[arg-type]  # all are RowSums
+            solutions = least_squares(list(self.sums.values()), rest)  # type: ignore[arg-type]  # all are RowSums
             for feature, rows in zip(self.sums, solutions, strict=True):
                 self._parameter(feature).copy_(rows)
         if "own" in self.features:
