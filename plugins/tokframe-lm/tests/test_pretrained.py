@@ -14,7 +14,8 @@ from support.pretrained import MASKED, SPECIAL, model_of, word_level
 from tokframe_lm import migrate_pretrained
 from tokframe_lm.data.tokens import documents
 from tokframe_lm.evaluation.bits_per_byte import evaluate
-from tokframe_lm.migration.pretrained import calibrate_output, move, read_pretrained
+from tokframe_lm.migration.conversion import calibrate_output, move
+from tokframe_lm.migration.pretrained import read_pretrained
 from tokframe_lm.storage import SavedModel
 from transformers import (
     AutoModelForCausalLM,

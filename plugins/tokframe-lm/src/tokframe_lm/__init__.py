@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tokframe_lm.evaluation.loglikelihood import loglikelihood
     from tokframe_lm.finetuning.finetuning import finetune
     from tokframe_lm.generation import generate
+    from tokframe_lm.migration.conversion import migrate_pretrained
     from tokframe_lm.migration.migration import migrate
-    from tokframe_lm.migration.pretrained import migrate_pretrained
     from tokframe_lm.storage import load
     from tokframe_lm.training import train
 
@@ -44,7 +44,7 @@ _MODULES = {
     "load": "storage",
     "loglikelihood": "evaluation.loglikelihood",
     "migrate": "migration.migration",
-    "migrate_pretrained": "migration.pretrained",
+    "migrate_pretrained": "migration.conversion",
     "train": "training",
 }
 

@@ -87,7 +87,7 @@ def migrate_command(
             raise click.UsageError(
                 "--embedding is for models of tokframe lm train; those of transformers have their own"
             )
-        from tokframe_lm.migration.pretrained import migrate_pretrained
+        from tokframe_lm.migration.conversion import migrate_pretrained
 
         with reporting() as reporter:
             made = migrate_pretrained(

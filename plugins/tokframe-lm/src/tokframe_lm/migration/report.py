@@ -29,7 +29,8 @@ from tokframe.tokenizer.results import IntArray
 from tokframe.training.progress import SILENT, Reporter
 from tokframe_lm.data.tokens import read_document
 from tokframe_lm.evaluation.bits_per_byte import evaluate
-from tokframe_lm.migration.pretrained import Pretrained, calibrate_output, move, read_pretrained
+from tokframe_lm.migration.conversion import calibrate_output, move
+from tokframe_lm.migration.pretrained import Pretrained, read_pretrained
 from tokframe_lm.storage import SavedModel
 
 __all__ = ["MigrationReport", "ModelTrial", "migration_report"]
