@@ -51,7 +51,7 @@ class TrainingConfig:
     beta2: float = setting(0.99, above=0, at_most=1)
     clip: float = setting(1.0, above=0)  #: largest gradient norm
     #: evaluations in a row that must find everything learned before training ends early
-    patience: int = setting(2, above=0)
+    patience: int = setting(1, above=0)
     max_minutes: float | None = setting(None, above=0)  #: end after so long, with what is learned by then
 
     def issues(self) -> Iterator[tuple[str, str]]:
