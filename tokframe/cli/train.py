@@ -21,11 +21,17 @@ __all__ = ["command"]
     examples=[
         "tokframe train autoencoder-fsq --corpus notes/ stdlib:train --out runs/mine",
         "tokframe train autoencoder-fsq --corpus notes/ stdlib:train --out runs/mine --resume",
+        "tokframe train autoencoder-fsq --vocabulary bpe --corpus notes/ --out runs/coded-bpe",
     ],
 )
 @click.argument("name", metavar="NAME")
 @corpus_option(required=True)
 @training_options("the tokenizer")
+@click.option(
+    "--vocabulary",
+    metavar="NAME_OR_PATH",
+    help="Keep the ids of this tokenizer and learn codes and vectors for them (autoencoder-fsq, autoencoder-vq).",
+)
 @click.option("--vocab-size", type=int, metavar="N", help="How many ids to train, whatever the config says.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Random seed.")
 @click.pass_context

@@ -5,6 +5,7 @@ What a name refers to is resolved in `reference`; a tokenizer is built from a ch
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -24,8 +25,6 @@ from tokframe.training import torchrun as processes
 from tokframe.training.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    import os
-
     from tokframe.corpus.files import Corpus
 
 __all__ = ["create", "extend", "load", "reload_aliases", "save", "train"]
@@ -109,10 +108,12 @@ def train(
     device: str | None = None,
     seed: int | None = None,
     vocab_size: int | None = None,
+    vocabulary: str | os.PathLike[str] | None = None,
 ) -> ITokenizer:
     """Train a registered tokenizer, or an alias of one, and save it at `out`; until then checkpoints are kept at
-    `out` + ".training". A `vocab_size` takes the place of that in the config. Processes that torchrun started together
-    train together, and the first of them writes.
+    `out` + ".training". A `vocab_size` takes the place of that in the config; `vocabulary`, a name or a path, is a
+    tokenizer whose ids are kept (UnsupportedError where NAME always learns its own). Processes that torchrun started
+    together train together, and the first of them writes.
 
     Raises: ArtifactExistsError or ArtifactError, before any work, if `out` may not be written; ConfigError;
     CorpusError; TrainingError; TrainingInterrupted when `should_stop` became true; without one, KeyboardInterrupt for
@@ -136,6 +137,7 @@ def train(
             capability="train",
         )
     settings = _object(config, "tokframe.train")
+    base = None if vocabulary is None else _base(name, kind, vocabulary, vocab_size)
     if vocab_size is not None:
         settings = kind.sized_config(settings, vocab_size, registry, spec.defaults)
     out = named(out)  # training takes long, and the process may stand elsewhere at its end
@@ -153,6 +155,7 @@ def train(
             device=device,
             seed=seed,
             name=registry.reference(spec),
+            vocabulary=base,
         )
         tokenizer: ITokenizer = kind.train(job)
         tokenizer.name = registry.reference(spec)
@@ -204,6 +207,20 @@ def extend(
         made: ITokenizer = tokenizer.extend(job, vocab_size)
         made.save(out, overwrite=overwrite)
     return made
+
+
+def _base(name: str, kind: type[ITokenizer], vocabulary: str | os.PathLike[str], vocab_size: int | None) -> ITokenizer:
+    """Return the tokenizer whose ids are kept. Raises: UnsupportedError; ConfigError; as `load`."""
+    if not kind.trains_over_vocabulary:
+        raise UnsupportedError(
+            f"{name!r} learns a vocabulary of its own. For codes and vectors of the ids of {os.fspath(vocabulary)!r}: "
+            "tokframe train autoencoder-fsq --vocabulary NAME --corpus FILE --out DIR",
+            capability="vocabulary",
+        )
+    if vocab_size is not None:
+        text = "is given beside a vocabulary, whose ids are kept as they are; leave one of the two out"
+        raise ConfigError("tokframe.train", [("vocab_size", text)])
+    return load(vocabulary)
 
 
 def _object(config: Mapping[str, Any] | None, source: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tokframe.storage.paths import expanded
 from tokframe.storage.state import State, Tensors
 from tokframe.storage.strictjson import MAX_JSON_BYTES, canonical_json, shortened
 
-__all__ = ["CONFIG", "FORMAT", "Artifact", "read", "state_sha256", "tokenizer_sha256", "write"]
+__all__ = ["CONFIG", "FORMAT", "Artifact", "check_origins", "read", "state_sha256", "tokenizer_sha256", "write"]
 
 CONFIG = "config.json"
 FORMAT = FolderFormat(
@@ -168,7 +168,7 @@ def _stamp(folder: Path) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
-def _check_origins(folder: Path, manifest: Mapping[str, Any]) -> None:
+def check_origins(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Check every name in a manifest: whoever made it chose them, and they stand in errors and in advice.
 
     Raises: ArtifactCorruptError.
@@ -195,7 +195,7 @@ def _check_origins(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def _read(folder: Path) -> Artifact:
     manifest = FORMAT.read(folder)
-    _check_origins(folder, manifest)
+    check_origins(folder, manifest)
     files = manifest["files"]
     if files[CONFIG]["bytes"] > MAX_JSON_BYTES:
         raise FORMAT.corrupt(folder, CONFIG, f"is larger than {MAX_JSON_BYTES} bytes")

@@ -51,6 +51,8 @@ class ITokenizer(ABC):
     state_version: ClassVar[int] = 1
     #: Whether `train` may be called in several processes at once, which train together (see `training.torchrun`).
     trains_in_processes: ClassVar[bool] = False
+    #: Whether `train` can keep the ids of another tokenizer, `job.vocabulary`, and add to what is known of them.
+    trains_over_vocabulary: ClassVar[bool] = False
 
     # -- what a tokenizer implements ------------------------------------------------------------------------
 

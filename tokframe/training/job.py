@@ -26,7 +26,7 @@ class TrainJob:
 
     `name` is the registered name asked for; `config` raw JSON data, checked by the tokenizer; `workdir` a folder
     for checkpoints that survives the process; `should_stop` returns True once the user has interrupted: save a
-    checkpoint and raise TrainingInterrupted.
+    checkpoint and raise TrainingInterrupted. `vocabulary` is the tokenizer whose ids are kept, if any.
     """
 
     corpus: Corpus
@@ -39,6 +39,7 @@ class TrainJob:
     device: str | None = None
     seed: int | None = None
     name: str = ""
+    vocabulary: Any = None
 
     def check_cpu(self) -> None:
         """Check that no other device was asked for, in training that uses none. Raises: TrainingError."""

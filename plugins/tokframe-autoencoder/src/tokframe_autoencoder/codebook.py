@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tokframe_dictionary.vocabulary.table import FIRST_BYTE, Vocabulary, check_tables, corrupt
 
-__all__ = ["NO_CODE", "Codebook"]
+__all__ = ["NO_CODE", "Codebook", "checked_codes"]
 
 #: Marks an id without a code: a special token, or a single byte that the network does not reproduce.
 NO_CODE = -1
@@ -49,17 +49,10 @@ class Codebook(Vocabulary):
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]], file: str = "codebook.safetensors") -> Self:
         """Read what `tensors` returned. Raises: ArtifactCorruptError for inconsistent tables, naming `file`."""
         plain = Vocabulary.from_tensors(tensors, file)
-        check_tables(tensors, {"codes": "i8"}, file)
-        codes = tensors["codes"]
-        if len(codes) != plain.vocab_size:
-            raise corrupt(f"holds {plain.vocab_size} ids and {len(codes)} codes", file)
-        if int(codes.min()) < NO_CODE or (codes[:FIRST_BYTE] != NO_CODE).any():
-            raise corrupt("holds a negative code", file)
-        used = codes[codes >= 0]
-        used.sort()  # a copy; np.unique would import parts of numpy that nothing else here needs
-        if (used[1:] == used[:-1]).any():
-            raise corrupt("gives one code to two ids", file)
-        return cls(plain.blob, plain.offsets, plain.counts, codes.copy(), plain.ranks)
+        codes = checked_codes(tensors, plain.vocab_size, file)
+        if (codes[:FIRST_BYTE] != NO_CODE).any():
+            raise corrupt("holds a code of a special token", file)
+        return cls(plain.blob, plain.offsets, plain.counts, codes, plain.ranks)
 
     def pruned(self, vocab_size: int) -> Self:
         """Return the smaller codebook, each id with its code. Raises: as `kept`."""
@@ -75,3 +68,18 @@ class Codebook(Vocabulary):
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return the tables as the arrays an artifact stores."""
         return {**super().tensors(), "codes": self.codes}
+
+
+def checked_codes(tensors: Mapping[str, npt.NDArray[Any]], vocab_size: int, file: str) -> npt.NDArray[np.int64]:
+    """Return the codes of so many ids. Raises: ArtifactCorruptError for others, naming `file`."""
+    check_tables(tensors, {"codes": "i8"}, file)
+    codes: npt.NDArray[np.int64] = tensors["codes"].copy()
+    if len(codes) != vocab_size:
+        raise corrupt(f"holds {vocab_size} ids and {len(codes)} codes", file)
+    if int(codes.min(initial=NO_CODE)) < NO_CODE:
+        raise corrupt("holds a negative code", file)
+    used = codes[codes >= 0]
+    used.sort()  # a copy; np.unique would import parts of numpy that nothing else here needs
+    if (used[1:] == used[:-1]).any():
+        raise corrupt("gives one code to two ids", file)
+    return codes

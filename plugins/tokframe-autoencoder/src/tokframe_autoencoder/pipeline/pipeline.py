@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from tokframe.training.job import TrainJob
     from tokframe_autoencoder.training.results import TrainedNetwork
 
-__all__ = ["TrainedCodebook", "train"]
+__all__ = ["RUN_FILE", "TrainedCodebook", "check_same", "network_figures", "prepared", "train", "train_pool"]
 
-_RUN_FILE = "run.json"
+RUN_FILE = "run.json"
 _MAY_CHANGE = {"mining": ("workers",), "training": MAY_CHANGE}
 #: Segments never trained on, for the record of how the network generalizes.
 MAX_UNSEEN = 4096
@@ -65,36 +65,30 @@ def train(job: TrainJob) -> TrainedCodebook:
     Raises: ConfigError; CorpusError; TrainingError if the work folder holds another run or nothing can be learned;
     TrainingInterrupted with every finished stage and the last checkpoint kept.
     """
-    spec = job.registry.tokenizer(job.name)
-    parts = resolve(job.config, job.registry, spec.defaults)
-    parts.classes()  # what cannot be imported is reported before the text is read
-    try:
-        from tokframe_torch.processes import process_group
+    parts = prepared(job)
+    from tokframe_torch.processes import process_group
 
-        from tokframe_autoencoder.pipeline.trial import try_parts
-    except ImportError as error:
-        install = install_command("tokframe-autoencoder", "train")
-        raise TrainingError(f"training needs {error.name}, which is not installed: {install}") from error
-    try_parts(parts)
     seed = parts.training.seed if job.seed is None else job.seed
     miner = Miner(job, parts.mining, parts.selection, longest=parts.max_length, checkpoint=job.workdir)
     with process_group(job.device, job.workdir) as processes:
         if not processes.main:  # mining here too would only need the text and the memory once more
             pool = TrainingPool.from_bytes(processes.broadcast())
-            trained = _train_network(job, parts, pool, seed, processes)
+            trained = train_pool(job, parts, pool, seed, processes)
             codebook, record = Codebook.from_tensors(load(processes.broadcast())), processes.broadcast()
         else:
             sources, corpus = miner.read()
             run = {"tokenizer": job.name, "seed": seed, "config": parts.to_json(), "corpus": corpus}
-            _check_same(job, run)
+            check_same(job, run)
             pool = TrainingPool.read(job.workdir) or _make_pool(job, parts, miner, sources, run)
             miner.check_stop()
             processes.broadcast(pool.to_bytes())
-            trained = _train_network(job, parts, pool, seed, processes)
+            trained = train_pool(job, parts, pool, seed, processes)
             codebook, chosen = _compile(job, parts, miner, pool, sources, trained)
-            run |= {"network": _figures(trained, pool), "vocabulary": vocabulary_record(chosen, sources)}
+            run |= {"network": network_figures(trained, pool), "vocabulary": vocabulary_record(chosen, sources)}
             if pool.vectors is not None:
-                cosines = vector_cosines(codebook, _table(codebook, pool, pool.vectors, trained), trained.network)
+                table = _table(codebook, pool, pool.vectors, trained)
+                segments = [codebook.token_bytes(token) for token in range(codebook.vocab_size)]
+                cosines = vector_cosines(segments, table, trained.network)
                 run["vectors_cosine"] = float(cosines.mean()) if len(cosines) else 0.0
             record = canonical_json(run)
             processes.broadcast(save(codebook.tensors()))
@@ -105,9 +99,25 @@ def train(job: TrainJob) -> TrainedCodebook:
         return TrainedCodebook(codebook=codebook, parts=parts, groups=groups, record=record)
 
 
-def _check_same(job: TrainJob, record: dict[str, Any]) -> None:
+def prepared(job: TrainJob) -> Parts:
+    """Return the checked config of a job, its parts tried. Raises: ConfigError; TrainingError; PluginBrokenError."""
+    spec = job.registry.tokenizer(job.name)
+    parts = resolve(job.config, job.registry, spec.defaults)
+    parts.classes()  # what cannot be imported is reported before the text is read
+    try:
+        import tokframe_torch.processes  # noqa: F401  # whether it is there
+
+        from tokframe_autoencoder.pipeline.trial import try_parts
+    except ImportError as error:
+        install = install_command("tokframe-autoencoder", "train")
+        raise TrainingError(f"training needs {error.name}, which is not installed: {install}") from error
+    try_parts(parts)
+    return parts
+
+
+def check_same(job: TrainJob, record: dict[str, Any]) -> None:
     """Raises: TrainingError if the work folder holds another run."""
-    path = job.workdir / _RUN_FILE
+    path = job.workdir / RUN_FILE
     if not path.is_file():
         return
     found = read_json(path)
@@ -149,7 +159,7 @@ def _make_pool(
     )
     if parts.training.guide == "use":
         made = evolve(made, vectors=_vectors(job, miner, sources, made, parts.training.use_dimensions))
-    write_atomically(job.workdir / _RUN_FILE, canonical_json(run))
+    write_atomically(job.workdir / RUN_FILE, canonical_json(run))
     made.write(job.workdir)
     return made
 
@@ -167,7 +177,8 @@ def _vectors(
     return use_vectors(counts, pool.segments, pool.uses, dimensions)
 
 
-def _train_network(job: TrainJob, parts: Parts, pool: TrainingPool, seed: int, processes: Processes) -> TrainedNetwork:
+def train_pool(job: TrainJob, parts: Parts, pool: TrainingPool, seed: int, processes: Processes) -> TrainedNetwork:
+    """Train the network of a job on a pool, or go on with it. Raises: TrainingError; TrainingInterrupted."""
     from tokframe_autoencoder.training.loop import train_network
 
     return train_network(
@@ -176,7 +187,7 @@ def _train_network(job: TrainJob, parts: Parts, pool: TrainingPool, seed: int, p
         np.maximum(pool.uses, 1).astype(np.float64),
         evolve(parts.training, seed=seed),
         workdir=job.workdir / "network",
-        resume=True,  # `_check_same` has checked that this is the same run
+        resume=True,  # `check_same` has checked that this is the same run
         reporter=job.reporter,
         should_stop=job.should_stop,
         processes=processes,
@@ -241,7 +252,7 @@ def _rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _figures(trained: TrainedNetwork, pool: TrainingPool) -> dict[str, Any]:
+def network_figures(trained: TrainedNetwork, pool: TrainingPool) -> dict[str, Any]:
     """Return the record of the network: how exact it is on what it was trained on and on other segments."""
     names = ("character_accuracy", "perplexity", "exact_rate")
     taught = trained.roundtrip.figures()

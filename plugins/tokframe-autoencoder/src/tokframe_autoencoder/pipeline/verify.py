@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tokframe.training.progress import Reporter
     from tokframe_autoencoder.network.autoencoder import Autoencoder
 
-__all__ = ["check_against_network", "check_vectors", "vector_cosines"]
+__all__ = ["check_against_network", "check_codes", "check_vectors", "vector_cosines"]
 
 _BATCH = 1024
 #: How much lower the mean cosine of vectors may be than it was: a smaller vocabulary has others on the mean.
@@ -33,8 +34,6 @@ def check_against_network(
     encoder and quantizer, to exactly the code.
     """
     coded = np.flatnonzero(codebook.codes >= 0)
-    codes = codebook.codes[coded]
-    segments = [codebook.token_bytes(int(token)) for token in coded]
     missing = np.flatnonzero(codebook.codes[FIRST_LEARNED:] < 0)
     learned = codebook.vocab_size - FIRST_LEARNED
     bytes_coded = int((coded < FIRST_LEARNED).sum())
@@ -43,11 +42,19 @@ def check_against_network(
         detail += f", {len(missing)} added ones have none" if len(missing) else ""
     else:
         detail = f"learned id {int(missing[0]) + FIRST_LEARNED} has no code"
+    every = Check(name="codes", ok=len(missing) <= without_code, detail=detail)
+    return [every, *check_codes(codebook.codes, codebook.token_bytes, network, reporter)]
+
+
+def check_codes(
+    all_codes: npt.NDArray[np.int64], token_bytes: Callable[[int], bytes], network: Autoencoder, reporter: Reporter
+) -> list[Check]:
+    """Check the codes of ids, (vocab_size,), -1 where one has none: the other checks of `check_against_network`."""
+    coded = np.flatnonzero(all_codes >= 0)
+    codes = all_codes[coded]
+    segments = [token_bytes(int(token)) for token in coded]
     distinct = len(np.unique(codes))
-    checks = [
-        Check(name="codes", ok=len(missing) <= without_code, detail=detail),
-        Check(name="one code each", ok=distinct == len(codes), detail=f"{len(codes)} ids on {distinct} codes"),
-    ]
+    checks = [Check(name="one code each", ok=distinct == len(codes), detail=f"{len(codes)} ids on {distinct} codes")]
     reporter.stage("verifying against the network", len(coded), "ids")
     decoded_wrong: list[int] = []
     encoded_wrong: list[int] = []
@@ -60,15 +67,19 @@ def check_against_network(
     for name, wrong in (("decoder: code to bytes", decoded_wrong), ("encoder: bytes to code", encoded_wrong)):
         detail = f"{len(coded) - len(wrong)} of {len(coded)} exact"
         if wrong:
-            detail += f"; first wrong: id {wrong[0]} {codebook.token_bytes(wrong[0])!r}"
+            detail += f"; first wrong: id {wrong[0]} {token_bytes(wrong[0])!r}"
         checks.append(Check(name=name, ok=not wrong, detail=detail))
     return checks
 
 
-def vector_cosines(codebook: Codebook, table: VectorTable, network: Autoencoder) -> npt.NDArray[np.float32]:
-    """Return the cosine of the network's vector to the stored one, of each id that has one: (ids,)."""
-    ids = np.flatnonzero(table.known)
-    rows = network.vectors([codebook.token_bytes(token) for token in ids.tolist()])
+def vector_cosines(segments: Sequence[bytes], table: VectorTable, network: Autoencoder) -> npt.NDArray[np.float32]:
+    """Return the cosine of the network's vector to the stored one, of each id that has one: (ids,).
+
+    `segments` (vocab_size,) are the bytes of ids; those that the network does not read are left out.
+    """
+    read = np.fromiter((0 < len(segment) <= network.max_length for segment in segments), np.bool_, len(segments))
+    ids = np.flatnonzero(table.known & read)
+    rows = network.vectors([segments[token] for token in ids.tolist()])
     if rows.shape[1] != table.rows.shape[1]:
         text = f"hold {table.rows.shape[1]} numbers each, the network's {rows.shape[1]}"
         raise corrupt(f"has vectors that {text}", f"{GROUP}.safetensors")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from tokframe_dictionary.tokenizer import DictionaryTokenizer
-from tokframe_dictionary.vocabulary.table import FIRST_BYTE, corrupt
+from tokframe_dictionary.vocabulary.table import FIRST_BYTE
 
 from tokframe.storage.state import ComponentUse, State
-from tokframe.storage.strictjson import canonical_json, parse_json
+from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_autoencoder.codebook import Codebook
-from tokframe_autoencoder.tokenizer.coded import CodedTokenizer
+from tokframe_autoencoder.tokenizer.coded import BASE_FILE, CodedTokenizer
 from tokframe_autoencoder.vectors.table import GROUP as VECTORS
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class AutoencoderTokenizer(CodedTokenizer, DictionaryTokenizer):
     """A learned vocabulary of byte segments, searched for the fewest tokens; lossless for any bytes."""
 
     trains_in_processes: ClassVar[bool] = True
+    trains_over_vocabulary: ClassVar[bool] = True
     group: ClassVar[str] = "codebook"
     vocabulary: Codebook
 
@@ -85,7 +86,14 @@ class AutoencoderTokenizer(CodedTokenizer, DictionaryTokenizer):
 
     @classmethod
     def from_state(cls, state: State) -> Self:
-        """Build from a state; weights and vectors stay on disk until they are used. Raises: ArtifactCorruptError."""
+        """Build from a state; weights and vectors stay on disk until they are used. Raises: ArtifactCorruptError.
+
+        Where the state holds a base tokenizer, an `OverlayTokenizer` is built.
+        """
+        if BASE_FILE in state.files:
+            from tokframe_autoencoder.tokenizer.overlay import OverlayTokenizer
+
+            return OverlayTokenizer.from_state(state)  # type: ignore[return-value]  # saved under this one's name
         return cls(
             Codebook.from_tensors(cls.tables(state)),
             config=state.config,
@@ -96,7 +104,14 @@ class AutoencoderTokenizer(CodedTokenizer, DictionaryTokenizer):
 
     @classmethod
     def train(cls, job: TrainJob) -> Self:
-        """Mine, train, select and compile. Raises: ConfigError; TrainingError; TrainingInterrupted."""
+        """Mine, train, select and compile, or train over `job.vocabulary`, which gives an `OverlayTokenizer`.
+
+        Raises: ConfigError; TrainingError; TrainingInterrupted.
+        """
+        if job.vocabulary is not None:
+            from tokframe_autoencoder.tokenizer.overlay import OverlayTokenizer
+
+            return OverlayTokenizer.train(job)  # type: ignore[return-value]  # saved under this one's name
         from tokframe_autoencoder.pipeline.pipeline import train
 
         done = train(job)
@@ -120,17 +135,10 @@ class AutoencoderTokenizer(CodedTokenizer, DictionaryTokenizer):
     def verify(self, reporter: Reporter) -> list[Check]:
         """Check the tables against the network: codes and bytes in both directions, bytes to the stored vectors."""
         from tokframe_autoencoder.pipeline.recompile import RECORD_FILE
-        from tokframe_autoencoder.pipeline.verify import check_against_network, check_vectors, vector_cosines
+        from tokframe_autoencoder.pipeline.verify import check_against_network
 
-        network = self.network()
-        checks = check_against_network(self.vocabulary, network, reporter, without_code=self.added_ids)
-        file = RECORD_FILE if RECORD_FILE in self._files else "training.json"
-        if VECTORS in self._groups and network.use_head is not None and file in self._files:
-            recorded = parse_json(self._files[file], file).get("vectors_cosine")
-            if not isinstance(recorded, int | float):
-                raise corrupt("has no number vectors_cosine", file)
-            checks.append(check_vectors(vector_cosines(self.vocabulary, self.vectors(), network), recorded))
-        return checks
+        checks = check_against_network(self.vocabulary, self.network(), reporter, without_code=self.added_ids)
+        return [*checks, *self._vector_checks(RECORD_FILE if RECORD_FILE in self._files else "training.json")]
 
     @property
     def longest_segment(self) -> int:

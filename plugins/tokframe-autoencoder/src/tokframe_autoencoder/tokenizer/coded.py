@@ -21,7 +21,7 @@ from tokframe.plugins.registry import normal_name
 from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.manifest import is_count
 from tokframe.storage.state import ComponentUse
-from tokframe.storage.strictjson import shortened
+from tokframe.storage.strictjson import parse_json, shortened
 from tokframe.tokenizer.base import ITokenizer, utf8
 from tokframe.tokenizer.inputs import bytes_of, in_order, whole_number
 from tokframe.tokenizer.results import IntArray
@@ -30,12 +30,15 @@ from tokframe_autoencoder.vectors.table import GROUP as VECTORS
 from tokframe_autoencoder.vectors.table import VectorTable
 
 if TYPE_CHECKING:
+    from tokframe.plugins.protocols import Check
     from tokframe_autoencoder.config import Parts
     from tokframe_autoencoder.inference.neural_path import NeuralPath
     from tokframe_autoencoder.network.autoencoder import Autoencoder
 
-__all__ = ["CodedTokenizer"]
+__all__ = ["BASE_FILE", "CodedTokenizer"]
 
+#: The file of an artifact that names another tokenizer, whose ids have the codes (see `overlay`).
+BASE_FILE = "base.json"
 MAX_DIGITS = 61  # of two levels each
 #: Similarities are compared and returned with so many decimals: what is equal is so in any order of summing.
 _DECIMALS = 6
@@ -51,6 +54,7 @@ class CodedTokenizer(ITokenizer):
     config: Mapping[str, Any]
     _components: tuple[ComponentUse, ...]
     _groups: Mapping[str, Any]
+    _files: dict[str, bytes]
     _all_codes: npt.NDArray[np.int64]  #: (vocab_size,), -1 where an id has none
 
     def _hold(
@@ -152,6 +156,21 @@ class CodedTokenizer(ITokenizer):
                 self._table = VectorTable.from_tensors(self._groups[VECTORS], self.vocab_size)
             return self._table
 
+    def _vector_checks(self, file: str) -> list[Check]:
+        """Check stored vectors against the network, by the record in one of the artifact's files.
+
+        None where there are no vectors or no record. Raises: ArtifactCorruptError for a record without the figure.
+        """
+        from tokframe_autoencoder.pipeline.verify import check_vectors, vector_cosines
+
+        network = self.network()
+        if VECTORS not in self._groups or network.use_head is None or file not in self._files:
+            return []
+        recorded = parse_json(self._files[file], file).get("vectors_cosine")
+        if not isinstance(recorded, int | float):
+            raise corrupt("has no number vectors_cosine", file)
+        return [check_vectors(vector_cosines(self._segments, self.vectors(), network), recorded)]
+
     def classes(self) -> npt.NDArray[np.int64]:
         """Return the class of each id by its use, (vocab_size,) int64; -1 where there is none. Raises: as `vectors`."""
         return self.vectors().classes.astype(np.int64)
@@ -189,7 +208,8 @@ class CodedTokenizer(ITokenizer):
         if by == "use":
             table = self.vectors()
             row = table.unit[own] if text is None else self._embedded(texts)[0]
-            scores = np.where(table.known & bool(row.any()), table.unit @ row, -np.inf).astype(np.float64)
+            cosines = np.einsum("nd,d->n", table.unit, row)  # in one thread: those of BLAS cost more on a busy machine
+            scores = np.where(table.known & bool(row.any()), cosines, -np.inf).astype(np.float64)
         else:
             segment = self._segments[own] if text is None else text
             scores = np.where(self._spelled, self._spelling.similarities(segment), -np.inf)
