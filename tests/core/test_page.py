@@ -21,7 +21,6 @@ from tokframe.evaluate.columns import COLUMNS
 from tokframe.evaluate.report.charts import bars, curves, dots
 from tokframe.evaluate.report.page import comparison_page
 from tokframe.evaluate.report.passages import differences, passages
-from tokframe.evaluate.report.segments import segments
 from tokframe.evaluate.report.table import comparison_table
 
 NASTY = "<script>alert('1')</script> & \"quoted\" \x00\x1b[31m \u202e \ufeff é 世界\r\n"
@@ -152,15 +151,15 @@ def test_every_column_is_in_the_json_the_table_the_page_and_the_help(given_footp
 
 def test_tokens_that_share_a_character_are_one_piece(tokenizers):
     # 世 is e4 b8 96 and 界 begins with e7: the piece b8 96 e7 spans the border between them
-    found = segments(tokenizers["pieces"], "the 世界!")
+    found = tokenizers["pieces"].show("the 世界!").segments
     assert [(piece.text, len(piece.ids)) for piece in found] == [("the ", 1), ("世界", 4), ("!", 1)]
-    assert "".join(piece.text for piece in segments(tokenizers["bytes"], NASTY)) == NASTY
+    assert "".join(piece.text for piece in tokenizers["bytes"].show(NASTY).segments) == NASTY
 
 
 def test_ids_that_do_not_spell_the_text_are_shown_for_what_they_stand_for(tokenizers):
-    found = segments(tokenizers["<b>lossy"], "né")
+    found = tokenizers["<b>lossy"].show("né").segments
     assert [(piece.text, piece.exact) for piece in found] == [("n", False), ("<unk>", False), ("<unk>", False)]
-    assert segments(tokenizers["bytes"], "") == []
+    assert tokenizers["bytes"].show("").segments == ()
 
 
 def test_passages_come_from_evenly_chosen_sources_at_a_line_s_start(tmp_path):

@@ -21,7 +21,6 @@ def command(ctx: click.Context, name: str, as_json: bool) -> None:
 
     JSON: {"tokenizer", "ok", "checks": [{"name", "ok", "detail", "skipped"}]}; a skipped check is "ok" too.
     """
-    from attrs import asdict
     from rich.text import Text
 
     from tokframe.cli.console import checks_table, show, show_json
@@ -31,14 +30,9 @@ def command(ctx: click.Context, name: str, as_json: bool) -> None:
     with reporting() as reporter:
         report = verify(name, reporter)
     if as_json:
-        checks = [asdict(check) for check in report.checks]
-        show_json({"tokenizer": report.tokenizer, "ok": report.ok, "checks": checks})
+        show_json(report.to_dict())
     else:
         show(checks_table(report.checks, "ok", "FAILED"))
-        failed, skipped = sum(not check.ok for check in report.checks), sum(check.skipped for check in report.checks)
-        count = len(report.checks) - skipped
-        many = f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"
-        many += f", {skipped} skipped" if skipped else ""
-        show(Text(f"{name}: {many}", style="bold red" if failed else "bold green"))
+        show(Text(report.title, style="bold green" if report.ok else "bold red"))
     if not report.ok:
         ctx.exit(1)

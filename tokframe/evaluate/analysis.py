@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ from tokframe.evaluate.measures import (
 )
 from tokframe.evaluate.pruning import PruningPoint, pruning_curve
 from tokframe.plugins.protocols import Analyzable, HasVectors, Prunable
+from tokframe.tokenizer.display import Result
+from tokframe.tokenizer.segments import shown
 from tokframe.training.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -66,9 +69,9 @@ class UseClass:
     examples: tuple[int, ...]
 
 
-@frozen(kw_only=True, eq=False)
-class Analysis:
-    """Use of the vocabulary on one text.
+@frozen(kw_only=True, eq=False, repr=False)
+class Analysis(Result):
+    """Use of the vocabulary on one text by the tokenizer `name`; `label` names its parts too where they are not usual.
 
     `counts` (vocab_size,) how often each id occurs; `lengths` (vocab_size,) the bytes it stands for, 0 for a
     special token; `first_seen` (vocab_size,) how many bytes of text came before it (about), -1 if it never came;
@@ -95,6 +98,32 @@ class Analysis:
     splitting: int
     rare: Sequence[tuple[int, int]]
     sizes: Sequence[tuple[int, int]]
+    label: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `to_json` returns."""
+        return self.to_json()
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one row per id, the most used first: its text, how often it occurs, its share of the tokens."""
+        order = np.lexsort((np.arange(self.vocab_size), -self.counts)).tolist()
+        tokens = max(1, self.tokens)
+        return [
+            {
+                "id": token,
+                "text": shown(self.spelling[token]),
+                "count": int(self.counts[token]),
+                "share": float(self.counts[token] / tokens),
+            }
+            for token in order
+        ]
+
+    def __repr__(self) -> str:
+        return "\n".join(_views().analysis_text(self))
+
+    def _repr_html_(self) -> str | None:
+        html: str | None = _views().analysis_html(self)
+        return html
 
     @property
     def vocab_size(self) -> int:
@@ -278,6 +307,7 @@ def analyze(
     reporter.stage("estimating what pruning costs")
     return Analysis(
         name=tokenizer.name,
+        label=tokenizer.label,
         text_bytes=whole.bytes,
         text_chars=whole.chars,
         counts=whole.counts,
@@ -294,6 +324,11 @@ def analyze(
         rare=[(below, count) for below in _RARE if (count := rarely_trained(tokenizer, below)) is not None],
         sizes=[*tokens.items(), (size, whole.tokens)] if tokens else [],
     )
+
+
+def _views() -> Any:
+    """Import what draws an analysis; it knows this module, so it is named as text."""
+    return importlib.import_module("tokframe.evaluate.report.notebook")
 
 
 def _smaller(tokenizer: ITokenizer) -> dict[int, ITokenizer]:
@@ -313,15 +348,6 @@ def classes_of(tokenizer: ITokenizer) -> npt.NDArray[np.int64]:
         with suppress(UnsupportedError):
             return tokenizer.classes()
     return np.full(tokenizer.vocab_size, -1, np.int64)
-
-
-def shown(text: bytes) -> str:
-    """Return bytes as something that can be read: text with its controls escaped, or hex where it is not UTF-8."""
-    try:
-        decoded = text.decode()
-    except UnicodeDecodeError:
-        return "".join(f"\\x{byte:02x}" for byte in text)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in decoded)
 
 
 def _share(part: np.int64, whole: np.int64) -> float:

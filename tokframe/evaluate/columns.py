@@ -28,6 +28,7 @@ RARE = 100
 class Row:
     """One tokenizer: its figures over the whole corpus, per source and language of the corpus, and per file.
 
+    `tokenizer` is its registered name, `other_parts` what is inside it that is not the default, by kind.
     `language` is that of each file, "" where its name does not say. `splitting` is how many ids are not whole
     characters, `rare` how many had fewer than 100 uses in training text, None where that is not known. `stability` is
     None where it was not asked for.
@@ -44,6 +45,8 @@ class Row:
     splitting: int | None = None
     rare: int | None = None
     stability: Stability | None = None
+    tokenizer: str = ""
+    other_parts: Mapping[str, str] = field(factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON data; a figure that could not be measured is None."""

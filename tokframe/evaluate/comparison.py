@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import sys
@@ -20,6 +21,7 @@ from tokframe.evaluate.measures import Measures, by_group, lengths_of, measure, 
 from tokframe.evaluate.stability import stability as stability_of
 from tokframe.evaluate.timing import sample, speeds
 from tokframe.plugins.discovery import host
+from tokframe.tokenizer.display import Result
 from tokframe.training.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -29,13 +31,39 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare"]
 
 
-@frozen(kw_only=True, eq=False)
-class Comparison:
-    """The outcome of `compare`: a row for each tokenizer, and what was measured with what."""
+@frozen(kw_only=True, eq=False, repr=False)
+class Comparison(Result):
+    """The outcome of `compare`: a row for each tokenizer, and what was measured with what.
+
+    Ratios refer to `baseline`, the last tokenizer where it is empty. `repr` is the table of `tokframe compare`.
+    """
 
     rows: Mapping[str, Row]
     corpus: Mapping[str, Any]
     versions: Mapping[str, str]
+    baseline: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `to_json` returns."""
+        return self.to_json()
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one row per tokenizer with its figures over the whole corpus, named by their JSON keys."""
+        found = []
+        for name, row in self.rows.items():
+            figures = row.to_json()
+            stable = figures.pop("stability", {})
+            plain = {key: value for key, value in figures.items() if not isinstance(value, dict)}
+            label = f"{row.tokenizer} ({', '.join(row.other_parts.values())})" if row.other_parts else row.tokenizer
+            found.append({"name": name, "tokenizer": label, **plain, **stable})
+        return found
+
+    def __repr__(self) -> str:
+        return "\n".join(_views().comparison_text(self))
+
+    def _repr_html_(self) -> str | None:
+        html: str | None = _views().comparison_html(self)
+        return html
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures as JSON data: `{"tokenizers": {NAME: {..., "files": {FILE: {...}}}}, ...}`.
@@ -95,6 +123,8 @@ def compare(
             splitting=splitting_characters(tokenizers[name]),
             rare=rarely_trained(tokenizers[name], RARE),
             stability=stable.get(name),
+            tokenizer=tokenizers[name].name,
+            other_parts=tokenizers[name].other_parts,
         )
         for name, parts in files.items()
     }
@@ -106,6 +136,11 @@ def compare(
         "sources": {name: part.bytes for name, part in any_row.sources.items()},
     }
     return Comparison(rows=rows, corpus=text, versions=_versions(tokenizers))
+
+
+def _views() -> Any:
+    """Import what draws a comparison; it knows this module, so it is named as text."""
+    return importlib.import_module("tokframe.evaluate.report.notebook")
 
 
 def _files(name: str, tokenizer: ITokenizer, corpus: Corpus, reporter: Reporter) -> dict[str, Measures]:

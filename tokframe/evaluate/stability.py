@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from tokframe.tokenizer.display import Result
+
 if TYPE_CHECKING:
     from tokframe.tokenizer.base import ITokenizer
 
@@ -25,8 +27,8 @@ _BEFORE_CHARS, _AFTER_CHARS = 200, 100  # of a window around a place
 _HOMOGLYPHS = dict(zip("aceopxyABCEHKMOPTX", "асеорхуАВСЕНКМОРТХ", strict=True))
 
 
-@frozen(kw_only=True)
-class Stability:
+@frozen(kw_only=True, repr=False)
+class Stability(Result):
     """How much of a text's ids changes, over random windows of 300 characters, the same for every tokenizer.
 
     `cut_*` are shares of cuts (0 to 1) after which the ids of what stands before are not the first ids of the window:

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tokframe.errors import InvalidTokenError, UnknownNameError, UnsupportedError
-from tokframe.evaluate.analysis import shown
 from tokframe.evaluate.report.table import short_labels
 from tokframe.plugins.protocols import HasCodes, HasVectors
 from tokframe.storage.printable import printable
+from tokframe.tokenizer.segments import shown
 
 if TYPE_CHECKING:
     from tokframe.tokenizer.base import ITokenizer

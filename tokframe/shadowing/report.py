@@ -19,6 +19,7 @@ from attrs import asdict, field, frozen
 
 from tokframe.storage.printable import printable_json
 from tokframe.storage.strictjson import canonical_json
+from tokframe.tokenizer.display import Result
 
 __all__ = ["Log", "Recorder", "ShadowReport", "ShadowSide", "Summary", "open_log"]
 
@@ -63,8 +64,8 @@ class ShadowSide:
         return _ratio(self.unknown, self.tokens)
 
 
-@frozen(kw_only=True)
-class ShadowReport:
+@frozen(kw_only=True, repr=False)
+class ShadowReport(Result):
     """The counts of a shadow so far.
 
     `texts` were encoded in `calls` of the first's encoder (a thread's share of a batch is one call). The other was
@@ -95,6 +96,29 @@ class ShadowReport:
         found = asdict(self)
         sides = {side: {**found[side], **rates[side]} for side in _SIDES}
         return {"time": round(time.time(), 3), **found, **sides, **{name: getattr(self, name) for name in ratios}}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `to_json` returns."""
+        return self.to_json()
+
+    @property
+    def title(self) -> str:
+        """What was tried on what."""
+        return f"{self.other.name} tried beside {self.first.name}: {self.compared:,} texts, {self.errors:,} errors"
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one row per tokenizer."""
+        return [
+            {
+                "tokenizer": side.name,
+                "tokens": side.tokens,
+                "bytes per token": side.bytes_per_token,
+                "unknown": side.unknown,
+                "changed texts": side.changed,
+                "seconds": side.seconds,
+            }
+            for side in (self.first, self.other)
+        ]
 
     @property
     def compared(self) -> int:

@@ -9,21 +9,24 @@ import codecs
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from tokframe.errors import EncodingError, UnsupportedError
+from tokframe.errors import EncodingError, TokframeError, UnsupportedError
 from tokframe.plugins.discovery import host, rebuild
 from tokframe.storage import artifact
+from tokframe.storage.strictjson import parse_json
 from tokframe.tokenizer import batching, streams
 from tokframe.tokenizer.ids import id_array, one_id
 from tokframe.tokenizer.inputs import bytes_of, in_order, whole_number
 from tokframe.tokenizer.prompts import Cover, Growth, Prompt, SortedTokens
-from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, TokenizerModel
+from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, PaddedBatch, TokenizerModel, TrainingRecord
 from tokframe.tokenizer.roles import roles_of
+from tokframe.tokenizer.segments import SegmentedText, segmented
 
 if TYPE_CHECKING:
     from tokframe.plugins.registry import Registry
@@ -221,6 +224,34 @@ class ITokenizer(ABC):
         Raises: InvalidTokenError naming an id outside the vocabulary and its position.
         """
         return self.decode_bytes(tokens, skip_special).decode("utf-8", errors="replace")
+
+    def __call__(self, text: str, add_special: bool = True, *, allowed_special: Collection[str] = ()) -> list[int]:
+        """Return the ids of `text`, as `encode` does."""
+        return self.encode(text, add_special, allowed_special=allowed_special)
+
+    def tokens(self, text: str) -> list[str]:
+        r"""Return what each id of `text` stands for, special tokens not added, to see how a text is segmented.
+
+        Bytes that are not a whole character are written as escapes, e.g. `\xf0`. Raises: EncodingError.
+        """
+        ids = self.encode_raw(utf8(text)).tolist()
+        return [self.token_bytes(token).decode("utf-8", "backslashreplace") for token in ids]
+
+    def show(self, text: str) -> SegmentedText:
+        """Return a text in segments, colored where a notebook or a terminal shows it. Raises: EncodingError."""
+        data = utf8(text)
+        ids = self.encode_raw(data).tolist()
+        return segmented(data, ids, [self.token_bytes(token) for token in ids], self.label)
+
+    # -- the vocabulary -------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Return the number of ids, `vocab_size`."""
+        return self.vocab_size
+
+    def vocab(self) -> dict[int, bytes]:
+        """Return the bytes of each id, in order of ids (a special token: its text)."""
+        return {token: self.token_bytes(token) for token in range(self.vocab_size)}
 
     # -- bytes ----------------------------------------------------------------------------------------------
 
@@ -432,11 +463,40 @@ class ITokenizer(ABC):
         state = self.state()
         return host().registry.header(self.name, state.components, self.state_version), state
 
+    @property
+    def training(self) -> TrainingRecord | None:
+        """How this tokenizer was trained, losses included; None where it keeps no `training.json`."""
+        file = "training.json"
+        content = self.state().files.get(file)
+        return None if content is None else TrainingRecord(tokenizer=self.label, facts=parse_json(content, file))
+
     def __reduce__(self) -> tuple[Any, ...]:
         return rebuild, (self.name, self.state())
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name or 'unnamed'!r} vocab_size={self.vocab_size}>"
+        parts = "".join(f" {kind}={name!r}" for kind, name in self.other_parts.items())
+        return f"<{type(self).__name__} {self.name or 'unnamed'!r}{parts} vocab_size={self.vocab_size}>"
+
+    @property
+    def components(self) -> Mapping[str, str]:
+        """Kind of each part inside ("encoder", "quantizer", ...) to its name; empty for a tokenizer without parts."""
+        return {}
+
+    @property
+    def other_parts(self) -> Mapping[str, str]:
+        """The `components` that are not those that a tokenizer of this name has by default."""
+        found = dict(self.components)
+        with suppress(TokframeError):  # its plugin may not be here
+            defaults = host().registry.tokenizer(self.name).defaults if found else {}
+            found = {kind: name for kind, name in found.items() if name != defaults.get(kind)}
+        return found
+
+    @property
+    def label(self) -> str:
+        """The name as tables and plots show it: with the parts that are not its default ones, where there are such."""
+        parts = ", ".join(f"{kind} {name}" for kind, name in self.other_parts.items())
+        name = self.name or type(self).__name__
+        return f"{name} ({parts})" if parts else name
 
     # -- shared parts ---------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 
 from tokframe.errors import EncodingError
 from tokframe.tokenizer.base import ITokenizer, utf8
+from tokframe.tokenizer.display import Result
 from tokframe.tokenizer.inputs import in_order
 from tokframe.tokenizer.prompts import Prompt
 from tokframe.tokenizer.results import IntArray
@@ -34,12 +35,15 @@ _ROWS_AT_ONCE = 16
 _LOGITS_AT_ONCE = 1 << 25
 
 
-@frozen(kw_only=True)
-class Likelihood:
+@frozen(kw_only=True, repr=False)
+class Likelihood(Result):
     """`value`: the log-probability in nats that a text goes on so; `greedy`: whether the likeliest ids write that."""
 
     value: float
     greedy: bool
+
+    def __repr__(self) -> str:
+        return f"<Likelihood {self.value:.4f} nats{', greedy' if self.greedy else ''}>"
 
 
 @define(eq=False)

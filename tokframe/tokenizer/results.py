@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from tokframe.errors import EncodingError
+from tokframe.tokenizer.display import Result
 
 if TYPE_CHECKING:
     import torch
 
     from tokframe.plugins.protocols import Check
 
-__all__ = ["Capabilities", "Encoding", "IntArray", "PaddedBatch", "TokenizerModel", "VerifyReport"]
+__all__ = ["Capabilities", "Encoding", "IntArray", "PaddedBatch", "TokenizerModel", "TrainingRecord", "VerifyReport"]
 
 IntArray = npt.NDArray[np.int32]
 
@@ -102,8 +103,38 @@ class TokenizerModel:
     files: Mapping[str, bytes] = field(factory=dict)
 
 
-@frozen(kw_only=True)
-class VerifyReport:
+@frozen(kw_only=True, repr=False)
+class TrainingRecord(Result):
+    """How a tokenizer was trained: its `training.json`. `history` has a dict of figures per evaluation, in order.
+
+    Each names `stage` and `step` beside its losses; the records and `to_pandas()` are those of the history.
+    """
+
+    tokenizer: str
+    facts: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The tokenizer, and how many evaluations there were."""
+        return f"Training of {self.tokenizer}: {len(self.history):,} evaluations"
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """Figures per evaluation; empty where training has no steps, and in tokenizers trained before it was kept."""
+        found: Sequence[Mapping[str, Any]] = self.facts.get("history", ())
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of `training.json`."""
+        return dict(self.facts)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the history, one row per evaluation."""
+        return [dict(figures) for figures in self.history]
+
+
+@frozen(kw_only=True, repr=False)
+class VerifyReport(Result):
     """What `tokframe verify` found; `ok` when every check is."""
 
     tokenizer: str
@@ -113,3 +144,24 @@ class VerifyReport:
     def ok(self) -> bool:
         """True when every check passed."""
         return all(check.ok for check in self.checks)
+
+    @property
+    def title(self) -> str:
+        """How many checks passed."""
+        skipped = sum(check.skipped for check in self.checks)
+        failed = sum(not check.ok for check in self.checks)
+        count = len(self.checks) - skipped
+        many = f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"
+        return f"{self.tokenizer}: {many}" + (f", {skipped} skipped" if skipped else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON data of `tokframe verify --json`."""
+        return {"tokenizer": self.tokenizer, "ok": self.ok, "checks": [asdict(check) for check in self.checks]}
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one row per check."""
+        status = {True: "ok", False: "FAILED"}
+        return [
+            {"check": each.name, "result": "skipped" if each.skipped else status[each.ok], "detail": each.detail}
+            for each in self.checks
+        ]

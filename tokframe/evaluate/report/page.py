@@ -13,8 +13,7 @@ from tokframe.errors import EncodingError, UnsupportedError
 from tokframe.evaluate.report.charts import charts
 from tokframe.evaluate.report.drawing import require
 from tokframe.evaluate.report.passages import Difference, differences, passages
-from tokframe.evaluate.report.segments import segments
-from tokframe.evaluate.report.table import figures, heading, mixes_lossless, sections, short_labels
+from tokframe.evaluate.report.table import figures, heading, labels_of, mixes_lossless, sections
 from tokframe.storage.printable import printable
 
 if TYPE_CHECKING:
@@ -50,8 +49,8 @@ def comparison_page(
     """
     check_installed()
     names = list(comparison.rows)
-    baseline = baseline or names[-1]
-    labels = short_labels(names)
+    baseline = baseline or comparison.baseline or names[-1]
+    labels = labels_of(comparison)
     page = (
         environment()
         .get_template("page.html.j2")
@@ -101,7 +100,7 @@ def _cuts(text: str, tokenizers: Mapping[str, ITokenizer]) -> Iterator[tuple[str
     """Yield each tokenizer's name with the segments of a text, or with the error that says why there are none."""
     for name, tokenizer in tokenizers.items():
         try:
-            yield name, segments(tokenizer, text)
+            yield name, tokenizer.show(text)
         except (EncodingError, UnsupportedError) as error:
             yield name, str(error)
 

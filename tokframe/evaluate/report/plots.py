@@ -50,7 +50,7 @@ def save_plots(analysis: Analysis, folder: str | Path) -> list[Path]:
 
 def _titled(analysis: Analysis, draw: _Draw, axes: Any) -> None:
     title, below, x, y = draw(analysis, axes)
-    below = f"{analysis.name} on {analysis.text_bytes / 1e6:,.1f} MB of text; {below}"
+    below = f"{analysis.label or analysis.name} on {analysis.text_bytes / 1e6:,.1f} MB of text; {below}"
     axes.set_title(title, fontsize=13, fontweight="bold", pad=26)
     axes.text(0, 1.03, below, transform=axes.transAxes, fontsize=9.5, color=FAINT)
     axes.set_xlabel(x)

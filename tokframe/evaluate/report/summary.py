@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tokframe.evaluate.analysis import shown
 from tokframe.evaluate.columns import COLUMNS
 from tokframe.evaluate.languages import gini_of, relative_costs
 from tokframe.evaluate.measures import renyi_efficiency
+from tokframe.tokenizer.segments import shown
 
 if TYPE_CHECKING:
     from tokframe.evaluate.analysis import Analysis, UseClass
@@ -27,7 +27,10 @@ _MAX_LENGTH = 16  # bytes of a token with a line of its own
 def analysis_summary(analysis: Analysis, top: int = 20) -> RenderableType:
     """Return an analysis as a rich renderable for 100 columns."""
     size, tokens = f"{analysis.text_bytes / 1e6:,.2f} MB", f"{analysis.tokens:,} tokens"
-    parts: list[RenderableType] = [Text.assemble((analysis.name, "bold"), f" on {size} of text: {tokens}"), Text()]
+    parts: list[RenderableType] = [
+        Text.assemble((analysis.label or analysis.name, "bold"), f" on {size} of text: {tokens}"),
+        Text(),
+    ]
     parts.append(_grid(("", "", ""), key_figures(analysis)))
     sections = {
         "Token lengths": _grid(("bytes", "ids", "tokens", "share of tokens"), _lengths(analysis)),

@@ -16,7 +16,16 @@ from tokframe.evaluate.languages import is_english, relative_costs
 if TYPE_CHECKING:
     from tokframe.evaluate.comparison import Comparison
 
-__all__ = ["Figure", "comparison_table", "figures", "heading", "mixes_lossless", "sections", "short_labels"]
+__all__ = [
+    "Figure",
+    "comparison_table",
+    "figures",
+    "heading",
+    "labels_of",
+    "mixes_lossless",
+    "sections",
+    "short_labels",
+]
 
 _LABEL_WIDTH = 26
 _MAX_SOURCES = 12  # with a line of their own; the rest are in the JSON
@@ -39,8 +48,8 @@ def comparison_table(comparison: Comparison, baseline: str = "", width: int = 10
     another make several tables.
     """
     names = list(comparison.rows)
-    baseline = baseline or names[-1]
-    labels = short_labels(names)
+    baseline = baseline or comparison.baseline or names[-1]
+    labels = labels_of(comparison)
     column = max(16, *(len(label) + 2 for label in labels.values()))
     beside = max(1, (width - _LABEL_WIDTH - 2) // (column + 1))
     title = Text(heading(comparison))
@@ -140,6 +149,15 @@ def sections(comparison: Comparison, baseline: str) -> dict[str, list[Column]]:
         largest = sorted(sizes, key=lambda name: -sizes[name])[:_MAX_SOURCES]
         found["bytes/token by source"] = [COLUMNS[0].of_source(name) for name in largest]
     return found
+
+
+def labels_of(comparison: Comparison) -> dict[str, str]:
+    """Return a name for each column: a short one, with the parts inside that are not those of the registered name."""
+    labels = short_labels(list(comparison.rows))
+    for name, row in comparison.rows.items():
+        if row.other_parts:
+            labels[name] += f" ({', '.join(row.other_parts.values())})"
+    return labels
 
 
 def short_labels(names: Sequence[str]) -> dict[str, str]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokframe.evaluate.analysis import shown
 from tokframe.evaluate.measures import rank_frequency
 from tokframe.evaluate.report.charts import curves
 from tokframe.evaluate.report.drawing import require
@@ -22,6 +21,7 @@ from tokframe.evaluate.report.layout import placed
 from tokframe.evaluate.report.page import environment
 from tokframe.evaluate.report.summary import key_figures
 from tokframe.plugins.protocols import HasVectors
+from tokframe.tokenizer.segments import shown
 
 if TYPE_CHECKING:
     from tokframe.evaluate.analysis import Analysis

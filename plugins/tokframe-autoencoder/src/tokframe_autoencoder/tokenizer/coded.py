@@ -66,6 +66,11 @@ class CodedTokenizer(ITokenizer):
         self._table: VectorTable | None = None
         self._lock = threading.Lock()
 
+    @property
+    def components(self) -> Mapping[str, str]:
+        """Encoder, quantizer and decoder, by kind."""
+        return {use.kind: use.name for use in self._components}
+
     # -- the network ----------------------------------------------------------------------------------------
 
     @property

@@ -47,8 +47,6 @@ def finetune_command(
     nats per symbol]], "ids": {"before", "kept", "dropped", "codes_moved"}, "settle_steps", "from_sha256",
     "dropped": [text], "checks": [{"name", "ok", "detail", "skipped"}]}.
     """
-    from attrs import asdict
-
     from tokframe.cli.console import say, show_json
     from tokframe.cli.interruption import resumable
     from tokframe_lm.finetuning.finetuning import finetune
@@ -59,9 +57,7 @@ def finetune_command(
         done = finetune(model, corpus=text, out=out, config=settings, **control, **options)
     record = done.model.training["finetuned"]
     if as_json:
-        dropped = [piece.decode(errors="backslashreplace") for piece in done.dropped]
-        checks = [asdict(check) for check in done.checks]
-        show_json({"out": out, **record, "dropped": dropped, "checks": checks, "corpus": text.summary()})
+        show_json({"out": out, **done.to_dict(), "corpus": text.summary()})
         return
     _, lm, reconstruction = record["loss"][-1]
     say(

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError
+from tokframe.tokenizer.display import Result
 from tokframe.tokenizer.results import IntArray
 from tokframe.training.progress import SILENT, Reporter
 from tokframe_lm.data.tokens import Document, documents, read_document
@@ -25,8 +26,8 @@ _BATCH_WINDOWS = 8
 _UNKNOWN_ORDER = 4  # bytes of an n-gram in the model of text behind <unk>
 
 
-@frozen(kw_only=True)
-class Evaluation:
+@frozen(kw_only=True, repr=False)
+class Evaluation(Result):
     """`bits_per_byte` in all, of which `bits_per_byte_unknown` for the text behind <unk>; sizes of what was read.
 
     `unknown` is the number of tokens that hide their text.
@@ -37,6 +38,11 @@ class Evaluation:
     bytes: int
     tokens: int
     unknown: int
+
+    @property
+    def title(self) -> str:
+        """The figure that matters."""
+        return f"{self.bits_per_byte:.4f} bits per byte over {self.bytes:,} bytes"
 
 
 @frozen(kw_only=True, eq=False)

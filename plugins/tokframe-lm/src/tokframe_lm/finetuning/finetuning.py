@@ -28,6 +28,7 @@ from tokframe.storage.config import structure, unstructure
 from tokframe.storage.manifest import file_sha256
 from tokframe.storage.paths import expanded, named
 from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.display import Result, plain
 from tokframe.training.interruption import interruptible
 from tokframe.training.progress import SILENT, Reporter
 from tokframe.training.run_folder import run_folder, without_output
@@ -43,8 +44,8 @@ from tokframe_lm.training import run_identity
 __all__ = ["FineTuned", "FinetuneConfig", "finetune"]
 
 
-@frozen(kw_only=True, eq=False)
-class FineTuned:
+@frozen(kw_only=True, eq=False, repr=False)
+class FineTuned(Result):
     """The saved model; numbers of ids `before`, `kept`, and of those `moved` to a new code; the segments `dropped`.
 
     `checks` are those of `tokframe verify` for the compiled tables.
@@ -56,6 +57,16 @@ class FineTuned:
     moved: int
     dropped: tuple[bytes, ...]
     checks: tuple[Check, ...] = field(factory=tuple)
+
+    @property
+    def title(self) -> str:
+        """What became of the ids."""
+        return f"{self.kept:,} of {self.before:,} ids kept, {self.moved:,} with a new code"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record of the run, what was dropped and the checks, as JSON data."""
+        dropped = [piece.decode(errors="backslashreplace") for piece in self.dropped]
+        return plain({**self.model.training["finetuned"], "dropped": dropped, "checks": list(self.checks)})  # type: ignore[no-any-return]
 
 
 def finetune(

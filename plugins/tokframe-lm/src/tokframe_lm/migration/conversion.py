@@ -31,6 +31,7 @@ from tokframe.storage.advice import FIRST_PARTY
 from tokframe.storage.places import claimed_place, writing_folder
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.display import Result
 from tokframe.tokenizer.results import IntArray
 from tokframe.training.progress import SILENT, Reporter
 from tokframe.training.run_folder import without_output
@@ -55,8 +56,8 @@ _OLD_IDS = (
 )  # fmt: skip
 
 
-@frozen(kw_only=True)
-class PretrainedMigration:
+@frozen(kw_only=True, repr=False)
+class PretrainedMigration(Result):
     """What was made of a model: numbers of new ids by the source of their vectors (see `tokframe.Conversion`).
 
     `rows_before` and `rows_after` are rows of the embedding, `parameters_*` of the whole model; `tied` says whether

@@ -20,6 +20,7 @@ import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import ArtifactCorruptError, ArtifactError, EncodingError
 from tokframe.storage.places import disk_errors
+from tokframe.tokenizer.display import Result
 from tokframe.tokenizer.transfer.mixture import Mixture, mix
 from tokframe.training.progress import SILENT, Reporter
 from tokframe.training.run_folder import without_output
@@ -31,8 +32,8 @@ from tokframe_lm.storage import FORMAT, SavedModel, load, save
 __all__ = ["Migration", "migrate"]
 
 
-@frozen(kw_only=True)
-class Migration:
+@frozen(kw_only=True, repr=False)
+class Migration(Result):
     """Numbers of new ids by the source of their vectors, and how well the embedding expresses those.
 
     An id is `copied` from one old id, `averaged` over several, a `special` token of the same text or role, made of

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from attrs import asdict, frozen
+from attrs import frozen
 
 import tokframe
 from tokframe.corpus.files import Corpus
@@ -25,6 +25,7 @@ from tokframe.evaluate.report.page import comparison_page
 from tokframe.evaluate.report.passages import differences
 from tokframe.evaluate.timing import sample
 from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.display import Result
 from tokframe.tokenizer.results import IntArray
 from tokframe.training.progress import SILENT, Reporter
 from tokframe_lm.data.tokens import read_document
@@ -45,8 +46,8 @@ _ROUNDS = 3
 _DEFAULT_CONTEXT, _DEFAULT_WIDTH, _NUMBER_BYTES = 1024, 768, 4  # where there is no model
 
 
-@frozen(kw_only=True)
-class ModelTrial:
+@frozen(kw_only=True, repr=False)
+class ModelTrial(Result):
     """A model before, right after the move, and after `steps` of training on four fifths of the text.
 
     Bits per byte are of the other fifth, with what the tokenizer hides or leaves out charged; `reads_*` and `writes_*`
@@ -68,8 +69,8 @@ class ModelTrial:
     tied: bool
 
 
-@frozen(kw_only=True, eq=False)
-class MigrationReport:
+@frozen(kw_only=True, eq=False, repr=False)
+class MigrationReport(Result):
     """The comparison of two tokenizers, what follows from it for a model, and the trial of one if there was one.
 
     `context` tokens hold `context_bytes_*` of the text; `embedding_mb_*` (10^6 bytes) are for `width` numbers of four
@@ -88,23 +89,35 @@ class MigrationReport:
     embedding_mb_after: float
     model: ModelTrial | None = None
 
-    def to_json(self, corpus: Corpus) -> dict[str, Any]:
-        """Return all figures as JSON data; `differences` are the passages on which the two differ most."""
-        found = {name: getattr(self, name) for name in _FIGURES}
-        better, worse = differences(self.tokenizers[self.new], self.tokenizers[self.old], corpus)
+    @property
+    def title(self) -> str:
+        """Which tokenizer is to follow which."""
+        return f"From {self.old} to {self.new}"
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return `facts` as rows."""
+        return [{"": label, self.old: before, self.new: after} for label, before, after in self.facts()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures as JSON data, those of the comparison among them."""
         return {
             "old": self.old,
             "new": self.new,
-            **found,
+            **{name: getattr(self, name) for name in _FIGURES},
             "context_gained": self.context_bytes_after / self.context_bytes_before,
-            "model": None if self.model is None else asdict(self.model),
-            "differences": [
-                {"better": name, "source": each.passage.source, "text": each.passage.text}
-                for name, group in ((self.new, better), (self.old, worse))
-                for each in group
-            ],
-            **self.comparison.to_json(),
+            "model": None if self.model is None else self.model.to_dict(),
+            **self.comparison.to_dict(),
         }
+
+    def to_json(self, corpus: Corpus) -> dict[str, Any]:
+        """Return `to_dict` with `differences`: the passages of a corpus on which the two differ most."""
+        better, worse = differences(self.tokenizers[self.new], self.tokenizers[self.old], corpus)
+        shown = [
+            {"better": name, "source": each.passage.source, "text": each.passage.text}
+            for name, group in ((self.new, better), (self.old, worse))
+            for each in group
+        ]
+        return self.to_dict() | {"differences": shown}
 
     def facts(self) -> list[tuple[str, str, str]]:
         """Return what a team decides by: label, before, after."""
