@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from tokframe.errors import EncodingError
 from tokframe.tokenizer.inputs import bytes_of
@@ -140,14 +141,15 @@ class StreamDecoder:
         return self._tokenizer.decode_bytes(ids, self._skip_special)
 
 
-def spans(data: bytes, ids: IntArray, lengths: Sequence[int]) -> Encoding:
+def spans(data: bytes, ids: IntArray, lengths: npt.ArrayLike) -> Encoding:
     """Return ids with byte and character spans, given the number of bytes each id stands for.
 
     `data` must be UTF-8. A token that begins inside a character begins at that character's index; one that ends
     inside a character ends after it.
     """
-    ends = np.cumsum(np.asarray(lengths, np.int64))
-    starts = ends - np.asarray(lengths, np.int64)
+    sizes = np.asarray(lengths, np.int64)
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
     raw = np.frombuffer(data, np.uint8)
     begins = np.zeros(len(raw) + 1, np.int64)
     np.cumsum((raw & 0xC0) != 0x80, out=begins[1:])  # begins[i]: characters that start before byte i

@@ -14,7 +14,8 @@ from tokframe.storage.manifest import is_count
 from tokframe.storage.state import State
 from tokframe.storage.strictjson import canonical_json, parse_json
 from tokframe.tokenizer.base import ITokenizer, utf8
-from tokframe.tokenizer.results import Capabilities, IntArray, TokenizerModel
+from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, TokenizerModel
+from tokframe.tokenizer.streams import spans
 from tokframe.tokenizer.table import SPECIAL_TOKENS
 from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
 from tokframe_dictionary.segmenter.segmenter import Segmenter
@@ -104,6 +105,13 @@ class DictionaryTokenizer(ITokenizer):
     def count(self, text: str) -> int:
         """Return how many ids `text` has."""
         return self._segmenter.count(utf8(text))
+
+    def offsets(self, text: str) -> Encoding:
+        """Return ids with the byte and character span of each, their sizes looked up at once."""
+        data = utf8(text)
+        ids = self.encode_raw(data)
+        starts, places = self.vocabulary.offsets, ids - FIRST_BYTE  # no text gives special tokens
+        return spans(data, ids, starts[places + 1] - starts[places])
 
     def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes are whole lines or blocks, which encode the same whatever follows."""

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     import click
 
     from tokframe_huggingface.masking import mask_completion
+    from tokframe_huggingface.pretrained import TokframeTokenizer
     from tokframe_huggingface.prompting import prepare
     from tokframe_huggingface.scoring import loglikelihood, score_pairs
 
 __all__ = [
+    "TokframeTokenizer",
     "loglikelihood",
     "mask_completion",
     "prepare",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "TokframeTokenizer": "pretrained",
     "loglikelihood": "scoring",
     "mask_completion": "masking",
     "prepare": "prompting",

@@ -17,9 +17,10 @@ from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe_huggingface.tokenizer_json import FILE, to_json
 
-__all__ = ["CONFIG", "compare", "export", "samples"]
+__all__ = ["CONFIG", "compare", "export", "samples", "set_tokenizer_class", "write"]
 
 CONFIG = "tokenizer_config.json"
+_CLASS = "PreTrainedTokenizerFast"
 _ROLES = ("pad", "unk", "bos", "eos", "cls", "sep", "mask")
 _PROCESSORS = ("BertProcessing", "RobertaProcessing")  # they name their tokens by role
 #: Borders of lines and of the blocks that overlong lines are cut into.
@@ -36,11 +37,23 @@ def export(tokenizer: ITokenizer, folder: Path, *, special_tokens: str = "text")
 
     Raises: UnsupportedError for a tokenizer that cannot be exported; OSError.
     """
+    found = write(tokenizer, folder, special_tokens=special_tokens)
+    return compare(tokenizer, folder, samples(), found=found)
+
+
+def write(tokenizer: ITokenizer, folder: Path, *, special_tokens: str = "text") -> bool:
+    """Write the files of `export` and no more; return whether special tokens are found in texts."""
     data = to_json(tokenizer)
     found = special_tokens == "found" or (special_tokens == "auto" and FILE not in tokenizer.model().files)
     (folder / FILE).write_text(_json(data), encoding="utf-8")
     (folder / CONFIG).write_text(_json(_config(tokenizer, found=found), indent=2), encoding="utf-8")
-    return compare(tokenizer, folder, samples(), found=found)
+    return found
+
+
+def set_tokenizer_class(config: Path) -> None:
+    """Have a `tokenizer_config.json` name the class that every version of transformers reads `tokenizer.json` with."""
+    data = {**json.loads(config.read_text(encoding="utf-8")), "tokenizer_class": _CLASS}
+    config.write_text(_json(data, indent=2), encoding="utf-8")
 
 
 def samples() -> Iterator[str]:
@@ -123,7 +136,7 @@ def _config(tokenizer: ITokenizer, *, found: bool = False) -> dict[str, Any]:
     named["unk"] = next((text for text, number in special.items() if number == tokenizer.unknown_id), None)
     roles = {**tokenizer.special_roles, **{role: text for role, text in named.items() if text}}
     return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
+        "tokenizer_class": _CLASS,
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": not found,
         "padding_side": "right",
