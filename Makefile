@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SETUP := requirements-dev.txt docs/requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml plugins/*/setup.py plugins/*/src/*/*/*.[ch])
 
-.PHONY: demo test test-fast test-kernels check bench docs fuzz clean help
+.PHONY: demo test test-fast test-kernels check bench docs dist fuzz clean help
 
 help:            ## what there is
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,12 @@ bench: $(STAMP)  ## speed against the peers; writes docs/performance.md (takes m
 docs: $(STAMP)   ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "see site/index.html; with search: python -m http.server -d site"
+
+dist: $(STAMP)   ## build and check sdist and wheel of every distribution, into dist/
+	$(BIN)/python -m pip install --quiet build twine
+	rm -rf dist
+	for each in . plugins/*/; do TOKFRAME_REQUIRE_COMPILED=1 $(BIN)/python -m build --outdir dist $$each || exit 1; done
+	$(BIN)/python -m twine check --strict dist/*
 
 fuzz: $(STAMP)   ## fuzzing of artifacts and encode/decode, sanitizers, power cuts (nine minutes)
 	$(BIN)/python -m pip install --quiet "atheris>=3"
