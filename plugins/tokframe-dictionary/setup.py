@@ -5,8 +5,8 @@ from glob import glob
 
 from setuptools import Extension, setup
 
-# Optional: without a C compiler the install succeeds and pure Python takes over, with a warning that says so. Wheels that
-# others install must have it.
+# Optional: without a C compiler the install succeeds and pure Python takes over, with a warning that says so.
+# Wheels that others install must have it.
 setup(
     ext_modules=[
         Extension(

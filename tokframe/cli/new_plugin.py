@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from contextlib import suppress
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -83,6 +84,7 @@ def render(name: str, kind: str) -> dict[str, str]:
         "name": short,
         "class_name": title if title.lower().endswith(kind) else title + kind.title(),
         "bounds": _bounds(),
+        "year": str(date.today().year),
         "extras": _PART_EXTRAS if kind in _PARTS else _TOKENIZER_EXTRAS,
         "summary": summary,
         "part_settings": settings,
@@ -91,6 +93,9 @@ def render(name: str, kind: str) -> dict[str, str]:
     source = f"src/{module}"
     places = {
         "pyproject.toml": "common/pyproject.toml",
+        "LICENSE": "common/LICENSE",
+        ".gitignore": "common/gitignore",
+        ".github/workflows/tests.yml": "common/tests.yml",
         "README.md": f"{family}/README.md",
         f"{source}/__init__.py": f"{family}/init.py",
         f"{source}/config.py": f"{kind}/config.py",

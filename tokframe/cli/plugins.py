@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import attrs
 import click
 from rich.console import Group
@@ -11,7 +13,7 @@ from tokframe.cli.console import plain_table, show, show_json
 from tokframe.cli.options import Command, json_option
 from tokframe.plugins.discovery import PluginRecord, host
 from tokframe.plugins.registry import Registry, target_problem
-from tokframe.storage.advice import install_command
+from tokframe.storage.advice import CATALOG, install_command
 
 __all__ = ["command"]
 
@@ -21,17 +23,28 @@ _COLORS = {"ok": "green", "disabled": "dim", "incompatible": "yellow", "broken":
 @click.command(
     "plugins",
     cls=Command,
-    examples=["tokframe plugins", "TOKFRAME_DISABLE_PLUGINS=tokframe-word tokframe plugins --json"],
+    examples=[
+        "tokframe plugins",
+        "tokframe plugins --available",
+        "TOKFRAME_DISABLE_PLUGINS=tokframe-word tokframe plugins --json",
+    ],
 )
 @click.option("--check", is_flag=True, help="Exit with 1 if any plugin is not ok; look for what its specs name, too.")
+@click.option("--available", is_flag=True, help="List what this project has beside it, and how to install it.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, check: bool, as_json: bool) -> None:
+def command(ctx: click.Context, check: bool, available: bool, as_json: bool) -> None:
     """List installed plugins with their status, and why one is not ok.
 
     JSON: {"plugins": [{"distribution", "version", "entry_point", "status", "reason", "location", "import_ms",
-    "components", "heavy"}]}. Status is ok, disabled, incompatible, broken or conflict.
+    "components", "heavy"}]}. Status is ok, disabled, incompatible, broken or conflict. With --available:
+    {"available": [{"distribution", "extra", "adds", "installed", "install"}]}.
     """
+    if available:
+        if check:
+            raise click.UsageError("--available lists what could be installed; --check looks at what is. Use one")
+        _show_available(as_json)
+        return
     found = host()
     commands = found.commands_with_owners()
     records = [_with_commands(record, commands) for record in found.records]
@@ -80,6 +93,28 @@ def _show(records: list[PluginRecord]) -> None:
         if record.location:
             details.append(Text(f"{record.distribution}: editable, from {record.location}", style="dim"))
     show(Group(table, *([Text(), *details] if details else [])))
+
+
+def _show_available(as_json: bool) -> None:
+    rows = [
+        {
+            "distribution": distribution,
+            "extra": extra,
+            "adds": adds,
+            "installed": find_spec(module) is not None,
+            "install": install_command(distribution, extra),
+        }
+        for (distribution, extra), (adds, module) in CATALOG.items()
+    ]
+    if as_json:
+        show_json({"available": rows})
+        return
+    table = plain_table("distribution", "installed", "adds")
+    for row in rows:
+        name = f"{row['distribution']}[{row['extra']}]" if row["extra"] else str(row["distribution"])
+        table.add_row(name, Text("yes", style="green") if row["installed"] else Text("no"), str(row["adds"]))
+    missing = [Text(str(row["install"])) for row in rows if not row["installed"]]
+    show(Group(table, *([Text("\nTo install what is missing:"), *missing] if missing else [])))
 
 
 def _adds(record: PluginRecord) -> str:

@@ -8,23 +8,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FIRST_PARTY", "install_advice", "install_command", "missing_module"]
+__all__ = ["CATALOG", "FIRST_PARTY", "install_advice", "install_command", "missing_module"]
 
+#: Distribution of this project, and its extra -> what it is for, and a module that is there where it is installed.
+CATALOG = {
+    ("tokframe", "report"): ("HTML pages and plots of compare and analyze", "matplotlib"),
+    ("tokframe", "pandas"): ("results as data frames", "pandas"),
+    ("tokframe", "parquet"): ("text from Parquet files", "pyarrow"),
+    ("tokframe", "zstd"): ("text from .zst files", "zstandard"),
+    ("tokframe", "testing"): ("the contracts that plugin authors subclass", "hypothesis"),
+    ("tokframe-autoencoder", ""): ("tokenizers autoencoder-fsq and autoencoder-vq", "tokframe_autoencoder"),
+    ("tokframe-autoencoder", "train"): ("train and verify them, with torch", "tokframe_torch"),
+    ("tokframe-bpe", ""): ("tokenizer bpe", "tokframe_bpe"),
+    ("tokframe-dictionary", ""): ("tokenizer dictionary: no network, no torch", "tokframe_dictionary"),
+    ("tokframe-word", ""): ("tokenizer word, to migrate from", "tokframe_word"),
+    ("tokframe-huggingface", ""): ("export to and import from transformers, TokframeTokenizer", "tokframe_huggingface"),
+    ("tokframe-huggingface", "tiktoken"): ("import and export of tiktoken files", "tiktoken"),
+    ("tokframe-huggingface", "sentencepiece"): ("import of sentencepiece models", "sentencepiece"),
+    ("tokframe-lm", ""): ("language models over any tokenizer: tokframe lm", "tokframe_lm"),
+    ("tokframe-ray", ""): ("engine ray: tokenize on a cluster", "tokframe_ray"),
+    ("tokframe-vector-quantize", ""): ("quantizers rfsq and lfq", "tokframe_vector_quantize"),
+}
 #: The distributions of this project. A name from outside, such as an artifact's, becomes a command only if it is here.
-FIRST_PARTY = frozenset(
-    {
-        "tokframe",
-        "tokframe-autoencoder",
-        "tokframe-bpe",
-        "tokframe-dictionary",
-        "tokframe-huggingface",
-        "tokframe-lm",
-        "tokframe-ray",
-        "tokframe-torch",
-        "tokframe-vector-quantize",
-        "tokframe-word",
-    }
-)
+FIRST_PARTY = frozenset({*(name for name, _ in CATALOG), "tokframe-torch"})
 
 
 def install_command(distribution: str, extra: str = "", options: Sequence[str] = ()) -> str:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from tokframe.loading.inspection import describe
+from tokframe.storage.advice import CATALOG, FIRST_PARTY
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_plugins_are_listed_with_the_reason_why_one_is_not_ok(plugin, use_host, run):
@@ -124,3 +129,23 @@ def test_verify_passes_a_sound_tokenizer_and_fails_a_damaged_one(shipped, run):
     assert code == 1 and report["ok"] is False
     assert any(not check["ok"] and "codebook.safetensors" in check["detail"] for check in report["checks"])
     assert "FAILED" in run("verify", "shipped")[1].decode()
+
+
+def test_what_could_be_installed_is_listed_with_the_command(monkeypatch, run):
+    monkeypatch.setattr("tokframe.cli.plugins.find_spec", lambda module: None if module == "tokframe_ray" else object())
+    listed = json.loads(run("plugins", "--available", "--json")[1])["available"]
+    rows = {(row["distribution"], row["extra"]): row for row in listed}
+    ray = rows["tokframe-ray", ""]
+    assert ray["installed"] is False and ray["install"].startswith("pip install ") and "ray" in ray["adds"]
+    assert rows["tokframe", "report"]["installed"] is True
+    assert {name for name, _ in rows} == FIRST_PARTY - {"tokframe-torch"}
+    shown = " ".join(run("plugins", "--available")[1].decode().split())
+    assert ray["install"].split()[-1] in shown and "autoencoder-fsq" in shown
+
+
+@pytest.mark.parametrize("distribution", sorted(FIRST_PARTY))
+def test_every_extra_that_is_listed_exists(distribution):
+    folder = ROOT if distribution == "tokframe" else ROOT / "plugins" / distribution
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {extra for name, extra in CATALOG if name == distribution and extra}
+    assert extras <= {*project.get("optional-dependencies", {})}
