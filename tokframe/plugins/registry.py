@@ -44,6 +44,7 @@ _HOMES = {
     ("encoder", "conv"): "tokframe-autoencoder",
     ("engine", "ray"): "tokframe-ray",
     ("exporter", "huggingface"): "tokframe-huggingface",
+    ("exporter", "tiktoken"): "tokframe-huggingface",
     ("quantizer", "fsq"): "tokframe-autoencoder",
     ("quantizer", "lfq"): "tokframe-vector-quantize",
     ("quantizer", "rfsq"): "tokframe-vector-quantize",

@@ -19,7 +19,7 @@ EXAMPLES = {needs: "\n".join(source for name, source in FOUND if name == needs) 
 
 
 def test_the_page_has_its_examples():
-    assert set(EXAMPLES) == {"transformers", "datasets", "torch", "accelerate", "trl"}
+    assert set(EXAMPLES) == {"transformers", "tiktoken", "datasets", "torch", "accelerate", "trl"}
 
 
 def run(folder, source):

@@ -52,14 +52,21 @@ def __getattr__(name: str) -> Any:
 
 @hookimpl
 def tokframe_components() -> list[ComponentSpec]:
-    """Return the exporter."""
+    """Return the exporters."""
     return [
         ComponentSpec(
             kind="exporter",
             name="huggingface",
             target="tokframe_huggingface.export:export",
             summary="tokenizer.json and its config, as transformers.AutoTokenizer reads them",
-        )
+        ),
+        ComponentSpec(
+            kind="exporter",
+            name="tiktoken",
+            target="tokframe_huggingface.tiktoken_export:export",
+            extra="tiktoken",
+            summary="ranks, pattern and special tokens of a byte-level BPE, for tiktoken",
+        ),
     ]
 
 

@@ -17,7 +17,7 @@ from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe_huggingface.tokenizer_json import FILE, to_json
 
-__all__ = ["CONFIG", "compare", "export", "samples", "set_tokenizer_class", "write"]
+__all__ = ["CONFIG", "compare", "detail", "export", "samples", "set_tokenizer_class", "write"]
 
 CONFIG = "tokenizer_config.json"
 _CLASS = "PreTrainedTokenizerFast"
@@ -103,7 +103,7 @@ def compare(tokenizer: ITokenizer, folder: Path, texts: Iterator[str], *, found:
             for name, is_same in same.items():
                 if not is_same:
                     wrong[name].append(text)
-    checks = [Check(name=name, ok=not differ, detail=_detail(differ, total)) for name, differ in wrong.items()]
+    checks = [Check(name=name, ok=not differ, detail=detail(differ, total)) for name, differ in wrong.items()]
     named = {text: number for text, number in special.items() if number != tokenizer.unknown_id}  # any text may be it
     return [*checks, _special_check(written, named, found)]
 
@@ -121,7 +121,8 @@ def _special_check(written: Any, special: Mapping[str, int], found: bool) -> Che
     return Check(name="special tokens", ok=not wrong, detail=f"not for {wrong[0]!r}: {detail}" if wrong else detail)
 
 
-def _detail(wrong: list[str], total: int) -> str:
+def detail(wrong: list[str], total: int) -> str:
+    """Return how many of the texts compared differ, with the shortest."""
     if not wrong:
         return f"the same for all of {total:,} texts"
     return f"different for {len(wrong):,} of {total:,} texts, e.g. {min(wrong, key=len)!r:.60}"
