@@ -1,5 +1,6 @@
 """The README and the pages of the site: examples run as they stand, pages are in the menu, links lead somewhere."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def by_name(page):
         "migration.md",
         "optimization.md",
         "prompts.md",
+        "python.md",
         "scale.md",
         "switching.md",
     ],
@@ -64,6 +66,14 @@ def test_an_example_prints_what_stands_below_it(page, capsys):
 def test_every_file_the_readme_links_to_exists():
     links = re.findall(r"\]\(([^)#:]+)\)", text_of(README))
     assert links and [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_page_of_config_keys_is_current_and_says_what_each_means():
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert text_of(DOCS / "configs.md") == module.page(), "run: python docs/generate.py"
+    assert [line for line in module.page().splitlines() if line.startswith("| `") and line.endswith("|  |")] == []
 
 
 def test_every_page_is_in_the_menu():

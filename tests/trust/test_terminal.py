@@ -21,8 +21,8 @@ from support.stored import edit_manifest, replace_file
 import tokframe
 from tokframe.cli import console
 from tokframe.cli.main import main
-from tokframe.cli.progress import ConsoleReporter
 from tokframe.storage.printable import printable, printable_json
+from tokframe.training.terminal import ConsoleReporter, make_console
 
 #: A title, a cleared screen, colors, C1's CSI, a carriage return, turned text, line separators.
 EVIL = "\x1b]0;title\x07\x1b[2J\x1b[8mhidden\x9b2J\x7f\b\r\u202eturned\u2066\u2028\u2029\u200b\ufeff[red]x[/red]"
@@ -85,7 +85,7 @@ def test_tables_and_text_of_the_console_are_tame(monkeypatch, shown):
 
 def test_progress_is_tame():
     stream = io.StringIO()
-    reporter = ConsoleReporter(console.make_console(stream), delay=0, interval=0)
+    reporter = ConsoleReporter(make_console(stream), delay=0, interval=0)
     reporter.stage(EVIL, 3, EVIL)
     reporter.advance(1, loss=EVIL)
     reporter.note(EVIL)

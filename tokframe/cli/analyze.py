@@ -69,14 +69,13 @@ def command(
     "sizes": [{"vocab_size", "tokens", "bytes_per_token"}], "corpus": {"files",
     "skipped", "skipped_files", "skipped_records"}}; "own" holds figures that the tokenizer adds.
     """
-    from tokframe.cli.console import note, show, write_json
-    from tokframe.cli.progress import reporting
-    from tokframe.evaluate.analysis import analyze
+    from tokframe.cli.console import show, write_json
+    from tokframe.evaluate.calls import analyze
     from tokframe.evaluate.report import plots as plotting
     from tokframe.evaluate.report import vocabulary
     from tokframe.evaluate.report.summary import analysis_summary
     from tokframe.loading.loading import load
-    from tokframe.storage.places import write_output
+    from tokframe.training.terminal import reporting
 
     if plots is not None:
         plotting.check_installed()
@@ -85,13 +84,8 @@ def command(
     tokenizer = load(name)
     text = open_corpus(corpus or ["stdlib:heldout"])
     with reporting() as reporter:
-        analysis = analyze(tokenizer, text, reporter, languages=languages)
+        analysis = analyze(tokenizer, text, languages=languages, plots=plots, html=html, reporter=reporter)
     if json_to != "-":
         show(analysis_summary(analysis, top))
     if json_to is not None:
         write_json(analysis.to_json(top) | {"corpus": text.summary()}, json_to)
-    for path in plotting.save_plots(analysis, plots) if plots else []:
-        note(f"wrote {path}")
-    if html is not None:
-        write_output(html, vocabulary.vocabulary_page(analysis, tokenizer))
-        note(f"wrote {html}")

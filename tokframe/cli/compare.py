@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tokframe.cli.installed import complete_names, ready
+from tokframe.cli.installed import complete_names
 from tokframe.cli.options import Command, Place, corpus_option, json_file_option, languages_option, open_corpus
 from tokframe.evaluate.columns import COLUMNS, LANGUAGES, STABILITY
 
@@ -69,17 +69,16 @@ def command(
     json_to: str | None,
 ) -> None:
     """Compare tokenizers side by side on a text."""
-    from tokframe.cli.console import make_console, note, show, write_json
-    from tokframe.cli.progress import reporting
-    from tokframe.evaluate.comparison import compare
-    from tokframe.evaluate.report.page import check_installed, comparison_page
+    from tokframe.cli.console import note, show, write_json
+    from tokframe.evaluate.calls import compare
+    from tokframe.evaluate.report.page import check_installed
     from tokframe.evaluate.report.table import comparison_table
-    from tokframe.loading.loading import load
-    from tokframe.storage.places import write_output
+    from tokframe.loading.ready import ready
+    from tokframe.training.terminal import make_console, reporting
 
     if html is not None:
         check_installed()
-    chosen = list(dict.fromkeys(names or ready("compare")))
+    chosen = list(dict.fromkeys(names or ready(note, "compare")))
     for name in chosen:
         if names.count(name) > 1:
             note(f"{name} is named {names.count(name)} times and compared once")
@@ -87,20 +86,19 @@ def command(
         raise click.BadParameter(f"{baseline!r} is not among {', '.join(chosen)}", param_hint="--baseline")
     text = open_corpus(corpus or [_DEFAULT])
     with reporting() as reporter:
-        tokenizers = {name: load(name) for name in chosen}
         comparison = compare(
             chosen,
             text,
-            load=tokenizers.__getitem__,
+            baseline=baseline,
             rounds=rounds,
             stability=stability,
             languages=languages,
+            html=html,
             reporter=reporter,
         )
     if json_to != "-":
-        show(comparison_table(comparison, baseline or "", make_console(sys.stdout).width))
+        show(comparison_table(comparison, width=make_console(sys.stdout).width))
     if json_to is not None:
         write_json(comparison.to_json(), json_to)
     if html is not None:
-        write_output(html, comparison_page(comparison, tokenizers, text, baseline or ""))
         note(f"wrote {html}")

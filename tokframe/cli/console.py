@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import codecs
 import json
-import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from tokframe.cli.stdout import output
 from tokframe.storage.printable import printable, printable_json
+from tokframe.training.terminal import make_console
 
 if TYPE_CHECKING:
     from tokframe.plugins.protocols import Check
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BytesWriter",
     "checks_table",
-    "make_console",
     "note",
     "plain_table",
     "say",
@@ -33,28 +31,6 @@ __all__ = [
     "show_json",
     "write_json",
 ]
-
-WIDTH_WITHOUT_TERMINAL = 100  # columns
-
-
-class _Console(Console):
-    """A console that shows text as `printable` and leaves a closed pipe to the error handler of the command line."""
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Yield segments; those that control the terminal are rich's own, and text is not one of them."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(printable(segment.text), segment.style)
-
-    def on_broken_pipe(self) -> NoReturn:
-        raise BrokenPipeError
-
-
-def make_console(stream: TextIO) -> Console:
-    """Return a rich console on a stream, 100 columns wide where the stream is not a terminal."""
-    sized = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return _Console(
-        file=stream, width=None if sized else WIDTH_WITHOUT_TERMINAL, highlight=False, markup=False, emoji=False
-    )
 
 
 def show(renderable: RenderableType) -> None:

@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 import click
 
-from tokframe.cli.encode import BLOCK_BYTES, open_input
 from tokframe.cli.options import Command, json_option, name_argument
 from tokframe.errors import EncodingError, InvalidTokenError
+from tokframe.loading.counting import BLOCK_BYTES, open_input
 
 __all__ = ["command"]
 

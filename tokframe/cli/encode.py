@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
-from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from tokframe.cli.options import Command, json_option, name_argument
-from tokframe.storage.paths import expanded
 
-if TYPE_CHECKING:
-    from tokframe.tokenizer.base import ITokenizer
-
-__all__ = ["BLOCK_BYTES", "command", "open_input"]
-
-BLOCK_BYTES = 1_000_000
+__all__ = ["command"]
 
 
 @click.command(
@@ -41,6 +31,7 @@ def command(name: str, file: str, special: bool, as_json: bool) -> None:
     JSON: {"ids": [...], "tokens": n, "bytes": n}.
     """
     from tokframe.cli.console import show_json
+    from tokframe.loading.counting import encoded, open_input
     from tokframe.loading.loading import load
 
     tokenizer = load(name)
@@ -49,8 +40,8 @@ def command(name: str, file: str, special: bool, as_json: bool) -> None:
         ids: list[int] = []
         size = 0
         gap = ""
-        for data, part in chain([(0, before)], _encoded(tokenizer, stream), [(0, after)]):
-            size += data
+        for data, part in chain([(b"", before)], encoded(tokenizer, stream), [(b"", after)]):
+            size += len(data)
             if as_json:
                 ids += part
             elif part:
@@ -60,32 +51,3 @@ def command(name: str, file: str, special: bool, as_json: bool) -> None:
         show_json({"ids": ids, "tokens": len(ids), "bytes": size})
     else:
         click.echo()
-
-
-@contextmanager
-def open_input(file: str) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes; `-` is stdin, which stays open. Raises: CorpusError."""
-    from tokframe.errors import CorpusError
-
-    if file == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        with expanded(file).open("rb") as stream:
-            yield stream
-    except OSError as error:
-        if error.filename is None:  # not about this file: a closed pipe, a full disk
-            raise
-        raise CorpusError(f"cannot read {file!r}: {error.strerror}", path=file) from error
-
-
-def _encoded(tokenizer: ITokenizer, stream: BinaryIO) -> Iterator[tuple[int, list[int]]]:
-    """Yield (bytes read, ids final after them) until the end; the ids of all parts are those of the whole."""
-    if not tokenizer.capabilities.streaming:
-        data = stream.read()
-        yield len(data), tokenizer.encode_bytes(data, add_special=False)
-        return
-    encoder = tokenizer.stream_encoder()
-    while data := stream.read(BLOCK_BYTES):
-        yield len(data), encoder.feed(data)
-    yield 0, encoder.finish()

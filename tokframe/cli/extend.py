@@ -28,9 +28,9 @@ def command(name: str, corpus: tuple[str, ...], vocab_size: int, out: str, overw
     "skipped_records"}}.
     """
     from tokframe.cli.console import note, show_json
-    from tokframe.cli.progress import reporting
     from tokframe.loading.loading import extend, load
     from tokframe.plugins.protocols import HasCodes
+    from tokframe.training.terminal import reporting
 
     text = open_corpus(corpus)
     before = load(name).vocab_size

@@ -24,21 +24,12 @@ def command(name: str, as_json: bool) -> None:
     "training", "vocab_size", "special_tokens", "capabilities"}; the last three are null if it does not load. With
     "extended" for a tokenizer that was given more ids.
     """
-    import attrs
-
     from tokframe.cli.console import note, show, show_json
-    from tokframe.errors import TokframeError
-    from tokframe.loading.inspection import describe
-    from tokframe.loading.loading import load
+    from tokframe.loading.inspection import info
 
-    facts = describe(name) | {"vocab_size": None, "special_tokens": None, "capabilities": None}
-    try:
-        tokenizer = load(name)
-        facts["vocab_size"] = tokenizer.vocab_size
-        facts["special_tokens"] = dict(tokenizer.special_tokens)
-        facts["capabilities"] = attrs.asdict(tokenizer.capabilities)
-    except TokframeError as error:
-        note(f"does not load: {error}")
+    facts = info(name)
+    if reason := facts.pop("reason"):
+        note(f"does not load: {reason}")
     if as_json:
         show_json(facts)
     else:

@@ -13,11 +13,11 @@ import click
 
 from tokframe.cli.console import note
 from tokframe.cli.options import ARGUMENTS
-from tokframe.cli.progress import reporting
 from tokframe.errors import ShardsInterrupted, TrainingInterrupted
 from tokframe.storage.places import outputs
 from tokframe.training.interruption import stopping
 from tokframe.training.progress import Reporter
+from tokframe.training.terminal import reporting
 from tokframe.training.torchrun import command, is_first
 
 __all__ = ["RunControl", "next_command", "resumable"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from pathlib import Path
@@ -35,6 +36,7 @@ __all__ = [
     "name_argument",
     "open_corpus",
     "training_options",
+    "with_settings",
 ]
 
 _MAX_NOTES = 20  # on what was left out of a corpus
@@ -102,7 +104,14 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse arguments as click does, with spread options repeated before each value."""
         ctx.meta[ARGUMENTS] = tuple(args)
-        return super().parse_args(ctx, list(self._expanded(args)))
+        relaxed = [option for option in self.params if option.required and isinstance(option, click.Option)]
+        for option in relaxed:
+            option.required = "--print-config" not in args
+        try:
+            return super().parse_args(ctx, list(self._expanded(args)))
+        finally:
+            for option in relaxed:
+                option.required = True
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what no Exception is arrives as one, so that an exit of a plugin's code is no success."""
@@ -315,6 +324,29 @@ languages_option = click.option(
     help="Language of the files or sources that a pattern fits, where their names do not say; nothing after = is none.",
 )
 
+
+def _as_settings(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals or not all(key.split(".")):
+            raise click.BadParameter(f"{value!r} is not of the form KEY=VALUE, as training.max_minutes=5", ctx, param)
+        with suppress(ValueError):  # what is not JSON is text
+            found[key] = json.loads(text)
+        found.setdefault(key, text)
+    return found
+
+
+def with_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config with values put at dotted keys, as those of `--set`."""
+    made = dict(config)
+    for key, value in settings.items():
+        section, _, rest = key.partition(".")
+        inner = made.get(section)
+        made[section] = with_settings(inner if isinstance(inner, Mapping) else {}, {rest: value}) if rest else value
+    return made
+
+
 _DEVICE = "Where to train, e.g. cpu, cuda, cuda:1.  [default: the best available]"
 #: The option `--device`.
 device_option = click.option("--device", metavar="DEVICE", help=_DEVICE)
@@ -326,6 +358,15 @@ def training_options(what: str) -> Callable[[F], F]:
     options: list[Callable[[F], F]] = [
         click.option("--out", required=True, metavar="DIR", help=beside),
         click.option("--config", metavar="FILE", help="JSON config; keys left out have defaults."),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            callback=_as_settings,
+            help="Set a key of the config, as training.max_minutes=5; repeatable.",
+        ),
+        click.option("--print-config", is_flag=True, help="Print the whole config as JSON and train nothing."),
         click.option("--resume", is_flag=True, help="Resume from the last checkpoint."),
         click.option("--overwrite", is_flag=True, help=f"Replace {what} at DIR once training is done."),
         device_option,

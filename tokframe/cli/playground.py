@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from tokframe.cli.installed import complete_names, ready
+from tokframe.cli.installed import complete_names
 from tokframe.cli.options import Command
 
 __all__ = ["command"]
@@ -30,10 +30,11 @@ def command(names: tuple[str, ...], port: int, no_browser: bool) -> None:
     """
     from tokframe.cli.console import note
     from tokframe.loading.loading import load
+    from tokframe.loading.ready import ready
     from tokframe.playground.bench import Bench
     from tokframe.playground.server import Playground
 
-    tokenizers = {name: load(name) for name in dict.fromkeys(names or ready("playground"))}
+    tokenizers = {name: load(name) for name in dict.fromkeys(names or ready(note, "playground"))}
     try:
         server = Playground(Bench(tokenizers), port)
     except OSError as error:

@@ -26,21 +26,10 @@ def command(name: str, vocab_size: int, out: Path, overwrite: bool, as_json: boo
     JSON: {"tokenizer", "out", "vocab_size", "before"}.
     """
     from tokframe.cli.console import note, show_json
-    from tokframe.errors import UnsupportedError
-    from tokframe.loading.loading import load
-    from tokframe.plugins.protocols import Prunable
-    from tokframe.storage.artifact import FORMAT
+    from tokframe.loading.loading import load, prune
 
-    with FORMAT.claiming(out, overwrite=overwrite):
-        tokenizer = load(name)
-        if not isinstance(tokenizer, Prunable):
-            raise UnsupportedError(
-                f"{name} cannot be made smaller. Train it again, with a vocab_size of {vocab_size} in its config",
-                capability="prune",
-            )
-        pruned = tokenizer.prune(vocab_size)
-        pruned.save(out, overwrite=overwrite)
+    pruned, before = prune(name, vocab_size=vocab_size, out=out, overwrite=overwrite), load(name).vocab_size
     if as_json:
-        show_json({"tokenizer": name, "out": out, "vocab_size": pruned.vocab_size, "before": tokenizer.vocab_size})
+        show_json({"tokenizer": name, "out": out, "vocab_size": pruned.vocab_size, "before": before})
     else:
-        note(f"wrote {out}: {pruned.vocab_size:,} of {tokenizer.vocab_size:,} ids")
+        note(f"wrote {out}: {pruned.vocab_size:,} of {before:,} ids")

@@ -112,7 +112,7 @@ def command(
     """
     from tokframe.cli.console import say, show_json
     from tokframe.cli.interruption import resumable
-    from tokframe.shards import ShardSettings, tokenize
+    from tokframe.shards import tokenize
 
     started = time.monotonic()
     text = open_corpus(corpus)
@@ -123,7 +123,7 @@ def command(
             out=out,
             engine=engine,
             workers=workers,
-            settings=ShardSettings(**options),
+            **options,
             resume=resume,
             overwrite=overwrite,
             **control,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tokframe.cli.options import Command, as_path, corpus_option, open_corpus, training_options
+from tokframe.cli.options import Command, as_path, corpus_option, open_corpus, training_options, with_settings
 from tokframe.storage.paths import expanded
 from tokframe.training.torchrun import is_first
 
@@ -21,6 +21,7 @@ __all__ = ["command"]
     examples=[
         "tokframe train autoencoder-fsq --corpus notes/ stdlib:train --out runs/mine",
         "tokframe train autoencoder-fsq --corpus notes/ stdlib:train --out runs/mine --resume",
+        "tokframe train autoencoder-fsq --corpus notes/ --out runs/mine --set training.max_minutes=5",
         "tokframe train autoencoder-fsq --vocabulary bpe --corpus notes/ --out runs/coded-bpe",
     ],
 )
@@ -49,6 +50,7 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
     from tokframe.cli.console import say, show_json
     from tokframe.cli.interruption import next_command, resumable
     from tokframe.errors import ConfigError
+    from tokframe.loading.configs import training_config
     from tokframe.loading.loading import train
     from tokframe.loading.reference import resolve
     from tokframe.storage.strictjson import read_json
@@ -56,7 +58,10 @@ def command(ctx: click.Context, /, name: str, corpus: tuple[str, ...], out: str,
 
     started = time.monotonic()
     config_file = options.pop("config")
-    config = read_json(config_file, given=True) if config_file else None
+    config = with_settings(read_json(config_file, given=True) if config_file else {}, options.pop("settings"))
+    if options.pop("print_config"):
+        show_json(training_config(name, config, vocab_size=options["vocab_size"]))
+        return
     text = open_corpus(corpus)
     with resumable(ctx) as control:
         try:

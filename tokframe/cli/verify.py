@@ -24,8 +24,8 @@ def command(ctx: click.Context, name: str, as_json: bool) -> None:
     from rich.text import Text
 
     from tokframe.cli.console import checks_table, show, show_json
-    from tokframe.cli.progress import reporting
     from tokframe.loading.inspection import verify
+    from tokframe.training.terminal import reporting
 
     with reporting() as reporter:
         report = verify(name, reporter)

@@ -85,12 +85,14 @@ def compare(
     rounds: int = 5,
     stability: bool = False,
     languages: Mapping[str, str] | None = None,
+    baseline: str = "",
     reporter: Reporter = SILENT,
 ) -> Comparison:
     """Measure tokenizers, by name or path, on a corpus; speed and footprint over `rounds` interleaved rounds.
 
     `stability` measures, too, what cuts and small edits change in the ids (see `stability.Stability`). `languages`
     holds those of files or sources by name or pattern, where their names do not say (see `languages.language_of`).
+    `baseline` is the name that the result's ratios refer to, by default the last.
     `load` gives the tokenizer of a name, by default `tokframe.load`; footprints always come from `tokframe.load`
     in fresh processes. Raises: whatever loading raises; CorpusError; ConfigError for a pattern of `languages` that fits
     nothing; EncodingError naming tokenizer and file.
@@ -135,7 +137,7 @@ def compare(
         **corpus.summary(),
         "sources": {name: part.bytes for name, part in any_row.sources.items()},
     }
-    return Comparison(rows=rows, corpus=text, versions=_versions(tokenizers))
+    return Comparison(rows=rows, corpus=text, versions=_versions(tokenizers), baseline=baseline)
 
 
 def _views() -> Any:

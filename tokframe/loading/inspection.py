@@ -6,9 +6,11 @@ import os
 from typing import Any
 
 import numpy as np
+from attrs import asdict
 
 from tokframe.errors import InvalidTokenError, TokframeError
 from tokframe.loading.building import build
+from tokframe.loading.loading import load
 from tokframe.loading.reference import resolve
 from tokframe.plugins.discovery import host
 from tokframe.plugins.protocols import Check, Verifiable
@@ -18,9 +20,9 @@ from tokframe.storage.strictjson import parse_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.hard_texts import HARD_TEXTS
 from tokframe.tokenizer.results import VerifyReport
-from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.progress import AUTO, Reporter, shows_progress
 
-__all__ = ["check_soundness", "describe", "verify"]
+__all__ = ["check_soundness", "describe", "info", "verify"]
 
 
 def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
@@ -47,7 +49,24 @@ def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
     return described
 
 
-def verify(name: str | os.PathLike[str], reporter: Reporter = SILENT) -> VerifyReport:
+def info(name: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what `describe` does and, where the tokenizer loads, `vocab_size`, `special_tokens` and `capabilities`.
+
+    These three are None where it does not load; `reason` is why, and else empty. Raises: as `describe`.
+    """
+    facts = describe(name) | {"vocab_size": None, "special_tokens": None, "capabilities": None, "reason": ""}
+    try:
+        tokenizer = load(name)
+        facts["vocab_size"] = tokenizer.vocab_size
+        facts["special_tokens"] = dict(tokenizer.special_tokens)
+        facts["capabilities"] = asdict(tokenizer.capabilities)
+    except TokframeError as error:
+        facts["reason"] = str(error)
+    return facts
+
+
+@shows_progress
+def verify(name: str | os.PathLike[str], reporter: Reporter = AUTO) -> VerifyReport:
     """Check an artifact: its files, that it loads, every id, round trips, and the tokenizer's own `verify`.
 
     Where a module that these need is not installed, as torch, they are one check that was skipped. Never raises for an

@@ -19,15 +19,15 @@ from tokframe.plugins.discovery import host
 from tokframe.plugins.registry import warn_if_deprecated
 from tokframe.storage import artifact
 from tokframe.storage.paths import named
-from tokframe.storage.strictjson import shortened
+from tokframe.storage.strictjson import read_json, shortened
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training import torchrun as processes
-from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.progress import AUTO, SILENT, Reporter, shows_progress
 
 if TYPE_CHECKING:
     from tokframe.corpus.files import Corpus
 
-__all__ = ["create", "extend", "load", "reload_aliases", "save", "train"]
+__all__ = ["create", "extend", "load", "prune", "reload_aliases", "save", "train"]
 
 #: Alias to tokenizer since the last `reload_aliases`; replaced as a whole, never changed.
 _switched: Mapping[str, ITokenizer] = MappingProxyType({})
@@ -95,15 +95,16 @@ def save(tokenizer: ITokenizer, path: str | Path, *, overwrite: bool = False) ->
     return tokenizer.save(path, overwrite=overwrite)
 
 
+@shows_progress
 def train(
     name: str,
     *,
-    corpus: Corpus | Sequence[str | Path],
+    corpus: Corpus | str | Path | Sequence[str | Path],
     out: str | Path,
-    config: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
+    reporter: Reporter | None = AUTO,
     should_stop: Callable[[], bool] | None = None,
     device: str | None = None,
     seed: int | None = None,
@@ -111,9 +112,9 @@ def train(
     vocabulary: str | os.PathLike[str] | None = None,
 ) -> ITokenizer:
     """Train a registered tokenizer, or an alias of one, and save it at `out`; until then checkpoints are kept at
-    `out` + ".training". A `vocab_size` takes the place of that in the config; `vocabulary`, a name or a path, is a
-    tokenizer whose ids are kept (UnsupportedError where NAME always learns its own). Processes that torchrun started
-    together train together, and the first of them writes.
+    `out` + ".training". `config` is JSON data or a file of it. A `vocab_size` takes the place of that in the config;
+    `vocabulary`, a name or a path, is a tokenizer whose ids are kept (UnsupportedError where NAME always learns its
+    own). Processes that torchrun started together train together, and the first of them writes.
 
     Raises: ArtifactExistsError or ArtifactError, before any work, if `out` may not be written; ConfigError;
     CorpusError; TrainingError; TrainingInterrupted when `should_stop` became true; without one, KeyboardInterrupt for
@@ -136,7 +137,7 @@ def train(
             "without torchrun",
             capability="train",
         )
-    settings = _object(config, "tokframe.train")
+    settings = _object(read_json(config, given=True) if isinstance(config, (str, Path)) else config, "tokframe.train")
     base = None if vocabulary is None else _base(name, kind, vocabulary, vocab_size)
     if vocab_size is not None:
         settings = kind.sized_config(settings, vocab_size, registry, spec.defaults)
@@ -164,14 +165,15 @@ def train(
     return tokenizer
 
 
+@shows_progress
 def extend(
     name: str | os.PathLike[str],
     *,
-    corpus: Corpus | Sequence[str | Path],
+    corpus: Corpus | str | Path | Sequence[str | Path],
     out: str | Path,
     vocab_size: int,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
+    reporter: Reporter | None = AUTO,
     should_stop: Callable[[], bool] | None = None,
 ) -> ITokenizer:
     """Give a tokenizer, by name or path, more ids for a corpus, up to `vocab_size`, and save it at `out`.
@@ -221,6 +223,28 @@ def _base(name: str, kind: type[ITokenizer], vocabulary: str | os.PathLike[str],
         text = "is given beside a vocabulary, whose ids are kept as they are; leave one of the two out"
         raise ConfigError("tokframe.train", [("vocab_size", text)])
     return load(vocabulary)
+
+
+def prune(name: str | os.PathLike[str], *, vocab_size: int, out: str | Path, overwrite: bool = False) -> ITokenizer:
+    """Make a tokenizer, by name or path, smaller, and save it at `out`: the ids that matter most, numbered anew.
+
+    Codes and network of a learned tokenizer stay as they are. Raises: as `load`; ArtifactExistsError or ArtifactError,
+    before any work, if `out` may not be written; EncodingError for a size that is none; UnsupportedError for a
+    tokenizer that does not know the order of its ids.
+    """
+    from tokframe.plugins.protocols import Prunable
+
+    with artifact.FORMAT.claiming(out, overwrite=overwrite):
+        tokenizer = load(name)
+        if not isinstance(tokenizer, Prunable):
+            raise UnsupportedError(
+                f"{name} cannot be made smaller. Train it again: tokframe train {tokenizer.name} --vocab-size "
+                f"{shortened(vocab_size)} --corpus PATH... --out DIR",
+                capability="prune",
+            )
+        made: ITokenizer = tokenizer.prune(vocab_size)
+        made.save(out, overwrite=overwrite)
+    return made
 
 
 def _object(config: Mapping[str, Any] | None, source: str) -> dict[str, Any]:

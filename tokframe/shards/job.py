@@ -32,7 +32,7 @@ from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.interruption import interruptible
-from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.progress import AUTO, SILENT, Reporter, shows_progress
 from tokframe.training.run_folder import without_output
 
 __all__ = ["tokenize", "unfinished"]
@@ -41,24 +41,32 @@ _JOB = "job.json"
 _REPLACED = b"older shards that a run was about to remove when it was killed"
 
 
+@shows_progress
 def tokenize(
-    tokenizer: ITokenizer | str | Path,
+    name: ITokenizer | str | Path,
     *,
-    corpus: Corpus | Sequence[str | Path],
+    corpus: Corpus | str | Path | Sequence[str | Path],
     out: str | Path,
     engine: str = engines.LOCAL,
     workers: int | None = None,
+    split: str = "file",
+    shard_size: int = 0,
+    add_special: bool = True,
+    begin: str = "",
+    end: str = "",
+    layout: str = "bin",
     settings: ShardSettings | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
+    reporter: Reporter | None = AUTO,
     should_stop: Callable[[], bool] | None = None,
 ) -> TokenShards:
-    """Write a corpus as token shards at `out` and return them open.
+    """Write a corpus as token shards, by a tokenizer itself or by name or path, at `out`, and return them open.
 
     The files depend on text, tokenizer and settings, never on the engine or its workers. `workers` is by default one
-    for each core. `resume` continues an unfinished run; `overwrite` replaces older shards once the new ones are done,
-    and an unfinished run immediately.
+    for each core. `split` to `layout` are those of `ShardSettings`, unless `settings` holds them all. `resume`
+    continues an unfinished run; `overwrite` replaces older shards once the new ones are done, and an unfinished run
+    immediately.
 
     Raises: ShardsError, before any work, if `out` may not be written; CorpusError; EncodingError for `begin` or
     `end` that is not a special token; EngineError; ShardsInterrupted when `should_stop` became true.
@@ -67,9 +75,11 @@ def tokenize(
     with interruptible(should_stop) as stop, _claimed(target, overwrite=overwrite):
         found = identity(target)
         run = engines.engine(engine)
-        loaded = tokenizer if isinstance(tokenizer, ITokenizer) else loading.load(tokenizer)
+        loaded = name if isinstance(name, ITokenizer) else loading.load(name)
         text = without_output(corpus, target, reporter)
-        settings = settings or ShardSettings()
+        settings = settings or ShardSettings(
+            split=split, shard_size=shard_size, add_special=add_special, begin=begin, end=end, layout=layout
+        )
         check(settings)
         settings = evolve(settings, shard_size=settings.shard_size or automatic_size(text))
         units = plan(text, settings.shard_size, settings.split)

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from tokframe.errors import ConfigError
 from tokframe.storage.strictjson import MAX_INTEGER_BITS, shortened
 
-__all__ = ["Bounds", "Problem", "check", "problems_in", "setting"]
+__all__ = ["Bounds", "Problem", "bounds_of", "check", "problems_in", "setting"]
 
 T = TypeVar("T")
 #: A JSON path and what is wrong there.
@@ -68,12 +68,18 @@ def setting(
     return made
 
 
+def bounds_of(attribute: Any) -> Bounds | None:
+    """Return what a field of a config class may be, where `setting` says so."""
+    bounds: Bounds | None = attribute.metadata.get(_KEY)
+    return bounds
+
+
 def problems_in(value: Any, where: str = "$") -> Iterator[Problem]:
     """Yield what is wrong in an attrs object and those inside it: values out of bounds, then what `issues()` yields."""
     found = set()
     for attribute in attrs.fields(type(value)):
         inner, path = getattr(value, attribute.name), f"{where}.{attribute.name}"
-        bounds = attribute.metadata.get(_KEY)
+        bounds = bounds_of(attribute)
         if bounds and (text := _problem(bounds, inner, optional=attribute.default is None)):
             found.add(path)
             yield path, text

@@ -18,6 +18,7 @@ import numpy as np
 
 from tokframe.errors import EncodingError, TokframeError, UnsupportedError
 from tokframe.plugins.discovery import host, rebuild
+from tokframe.plugins.registry import load_config
 from tokframe.storage import artifact
 from tokframe.storage.strictjson import parse_json
 from tokframe.tokenizer import batching, streams
@@ -29,7 +30,7 @@ from tokframe.tokenizer.roles import roles_of
 from tokframe.tokenizer.segments import SegmentedText, segmented
 
 if TYPE_CHECKING:
-    from tokframe.plugins.registry import Registry
+    from tokframe.plugins.registry import Registry, TokenizerSpec
     from tokframe.storage.state import State
     from tokframe.tokenizer.bigrams import ImpossiblePairs
     from tokframe.training.job import TrainJob
@@ -104,6 +105,21 @@ class ITokenizer(ABC):
     ) -> dict[str, Any]:
         """Return a training config that asks for so many ids; overridden where its key is not `vocab_size`."""
         return {**config, "vocab_size": vocab_size}
+
+    @classmethod
+    def config_classes(cls, spec: TokenizerSpec, registry: Registry) -> Mapping[str, type[Any]]:
+        """Return the config classes of training by section, "" for the keys outside of sections.
+
+        By default the one that the registered `spec` names. Raises: ComponentImportError.
+        """
+        return {"": load_config(spec)} if spec.config else {}
+
+    @classmethod
+    def full_config(cls, config: Mapping[str, Any], spec: TokenizerSpec, registry: Registry) -> dict[str, Any]:
+        """Return a training config with every default written out. Raises: ConfigError."""
+        from tokframe.storage.config import structure, unstructure  # cattrs, which loading does without
+
+        return unstructure(structure(load_config(spec), config)) if spec.config else dict(config)
 
     def encode_raw_list(self, data: bytes) -> list[int]:
         """Return `encode_raw` as a list; overridden where lists can be made without an array."""

@@ -27,7 +27,7 @@ _MARK = ".tokframe-run"  # says that a folder is a run's, which is removed at it
 _KEEP = ".tokframe-keep"  # says that it is kept: what was saved can be trained further
 
 
-def without_output(corpus: Corpus | Sequence[str | Path], out: str | Path, reporter: Reporter) -> Corpus:
+def without_output(corpus: Corpus | str | Path | Sequence[str | Path], out: str | Path, reporter: Reporter) -> Corpus:
     """Return a corpus, opened, without what this run or an earlier one at `out` wrote; say so. Raises: CorpusError."""
     from tokframe.corpus.files import Corpus
 

@@ -159,17 +159,39 @@ def test_every_problem_of_a_config_is_told_at_once_with_its_path(tmp_path: Path,
 @pytest.mark.parametrize(
     ("given", "sized"),
     [
-        ({}, {"fsq": {"vocab_size": 300}}),
-        ({"fsq": {"levels": [8, 8, 6, 5]}}, {"fsq": {"levels": [8, 8, 6, 5], "vocab_size": 300}}),
-        ({"vq": {"codebook_size": 512, "vocab_size": 400}}, {"vq": {"codebook_size": 512, "vocab_size": 300}}),
-        ({"quantizer": {"component": "vq"}}, {"quantizer": {"component": "vq", "vocab_size": 300}}),
-        ({"fsq": 3, "mining": {}}, {"fsq": 3, "mining": {}}),
-        ({"quantizer": {"component": "none"}}, {"quantizer": {"component": "none", "vocab_size": 300}}),
+        ({}, {}),
+        ({"fsq": {"levels": [8, 8, 6, 5]}}, {"fsq": {"levels": [8, 8, 6, 5]}}),
+        ({"vq": {"codebook_size": 512, "vocab_size": 400}}, {"vq": {"codebook_size": 512}}),
+        ({"quantizer": {"component": "vq"}, "vocab_size": 7}, {"quantizer": {"component": "vq"}}),
+        ({"fsq": 3, "selection": {"vocab_size": 9}}, {"fsq": 3, "selection": {}}),
     ],
 )
-def test_a_vocabulary_size_goes_where_the_config_has_it(given: dict, sized: dict):
+def test_a_vocabulary_size_stands_outside_of_the_sections_alone(given: dict, sized: dict):
     spec = host().registry.tokenizer("autoencoder-fsq")
-    assert load_target(spec).sized_config(given, 300, host().registry, spec.defaults) == sized
+    assert load_target(spec).sized_config(given, 300, host().registry, spec.defaults) == sized | {"vocab_size": 300}
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ({}, 32768),
+        ({"vocab_size": 300}, 300),
+        ({"fsq": {"vocab_size": 400}}, 400),
+        ({"fsq": {"vocab_size": 400}, "selection": {"vocab_size": 32768}}, 400),
+        ({"quantizer": {"component": "vq"}, "vocab_size": 300}, 300),
+        ({"selection": {"vocab_size": 500}}, 500),
+    ],
+)
+def test_the_vocabulary_size_has_one_place_and_older_configs_stay_valid(given: dict, size: int):
+    full = tokframe.training_config("autoencoder-fsq", given)
+    assert full["vocab_size"] == size
+    assert not [name for name, section in full.items() if isinstance(section, dict) and "vocab_size" in section]
+    assert tokframe.training_config("autoencoder-fsq", full) == full
+
+
+def test_two_vocabulary_sizes_are_refused():
+    with pytest.raises(ConfigError, match=r"\$\.vocab_size: is 300, and a section says otherwise"):
+        tokframe.training_config("autoencoder-fsq", {"vocab_size": 300, "fsq": {"vocab_size": 400}})
 
 
 def test_latents_of_different_width_do_not_fit_together(tmp_path: Path, corpus: Path, config: dict):

@@ -24,7 +24,7 @@ def test_decode_gives_back_exactly_the_bytes_that_encode_took(shipped, run, data
 def test_ids_do_not_depend_on_how_the_input_is_cut(shipped, run, monkeypatch):
     data = b"the theatre of the absurd " * 40
     whole = run("encode", "shipped", stdin=data)[1]
-    monkeypatch.setattr("tokframe.cli.encode.BLOCK_BYTES", 7)
+    monkeypatch.setattr("tokframe.loading.counting.BLOCK_BYTES", 7)
     monkeypatch.setattr("tokframe.cli.decode.BLOCK_BYTES", 5)
     assert run("encode", "shipped", stdin=data)[1] == whole
     assert run("decode", "shipped", stdin=whole)[1] == data

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from tokframe.cli.progress import ConsoleReporter
+import tokframe
+from tokframe.training import progress
+from tokframe.training.terminal import ConsoleReporter
 
 
 class Clock:
@@ -137,3 +141,66 @@ def test_any_number_of_threads_may_report_while_a_bar_is_drawn(terminal):
     reporter.close()
     assert not any(thread.is_alive() for thread in threads)
     assert all(f"note {number}.{step}." in stream.getvalue() for number in range(4) for step in range(100))
+
+
+# -- in Python ------------------------------------------------------------------------------------------------
+
+
+@progress.shows_progress
+def worked(size, *, reporter=progress.AUTO):
+    reporter.stage("count", size, "MB")
+    reporter.advance(size, loss=0.5)
+    reporter.note("<done>")
+    return reporter
+
+
+class ZMQInteractiveShell:
+    """Named as the shell of a Jupyter kernel."""
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """Make this process look like a kernel; return what is displayed, each with its updates."""
+    shown = []
+
+    def display(html, display_id=False):
+        shown.append([html])
+        return SimpleNamespace(update=shown[-1].append)
+
+    module = ModuleType("IPython")
+    module.get_ipython, module.display = ZMQInteractiveShell, SimpleNamespace(display=display, HTML=str)
+    monkeypatch.setitem(sys.modules, "IPython", module)
+    monkeypatch.setattr("tokframe.training.terminal.DELAY_S", 0.0)
+    return shown
+
+
+def test_a_call_is_silent_where_nobody_watches(monkeypatch, capsys):
+    assert worked(3) is progress.SILENT and worked(3, reporter=None) is progress.SILENT
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_call_draws_on_a_terminal_and_is_silenced_by_silent(monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert type(worked(3)) is ConsoleReporter
+    silent = tokframe.SilentReporter()
+    assert worked(3, reporter=silent) is silent
+
+
+def test_a_reporter_of_the_caller_s_own_is_used_as_it_is(listener):
+    assert worked(3, reporter=listener) is listener and listener.stages == [("count", 3, "MB")]
+
+
+def test_a_notebook_shows_a_bar_that_is_drawn_over_and_escapes_text(notebook):
+    reporter = worked(3)
+    assert type(reporter).__name__ == "NotebookReporter"
+    reporter._delay = 0.0
+    reporter.stage("<train>", 4, "steps")
+    reporter.advance(1, loss=0.25)
+    reporter.advance(2)
+    reporter.stage("next", None)
+    reporter.close()
+    everything = " ".join(html for group in notebook for html in group)
+    assert "<train>" not in everything and "&lt;train&gt;" in everything and "&lt;done&gt;" in everything
+    drawn = next(group for group in notebook if "&lt;train&gt;" in group[0])
+    assert '<progress max="4" value="1">' in drawn[0] and "loss 0.25" in drawn[0]
+    assert "<progress" not in drawn[-1]

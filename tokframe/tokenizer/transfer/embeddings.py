@@ -13,6 +13,7 @@ from attrs import frozen
 
 from tokframe.errors import ConfigError
 from tokframe.tokenizer.base import ITokenizer
+from tokframe.tokenizer.display import Result
 from tokframe.tokenizer.transfer.mixture import mix
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ _SOURCES = {
 }
 
 
-@frozen(kw_only=True)
-class Conversion:
+@frozen(kw_only=True, repr=False)
+class Conversion(Result):
     """Where the rows of a converted matrix come from: numbers of new ids, and their shares of a text.
 
     `copied` from one old id, special tokens of the same text or role included; `composed` of several; `guessed` from

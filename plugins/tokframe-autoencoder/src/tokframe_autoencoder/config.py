@@ -30,20 +30,32 @@ from tokframe_autoencoder.training.config import TrainingConfig
 if TYPE_CHECKING:
     from tokframe_autoencoder.network.autoencoder import Autoencoder
 
-__all__ = ["Part", "Parts", "SelectionConfig", "resolve", "sized"]
+__all__ = ["OWN_SECTIONS", "Part", "Parts", "SelectionConfig", "SizeConfig", "resolve", "sized"]
 
 
 @frozen(kw_only=True)
 class SelectionConfig(DictionarySelectionConfig):
     """Section `selection`: how the vocabulary is pruned and searched, and how many segments are trained for it."""
 
-    vocab_size: int = 32768  #: ids to compile, where the quantizer's section does not say
     #: segments trained beyond those needed, in case the network does not learn them all
     spare: float = setting(0.06, at_least=0, at_most=4)
 
 
+@frozen(kw_only=True)
+class SizeConfig:
+    """The keys outside of sections."""
+
+    #: ids to compile, special tokens and single bytes included; a small corpus may give fewer
+    vocab_size: int = setting(32768, above=0, at_most=2**31 - 1)
+
+
 _KINDS = ("encoder", "quantizer", "decoder")
-_OWN = {"training": TrainingConfig, "mining": MiningConfig, "selection": SelectionConfig}
+#: The sections that are no component's, with their classes.
+OWN_SECTIONS: Mapping[str, type[Any]] = {
+    "training": TrainingConfig,
+    "mining": MiningConfig,
+    "selection": SelectionConfig,
+}
 _WEIGHTS = "weights.safetensors"
 _DEFAULT_LATENT = 256
 _DEFAULT_LENGTH = 16
@@ -87,6 +99,7 @@ class Parts:
     training: TrainingConfig
     mining: MiningConfig
     selection: SelectionConfig
+    vocab_size: int  #: number of ids to compile
 
     @property
     def d_latent(self) -> int:
@@ -97,11 +110,6 @@ class Parts:
     def max_length(self) -> int:
         """Longest segment in bytes."""
         return int(getattr(self.encoder.config, "max_chunk_size", _DEFAULT_LENGTH))
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of ids to compile: the quantizer's `vocab_size`, else `selection.vocab_size`."""
-        return int(getattr(self.quantizer.config, "vocab_size", self.selection.vocab_size))
 
     @property
     def components(self) -> tuple[Part, Part, Part]:
@@ -156,11 +164,11 @@ class Parts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the config with every default written out; `resolve` reads it back to the same parts."""
-        data: dict[str, Any] = {
-            part.section: {"component": part.name, **(unstructure(part.config) if part.config else {})}
-            for part in self.components
-        }
-        return data | {name: unstructure(getattr(self, name)) for name in _OWN}
+        data: dict[str, Any] = {"vocab_size": self.vocab_size}
+        for part in self.components:
+            data[part.section] = {"component": part.name, **(unstructure(part.config) if part.config else {})}
+        data[self.quantizer.section].pop("vocab_size", None)
+        return data | {name: unstructure(getattr(self, name)) for name in OWN_SECTIONS}
 
 
 def resolve(
@@ -172,57 +180,82 @@ def resolve(
 ) -> Parts:
     """Check a whole config against the registry; a name that several plugins claim is that of one in `homes`.
 
+    `vocab_size` stands outside of the sections. Older configs have it in the quantizer's or in `selection`.
+
     Raises: ConfigError with every problem of every section and between sections; NameConflictError;
     ComponentImportError.
     """
     problems: list[Problem] = []
     sections = _sections(config, registry, problems)
+    config, size, place = _with_size(config, sections.get("quantizer", ""), problems)
     parts: dict[str, Any] = {}
     for kind in _KINDS:
         section = sections.get(kind, kind)
         given = config.get(section, {})
         fallback = section if kind == "quantizer" and section != "quantizer" else defaults.get(kind, "")
-        parts[kind] = _part(kind, section, given, fallback, registry, homes, problems)
+        sized = size if kind == "quantizer" else None
+        parts[kind] = _part(kind, section, given, fallback, registry, homes, problems, sized)
         if kind == "quantizer" and section == "quantizer" and parts[kind] and "quantizer" not in config:
             parts[kind] = evolve(parts[kind], section=fallback.rpartition("/")[2])
-    for name, cls in _OWN.items():
+    for name, cls in OWN_SECTIONS.items():
         value, found = problems_of(cls, config.get(name, {}), f"$.{name}")
         problems += found
         parts[name] = value
     if not problems:
-        problems += _across(Parts(**parts))
+        default = SizeConfig().vocab_size if size is None else size
+        parts["vocab_size"] = getattr(parts["quantizer"].config, "vocab_size", default)
+        problems += _across(Parts(**parts), place)
     if problems:
         raise ConfigError(source, problems)
     return Parts(**parts)
 
 
-def sized(
-    config: Mapping[str, Any], vocab_size: int, registry: Registry, defaults: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return a config with another number of ids: in the quantizer's section if that has the key, else in `selection`.
+def sized(config: Mapping[str, Any], vocab_size: int) -> dict[str, Any]:
+    """Return a config with another number of ids. What is wrong with the config is left to `resolve`."""
+    return {**{name: _without_size(section) for name, section in config.items()}, "vocab_size": vocab_size}
 
-    What is wrong with the config is left to `resolve`. Raises: ComponentImportError; NameConflictError.
+
+def _without_size(section: Any) -> Any:
+    return {k: v for k, v in section.items() if k != "vocab_size"} if isinstance(section, Mapping) else section
+
+
+def _with_size(
+    config: Mapping[str, Any], quantizer: str, problems: list[Problem]
+) -> tuple[Mapping[str, Any], int | None, str]:
+    """Return a config without `vocab_size` in `selection` and outside of sections, that size, and where it was given.
+
+    The size is that of the quantizer's section or, without one there, of `selection`, in configs that have none
+    outside; None where there is none at all.
     """
-    section = _sections(config, registry, []).get("quantizer", defaults.get("quantizer", "quantizer"))
-    given = config.get(section, {})
-    name = given.get("component", "") if isinstance(given, Mapping) else ""
-    try:
-        spec = registry.component("quantizer", name or (section if section != "quantizer" else defaults["quantizer"]))
-        known = spec.config and "vocab_size" in fields_dict(load_target(spec, "config"))
-    except (UnknownNameError, KeyError):
-        known = True
-    key = section if known else "selection"
-    there = config.get(key, {})
-    return {**config, key: {**there, "vocab_size": vocab_size} if isinstance(there, Mapping) else there}
+    found = {
+        place: section["vocab_size"]
+        for place, section in (
+            ("$", config),
+            (f"$.{quantizer or 'quantizer'}", config.get(quantizer)),
+            ("$.selection", config.get("selection")),
+        )
+        if isinstance(section, Mapping) and "vocab_size" in section
+    }
+    place, size = next(iter(found.items()), (f"$.{quantizer or 'quantizer'}", None))
+    if place == "$" and any(other != size for other in found.values()):
+        problems.append(("$.vocab_size", f"is {shortened(size)}, and a section says otherwise; keep this one alone"))
+    if size is not None:
+        problems += problems_of(SizeConfig, {"vocab_size": size}, place)[1]
+    rest = {name: section for name, section in config.items() if name != "vocab_size"}
+    if "selection" in rest:
+        rest["selection"] = _without_size(rest["selection"])
+    if quantizer in rest:
+        rest[quantizer] = _without_size(rest[quantizer])
+    return rest, size, place
 
 
 def _sections(config: Mapping[str, Any], registry: Registry, problems: list[Problem]) -> dict[str, str]:
     """Return which section of the config holds which kind; report sections that hold none."""
     sections: dict[str, str] = {}
     quantizers = registry.names("quantizer")
-    known = ["encoder", "decoder", "quantizer", *_OWN, *quantizers]
+    known = ["encoder", "decoder", "quantizer", *OWN_SECTIONS, *quantizers]
     for name in config:
-        if name in _OWN:
+        if name in OWN_SECTIONS or name == "vocab_size":
             continue
         kind = name if name in _KINDS else "quantizer" if name in quantizers else ""
         if not kind:
@@ -244,6 +277,7 @@ def _part(
     registry: Registry,
     homes: Container[str],
     problems: list[Problem],
+    size: int | None = None,
 ) -> Part | None:
     where = f"$.{section}"
     if not isinstance(given, Mapping):
@@ -261,8 +295,11 @@ def _part(
     rest = {key: value for key, value in given.items() if key != "component"}
     value: Any = None
     if spec.config:
-        value, found = problems_of(load_config(spec), rest, where)
-        problems += found
+        config = load_config(spec)
+        if size is not None and "vocab_size" in fields_dict(config):
+            rest["vocab_size"] = size
+        value, found = problems_of(config, rest, where)
+        problems += [problem for problem in found if problem not in problems]
     elif rest:
         problems.append((where, f"{kind} {spec.name!r} takes no settings, got {', '.join(sorted(rest))}"))
     return Part(section=section, name=registry.reference(spec), spec=spec, config=value)
@@ -276,7 +313,7 @@ def _compare(wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[in
             raise corrupt(f"{what} {wanted.get(name, 'nothing')}", _WEIGHTS)
 
 
-def _across(parts: Parts) -> Iterator[Problem]:
+def _across(parts: Parts, place: str) -> Iterator[Problem]:
     """Yield what does not fit between sections."""
     d_decoder = getattr(parts.decoder.config, "d_latent", parts.d_latent)
     if d_decoder != parts.d_latent:
@@ -285,5 +322,7 @@ def _across(parts: Parts) -> Iterator[Problem]:
         where = f"$.{parts.encoder.section}.max_chunk_size"
         yield where, f"is {parts.max_length}; a segment has 2 to {MAX_SEGMENT_BYTES} bytes"
     if parts.vocab_size <= FIRST_LEARNED:
-        where = f"$.{parts.quantizer.section}.vocab_size"
-        yield where, f"is {parts.vocab_size}; 4 special tokens and 256 single bytes alone need 260; use more"
+        yield (
+            f"{place}.vocab_size",
+            f"is {parts.vocab_size}; 4 special tokens and 256 single bytes alone need 260; use more",
+        )

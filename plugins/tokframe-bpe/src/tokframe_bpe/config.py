@@ -20,8 +20,9 @@ class BPEConfig:
     A pair that occurs fewer than `min_frequency` times is not merged.
     """
 
+    #: number of ids, special tokens and single bytes included; a small corpus may give fewer
     vocab_size: int = setting(32768, at_least=len(SPECIAL_TOKENS) + 256, at_most=2**31 - 1)  # every byte; ids are int32
-    min_frequency: int = setting(2, at_least=1)
+    min_frequency: int = setting(2, at_least=1)  #: occurrences below which a pair is not merged
     #: how often the text of a source is read, by name or pattern such as "help-*"; 0.25 is a quarter of its lines
     weights: Mapping[str, float] = field(factory=dict)
 

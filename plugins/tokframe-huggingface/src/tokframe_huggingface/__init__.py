@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from tokframe_huggingface.masking import mask_completion
     from tokframe_huggingface.pretrained import TokframeTokenizer
     from tokframe_huggingface.prompting import prepare
+    from tokframe_huggingface.reading import import_
     from tokframe_huggingface.scoring import loglikelihood, score_pairs
 
 __all__ = [
     "TokframeTokenizer",
+    "import_",
     "loglikelihood",
     "mask_completion",
     "prepare",
@@ -31,6 +33,7 @@ __all__ = [
 
 _MODULES = {
     "TokframeTokenizer": "pretrained",
+    "import_": "reading",
     "loglikelihood": "scoring",
     "mask_completion": "masking",
     "prepare": "prompting",

@@ -69,12 +69,9 @@ def command(
     import attrs
 
     from tokframe.cli.console import note, show_json
-    from tokframe.storage.artifact import FORMAT
-    from tokframe_huggingface.reading import read
+    from tokframe_huggingface.reading import import_
 
-    with FORMAT.claiming(out, overwrite=overwrite):
-        tokenizer = read(file, pattern=pattern, special=_special(special), **words)
-        tokenizer.save(out, overwrite=overwrite)
+    tokenizer = import_(file, out=out, pattern=pattern, special=_special(special), overwrite=overwrite, **words)
     able = attrs.asdict(tokenizer.capabilities)
     if as_json:
         show_json(

@@ -14,6 +14,7 @@ from typing import Any
 
 from tokframe.errors import ArtifactError, ArtifactNotFoundError
 from tokframe.plugins.discovery import rebuild
+from tokframe.storage.artifact import FORMAT
 from tokframe.storage.paths import expanded, is_address
 from tokframe.storage.regular import read_given
 from tokframe.storage.state import State
@@ -21,7 +22,7 @@ from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.table import GPT2_PATTERN
 from tokframe_huggingface.imported.common import SUPPORTED
 
-__all__ = ["PATTERNS", "read"]
+__all__ = ["PATTERNS", "import_", "read"]
 
 #: Patterns that cut text before merging, by tiktoken's names of the encodings.
 PATTERNS = {
@@ -84,6 +85,32 @@ def read(path: str | Path, *, pattern: str = "", special: Mapping[str, int] | No
     file = {"huggingface": "tokenizer.json", "tiktoken": "ranks.tiktoken", "sentencepiece": "sentencepiece.model"}[kind]
     state = State(config=config, files={file: content})
     tokenizer: ITokenizer = rebuild(f"tokframe-huggingface/imported-{kind}", state)
+    return tokenizer
+
+
+def import_(
+    file: str | Path,
+    *,
+    out: str | Path,
+    pattern: str = "",
+    special: Mapping[str, int] | None = None,
+    split: str = "",
+    lowercase: bool = False,
+    remove: str = "",
+    unknown: str = "",
+    pad: str = "",
+    begin: str = "",
+    end: str = "",
+    overwrite: bool = False,
+) -> ITokenizer:
+    """Convert a tokenizer of another library, save it at `out` and return it; the arguments are those of `read`.
+
+    Raises: as `read`; ArtifactExistsError or ArtifactError, before any work, if `out` may not be written.
+    """
+    words = {"split": split, "lowercase": lowercase, "remove": remove, "unknown": unknown, "pad": pad}
+    with FORMAT.claiming(out, overwrite=overwrite):
+        tokenizer = read(file, pattern=pattern, special=special, **words, begin=begin, end=end)
+        tokenizer.save(out, overwrite=overwrite)
     return tokenizer
 
 

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
     from tokframe_lm.comparison.comparison import compare
     from tokframe_lm.evaluation.bits_per_byte import evaluate
-    from tokframe_lm.evaluation.loglikelihood import loglikelihood
+    from tokframe_lm.evaluation.loglikelihood import loglikelihood, score
     from tokframe_lm.finetuning.finetuning import finetune
     from tokframe_lm.generation import generate
     from tokframe_lm.migration.conversion import migrate_pretrained
     from tokframe_lm.migration.migration import migrate
+    from tokframe_lm.migration.report import migrate_report
     from tokframe_lm.storage import load
     from tokframe_lm.training import train
 
@@ -29,6 +30,8 @@ __all__ = [
     "loglikelihood",
     "migrate",
     "migrate_pretrained",
+    "migrate_report",
+    "score",
     "tokframe_commands",
     "tokframe_components",
     "train",
@@ -45,6 +48,8 @@ _MODULES = {
     "loglikelihood": "evaluation.loglikelihood",
     "migrate": "migration.migration",
     "migrate_pretrained": "migration.conversion",
+    "migrate_report": "migration.report",
+    "score": "evaluation.loglikelihood",
     "train": "training",
 }
 

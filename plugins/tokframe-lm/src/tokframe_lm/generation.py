@@ -5,6 +5,7 @@ Ids that no text has there are never sampled, so what is generated is what a tex
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from tokframe.tokenizer.prompts import Prompt
 from tokframe_lm.evaluation.loglikelihood import logits_of
 from tokframe_lm.model.heads import draw
 from tokframe_lm.model.model import start_id
-from tokframe_lm.storage import SavedModel
+from tokframe_lm.storage import SavedModel, load
 
 __all__ = ["Piece", "Sampling", "generate"]
 
@@ -43,8 +44,19 @@ class Piece:
 
 
 @torch.no_grad()
-def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampling | None = None) -> Iterator[Piece]:
-    """Yield the text after `prompt`, about `max_bytes` of it, piece by piece.
+def generate(
+    saved: SavedModel | str | pathlib.Path,
+    prompt: str = "",
+    *,
+    max_bytes: int = 400,
+    temperature: float = 0.8,
+    top_k: int = 50,
+    seed: int = 0,
+    sampling: Sampling | None = None,
+) -> Iterator[Piece]:
+    """Yield the text that a model, or the one at a path, writes after `prompt`, about `max_bytes` of it, in pieces.
+
+    `temperature`, `top_k` and `seed` are those of `Sampling`, unless `sampling` holds them.
 
     An empty prompt begins a new text. Where the ids of the prompt's end depend on what follows, the first id is sampled
     among all that go beyond that end, each by its probability and that of the ids before it: at temperature 1 and
@@ -54,7 +66,8 @@ def generate(saved: SavedModel, prompt: str, *, max_bytes: int, sampling: Sampli
 
     Raises: EncodingError for a prompt longer than the context; ConfigError for invalid sampling.
     """
-    sampling = sampling or Sampling()
+    saved = saved if isinstance(saved, SavedModel) else load(saved)
+    sampling = sampling or Sampling(temperature=temperature, top_k=top_k, seed=seed)
     check(sampling, "sampling")
     model, tokenizer = saved.model, saved.tokenizer
     context = model.config.context

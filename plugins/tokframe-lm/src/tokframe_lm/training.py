@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,33 +24,38 @@ from tokframe.storage.paths import named
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.training.interruption import interruptible
-from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.progress import AUTO, Reporter, shows_progress
 from tokframe.training.run_folder import run_folder, without_output
 from tokframe.training.torchrun import restarted
 from tokframe_lm.data.tokens import TokenFile, tokenize
 from tokframe_lm.data.windows import Windows
-from tokframe_lm.model.config import LMConfig, config_for
+from tokframe_lm.model.config import LMConfig, config_for, read_config
 from tokframe_lm.model.model import LanguageModel, build
 from tokframe_lm.storage import FORMAT, SavedModel, fit, load, save
 
 __all__ = ["run_identity", "train"]
 
 
+@shows_progress
 def train(
     tokenizer: str | Path,
     *,
-    corpus: Corpus,
+    corpus: Corpus | str | Path | Sequence[str | Path],
     out: str | Path,
-    config: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | str | Path | None = None,
     start: str | Path | None = None,
+    steps: int | None = None,
+    max_bytes: int | None = None,
+    seed: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    reporter: Reporter = SILENT,
+    reporter: Reporter = AUTO,
     should_stop: Callable[[], bool] | None = None,
     device: str | None = None,
 ) -> SavedModel:
     """Train a model on a corpus and save it at `out`; checkpoints are in `out` + ".training" until then.
 
+    `config` is JSON data or a file of it; `steps`, `max_bytes` and `seed` take the place of those in it.
     `start` is a saved model to continue from, e.g. one that `migrate` made; its shape replaces the config's.
     Under torchrun all processes train together; only the main one writes, and each returns the model.
     Raises: ConfigError; CorpusError; ArtifactError and its kinds; TrainingError; TrainingInterrupted; without
@@ -60,7 +65,8 @@ def train(
     place = run_folder(out, FORMAT, resume=resume, overwrite=overwrite, reporter=reporter, resumable=has_checkpoint)
     with interruptible(should_stop) as stop, place as work:
         loaded = tokframe.load(tokenizer)
-        settings = structure(LMConfig, config_for(config or {}, loaded.name, Path(tokenizer).name))
+        given = read_config(config, steps=steps, max_bytes=max_bytes, seed=seed)
+        settings = structure(LMConfig, config_for(given, loaded.name, Path(tokenizer).name))
         with process_group(device, work) as processes:
             with processes.main_process_first():
                 sha256 = loaded.sha256()

@@ -16,9 +16,9 @@ __all__ = ["LookupFreeConfig", "ResidualFSQConfig"]
 class ResidualFSQConfig:
     """`quantizers` rounds of FSQ with `levels`: `prod(levels) ** quantizers` codes."""
 
-    levels: tuple[int, ...] = setting((5, 5, 5, 5, 5), at_least=2)
-    quantizers: int = setting(2, at_least=1, at_most=61)
-    vocab_size: int = setting(32768, at_least=1)
+    levels: tuple[int, ...] = setting((5, 5, 5, 5, 5), at_least=2)  #: numbers of bins in a round
+    quantizers: int = setting(2, at_least=1, at_most=61)  #: rounds
+    vocab_size: int = setting(32768, at_least=1)  #: ids to compile; the key outside of the sections
 
     def issues(self) -> Iterator[tuple[str, str]]:
         """Yield `(field, text)` for what the bounds do not say."""
@@ -35,10 +35,10 @@ class LookupFreeConfig:
     """`bits` dimensions, each a sign: `2 ** bits` codes. The weights are those of the losses of the paper."""
 
     bits: int = setting(16, at_least=1, at_most=16)  #: training compares each latent with each of 2**bits codes
-    vocab_size: int = setting(32768, at_least=1)
-    entropy_weight: float = setting(0.1, at_least=0)
-    commitment_weight: float = setting(0.25, at_least=0)
-    diversity: float = setting(1.0, at_least=0)
+    vocab_size: int = setting(32768, at_least=1)  #: ids to compile; the key outside of the sections
+    entropy_weight: float = setting(0.1, at_least=0)  #: weight of the entropy loss
+    commitment_weight: float = setting(0.25, at_least=0)  #: weight of the pull on latents towards their code
+    diversity: float = setting(1.0, at_least=0)  #: how much the entropy loss favors the use of all codes
 
     def issues(self) -> Iterator[tuple[str, str]]:
         """Yield `(field, text)` for what the bounds do not say."""

@@ -17,6 +17,7 @@ __all__ = ["WordConfig"]
 class WordConfig:
     """`vocab_size` includes the special tokens; a small corpus may give fewer ids."""
 
+    #: number of ids, special tokens included; a small corpus may give fewer
     vocab_size: int = setting(32768, at_least=len(SPECIAL_TOKENS) + 1, at_most=2**31 - 1)  # a word; ids are int32
     #: how often the text of a source is read, by name or pattern such as "help-*"; 0.25 is a quarter of its lines
     weights: Mapping[str, float] = field(factory=dict)

@@ -22,12 +22,13 @@ _MAX_PAIRS = 1 << 16  # each a row as wide as the latent
 class EncoderConfig:
     """Section `encoder` of the component "conv"."""
 
-    d_char: int = setting(64, above=0, at_most=MAX_WIDTH)
-    d_latent: int = setting(256, above=0, at_most=MAX_WIDTH)
+    d_char: int = setting(64, above=0, at_most=MAX_WIDTH)  #: width of a byte's vector
+    d_latent: int = setting(256, above=0, at_most=MAX_WIDTH)  #: width of the latent; the decoder has the same
+    #: channels of each convolution
     conv_channels: tuple[int, ...] = setting((96, 128, 256), at_least=1, at_most=MAX_WIDTH)
-    kernel_sizes: tuple[int, ...] = setting((3, 3, 3), at_least=1, at_most=255)
-    strides: tuple[int, ...] = setting((1, 1, 1), at_least=1, at_most=255)
-    max_chunk_size: int = setting(16, above=0)
+    kernel_sizes: tuple[int, ...] = setting((3, 3, 3), at_least=1, at_most=255)  #: bytes that each reads; odd
+    strides: tuple[int, ...] = setting((1, 1, 1), at_least=1, at_most=255)  #: bytes from one place to the next
+    max_chunk_size: int = setting(16, above=0)  #: most bytes of a segment
     #: of the last feature map: "mean-max" takes mean and maximum over the segment, so that a part of a word counts
     #: alike wherever it stands; "flatten" keeps the order; "mean" averages, over padding too
     pooling: str = setting("mean-max", one_of=("mean-max", "flatten", "mean"))
@@ -44,11 +45,12 @@ class EncoderConfig:
 class DecoderConfig:
     """Section `decoder` of the component "deconv"."""
 
-    d_latent: int = setting(256, above=0, at_most=MAX_WIDTH)
+    d_latent: int = setting(256, above=0, at_most=MAX_WIDTH)  #: width of the latent, that of the encoder
+    #: channels of each deconvolution
     deconv_channels: tuple[int, ...] = setting((256, 128, 64), at_least=1, at_most=MAX_WIDTH)
-    kernel_sizes: tuple[int, ...] = setting((3, 3, 3), at_least=1, at_most=255)
-    strides: tuple[int, ...] = setting((2, 2, 1), at_least=1, at_most=255)
-    output_vocab_size: int = 256
+    kernel_sizes: tuple[int, ...] = setting((3, 3, 3), at_least=1, at_most=255)  #: places that each writes; odd
+    strides: tuple[int, ...] = setting((2, 2, 1), at_least=1, at_most=255)  #: by how much each lengthens
+    output_vocab_size: int = 256  #: values of a byte, always 256; the end of a segment is one more, added inside
     start_channels: int = setting(
         128, above=0, at_most=MAX_WIDTH
     )  #: width of the short feature map that the deconvolutions lengthen
@@ -70,8 +72,8 @@ class FSQConfig:
 
     #: numbers of bins; more than 256 could not be told apart near the ends, where the bounding is steep
     levels: tuple[int, ...] = setting((8, 8, 8, 8, 8, 5, 5, 5), at_least=2, at_most=256)
-    vocab_size: int = setting(32768, above=0)
-    temperature: float = setting(1.0, above=0)
+    vocab_size: int = setting(32768, above=0)  #: ids to compile; the key outside of the sections
+    temperature: float = setting(1.0, above=0)  #: what pre-activations are divided by
     #: "sigmoid" has bins of equal width, "tanh" is the reference formula
     bound: str = setting("sigmoid", one_of=("sigmoid", "tanh"))
     digit_embeddings: bool = True  #: let the decoder see each digit as a learned vector beside its value
@@ -94,8 +96,8 @@ class FSQConfig:
 class VQConfig:
     """Section `vq` of the component "vq"."""
 
-    codebook_size: int = setting(65536, above=0, at_most=2**20)
-    vocab_size: int = setting(32768, above=0)
+    codebook_size: int = setting(65536, above=0, at_most=2**20)  #: codes to choose from
+    vocab_size: int = setting(32768, above=0)  #: ids to compile; the key outside of the sections
     d_code: int = setting(16, above=0, at_most=4096)  #: width in which codes are compared
     decay: float = setting(0.99, above=0, below=1)  #: how much of a code's running mean stays at each step
     commitment: float = setting(0.25, at_least=0)  #: weight of the pull on latents towards their code

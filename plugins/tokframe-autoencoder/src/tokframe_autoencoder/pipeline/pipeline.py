@@ -6,6 +6,7 @@ first does all but the training of the network; the others wait for its pool and
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,7 @@ def train(job: TrainJob) -> TrainedCodebook:
             trained = train_pool(job, parts, pool, seed, processes)
             codebook, chosen = _compile(job, parts, miner, pool, sources, trained)
             run |= {"network": network_figures(trained, pool), "vocabulary": vocabulary_record(chosen, sources)}
+            run["history"] = [_finite(figures) for figures in trained.history]
             if pool.vectors is not None:
                 table = _table(codebook, pool, pool.vectors, trained)
                 segments = [codebook.token_bytes(token) for token in range(codebook.vocab_size)]
@@ -242,6 +244,14 @@ def _table(
     return VectorTable.of(
         np.concatenate([special, vectors[rows]]), np.concatenate([np.full(FIRST_BYTE, NO_CLASS), classes[rows]])
     )
+
+
+def _finite(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return figures as JSON data, rounded; None for what is not a number, such as a mean of nothing."""
+    return {
+        name: (round(value, 6) if math.isfinite(value) else None) if isinstance(value, float) else value
+        for name, value in figures.items()
+    }
 
 
 def _rounded(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tokframe_dictionary.tokenizer import DictionaryTokenizer
 from tokframe_dictionary.vocabulary.table import FIRST_BYTE
 
+from tokframe.plugins.registry import load_config
 from tokframe.storage.state import ComponentUse, State
 from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
@@ -23,7 +24,7 @@ from tokframe_autoencoder.vectors.table import GROUP as VECTORS
 
 if TYPE_CHECKING:
     from tokframe.plugins.protocols import Check
-    from tokframe.plugins.registry import Registry
+    from tokframe.plugins.registry import Registry, TokenizerSpec
     from tokframe.training.job import TrainJob
     from tokframe.training.progress import Reporter
     from tokframe_autoencoder.network.autoencoder import Autoencoder
@@ -130,7 +131,23 @@ class AutoencoderTokenizer(CodedTokenizer, DictionaryTokenizer):
         """Return a training config that asks for so many ids."""
         from tokframe_autoencoder.config import sized
 
-        return sized(config, vocab_size, registry, defaults)
+        return sized(config, vocab_size)
+
+    @classmethod
+    def config_classes(cls, spec: TokenizerSpec, registry: Registry) -> Mapping[str, type[Any]]:
+        """Return the config classes of its default parts and of its own sections."""
+        from tokframe_autoencoder.config import OWN_SECTIONS, SizeConfig
+
+        parts = [(kind, registry.component(kind, name)) for kind, name in spec.defaults.items()]
+        named = {part.name if kind == "quantizer" else kind: load_config(part) for kind, part in parts if part.config}
+        return {"": SizeConfig, **named, **OWN_SECTIONS}
+
+    @classmethod
+    def full_config(cls, config: Mapping[str, Any], spec: TokenizerSpec, registry: Registry) -> dict[str, Any]:
+        """Return a training config with every default written out. Raises: ConfigError."""
+        from tokframe_autoencoder.config import resolve
+
+        return resolve(config, registry, spec.defaults).to_json()
 
     def verify(self, reporter: Reporter) -> list[Check]:
         """Check the tables against the network: codes and bytes in both directions, bytes to the stored vectors."""

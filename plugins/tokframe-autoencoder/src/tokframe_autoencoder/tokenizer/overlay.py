@@ -73,8 +73,7 @@ class OverlayTokenizer(CodedTokenizer):
                 capability="vocabulary",
             )
         size = max(base.vocab_size, FIRST_LEARNED + 1)  # the least that a config may ask for
-        defaults = job.registry.tokenizer(job.name).defaults
-        done = train(evolve(job, config=sized(job.config, size, job.registry, defaults)))
+        done = train(evolve(job, config=sized(job.config, size)))
         return cls(
             base,
             done.codes,

@@ -18,13 +18,13 @@ MAY_CHANGE = ("max_minutes", "threads")
 class TrainingConfig:
     """How the network is trained. Steps count over all stages."""
 
-    batch_size: int = setting(512, above=0, at_most=1 << 20)
-    learning_rate: float = setting(2e-3, above=0)
-    weight_decay: float = setting(0.01, at_least=0)
-    max_steps: int = setting(40_000, above=0)
-    warmup_steps: int = setting(50, at_least=0)
-    eval_interval: int = setting(250, above=0)
-    seed: int = setting(0, at_least=0)
+    batch_size: int = setting(512, above=0, at_most=1 << 20)  #: segments of a step
+    learning_rate: float = setting(2e-3, above=0)  #: peak learning rate of AdamW
+    weight_decay: float = setting(0.01, at_least=0)  #: of AdamW
+    max_steps: int = setting(40_000, above=0)  #: steps over all stages, at most
+    warmup_steps: int = setting(50, at_least=0)  #: steps in which the learning rate rises, at the start of each stage
+    eval_interval: int = setting(250, above=0)  #: steps between evaluations, each with a checkpoint
+    seed: int = setting(0, at_least=0)  #: of the weights and the order of segments
     #: of the bulk: "bf16", "fp32", or bf16 where the hardware has it; a finish is in fp32
     precision: str = setting("auto", one_of=("auto", "bf16", "fp32"))
     threads: int | None = setting(None, above=0, at_most=4096)  #: CPU threads; None leaves torch's own choice
@@ -48,7 +48,7 @@ class TrainingConfig:
     hard_floor: float = setting(0.1, above=0, at_most=1)
     #: learning rate at the end of a stage, as a share of the first
     final_rate: float = setting(0.02, above=0, at_most=1)
-    beta2: float = setting(0.99, above=0, at_most=1)
+    beta2: float = setting(0.99, above=0, at_most=1)  #: of AdamW
     clip: float = setting(1.0, above=0)  #: largest gradient norm
     #: evaluations in a row that must find everything learned before training ends early
     patience: int = setting(1, above=0)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tokframe.cli.options import corpus_option, open_corpus
-from tokframe_lm.cli.options import ConfigCommand, read_settings, training_options
+from tokframe_lm.cli.options import ConfigCommand, print_config, read_settings, training_options
 
 __all__ = ["finetune_command"]
 
@@ -49,9 +49,13 @@ def finetune_command(
     """
     from tokframe.cli.console import say, show_json
     from tokframe.cli.interruption import resumable
+    from tokframe_lm.finetuning.config import FinetuneConfig
     from tokframe_lm.finetuning.finetuning import finetune
 
     settings = read_settings(options, "reconstruction", "steps", "max_bytes", "seed")
+    if options.pop("print_config"):
+        print_config(FinetuneConfig, settings)
+        return
     text = open_corpus(corpus)
     with resumable(ctx) as control:
         done = finetune(model, corpus=text, out=out, config=settings, **control, **options)

@@ -55,7 +55,7 @@ def eval_command(model: str, corpus: tuple[str, ...], max_bytes: int | None, jso
     from rich.table import Table
 
     from tokframe.cli.console import show, write_json
-    from tokframe.cli.progress import reporting
+    from tokframe.training.terminal import reporting
     from tokframe_lm.evaluation.bits_per_byte import evaluate
     from tokframe_lm.storage import load
 

@@ -77,7 +77,7 @@ def migrate_command(
     from attrs import asdict
 
     from tokframe.cli.console import note, say, show_json
-    from tokframe.cli.progress import reporting
+    from tokframe.training.terminal import reporting
 
     if (model is None) == (pretrained is None):
         raise click.UsageError("name one model: DIR of tokframe lm train, or --from-huggingface DIR")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
-import attrs
 import click
 
 from tokframe.cli import options
-from tokframe.cli.options import Command
+from tokframe.cli.options import Command, with_settings
 
-__all__ = ["ConfigCommand", "max_bytes_option", "read_settings", "training_options"]
+__all__ = ["ConfigCommand", "max_bytes_option", "print_config", "read_settings", "training_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,22 +27,13 @@ class ConfigCommand(Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the config keys, then the examples."""
+        from tokframe.storage.documented import keys_of
+
         with formatter.section("Config keys with their defaults"):
-            formatter.write_dl(list(_documented_keys(resolve_name(self.config))))
+            formatter.write_dl(
+                [(f"{key.key} {key.default}", key.meaning) for key in keys_of(resolve_name(self.config))]
+            )
         super().format_epilog(ctx, formatter)
-
-
-def _documented_keys(config: type[Any]) -> Iterator[tuple[str, str]]:
-    """Yield `(key and default, meaning)` of each key; the meaning is the `#:` comment behind or above it."""
-    comment = ""
-    for line in inspect.getsource(config).splitlines():
-        code, _, text = line.partition("#: ")
-        comment = text or comment
-        if key := re.match(r"    (\w+): ", code):
-            default = getattr(attrs.fields(config), key[1]).default
-            made = default.factory() if hasattr(default, "factory") else default
-            yield f"{key[1]} {made}", comment
-            comment = ""
 
 
 def training_options(command: F) -> F:
@@ -64,4 +52,13 @@ def read_settings(options: dict[str, Any], *keys: str) -> dict[str, Any]:
     config = options.pop("config")
     given = {key: options.pop(key) for key in keys}
     settings = read_json(config, given=True) if config else {}
+    settings = with_settings(settings, options.pop("settings", {}))
     return settings | {key: value for key, value in given.items() if value is not None}
+
+
+def print_config(config: type[Any], settings: dict[str, Any]) -> None:
+    """Write a whole config as JSON to stdout. Raises: ConfigError."""
+    from tokframe.cli.console import show_json
+    from tokframe.storage.config import structure, unstructure
+
+    show_json(unstructure(structure(config, settings)))

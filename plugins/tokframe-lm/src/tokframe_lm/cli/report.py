@@ -61,12 +61,11 @@ def report_command(
 
     from rich.table import Table
 
-    from tokframe.cli.console import make_console, note, show, write_json
-    from tokframe.cli.progress import reporting
+    from tokframe.cli.console import note, show, write_json
     from tokframe.evaluate.report.page import check_installed
     from tokframe.evaluate.report.table import comparison_table
-    from tokframe.storage.places import write_output
-    from tokframe_lm.migration.report import migration_report
+    from tokframe.training.terminal import make_console, reporting
+    from tokframe_lm.migration.report import migrate_report
 
     if html is not None:
         check_installed()
@@ -76,8 +75,16 @@ def report_command(
         raise click.UsageError("--steps trains a model: add --model DIR")
     text = open_corpus(corpus or [_DEFAULT])
     with reporting() as reporter:
-        found = migration_report(
-            old, new, text, model=model, steps=steps, learning_rate=learning_rate, rounds=rounds, reporter=reporter
+        found = migrate_report(
+            old,
+            new,
+            text,
+            model=model,
+            steps=steps,
+            learning_rate=learning_rate,
+            rounds=rounds,
+            html=html,
+            reporter=reporter,
         )
     if json_to != "-":
         show(comparison_table(found.comparison, old, make_console(sys.stdout).width))
@@ -88,5 +95,4 @@ def report_command(
     if json_to is not None:
         write_json(found.to_json(text), json_to)
     if html is not None:
-        write_output(html, found.page(text))
         note(f"wrote {html}")

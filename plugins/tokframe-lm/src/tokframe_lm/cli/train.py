@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tokframe.cli.options import corpus_option, open_corpus
-from tokframe_lm.cli.options import ConfigCommand, read_settings, training_options
+from tokframe_lm.cli.options import ConfigCommand, print_config, read_settings, training_options
 
 __all__ = ["train_command"]
 
@@ -41,9 +41,13 @@ def train_command(
     from tokframe.cli.console import say, show_json
     from tokframe.cli.interruption import resumable
     from tokframe.training.torchrun import is_first
+    from tokframe_lm.model.config import LMConfig, config_for
     from tokframe_lm.training import train
 
     settings = read_settings(options, "steps", "max_bytes", "seed")
+    if options.pop("print_config"):
+        print_config(LMConfig, config_for(settings, tokenizer or ""))
+        return
     text = open_corpus(corpus)
     with resumable(ctx) as control:
         done = train(tokenizer, corpus=text, out=out, config=settings, **control, **options)

@@ -25,13 +25,13 @@ from tokframe.storage.places import disk_errors
 from tokframe.storage.settings import check
 from tokframe.storage.strictjson import canonical_json, read_json
 from tokframe.training.interruption import interruptible
-from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.progress import AUTO, Reporter, shows_progress
 from tokframe_lm.comparison.config import Settings
 from tokframe_lm.comparison.speed import rate, training_speed
 from tokframe_lm.comparison.summaries import evaluation_by_count, summary, training_counts
 from tokframe_lm.comparison.writing import compare_writing
 from tokframe_lm.data.texts import Mixture, mix
-from tokframe_lm.model.config import LMConfig, config_for, embedding_name
+from tokframe_lm.model.config import LMConfig, config_for, embedding_name, read_config
 from tokframe_lm.model.embeddings import suited
 from tokframe_lm.storage import FORMAT, load
 from tokframe_lm.training import train
@@ -51,17 +51,18 @@ class Variant:
     label: str
 
 
+@shows_progress
 def compare(
     tokenizers: str | Sequence[str],
     *,
-    corpus: Corpus,
-    evals: Mapping[str, Corpus],
+    corpus: Corpus | str | Path | Sequence[str | Path],
+    evals: Mapping[str, Corpus | str | Path | Sequence[str | Path]],
     out: str | Path,
-    config: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | str | Path | None = None,
     embeddings: Sequence[str] = (),
     heads: Sequence[str] = (),
     settings: Settings | None = None,
-    reporter: Reporter = SILENT,
+    reporter: Reporter = AUTO,
     should_stop: Callable[[], bool] | None = None,
     device: str | None = None,
 ) -> dict[str, Any]:
@@ -75,18 +76,21 @@ def compare(
     """
     settings = settings or Settings()
     check(settings)
-    config = {**(config or {}), "seed": 0, "max_bytes": 0}
+    config = read_config(config, seed=0, max_bytes=0)
     base = structure(LMConfig, config_for(config, ""))
     if base.steps:
         raise ConfigError("config", [("$.steps", "a comparison takes one pass over its text; leave this key out")])
     tokenizers = [tokenizers] if isinstance(tokenizers, str) else tokenizers
     Processes(device)  # one that cannot be used is told before the text is read
     variants = list(_variants(tokenizers, config, embeddings, heads, reporter))
+    texts = {name: held if isinstance(held, Corpus) else Corpus.open(held) for name, held in evals.items()}
     folder = named(out)
     with interruptible(should_stop, "make the same call again") as stop, exclusive(folder), disk_errors(folder):
-        corpus = corpus.without(*(folder / name for name in _RESULTS))
+        corpus = (corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)).without(
+            *(folder / name for name in _RESULTS)
+        )
         text = mix(corpus, settings.max_bytes, folder / _TEXT)
-        work = _Comparison(folder, text, base, settings, corpus, evals, reporter, stop, device)
+        work = _Comparison(folder, text, base, settings, corpus, texts, reporter, stop, device)
         work.check_plan(variants)
         return work.report(variants)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError
 from tokframe.tokenizer.display import Result
 from tokframe.tokenizer.results import IntArray
-from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.progress import AUTO, SILENT, Reporter, shows_progress
 from tokframe_lm.data.tokens import Document, documents, read_document
 from tokframe_lm.evaluation.ngrams import ByteNgrams
 from tokframe_lm.model.model import LanguageModel, start_id
-from tokframe_lm.storage import SavedModel
+from tokframe_lm.storage import SavedModel, load
 
 __all__ = ["Evaluation", "ScoredDocument", "evaluate", "score_documents", "summarize", "token_nll", "unknown_model"]
 
@@ -54,20 +55,23 @@ class ScoredDocument:
     unknown_bits: float
 
 
+@shows_progress
 def evaluate(
-    saved: SavedModel,
-    corpus: Corpus,
+    saved: SavedModel | str | Path,
+    corpus: Corpus | str | Path | Sequence[str | Path],
     *,
     max_bytes: int = 0,
-    reporter: Reporter = SILENT,
+    reporter: Reporter = AUTO,
     charge_left_out: bool = False,
 ) -> Evaluation:
-    """Return the bits per byte of a corpus, of its first `max_bytes` if given.
+    """Return the bits per byte of a corpus, of its first `max_bytes` if given, under a model or the one at a path.
 
     `charge_left_out` charges text that the tokenizer gives no id, such as white space, as what <unk> hides.
 
     Raises: CorpusError if there is no text; UnsupportedError for a lossy tokenizer without offsets.
     """
+    saved = saved if isinstance(saved, SavedModel) else load(saved)
+    corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
     found = score_documents(saved, corpus, max_bytes=max_bytes, reporter=reporter, charge_left_out=charge_left_out)
     return summarize(list(found))
 

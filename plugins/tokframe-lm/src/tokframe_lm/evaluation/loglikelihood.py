@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ from tokframe.tokenizer.likelihood import Likelihood, Logits, loglikelihoods
 from tokframe_lm.data.tokens import read_document
 from tokframe_lm.evaluation.bits_per_byte import unknown_model
 from tokframe_lm.model.model import LanguageModel, start_id
-from tokframe_lm.storage import SavedModel
+from tokframe_lm.storage import SavedModel, load
 
-__all__ = ["hidden_bits", "logits_of", "loglikelihood", "score_pairs"]
+__all__ = ["hidden_bits", "logits_of", "loglikelihood", "score", "score_pairs"]
 
 
 def loglikelihood(saved: SavedModel, context: str, continuation: str) -> float:
@@ -30,6 +31,17 @@ def loglikelihood(saved: SavedModel, context: str, continuation: str) -> float:
     count too that go beyond its end. Raises: EncodingError.
     """
     return score_pairs(saved, [(context, continuation)])[0].value
+
+
+def score(saved: SavedModel | str | Path, continuations: Iterable[str], *, context: str = "") -> list[Likelihood]:
+    """Return how likely a model, or the one at a path, finds that `context` goes on with each text, in order.
+
+    Raises: as `score_pairs`.
+    """
+    saved = saved if isinstance(saved, SavedModel) else load(saved)
+    return score_pairs(
+        saved, [(context, text) for text in in_order(continuations, "texts", "; for one there is loglikelihood")]
+    )
 
 
 def score_pairs(saved: SavedModel, pairs: Iterable[tuple[str, str]]) -> list[Likelihood]:

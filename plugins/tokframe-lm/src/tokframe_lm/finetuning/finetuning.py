@@ -7,7 +7,7 @@ decode exactly, and compiles and checks its tables; the model keeps the rows of 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,14 @@ from tokframe.storage.paths import expanded, named
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.display import Result, plain
 from tokframe.training.interruption import interruptible
-from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.progress import AUTO, Reporter, shows_progress
 from tokframe.training.run_folder import run_folder, without_output
 from tokframe.training.torchrun import count
 from tokframe_lm.data.tokens import tokenize
 from tokframe_lm.data.windows import Windows
 from tokframe_lm.finetuning.config import FinetuneConfig
 from tokframe_lm.finetuning.joint import JointModel
+from tokframe_lm.model.config import read_config
 from tokframe_lm.model.model import LanguageModel, build
 from tokframe_lm.storage import FORMAT, SavedModel, fit, load, save
 from tokframe_lm.training import run_identity
@@ -69,20 +70,26 @@ class FineTuned(Result):
         return plain({**self.model.training["finetuned"], "dropped": dropped, "checks": list(self.checks)})  # type: ignore[no-any-return]
 
 
+@shows_progress
 def finetune(
     model: str | Path,
     *,
-    corpus: Corpus,
+    corpus: Corpus | str | Path | Sequence[str | Path],
     out: str | Path,
-    config: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | str | Path | None = None,
+    reconstruction: float | None = None,
+    steps: int | None = None,
+    max_bytes: int | None = None,
+    seed: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    reporter: Reporter = SILENT,
+    reporter: Reporter = AUTO,
     should_stop: Callable[[], bool] | None = None,
     device: str | None = None,
 ) -> FineTuned:
     """Train the model saved at `model` together with its tokenizer's network; save both at `out`.
 
+    `config` is JSON data or a file of it; the keywords after it take the place of its keys.
     The result is an ordinary model with a `lookup` embedding, into whose rows the encoder's contributions are folded.
     Ids whose segment no longer decodes exactly are dropped with their rows, the others keep their order, and text that
     used them is encoded with other segments, single bytes if need be. Checkpoints are saved at `out` + ".training";
@@ -96,7 +103,8 @@ def finetune(
     out = named(out)
     place = run_folder(out, FORMAT, resume=resume, overwrite=overwrite, reporter=reporter, resumable=has_checkpoint)
     with interruptible(should_stop) as stop, place as work:
-        settings = structure(FinetuneConfig, config or {})
+        keys = {"reconstruction": reconstruction, "steps": steps, "max_bytes": max_bytes, "seed": seed}
+        settings = structure(FinetuneConfig, read_config(config, **keys))
         before = load(model)
         tokenizer = before.tokenizer
         if not isinstance(tokenizer, Recompilable):

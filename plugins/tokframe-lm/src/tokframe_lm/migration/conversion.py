@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from tokframe.storage.strictjson import canonical_json
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.display import Result
 from tokframe.tokenizer.results import IntArray
-from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.progress import AUTO, Reporter, shows_progress
 from tokframe.training.run_folder import without_output
 from tokframe_lm.data.tokens import documents
 from tokframe_lm.migration.pretrained import Pretrained, json_object, quiet, read_pretrained
@@ -81,6 +81,7 @@ class PretrainedMigration(Result):
     same: bool
 
 
+@shows_progress
 def migrate_pretrained(
     model: str | Path,
     *,
@@ -88,11 +89,11 @@ def migrate_pretrained(
     out: str | Path,
     old: str | Path | None = None,
     method: str = "weighted",
-    corpus: Corpus | None = None,
+    corpus: Corpus | str | Path | Sequence[str | Path] | None = None,
     max_bytes: int = 0,
     untie: bool = False,
     overwrite: bool = False,
-    reporter: Reporter = SILENT,
+    reporter: Reporter = AUTO,
 ) -> PretrainedMigration:
     """Convert a model folder of transformers to the tokenizer `new` and write both at `out`, whole or not at all.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +23,7 @@ from tokframe.errors import ArtifactCorruptError, ArtifactError, EncodingError
 from tokframe.storage.places import disk_errors
 from tokframe.tokenizer.display import Result
 from tokframe.tokenizer.transfer.mixture import Mixture, mix
-from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.progress import AUTO, Reporter, shows_progress
 from tokframe.training.run_folder import without_output
 from tokframe_lm.data.tokens import read_document, tokenize
 from tokframe_lm.migration.calibration import calibrate
@@ -53,6 +54,7 @@ class Migration(Result):
     scale: float
 
 
+@shows_progress
 def migrate(
     model: str | Path,
     *,
@@ -61,10 +63,10 @@ def migrate(
     old: str | Path | None = None,
     method: str = "weighted",
     embedding: str = "lookup",
-    corpus: Corpus | None = None,
+    corpus: Corpus | str | Path | Sequence[str | Path] | None = None,
     max_bytes: int = 0,
     overwrite: bool = False,
-    reporter: Reporter = SILENT,
+    reporter: Reporter = AUTO,
 ) -> Migration:
     """Convert the model at `model` to the tokenizer `new` and save it at `out`.
 

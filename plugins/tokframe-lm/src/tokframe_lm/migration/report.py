@@ -21,20 +21,21 @@ import tokframe
 from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError, UnsupportedError
 from tokframe.evaluate.comparison import Comparison, compare
-from tokframe.evaluate.report.page import comparison_page
+from tokframe.evaluate.report.page import check_installed, comparison_page
 from tokframe.evaluate.report.passages import differences
 from tokframe.evaluate.timing import sample
+from tokframe.storage.places import write_output
 from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.display import Result
 from tokframe.tokenizer.results import IntArray
-from tokframe.training.progress import SILENT, Reporter
+from tokframe.training.progress import AUTO, SILENT, Reporter, shows_progress
 from tokframe_lm.data.tokens import read_document
 from tokframe_lm.evaluation.bits_per_byte import evaluate
 from tokframe_lm.migration.conversion import calibrate_output, move
 from tokframe_lm.migration.pretrained import Pretrained, read_pretrained
 from tokframe_lm.storage import SavedModel
 
-__all__ = ["MigrationReport", "ModelTrial", "migration_report"]
+__all__ = ["MigrationReport", "ModelTrial", "migrate_report", "migration_report"]
 
 _TEXT_BYTES = 1_000_000  # of the corpus that the model is trained and measured on
 _PIECE_CHARS = 4_000
@@ -161,6 +162,34 @@ class MigrationReport(Result):
 _FIGURES = (
     "context", "context_bytes_before", "context_bytes_after", "width", "embedding_mb_before", "embedding_mb_after",
 )  # fmt: skip
+
+
+@shows_progress
+def migrate_report(
+    old: str,
+    new: str,
+    corpus: Corpus | str | Path | Sequence[str | Path] = "stdlib:heldout",
+    *,
+    model: str | Path | None = None,
+    steps: int = 0,
+    learning_rate: float = 5e-4,
+    rounds: int = 3,
+    html: str | Path | None = None,
+    reporter: Reporter = AUTO,
+) -> MigrationReport:
+    """Return `migration_report` of a corpus, or of the text at paths; `html` is a file to write the page to.
+
+    Raises: as `migration_report`; UnsupportedError and ArtifactError for a page that cannot be made or written.
+    """
+    if html is not None:
+        check_installed()
+    text = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
+    found = migration_report(
+        old, new, text, model=model, steps=steps, learning_rate=learning_rate, rounds=rounds, reporter=reporter
+    )
+    if html is not None:
+        write_output(html, found.page(text))
+    return found
 
 
 def migration_report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
@@ -10,8 +11,9 @@ from attrs import field, frozen
 from tokframe import setting
 from tokframe.errors import ConfigError
 from tokframe.storage.config import structure
+from tokframe.storage.strictjson import read_json
 
-__all__ = ["LMConfig", "config_for", "embedding_name", "saved_config"]
+__all__ = ["LMConfig", "config_for", "embedding_name", "read_config", "saved_config"]
 
 
 def embedding_name(name: str) -> str:
@@ -77,6 +79,12 @@ def config_for(config: Mapping[str, Any], *names: str) -> dict[str, Any]:
     for name in names:
         found |= each.get(name, {})
     return found
+
+
+def read_config(config: Mapping[str, Any] | str | Path | None, **keys: Any) -> dict[str, Any]:
+    """Return a config, JSON data or a file of it, with the `keys` that are not None. Raises: ConfigError."""
+    given = read_json(config, given=True) if isinstance(config, (str, Path)) else config or {}
+    return {**given, **{key: value for key, value in keys.items() if value is not None}}
 
 
 def saved_config(data: Any) -> Any:

@@ -1,31 +1,60 @@
-"""Progress of long work on stderr: a live bar on a terminal, a line now and then elsewhere, nothing for short work."""
+"""Terminal: progress of long work where it is watched: a live bar on a terminal or in a notebook, lines elsewhere.
+
+Short work shows nothing.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from html import escape
+from typing import Any, NoReturn, TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-from tokframe.cli.console import make_console
+from tokframe.storage.printable import printable
 from tokframe.training.torchrun import is_first
 
-__all__ = ["ConsoleReporter", "reporting"]
+__all__ = ["ConsoleReporter", "NotebookReporter", "make_console", "notebook_reporting", "reporting"]
 
 Figure = float | int | str
 
 DELAY_S = 2.0  # work shorter than this shows nothing
 LOG_INTERVAL_S = 10.0
 BAR_COLUMNS = 24
+NOTEBOOK_INTERVAL_S = 0.5
+WIDTH_WITHOUT_TERMINAL = 100  # columns
 _PERCENTAGES = ("accuracy", "exact", "rate", "share", "utilisation")  # in the names of figures shown as such
+
+
+class _Console(Console):
+    """A console that shows text as `printable` and leaves a closed pipe to the error handler of the command line."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield segments; those that control the terminal are rich's own, and text is not one of them."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError
+
+
+def make_console(stream: TextIO) -> Console:
+    """Return a rich console on a stream, 100 columns wide where the stream is not a terminal."""
+    sized = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return _Console(
+        file=stream, width=None if sized else WIDTH_WITHOUT_TERMINAL, highlight=False, markup=False, emoji=False
+    )
 
 
 @contextmanager
@@ -198,3 +227,61 @@ def _duration(seconds: float) -> str:
         return f"{whole} s"
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+class NotebookReporter(ConsoleReporter):
+    """Shows the stage of the moment in a notebook's output, drawn over while it goes on."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(Console(quiet=True), clock=clock)
+        self._shown: Any = None
+
+    def advance(self, done: float, **figures: Figure) -> None:
+        """Set how far the stage is, with figures to show beside it."""
+        with self._lock:
+            stage = self._stage
+            if stage is None:
+                return
+            stage.advance(done, figures)
+            if self._clock() >= self._next_line:
+                self._next_line = self._clock() + NOTEBOOK_INTERVAL_S
+                self._show(stage)
+
+    def note(self, text: str) -> None:
+        """Write a line that stays."""
+        shown = _ipython()
+        shown.display(shown.HTML(f"<small>{escape(printable(text))}</small>"))
+
+    def close(self) -> None:
+        """End the last stage: what stays of it is a line."""
+        with self._lock:
+            stage, self._stage = self._stage, None
+            if stage is not None and self._shown is not None:
+                self._show(stage, ended=True)
+            self._shown = None
+
+    def _show(self, stage: _Stage, ended: bool = False) -> None:
+        total = f' max="{stage.total}" value="{min(stage.done, stage.total)}"' if stage.total else ""
+        bar = "" if ended else f"<progress{total}></progress> "
+        times = _duration(stage.seconds) if ended else stage.times
+        parts = filter(None, [stage.name, "" if ended else stage.share, stage.count, times, stage.figures])
+        html = _ipython().HTML(f"<small>{bar}{escape(printable(' · '.join(parts)))}</small>")
+        if self._shown is None:
+            self._shown = _ipython().display(html, display_id=True)
+        else:
+            self._shown.update(html)
+
+
+def _ipython() -> Any:
+    """Return the module IPython.display of the notebook that this process is the kernel of."""
+    return sys.modules["IPython"].display
+
+
+@contextmanager
+def notebook_reporting() -> Iterator[NotebookReporter]:
+    """Give a reporter that draws in the output of the cell, and end its last stage."""
+    reporter = NotebookReporter()
+    try:
+        yield reporter
+    finally:
+        reporter.close()
