@@ -26,7 +26,7 @@ _MAX_CELL_CHARS = 100
 _STYLE = """<style>
 .tokframe table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .tokframe th, .tokframe td { padding: .2em .8em .2em 0; text-align: right; font-weight: normal; }
-.tokframe th:first-child, .tokframe td:first-child { text-align: left; }
+.tokframe th:first-child, .tokframe td:first-child, .tokframe .text { text-align: left; }
 .tokframe thead th { font-weight: 600; border-bottom: 1px solid #8886; }
 .tokframe .section { text-align: left; font-weight: 600; opacity: .7; padding-top: .8em; }
 .tokframe .best { font-weight: 700; text-decoration: underline; text-underline-offset: 3px; }
@@ -127,9 +127,11 @@ def text_table(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def html_table(records: Sequence[Mapping[str, Any]]) -> str:
     """Return records as an HTML table, every text escaped."""
     names = list(dict.fromkeys(name for record in records for name in record))
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    sides = ["" if all(_is_number(record.get(name)) for record in records) else ' class="text"' for name in names]
+    columns = list(zip(names, sides, strict=True))
+    head = "".join(f'<th scope="col"{side}>{escape(name)}</th>' for name, side in columns)
     rows = "".join(
-        f"<tr>{''.join(f'<td>{escape(_cell(record.get(name)))}</td>' for name in names)}</tr>"
+        f"<tr>{''.join(f'<td{side}>{escape(_cell(record.get(name)))}</td>' for name, side in columns)}</tr>"
         for record in records[:_MAX_ROWS]
     )
     more = f"<p>{len(records) - _MAX_ROWS:,} more</p>" if len(records) > _MAX_ROWS else ""
