@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -59,6 +59,9 @@ class DictionaryTokenizer(ITokenizer):
             file = f"{self.group}.safetensors"
             raise ArtifactCorruptError(f"{file} holds segments that cannot be searched: {error}", file=file) from error
 
+        self._encode_text = self._segmenter.encode_text
+        self._framed = type(self).template is not ITokenizer.template
+
     @property
     def vocab_size(self) -> int:
         """Number of ids."""
@@ -72,6 +75,15 @@ class DictionaryTokenizer(ITokenizer):
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes an id stands for. Raises: InvalidTokenError."""
         return self.vocabulary.token_bytes(self.check_token(token))
+
+    def encode(self, text: str, add_special: bool = True, *, allowed_special: Collection[str] = ()) -> list[int]:
+        """Return the ids of `text`, as `ITokenizer.encode` does; one call of the search where there is no more to do."""
+        if not allowed_special and not (add_special and self._framed):
+            try:
+                return self._encode_text(text)
+            except (UnicodeEncodeError, TypeError, AttributeError):  # below, with the error that says what is wrong
+                pass
+        return super().encode(text, add_special, allowed_special=allowed_special)
 
     def encode_raw(self, data: bytes) -> IntArray:
         """Return the ids of any bytes: the path of fewest tokens."""

@@ -104,6 +104,7 @@ static PyObject *decode_known(PyObject *Py_UNUSED(module), PyObject *args)
         n = PyList_Size(ids_object);
         if (n > 64 && !(id = malloc((size_t)n * 4))) { id = few; PyErr_NoMemory(); goto done; }
         for (Py_ssize_t i = 0; i < n && good; i++) {
+            if (i + AHEAD < n) PREFETCH_READ(PyList_GET_ITEM(ids_object, i + AHEAD));
             Py_ssize_t value = small_int(PyList_GET_ITEM(ids_object, i));
             good = value >= 0 && (size_t)value < known;
             id[i] = good ? (int32_t)value : 0;

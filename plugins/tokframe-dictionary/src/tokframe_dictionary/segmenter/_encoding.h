@@ -9,14 +9,25 @@ typedef struct {
     size_t count, capacity;
 } Ids;
 
+/* Finds the best path of a chunk of whole units, in the working memory; returns its end. */
+static size_t search_chunk(const Index *x, Scratch *w, const uint8_t *d, size_t pos, size_t n)
+{
+    if (n - pos <= SHORT && n - pos <= (size_t)x->block && !x->costs && !w->ahead) {
+        search_short(x, w, d + pos, n - pos);
+        return n;
+    }
+    size_t end = next_chunk(w, d, pos, n, (size_t)x->block);
+    find_masks(x, w, d + pos, end - pos);
+    find_path(x, w, d + pos, end - pos);
+    return end;
+}
+
 /* Adds the piece numbers of a whole text, without the GIL; `left` bytes of this text and others are to come in all.
  * 0, or -1 when memory ran out. */
 static int encode_into(const Index *x, Scratch *w, const uint8_t *d, size_t n, size_t left, Ids *out)
 {
     for (size_t pos = 0; pos < n;) {
-        size_t end = next_chunk(w, d, pos, n, (size_t)x->block), m = end - pos;
-        find_masks(x, w, d + pos, m);
-        find_path(x, w, d + pos, m);
+        size_t end = search_chunk(x, w, d, pos, n), m = end - pos;
         if (out->count + m > out->capacity) {
             size_t capacity = out->capacity + out->capacity / 2 + m;
             if (capacity > out->count + (left - pos)) capacity = out->count + (left - pos);
@@ -35,37 +46,73 @@ static int encode_into(const Index *x, Scratch *w, const uint8_t *d, size_t n, s
     return 0;
 }
 
-static int encode(const Index *x, const uint8_t *d, size_t n, Ids *out)
+/* Working memory for a call, of one that is over or new; NULL with an error set. With the GIL, as `give_back`. */
+static Scratch *borrow(Index *x)
 {
-    Scratch w;
-    if (make_scratch(&w, (size_t)x->block, n, x->costs ? 1 : 0)) return -1;
-    int rc = encode_into(x, &w, d, n, n, out);
-    free_scratch(&w);
+    Scratch *w = x->spare;
+    if (w) { x->spare = w->next; return w; }
+    w = calloc(1, sizeof *w);
+    if (w && !make_scratch(w, (size_t)x->block, SIZE_MAX, x->costs ? 1 : 0)) return w;
+    free(w);
+    PyErr_NoMemory();
+    return NULL;
+}
+
+static void give_back(Index *x, Scratch *w) /* as many are kept as there were calls at once */
+{
+    w->next = x->spare;
+    x->spare = w;
+}
+
+/* The piece numbers of one text while they are made into something else. */
+typedef struct {
+    int32_t few[SHORT], *items; /* items: within `few` or `long_ones` */
+    size_t count;
+    Ids long_ones;
+} Pieces;
+
+/* Piece numbers of a text; raises. A short one needs no memory, and is over before another thread could take over. */
+static int encode_bytes(Index *x, const uint8_t *d, size_t n, Pieces *out)
+{
+    Scratch *w = borrow(x);
+    out->long_ones = (Ids){0};
+    if (!w) return -1;
+    int rc = 0;
+    if (n <= SHORT && search_chunk(x, w, d, 0, n) == n) {
+        out->items = trace(x, w, n, out->few + n);
+        out->count = (size_t)(out->few + n - out->items);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        rc = encode_into(x, w, d, n, n, &out->long_ones);
+        Py_END_ALLOW_THREADS
+        out->items = out->long_ones.items;
+        out->count = out->long_ones.count;
+    }
+    give_back(x, w);
+    if (rc) { free(out->long_ones.items); PyErr_NoMemory(); }
     return rc;
 }
 
-/* Piece numbers of a text given as a Python object; raises. */
-static int encode_object(Index *x, PyObject *object, Ids *out)
+/* The same for a text given as a Python object that holds bytes. */
+static int encode_object(Index *x, PyObject *object, Pieces *out)
 {
     Held data = {0};
-    int rc;
-    *out = (Ids){0};
     if (hold(object, &data, PyBUF_CONTIG_RO)) return -1;
-    Py_BEGIN_ALLOW_THREADS
-    rc = encode(x, data.view.buf, (size_t)data.view.len, out);
-    Py_END_ALLOW_THREADS
+    int rc = encode_bytes(x, data.view.buf, (size_t)data.view.len, out);
     let_go(&data);
-    if (rc) { free(out->items); PyErr_NoMemory(); }
     return rc;
 }
 
 static PyObject *Index_encode(Index *x, PyObject *object)
 {
-    Ids out;
+    Pieces out;
     if (encode_object(x, object, &out)) return NULL;
-    for (size_t i = 0; i < out.count; i++) out.items[i] = x->ids[out.items[i]];
-    PyObject *result = PyByteArray_FromStringAndSize((const char *)out.items, (Py_ssize_t)(out.count * 4));
-    free(out.items);
+    PyObject *result = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)(out.count * 4));
+    if (result) {
+        int32_t *ids = (int32_t *)PyByteArray_AS_STRING(result);
+        for (size_t i = 0; i < out.count; i++) ids[i] = x->ids[out.items[i]];
+    }
+    free(out.long_ones.items);
     return result;
 }
 
@@ -101,10 +148,10 @@ static PyObject *list_of(const Index *x, const int32_t *pieces, size_t count)
 
 static PyObject *Index_encode_list(Index *x, PyObject *object)
 {
-    Ids out;
+    Pieces out;
     if (make_numbers(x) || encode_object(x, object, &out)) return NULL;
     PyObject *result = list_of(x, out.items, out.count);
-    free(out.items);
+    free(out.long_ones.items);
     return result;
 }
 
@@ -131,6 +178,19 @@ static int hold_text(PyObject *object, Text *text)
     text->data = (const uint8_t *)PyBytes_AS_STRING(text->owner);
     text->size = (size_t)PyBytes_GET_SIZE(text->owner);
     return 0;
+}
+
+static PyObject *Index_encode_text(Index *x, PyObject *object)
+{
+    Pieces out;
+    Text text;
+    if (make_numbers(x) || hold_text(object, &text)) return NULL;
+    int rc = encode_bytes(x, text.data, text.size, &out);
+    Py_DECREF(text.owner);
+    if (rc) return NULL;
+    PyObject *result = list_of(x, out.items, out.count);
+    free(out.long_ones.items);
+    return result;
 }
 
 /* What the lists of some texts will hold, found without the GIL: `items`, the pieces' integers one after another, and
@@ -179,17 +239,16 @@ static PyObject *Index_encode_lists(Index *x, PyObject *object)
     Ids out = {0};
     Tally t = {0};
     Text *texts = calloc(count ? count : 1, sizeof(Text));
-    Scratch *w = x->spare;
-    if (w) x->spare = w->next;
-    else w = calloc(1, sizeof *w);
-    if (!texts || !w) { PyErr_NoMemory(); goto done; }
+    Scratch *w = borrow(x);
+    if (!w) goto done;
+    if (!texts) { PyErr_NoMemory(); goto done; }
     for (; held < count; held++) {
         if (hold_text(PyTuple_GET_ITEM(items, (Py_ssize_t)held), &texts[held])) goto done;
         left += texts[held].size;
     }
     int rc;
     Py_BEGIN_ALLOW_THREADS
-    rc = w->state ? 0 : make_scratch(w, (size_t)x->block, SIZE_MAX, x->costs ? 1 : 0);
+    rc = 0;
     for (size_t i = 0; !rc && i < count; i++) {
         rc = encode_into(x, w, texts[i].data, texts[i].size, left, &out);
         texts[i].end = out.count;
@@ -214,7 +273,7 @@ forget: /* the counts are 0 for the next call, whatever became of this one */
         for (size_t i = 0; i < t.distinct_count; i++) w->uses[t.distinct[i]] = 0;
 done:
     while (held > 0) Py_DECREF(texts[--held].owner);
-    if (w) { w->next = x->spare; x->spare = w; } /* as many as there were calls at once */
+    if (w) give_back(x, w);
     free(texts);
     free(out.items);
     free(t.items);
@@ -226,27 +285,23 @@ done:
 static PyObject *Index_count(Index *x, PyObject *object)
 {
     Held data = {0};
-    Scratch w;
     size_t total = 0;
     if (hold(object, &data, PyBUF_CONTIG_RO)) return NULL;
-    int failed;
-    Py_BEGIN_ALLOW_THREADS
-    const uint8_t *d = data.view.buf;
-    size_t n = (size_t)data.view.len;
-    failed = make_scratch(&w, (size_t)x->block, n, x->costs ? 1 : 0);
-    if (!failed) {
+    Scratch *w = borrow(x);
+    if (w) {
+        Py_BEGIN_ALLOW_THREADS
+        const uint8_t *d = data.view.buf;
+        size_t n = (size_t)data.view.len;
         for (size_t pos = 0; pos < n;) {
-            size_t end = next_chunk(&w, d, pos, n, (size_t)x->block);
-            find_masks(x, &w, d + pos, end - pos);
-            find_path(x, &w, d + pos, end - pos);
-            for (size_t i = end - pos; i > 0; i -= w.length[i - 1]) total++;
+            size_t end = search_chunk(x, w, d, pos, n);
+            for (size_t i = end - pos; i > 0; i -= w->length[i - 1]) total++;
             pos = end;
         }
-        free_scratch(&w);
+        Py_END_ALLOW_THREADS
+        give_back(x, w);
     }
-    Py_END_ALLOW_THREADS
     let_go(&data);
-    return failed ? PyErr_NoMemory() : PyLong_FromSize_t(total);
+    return w ? PyLong_FromSize_t(total) : NULL;
 }
 
 static PyObject *Index_measure(Index *x, PyObject *args)
@@ -270,9 +325,7 @@ static PyObject *Index_measure(Index *x, PyObject *args)
     if (!failed) {
         int64_t *counts = use.view.buf;
         for (size_t pos = 0; pos < n;) {
-            size_t end = next_chunk(&w, d, pos, n, (size_t)x->block), m = end - pos;
-            find_masks(x, &w, d + pos, m);
-            find_path(x, &w, d + pos, m);
+            size_t end = search_chunk(x, &w, d, pos, n), m = end - pos;
             if (full) measure(x, &w, m, counts, loss.view.buf);
             else
                 for (size_t i = m; i > 0; i -= w.length[i - 1]) counts[piece_at(x, &w, i - 1, w.length[i - 1])]++;

@@ -65,18 +65,21 @@ static size_t part_end(const Scratch *w, const uint8_t *d, size_t from, size_t s
     return end;
 }
 
+#define PATH_CONSTANTS                                                                                              \
+    const __m128i spread = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);                           \
+    const __m128i bits = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);                 \
+    const __m128i zero = _mm_setzero_si128(), one = _mm_set1_epi8(1), middle = _mm_set1_epi8(64)
+#define REBASE(window) window = _mm_add_epi8(_mm_sub_epi8(window, _mm_shuffle_epi8(window, zero)), middle)
+
 /* Four parts of a chunk side by side, each in a register of its own: one's latency hides the others'. */
 __attribute__((target("sse4.1"))) static void path_sse41(Scratch *w, const uint8_t *d, size_t n)
 {
-    const __m128i spread = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-    const __m128i bits = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
-    const __m128i zero = _mm_setzero_si128(), one = _mm_set1_epi8(1), middle = _mm_set1_epi8(64);
+    PATH_CONSTANTS;
     const uint16_t *mask = w->mask;
     uint8_t *length = w->length;
     const size_t size = n / 16 < 64 ? 64 : n / 16;
     __m128i window[4] = {middle, middle, middle, middle};
     size_t at[4] = {0, 0, 0, 0}, end[4] = {0, 0, 0, 0}, given = 0, cut = 0;
-#define REBASE(window) window = _mm_add_epi8(_mm_sub_epi8(window, _mm_shuffle_epi8(window, zero)), middle)
     for (;;) {
         size_t steps = 64;
         for (int k = 0; k < 4; k++) {
@@ -111,7 +114,23 @@ rest:
             REBASE(window[k]);
             at[k] = stop;
         }
-#undef REBASE
+}
+
+/* Walk and minimum of a short text in one loop: with nothing beside it, either waits for itself most of the time. */
+__attribute__((target("sse4.1"))) static void search_short_sse41(const Index *x, Scratch *w, const uint8_t *d, size_t n)
+{
+    PATH_CONSTANTS;
+    uint16_t *mask = w->mask;
+    uint8_t *length = w->length;
+    __m128i window = middle;
+    uint32_t s = 0;
+    for (size_t i = 0; i < n; i++) {
+        s = step(x->slots, s, d[i]);
+        w->state[i] = s;
+        mask[i] = x->mask[s];
+        PATH_STEP(window, i);
+        if (i % 64 == 63) REBASE(window);
+    }
 }
 #endif
 
@@ -147,6 +166,21 @@ static void find_path(const Index *x, Scratch *w, const uint8_t *d, size_t n)
     return;
 #endif
     path_plain(w->mask, w->length, n);
+}
+
+/* A text that is shorter than a block and has no costs. */
+static void search_short(const Index *x, Scratch *w, const uint8_t *d, size_t n)
+{
+#if HAVE_SSE41
+    if (__builtin_cpu_supports("sse4.1")) { search_short_sse41(x, w, d, n); return; }
+#endif
+    uint32_t s = 0;
+    for (size_t i = 0; i < n; i++) {
+        s = step(x->slots, s, d[i]);
+        w->state[i] = s;
+        w->mask[i] = x->mask[s];
+    }
+    find_path(x, w, d, n);
 }
 
 /* The segment of a length that ends with byte i. */

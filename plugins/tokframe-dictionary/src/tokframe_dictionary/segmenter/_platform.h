@@ -17,9 +17,11 @@
 #define LEADING16(x) (31u - (uint32_t)__builtin_clz(x)) /* index of the highest set bit */
 #define TRAILING64(x) ((uint32_t)__builtin_ctzll(x))
 #define PREFETCH(address) __builtin_prefetch(address, 1)
+#define PREFETCH_READ(address) __builtin_prefetch(address, 0)
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #else
 #define PREFETCH(address) ((void)0)
+#define PREFETCH_READ(address) ((void)0)
 #define LIKELY(x) (x)
 static inline uint32_t TRAILING64(uint64_t x)
 {
@@ -45,4 +47,4 @@ static inline uint32_t POPCOUNT(uint32_t x)
     return (x + (x >> 8)) & 0x1f;
 }
 
-enum { LONGEST = 16, LANES = 8, AHEAD = 12, CHUNK = 16384, FREE = 0xffffffffu };
+enum { LONGEST = 16, LANES = 8, AHEAD = 12, SHORT = 512, CHUNK = 16384, FREE = 0xffffffffu };

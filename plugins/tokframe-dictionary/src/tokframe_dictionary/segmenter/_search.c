@@ -138,6 +138,7 @@ done:
 static PyMethodDef Index_methods[] = {
     {"encode", (PyCFunction)Index_encode, METH_O, "Ids of the bytes, as a bytearray of int32."},
     {"encode_list", (PyCFunction)Index_encode_list, METH_O, "Ids of the bytes, as a list."},
+    {"encode_text", (PyCFunction)Index_encode_text, METH_O, "Ids of a string, as a list."},
     {"encode_lists", (PyCFunction)Index_encode_lists, METH_O, "Ids of each of many strings, as lists."},
     {"count", (PyCFunction)Index_count, METH_O, "Number of tokens of the bytes."},
     {"measure", (PyCFunction)Index_measure, METH_VARARGS,

@@ -113,9 +113,13 @@ class Index:
         """Ids of the bytes."""
         return [self._ids[number] for number in self._numbers_of(data)]
 
+    def encode_text(self, text: str) -> list[int]:
+        """Ids of a string."""
+        return self.encode_list(text.encode())
+
     def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each of many strings."""
-        return [self.encode_list(text.encode()) for text in texts]
+        return [self.encode_text(text) for text in texts]
 
     def count(self, data: Any) -> int:
         """Number of tokens of the bytes."""

@@ -97,6 +97,10 @@ class Segmenter:
         """Ids of any bytes as a list, without an array between."""
         return self._index.encode_list(data)
 
+    def encode_text(self, text: str) -> list[int]:
+        """Ids of a string as a list. Raises: UnicodeEncodeError for a lone surrogate; TypeError for what is no string."""
+        return self._index.encode_text(text)
+
     def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each of many strings, in one go without the interpreter's lock.
 
