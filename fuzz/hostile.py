@@ -175,7 +175,7 @@ class Calls:
                     expect(self.mine.count_given, data[:2000], keys, lengths, True)
                 for _ in range(20):
                     expect(self.search.decode, *table, ids)
-                    expect(self.search.decode_known, *table, ids)
+                    expect(self.search.decode_known, *table, ids, True)
         finally:
             stop.set()
             thread.join()
@@ -198,7 +198,7 @@ class Calls:
             expect(self.tokenizer.decode, form)
             expect(self.tokenizer.decode_bytes, form, False)
             expect(self.search.decode, *table, form)
-            expect(self.search.decode_known, *table, form)
+            expect(self.search.decode_known, *table, form, bool(random.integers(0, 2)))
 
     def hostile_tables(self, random: Random) -> None:
         """Invalid segments, offsets, ids, costs and blocks; an index that is built nevertheless must work."""
@@ -235,9 +235,9 @@ class Calls:
                 read_only = np.zeros(count, np.int64)
                 read_only.setflags(write=False)
                 expect(index.measure, data, read_only)
-        for call in (self.search.decode, self.search.decode_known):
+        for call, extra in ((self.search.decode, ()), (self.search.decode_known, (True,))):
             for numbers in (np.asarray(ids, np.int32), np.arange(count, dtype=np.int32), list(range(count))):
-                expect(call, blob, tables[1], numbers)
+                expect(call, blob, tables[1], numbers, *extra)
 
 
 def scarce(calls: Calls, random: Random) -> None:

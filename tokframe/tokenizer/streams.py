@@ -14,7 +14,7 @@ from tokframe.errors import EncodingError
 from tokframe.tokenizer.inputs import bytes_of
 from tokframe.tokenizer.results import Encoding, IntArray
 
-__all__ = ["StreamDecoder", "StreamEncoder", "spans", "split_special"]
+__all__ = ["StreamDecoder", "StreamEncoder", "adjacent", "spans", "split_special"]
 
 #: An unstable stretch is looked at again once it has grown by one part in this many.
 RETRY_GROWTH = 64
@@ -147,18 +147,29 @@ def spans(data: bytes, ids: IntArray, lengths: npt.ArrayLike) -> Encoding:
     `data` must be UTF-8. A token that begins inside a character begins at that character's index; one that ends
     inside a character ends after it.
     """
-    sizes = np.asarray(lengths, np.int64)
-    ends = np.cumsum(sizes)
+    sizes = np.asarray(lengths, np.int32)
+    ends = np.cumsum(sizes, dtype=np.int32)
+    begins = np.ones(len(data) + 1, np.int8)  # whether a character begins with this byte
+    np.greater_equal(np.frombuffer(data, np.int8), -64, out=begins[:-1].view(bool))
+    before = np.zeros(len(data) + 1, np.int32)  # characters that begin before this byte
+    np.cumsum(begins[:-1], dtype=np.int32, out=before[1:])
     starts = ends - sizes
-    raw = np.frombuffer(data, np.uint8)
-    begins = np.zeros(len(raw) + 1, np.int64)
-    np.cumsum((raw & 0xC0) != 0x80, out=begins[1:])  # begins[i]: characters that start before byte i
-    inside = np.zeros(len(raw) + 1, bool)
-    inside[:-1] = (raw & 0xC0) == 0x80
-    first = begins[starts] - inside[starts]
-    byte_spans = np.stack([starts, ends], axis=1).astype(np.int32)
-    char_spans = np.stack([first, begins[ends]], axis=1).astype(np.int32)
-    return Encoding(ids=ids, byte_spans=byte_spans.reshape(-1, 2), char_spans=char_spans.reshape(-1, 2))
+    return adjacent(ids, sizes, before.take(ends) - before.take(starts), 1 - begins.take(starts))
+
+
+def adjacent(ids: IntArray, sizes: IntArray, characters: IntArray, inside: IntArray) -> Encoding:
+    """Return ids with their spans, given of each: its bytes, the characters that begin in it, whether it begins in one.
+
+    The last is 1 for a token that begins inside a character, else 0.
+    """
+    found = []
+    for counts, early in ((sizes, 0), (characters, inside)):
+        spans = np.empty((len(ids), 2), np.int32)
+        np.cumsum(counts, dtype=np.int32, out=spans[:, 1])
+        np.subtract(spans[:, 1], counts, out=spans[:, 0])
+        spans[:, 0] -= early
+        found.append(spans)
+    return Encoding(ids=ids, byte_spans=found[0], char_spans=found[1])
 
 
 def split_special(text: str, allowed: Collection[str]) -> Iterator[tuple[str, bool]]:

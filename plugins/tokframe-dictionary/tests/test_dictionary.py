@@ -43,6 +43,21 @@ def test_learned_segments_are_used_where_they_were_trained(saved: Path, corpus: 
     assert counts[FIRST_LEARNED:].tolist() == sorted(counts[FIRST_LEARNED:].tolist(), reverse=True)
 
 
+def test_spans_are_those_of_the_characters_that_a_token_has_bytes_of() -> None:
+    tokenizer = tokframe.load("dictionary")
+    text = "naïve 日本語 \U0001f642\U0001f9ff\u0f42\n\x00 the end"
+    owner = [place for place, character in enumerate(text) for _ in character.encode()]
+    found = tokenizer.offsets(text)
+    assert found.ids.tolist() == tokenizer.encode(text)
+    at = 0
+    for token, (start, end), (first, last) in zip(found.ids, found.byte_spans, found.char_spans, strict=True):
+        assert (start, end) == (at, at + len(tokenizer.token_bytes(int(token))))
+        assert (first, last) == (owner[start], owner[end - 1] + 1)
+        at = end
+    assert at == len(text.encode())
+    assert tokenizer.offsets("").char_spans.shape == (0, 2)
+
+
 def test_the_artifact_records_config_corpus_and_versions(saved: Path, corpus: Path) -> None:
     record = json.loads((saved / "training.json").read_text(encoding="utf-8"))
     assert record["config"] == json.loads((saved / "config.json").read_text(encoding="utf-8"))

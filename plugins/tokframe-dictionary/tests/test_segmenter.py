@@ -75,6 +75,39 @@ class TestCompiledEqualsReference:
         assert fast.decode(fast.encode(text)) == text
         assert fast.count(text) == slow.count(text) == len(fast.encode(text))
 
+    @settings(deadline=None, max_examples=60)
+    @given(VOCABULARY, TEXT, st.integers(450, 700), st.booleans())
+    def test_at_the_size_from_which_parts_are_searched_side_by_side(
+        self, learned: list[bytes], text: bytes, size: int, small_blocks: bool
+    ) -> None:
+        pieces, block = BYTES + learned, 300 if small_blocks else 4096
+        data = ((text or b"ab") * size)[:size]
+        fast, slow = Segmenter(pieces, range(4, 4 + len(pieces)), None, block), plain(pieces, None, block)
+        ids = slow.encode_list(data)
+        assert fast.encode(data).tolist() == fast.encode_list(data) == ids
+        assert fast.count(data) == len(ids)
+
+    @settings(deadline=None, max_examples=60)
+    @given(VOCABULARY, st.text(max_size=300))
+    def test_strings(self, learned: list[bytes], text: str) -> None:
+        pieces = BYTES + learned
+        fast, slow = Segmenter(pieces, range(4, 4 + len(pieces))), plain(pieces)
+        ids = fast.encode_text(text)
+        assert ids == slow.encode_text(text) == fast.encode_list(text.encode())
+        for some in (ids, ids[:-1], ids[1:], ids * 50):
+            expected = slow.decode_known_text(some)
+            assert fast.decode_known_text(some) == fast.decode_known_text(np.asarray(some, np.int32)) == expected
+            assert fast.decode_known(some) == slow.decode_known(np.asarray(some, np.int32))
+        for unknown in (3, 4 + len(pieces), -1, 1 << 40):
+            assert fast.decode_known_text([*ids, unknown]) is slow.decode_known_text([unknown]) is None
+
+    @pytest.mark.parametrize(
+        ("wrong", "error"), [("a\ud800", UnicodeEncodeError), (b"a", TypeError), (None, TypeError)]
+    )
+    def test_what_is_no_text(self, wrong: str, error: type[Exception]) -> None:
+        with pytest.raises(error):
+            Segmenter(BYTES, range(4, 260)).encode_text(wrong)
+
     @settings(deadline=None, max_examples=100)
     @given(VOCABULARY, TEXT, st.integers(16, 40), st.data())
     def test_costs_and_small_blocks(self, learned: list[bytes], text: bytes, block: int, data: st.DataObject) -> None:

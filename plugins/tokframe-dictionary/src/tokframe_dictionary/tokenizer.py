@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from tokframe.storage.state import State
 from tokframe.storage.strictjson import canonical_json, parse_json
 from tokframe.tokenizer.base import ITokenizer, utf8
 from tokframe.tokenizer.results import Capabilities, Encoding, IntArray, TokenizerModel
-from tokframe.tokenizer.streams import spans
+from tokframe.tokenizer.streams import adjacent
 from tokframe.tokenizer.table import SPECIAL_TOKENS
 from tokframe_dictionary.segmenter.reference import MAX_SEGMENT_BYTES
 from tokframe_dictionary.segmenter.segmenter import Segmenter
@@ -77,7 +77,7 @@ class DictionaryTokenizer(ITokenizer):
         return self.vocabulary.token_bytes(self.check_token(token))
 
     def encode(self, text: str, add_special: bool = True, *, allowed_special: Collection[str] = ()) -> list[int]:
-        """Return the ids of `text`, as `ITokenizer.encode` does; one call of the search where there is no more to do."""
+        """Return the ids of `text`, as `ITokenizer.encode` does; one call of the search if there is no more to do."""
         if not allowed_special and not (add_special and self._framed):
             try:
                 return self._encode_text(text)
@@ -93,6 +93,20 @@ class DictionaryTokenizer(ITokenizer):
         """Return `encode_raw` as a list, made without an array between."""
         return self._segmenter.encode_list(data)
 
+    def offsets(self, text: str) -> Encoding:
+        """Return ids with the byte and character span of each, special tokens not added. Raises: EncodingError."""
+        ids = self.encode_raw(utf8(text))
+        return adjacent(ids, *(counts[ids - FIRST_BYTE] for counts in self._sizes))
+
+    @cached_property
+    def _sizes(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Of each id behind the special ones: its bytes, the characters that begin in it, whether it begins in one."""
+        offsets = self.vocabulary.offsets
+        begins = self.vocabulary.blob & 0xC0 != 0x80
+        before = np.concatenate([[0], np.cumsum(begins)])
+        sizes = np.diff(offsets), np.diff(before[offsets]), ~begins[offsets[:-1]]
+        return tuple(counts.astype(np.int32) for counts in sizes)  # type: ignore[return-value]  # three of them
+
     def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text without special tokens, as lists. Raises: EncodingError."""
         try:
@@ -106,24 +120,19 @@ class DictionaryTokenizer(ITokenizer):
             return b"".join(self.vocabulary.token_bytes(token) for token in ids.tolist())
         return self._segmenter.decode(ids)
 
+    def decode(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> str:
+        """Return the text of ids, as `ITokenizer.decode` does. Raises: InvalidTokenError."""
+        found = self._segmenter.decode_known_text(tokens) if _plain(tokens) else None
+        return super().decode(tokens, skip_special) if found is None else found
+
     def decode_bytes(self, tokens: Sequence[int] | IntArray, skip_special: bool = True) -> bytes:
         """Return the exact bytes of ids. Raises: InvalidTokenError."""
-        plain = type(tokens) is list or (
-            type(tokens) is np.ndarray and tokens.dtype == np.int32 and tokens.ndim == 1 and tokens.flags.c_contiguous
-        )
-        found = self._segmenter.decode_known(tokens) if plain else None  # type: ignore[arg-type]  # as just checked
+        found = self._segmenter.decode_known(tokens) if _plain(tokens) else None
         return super().decode_bytes(tokens, skip_special) if found is None else found
 
     def count(self, text: str) -> int:
         """Return how many ids `text` has."""
         return self._segmenter.count(utf8(text))
-
-    def offsets(self, text: str) -> Encoding:
-        """Return ids with the byte and character span of each, their sizes looked up at once."""
-        data = utf8(text)
-        ids = self.encode_raw(data)
-        starts, places = self.vocabulary.offsets, ids - FIRST_BYTE  # no text gives special tokens
-        return spans(data, ids, starts[places + 1] - starts[places])
 
     def stable_prefix(self, data: bytes) -> int:
         """Return how many leading bytes are whole lines or blocks, which encode the same whatever follows."""
@@ -283,6 +292,13 @@ class DictionaryTokenizer(ITokenizer):
         config = structure(DictionaryConfig, job.config)
         vocabulary, record = train(job, config)
         return cls(vocabulary, config=record["config"], files={"training.json": canonical_json(record)})
+
+
+def _plain(tokens: Sequence[int] | IntArray) -> TypeGuard[list[int] | IntArray]:
+    """Whether ids are what the compiled look-up reads as they stand."""
+    return type(tokens) is list or (
+        type(tokens) is np.ndarray and tokens.dtype == np.int32 and tokens.ndim == 1 and tokens.flags.c_contiguous
+    )
 
 
 def _block(config: Mapping[str, Any]) -> int:

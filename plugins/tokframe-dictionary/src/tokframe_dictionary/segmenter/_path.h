@@ -77,20 +77,22 @@ __attribute__((target("sse4.1"))) static void path_sse41(Scratch *w, const uint8
     PATH_CONSTANTS;
     const uint16_t *mask = w->mask;
     uint8_t *length = w->length;
-    const size_t size = n / 16 < 64 ? 64 : n / 16;
-    __m128i window[4] = {middle, middle, middle, middle};
+    const size_t size = n / 32 < 64 ? 64 : n / 32;
+    __m128i window[4];
     size_t at[4] = {0, 0, 0, 0}, end[4] = {0, 0, 0, 0}, given = 0, cut = 0;
     for (;;) {
         size_t steps = 64;
+        int busy = 0;
         for (int k = 0; k < 4; k++) {
-            if (at[k] == end[k]) { /* this lane's part is done: it takes the next */
-                if (given == n) goto rest;
-                at[k] = given;
-                end[k] = given = part_end(w, d, given, size, n, &cut);
+            if (at[k] == end[k]) { /* this lane's part is done: it takes the next, or runs idle beside the others */
+                at[k] = given < n ? given : w->size;
+                end[k] = given < n ? (given = part_end(w, d, given, size, n, &cut)) : w->size + 64;
                 window[k] = middle;
             }
+            busy |= at[k] < n;
             if (end[k] - at[k] < steps) steps = end[k] - at[k];
         }
+        if (!busy) break;
         __m128i w0 = window[0], w1 = window[1], w2 = window[2], w3 = window[3];
         size_t i0 = at[0], i1 = at[1], i2 = at[2], i3 = at[3];
         for (size_t k = 0; k < steps; k++) {
@@ -106,14 +108,6 @@ __attribute__((target("sse4.1"))) static void path_sse41(Scratch *w, const uint8
         window[0] = w0; window[1] = w1; window[2] = w2; window[3] = w3;
         for (int k = 0; k < 4; k++) at[k] += steps;
     }
-rest:
-    for (int k = 0; k < 4; k++)
-        while (at[k] < end[k]) {
-            size_t stop = at[k] + 64 < end[k] ? at[k] + 64 : end[k];
-            for (size_t i = at[k]; i < stop; i++) PATH_STEP(window[k], i);
-            REBASE(window[k]);
-            at[k] = stop;
-        }
 }
 
 /* Walk and minimum of a short text in one loop: with nothing beside it, either waits for itself most of the time. */

@@ -165,8 +165,8 @@ static PyType_Spec Index_spec = {
 
 static PyMethodDef functions[] = {
     {"decode", decode, METH_VARARGS, "decode(blob, offsets, ids): bytes; IndexError(position) for an unknown id."},
-    {"decode_known", decode_known, METH_VARARGS,
-     "decode_known(blob, offsets, ids): bytes of a list or int32 array; None where one is not a segment's id."},
+    {"decode_known", (PyCFunction)(void (*)(void))decode_known, METH_FASTCALL,
+     "decode_known(blob, offsets, ids, text): bytes or str of a list or int32 array; None where one is not a segment's id."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -32,6 +32,7 @@ typedef struct Scratch {
     int32_t *back;    /* per byte and the end: cost to the end; for measures */
     uint32_t *cuts;
     size_t cut_count;
+    size_t size;      /* bytes there is room for, and 64 more for what runs idle */
     uint32_t *uses;         /* per piece: uses in the lists being made, 0 between calls */
     struct Scratch *next;   /* among the spare ones */
 } Scratch;
@@ -47,9 +48,10 @@ static int make_scratch(Scratch *w, size_t block, size_t n, int measures)
     memset(w, 0, sizeof *w);
     size_t size = CHUNK + block;
     if (n < size) size = n;
+    w->size = size;
     w->state = malloc((size + 1) * sizeof(uint32_t));
-    w->mask = malloc((size + 1) * sizeof(uint16_t));
-    w->length = malloc(size + 1);
+    w->mask = calloc(size + 64, sizeof(uint16_t));
+    w->length = malloc(size + 64);
     w->cuts = malloc((CHUNK / (block - 3) + 2) * sizeof(uint32_t));
     if (measures & 1) w->ahead = malloc((size + 1) * sizeof(int32_t));
     if (measures & 2) w->back = malloc((size + 1) * sizeof(int32_t));
@@ -104,9 +106,8 @@ static void walk(const Index *x, const uint8_t *d, size_t n, uint32_t *state)
         size_t end = k + 1 == lanes ? n : (k + 1) * stretch;
         size_t begin = k * stretch;
         last[k] = (ptrdiff_t)end;
-        p[k] = (ptrdiff_t)begin;
+        p[k] = (ptrdiff_t)(k ? begin - (LONGEST - 1) : 0); /* what is written before `begin` is written again later */
         s[k] = 0;
-        for (size_t i = begin < LONGEST ? 0 : begin - (LONGEST - 1); i < begin; i++) s[k] = step(slots, s[k], d[i]);
     }
     while (lanes == LANES) {
         ptrdiff_t rounds = last[0] - p[0];

@@ -191,11 +191,12 @@ def decode(blob: Any, offsets: Any, ids: Sequence[int]) -> bytes:
     return b"".join(parts)
 
 
-def decode_known(blob: Any, offsets: Any, ids: Any) -> bytes | None:
-    """Bytes of a list of ints or an int32 array of ids; None if one of them is not the id of a segment."""
+def decode_known(blob: Any, offsets: Any, ids: Any, text: bool) -> bytes | str | None:
+    """Bytes, or text, of a list of ints or an int32 array of ids; None if one of them is not the id of a segment."""
     if not isinstance(ids, list):
         ids = ids.tolist()
     known = len(offsets) - 1
     if not all(type(number) is int and 0 <= number < known and offsets[number] < offsets[number + 1] for number in ids):
         return None
-    return decode(blob, offsets, ids)
+    found = decode(blob, offsets, ids)
+    return found.decode(errors="replace") if text else found

@@ -98,7 +98,10 @@ class Segmenter:
         return self._index.encode_list(data)
 
     def encode_text(self, text: str) -> list[int]:
-        """Ids of a string as a list. Raises: UnicodeEncodeError for a lone surrogate; TypeError for what is no string."""
+        """Ids of a string as a list.
+
+        Raises: UnicodeEncodeError for a lone surrogate; TypeError for what is no string.
+        """
         return self._index.encode_text(text)
 
     def encode_lists(self, texts: Sequence[str]) -> list[list[int]]:
@@ -144,7 +147,12 @@ class Segmenter:
 
     def decode_known(self, ids: list[int] | IntArray) -> bytes | None:
         """Bytes of a list of ints or an int32 array of ids; None if one of them is not the id of a segment."""
-        found: bytes | None = self._module.decode_known(*self._table, ids)
+        found: bytes | None = self._module.decode_known(*self._table, ids, False)
+        return found
+
+    def decode_known_text(self, ids: list[int] | IntArray) -> str | None:
+        """`decode_known` as text, with U+FFFD for what is not UTF-8."""
+        found: str | None = self._module.decode_known(*self._table, ids, True)
         return found
 
     def decode(self, ids: Sequence[int] | IntArray) -> bytes:
