@@ -149,12 +149,12 @@ def spans(data: bytes, ids: IntArray, lengths: npt.ArrayLike) -> Encoding:
     """
     sizes = np.asarray(lengths, np.int32)
     ends = np.cumsum(sizes, dtype=np.int32)
-    begins = np.ones(len(data) + 1, np.int8)  # whether a character begins with this byte
+    begins = np.ones(len(data) + 1, np.int8)  # 1 if a character begins with this byte
     np.greater_equal(np.frombuffer(data, np.int8), -64, out=begins[:-1].view(bool))
     before = np.zeros(len(data) + 1, np.int32)  # characters that begin before this byte
     np.cumsum(begins[:-1], dtype=np.int32, out=before[1:])
     starts = ends - sizes
-    return adjacent(ids, sizes, before.take(ends) - before.take(starts), 1 - begins.take(starts))
+    return adjacent(ids, sizes, before.take(ends) - before.take(starts), 1 - begins.take(starts).astype(np.int32))
 
 
 def adjacent(ids: IntArray, sizes: IntArray, characters: IntArray, inside: IntArray) -> Encoding:
