@@ -1,6 +1,6 @@
 """The search in plain Python: the oracle of the tests, and what runs where the extension was not compiled.
 
-It has the interface of `_search.Index` and `_search.decode`, a thousandth of the speed, and the same ids.
+It has the interface of `_search.Index` and `_search.decode`, about a hundredth of the speed, and the same ids.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ __all__ = ["MAX_SEGMENT_BYTES", "Index", "decode", "units"]
 #: Longest segment in bytes.
 MAX_SEGMENT_BYTES = 16
 _NEWLINE = 10
+_BYTES = [bytes([value]) for value in range(256)]
+#: Steps of the automaton that are kept, of some hundred bytes each.
+_MOST_STEPS = 1 << 18
+
+Place = dict[int, Any]
 
 
 def _unit_end(data: bytes, start: int, block: int) -> int:
@@ -56,6 +61,8 @@ class Index:
         self._ids = [int(number) for number in ids]
         self._costs = [1] * len(self._segments) if costs is None else [int(cost) for cost in costs]
         self._block = block
+        self._root_place: Place = {-1: b"", -2: None}
+        self._step_count = 0
         self._numbers: dict[bytes, int] = {}
         for number, segment in enumerate(self._segments):
             if not 1 <= len(segment) <= MAX_SEGMENT_BYTES:
@@ -79,28 +86,54 @@ class Index:
                 found.append((end, number))
         return found
 
-    def _choices(self, unit: bytes) -> tuple[list[tuple[int, int]], list[list[tuple[int, int]]], list[int]]:
-        """Start and number of the best segment that ends at each byte, with all edges and the cost to each byte."""
-        size = len(unit)
-        edges = [self._edges(unit, start) for start in range(size)]
-        ahead = [0] + [1 << 30] * size
-        choice = [(0, 0)] * (size + 1)
-        for start, found in enumerate(edges):
-            for end, number in found:
-                cost = ahead[start] + self._costs[number]
-                if cost < ahead[end]:  # the tie rule: the first of equals is the longest
-                    ahead[end], choice[end] = cost, (start, number)
-        return choice, edges, ahead
+    def _root(self) -> Place:
+        """The place before a text: the automaton that is compiled in `_automaton.h`, made as far as texts need it.
 
-    def _path(self, unit: bytes) -> tuple[list[int], list[list[tuple[int, int]]], list[int]]:
-        """Best path of a unit as segment numbers, with all edges and the cost from the start to each byte."""
-        choice, edges, ahead = self._choices(unit)
+        A place is the longest of the text so far with which a segment begins and goes on. It holds, for each byte that
+        ever came next, the place behind it and the segments that end there, shortest first; -1 is what it stands for,
+        -2 the place of the longest shorter end of that.
+        """
+        if self._step_count > _MOST_STEPS:
+            self._root_place, self._step_count = {-1: b"", -2: None}, 0
+        return self._root_place
+
+    def _step(self, place: Place, byte: int) -> tuple[Place, list[tuple[int, int, int]]]:
+        """What a byte behind a place leads to, looked up and kept. A segment is length below 0, cost and number."""
+        text, shorter = place[-1] + _BYTES[byte], place[-2]
+        behind, found = (place, []) if shorter is None else shorter.get(byte) or self._step(shorter, byte)
+        number = self._numbers.get(text)
+        if number is not None:
+            found = [*found, (-len(text), self._costs[number], number)]
+        if text in self._beginnings:
+            behind = {-1: text, -2: behind}
+        step = place[byte] = behind, found
+        self._step_count += 1
+        return step
+
+    def _choices(self, unit: bytes) -> tuple[list[tuple[int, int, int]], list[int]]:
+        """Length (below 0), cost and number of the best segment that ends at each byte, and the cost to each place."""
+        place, ahead, choice = self._root(), [0], [(0, 0, 0)]
+        for byte in unit:
+            place, found = place.get(byte) or self._step(place, byte)
+            least = 1 << 30
+            for segment in found:
+                cost = ahead[segment[0]] + segment[1]
+                if cost <= least:  # the tie rule: the last of equals is the longest
+                    least, best = cost, segment
+            ahead.append(least)
+            choice.append(best)
+        return choice, ahead
+
+    def _path(self, unit: bytes) -> tuple[list[int], list[int]]:
+        """Best path of a unit as segment numbers, and the cost from the start to each place."""
+        choice, ahead = self._choices(unit)
         path, at = [], len(unit)
         while at:
-            at, number = choice[at]
+            back, _, number = choice[at]
+            at += back
             path.append(number)
         path.reverse()
-        return path, edges, ahead
+        return path, ahead
 
     def _numbers_of(self, data: Any) -> list[int]:
         return [number for unit in units(bytes(data), self._block) for number in self._path(unit)[0]]
@@ -129,7 +162,8 @@ class Index:
         """Add uses of each segment, and what the text would cost more without each use; return the tokens."""
         total = 0
         for unit in units(bytes(data), self._block):
-            path, edges, ahead = self._path(unit)
+            path, ahead = self._path(unit)
+            edges = [self._edges(unit, start) for start in range(len(unit))]
             total += len(path)
             back = [1 << 30] * len(unit) + [0]
             for start in range(len(unit) - 1, -1, -1):
@@ -176,7 +210,7 @@ class Index:
         choice = self._choices(unit)[0]
         while len(places) > 1:
             last = max(places)
-            places = places - {last} | {choice[last][0]}
+            places = places - {last} | {last + choice[last][0]}
         return start + places.pop()
 
 
