@@ -8,6 +8,9 @@ from benchmarks.ours import FLAGSHIP
 from benchmarks.peers import TIKTOKEN
 from benchmarks.rounds import Prepared, each, interleave, keep
 from benchmarks.systems import fidelity
+from benchmarks.texts import languages, one_text
+
+_SINGLE = (FLAGSHIP, TIKTOKEN, "gigatoken", "quicktok (cl100k split)", "sentencepiece")
 
 
 def bench_fidelity(benchmark, text, built):
@@ -70,6 +73,41 @@ def bench_short(benchmark, text, built, run):
     seconds = interleave(benchmark, tasks, run.rounds)
     _keep_speed(benchmark, seconds, sum(len(line.encode()) for line in lines))
     keep(benchmark, microseconds={name: s / len(lines) * 1e6 for name, s in seconds.items()}, lines=len(lines))
+
+
+def bench_lengths(benchmark, text, built, run):
+    """Single strings of ten bytes to a megabyte, one call each, to a list."""
+    most = int(1_000_000 * run.scale)
+    whole = one_text(text.texts, most).encode()[:most].decode(errors="ignore")
+    pieces: dict[int, list[str]] = {}
+    for length in (10, 100, 1_000, 10_000, 100_000, 1_000_000):
+        if length <= most:
+            many = max(1, most // 5 // length)
+            pieces[length] = [whole[i * length : (i + 1) * length] for i in range(many)]
+    systems = [name for name in _SINGLE if name in built[0]]
+    tasks = {f"{n}|{name}": each(built[0][name].encode, pieces[n]) for n in pieces for name in systems}
+    _keep_by_text(benchmark, interleave(benchmark, tasks, run.rounds))
+
+
+def bench_languages(benchmark, built, run):
+    """Text to an array, or a list where a system has none, by language."""
+    found = languages(int(400_000 * run.scale))
+    systems = [name for name in _SINGLE if name in built[0]]
+    calls = {name: built[0][name].array or built[0][name].encode for name in systems}
+    if TIKTOKEN in calls:
+        calls[TIKTOKEN] = built[0][TIKTOKEN].encode  # its faster call
+    tasks = {f"{language}|{name}": each(call, found[language]) for language in found for name, call in calls.items()}
+    if tasks:
+        _keep_by_text(benchmark, interleave(benchmark, tasks, max(3, run.rounds // 2)))
+
+
+def _keep_by_text(benchmark, seconds):
+    ratios: dict[str, dict[str, float | None]] = {}
+    for key, value in seconds.items():
+        what, _, system = key.partition("|")
+        base = seconds.get(f"{what}|{TIKTOKEN}", math.inf)
+        ratios.setdefault(what, {})[system] = None if math.inf in (base, value) else base / value
+    keep(benchmark, ratios=ratios)
 
 
 def _keep_speed(benchmark, seconds, size, also=()):

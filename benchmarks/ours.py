@@ -37,5 +37,6 @@ def _ours(name: str, registered: str) -> System:
         encode=lambda text: tokenizer.encode(text, False),
         array=lambda text: tokenizer.encode_array(text, False),
         decode=tokenizer.decode,
+        fresh=(lambda: _ours(name, registered)) if name == FLAGSHIP else None,
         note=f"{registered}, {tokenizer.vocab_size:,} ids",
     )

@@ -44,7 +44,19 @@ def markdown(head: Mapping[str, Any], record: Mapping[str, Any], command: str) -
     ]
     if head.get("quick"):
         parts.append("**This was a quick run on little text: not to be quoted.**")
-    sections = (_targets, _systems, _encoding, _hard, _threads, _startup, _neural, _training, _absolute)
+    sections = (
+        _targets,
+        _systems,
+        _encoding,
+        _lengths,
+        _languages,
+        _hard,
+        _threads,
+        _startup,
+        _neural,
+        _training,
+        _absolute,
+    )
     parts += [_machine(head, record)] + [part for section in sections if (part := _safely(section, record))]
     return "\n\n".join(parts) + "\n"
 
@@ -105,6 +117,22 @@ def _encoding(record: Mapping[str, Any]) -> str:
     systems = list(dict.fromkeys(name for column in found.values() for name in column))
     rows = [(name, *(_times(column.get(name)) for column in found.values())) for name in systems]
     return "## Speed, as a multiple of tiktoken's\n\n" + _table(("system", *found), rows)
+
+
+def _lengths(record: Mapping[str, Any]) -> str:
+    title = "## Single strings by length, to a list, as a multiple of tiktoken's"
+    return f"{title}\n\n" + _by_text(record["bench_lengths"]["ratios"], lambda length: f"{int(length):,} characters")
+
+
+def _languages(record: Mapping[str, Any]) -> str:
+    title = "## Languages, to an array, as a multiple of tiktoken's list call, which is its faster one"
+    return f"{title}\n\n" + _by_text(record["bench_languages"]["ratios"], str)
+
+
+def _by_text(ratios: Mapping[str, Mapping[str, float | None]], label: Callable[[str], str]) -> str:
+    systems = list(dict.fromkeys(name for row in ratios.values() for name in row))
+    rows = [(label(what), *(_times(row.get(name)) for name in systems)) for what, row in ratios.items()]
+    return _table(("text", *systems), rows)
 
 
 def _hard(record: Mapping[str, Any]) -> str:

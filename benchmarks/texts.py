@@ -13,13 +13,25 @@ from tokframe.corpus.files import Corpus
 from tokframe.errors import CorpusError
 from tokframe.evaluate.timing import sample
 
-__all__ = ["Mix", "corpus_files", "corpus_folder", "documents", "even_lines", "hard_inputs", "mix", "one_text"]
+__all__ = [
+    "Mix",
+    "corpus_files",
+    "corpus_folder",
+    "documents",
+    "even_lines",
+    "hard_inputs",
+    "languages",
+    "mix",
+    "one_text",
+]
 
 #: Environment variable that names a folder of `KIND-....dev.txt.xz` files.
 _CORPUS = "TOKFRAME_CORPUS"
 _CODE = "stdlib:heldout"
 #: Kinds that are measured; wikitext is a second kind of English prose and left to `tokframe compare`.
 _KINDS = ("books", "docs", "multilingual")
+#: Kinds of which there is one file for each language.
+_IN_LANGUAGES = ("multilingual", "help", "tales")
 
 
 @frozen(kw_only=True)
@@ -86,6 +98,15 @@ def even_lines(data: bytes, size: int, stretches: int) -> bytes:
         return data
     starts = [0, *(data.find(b"\n", len(data) * number // stretches) + 1 for number in range(1, stretches))]
     return b"".join(data[start : data.find(b"\n", start + size // stretches) + 1] for start in starts)
+
+
+def languages(size: int) -> dict[str, tuple[str, ...]]:
+    """Return about `size` bytes of texts in each of some languages, by the code of the language; of those there are."""
+    found = {}
+    for code in ("de", "es", "fr", "ru", "ar", "hi", "th", "ja", "ko", "zh"):
+        if paths := [path for kind in _IN_LANGUAGES for path in corpus_files(f"{kind}-{code}", "dev")]:
+            found[code] = tuple(sample(Corpus.open(paths), size))
+    return found
 
 
 def hard_inputs(size: int) -> dict[str, str | bytes]:
