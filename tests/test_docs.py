@@ -1,13 +1,18 @@
 """The README and the pages of the site: examples run as they stand, pages are in the menu, links lead somewhere."""
 
+import html
 import importlib.util
+import json
 import re
 from pathlib import Path
 
+import click
 import pytest
 from support.fixtures import completed
 
 import tokframe
+from tokframe import errors
+from tokframe.cli.main import _root as cli
 from tokframe.loading import loading
 
 pytestmark = pytest.mark.slow
@@ -68,12 +73,17 @@ def test_every_file_the_readme_links_to_exists():
     assert links and [link for link in links if not (ROOT / link).exists()] == []
 
 
-def test_the_page_of_config_keys_is_current_and_says_what_each_means():
+def generated():
     spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert text_of(DOCS / "configs.md") == module.page(), "run: python docs/generate.py"
-    assert [line for line in module.page().splitlines() if line.startswith("| `") and line.endswith("|  |")] == []
+    return {name: page() for name, page in module.PAGES.items()}
+
+
+def test_the_generated_pages_are_current_and_every_config_key_says_what_it_means():
+    pages = generated()
+    assert [name for name, page in pages.items() if text_of(DOCS / name) != page] == [], "run: python docs/generate.py"
+    assert [line for line in pages["configs.md"].splitlines() if line.startswith("| `") and line.endswith("|  |")] == []
 
 
 def test_every_page_is_in_the_menu():
@@ -89,10 +99,48 @@ def test_every_link_to_a_file_leads_somewhere(page):
     assert links == inside  # the site holds what is in docs/ and nothing else
 
 
-def test_the_site_is_built_without_a_complaint(tmp_path):
-    completed(ROOT, ["-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"])
-    api = (tmp_path / "site" / "api.html").read_text(encoding="utf-8")
-    assert "encode_batch_padded" in api and "UnsupportedError" in api
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site, built as `make docs` builds it."""
+    folder = tmp_path_factory.mktemp("site")
+    completed(ROOT, ["-m", "mkdocs", "build", "--strict", "--site-dir", folder])
+    return folder
+
+
+def test_the_reference_has_every_public_name_command_option_and_error(site):
+    api, errors_page, cli_page = (text_of(site / f"{name}.html") for name in ("api", "errors", "cli"))
+    homes = {name: f"tokframe.{home}.{name}" for name, home in tokframe._HOMES.items() if home != "errors"}
+    assert [name for name, path in homes.items() if f'id="{path}"' not in api] == []
+    assert "encode_batch_padded" in api and "UnsupportedError" in api  # members, and what they raise
+    assert [name for name in errors.__all__ if f'id="tokframe.errors.{name}"' not in errors_page] == []
+    plain = html.unescape(re.sub("<[^>]+>", "", cli_page))
+    for path, command in commands():
+        assert path in plain
+        missing = [opt for param in command.params for opt in param.opts if opt.startswith("--") and opt not in plain]
+        assert missing == [] or missing == ["--help"], path
+
+
+def commands(group=cli, path="tokframe"):
+    """Yield every command, those of plugins of this project included, with the words that call it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+def test_the_site_needs_no_network_and_finds_parts_of_names(site):
+    page = text_of(site / "index.html")
+    assert re.findall(r"<(?:script|link|img)[^>]*https?://[^>]*>", page) == []
+    assert f"tokframe {tokframe.__version__}" in page  # which version it is about
+    assert "md-footer__link--next" in page and "content.code.copy" in page and "data-md-color-scheme" in page
+    index = json.loads(text_of(site / "search" / "search_index.json"))
+    words = re.compile(index["config"]["separator"])
+    texts = {word for doc in index["docs"] for word in words.split(re.sub("<[^>]+>", " ", doc["text"]))}
+    for query in ("training.max_minutes", "--vocab-size", "learning_rate"):
+        assert {*filter(None, words.split(query))} <= texts
 
 
 def test_the_architecture_names_files_and_folders_that_exist():
