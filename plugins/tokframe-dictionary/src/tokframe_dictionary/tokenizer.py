@@ -32,6 +32,7 @@ __all__ = ["DictionaryTokenizer"]
 PRUNED_FILE = "pruned.json"
 #: The file of an artifact that says how many ids were added to it, and from what text.
 EXTENDED_FILE = "extended.json"
+_IDS_OF_A_LINE = 64  # looked at for its beginning, then four times as many
 
 
 class DictionaryTokenizer(ITokenizer):
@@ -166,11 +167,6 @@ class DictionaryTokenizer(ITokenizer):
         return self._segmenter.encode_list(self._last_unit(ids) + piece)[-1] == token
 
     @cached_property
-    def _pieces(self) -> list[bytes]:
-        """The bytes of each id; none of special tokens."""
-        return [b""] * FIRST_BYTE + [self.token_bytes(token) for token in range(FIRST_BYTE, self.vocab_size)]
-
-    @cached_property
     def _never_next(self) -> NeverNext:
         from tokframe_dictionary.vocabulary.bigrams import NeverNext
 
@@ -178,15 +174,18 @@ class DictionaryTokenizer(ITokenizer):
 
     def _last_unit(self, ids: Sequence[int]) -> bytes:
         """Return the bytes of the last line of ids, or of the last block of an overlong one."""
-        pieces: list[bytes] = []
-        table, size = self._pieces, self.vocab_size
-        for token in reversed(ids):
-            piece = table[token] if 0 <= token < size else self.token_bytes(token)
-            if not piece or (pieces and piece.endswith(b"\n") and not pieces[-1].startswith(b"\n")):
-                break
-            pieces.append(piece)
-        line = b"".join(reversed(pieces))
-        return line[self._segmenter.stable_prefix(line) :]
+        size = _IDS_OF_A_LINE
+        while True:
+            last = list(ids[-size:])
+            whole = len(last) == len(ids)
+            if min(last, default=FIRST_BYTE) < FIRST_BYTE:
+                after = next(n for n in range(len(last), 0, -1) if last[n - 1] < FIRST_BYTE)
+                last, whole = last[after:], True
+            data = self.decode_bytes(last)
+            begin = data.rstrip(b"\n").rfind(b"\n") + 1
+            if begin or whole:
+                return data[begin + self._segmenter.stable_prefix(data[begin:]) :]
+            size *= 4
 
     def impossible_pairs(self) -> ImpossiblePairs:
         """Return the pairs of ids that the search never gives; made at each call, in about half a second."""

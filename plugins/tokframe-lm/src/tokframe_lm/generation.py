@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -97,17 +98,19 @@ def generate(
     table = model.embedding.table()
     cache, fresh, pending = None, ids, 0
     all_ids = ids[1:]
+    follows = partial(tokenizer.may_follow, all_ids)
     written = 0 if first is None else sum(len(tokenizer.token_bytes(n)) for n in all_ids) - len(prompt.encode())
     while written < max_bytes:
         if first is None:
             read = torch.tensor([fresh], device=device)
             state, cache = model.next_state(read, cache, table)
-            token = model.sample_at(state, read, table, excluded=special, **choice)
-            if not tokenizer.may_follow(all_ids, token):
+            token = model.sample_at(state, read, table, excluded=special, accepts=follows, **choice)
+            if token is None:  # hardly any of the likeliest may follow
                 never = np.union1d(tokenizer.never_next(all_ids), special)
                 if len(never) == tokenizer.vocab_size:
                     break  # whatever followed would change the ids before
                 token = model.sample_at(state, read, table, excluded=torch.from_numpy(never).long(), **choice)
+            assert token is not None  # one that is not excluded
             fresh = [token]
         else:
             token, fresh, first = first, [*ids, first], None
@@ -139,5 +142,7 @@ def _first(saved: SavedModel, prompt: Prompt, choice: dict[str, Any]) -> tuple[P
         without=tokenizer.textless_ids,
     )
     joint = torch.from_numpy(np.concatenate([before + log_probs for before, log_probs in weighed.values()]))
-    node, token = divmod(draw(joint, excluded=None, **choice), tokenizer.vocab_size)
+    drawn = draw(joint, **choice)
+    assert drawn is not None  # nothing refuses
+    node, token = divmod(drawn, tokenizer.vocab_size)
     return [*weighed][node], token

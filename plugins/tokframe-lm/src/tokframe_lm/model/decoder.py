@@ -7,7 +7,7 @@ a hierarchical softmax (Morin and Bengio, 2005) along the bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -146,8 +146,9 @@ class DecoderHead(Head):
         temperature: float = 1.0,
         top_k: int = 0,
         excluded: Tensor | None = None,
+        accepts: Callable[[int], bool] | None = None,
         generator: torch.Generator | None = None,
-    ) -> int:
+    ) -> int | None:
         """Draw an id as `Head.sample` says; the trie is walked only as far as the likeliest ids need.
 
         Above temperature 1 without `top_k` all ids are scored.
@@ -157,13 +158,29 @@ class DecoderHead(Head):
         if top_k or temperature == 0:
             ids, chances = self._walk(state, context, 0).likeliest(top_k if temperature else 1, forbidden)
             if len(ids):
-                token = int(ids[draw(torch.from_numpy(chances).log(), temperature=temperature, generator=generator)])
+                drawn = draw(
+                    torch.from_numpy(chances).log(),
+                    temperature=temperature,
+                    accepts=None if accepts is None else lambda place: accepts(int(ids[place])),
+                    generator=generator,
+                )
+                return None if drawn is None else int(ids[drawn])
         elif temperature <= 1:
             random = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-            token = self._walk(state, context, 0).draw(temperature, forbidden, random.random)
+            token = self._walk(state, context, 0).draw(
+                temperature,
+                lambda token: token not in forbidden and (accepts is None or accepts(token)),
+                random.random,
+            )
         if token is None:
             token = super().sample(
-                state, context, temperature=temperature, top_k=top_k, excluded=excluded, generator=generator
+                state,
+                context,
+                temperature=temperature,
+                top_k=top_k,
+                excluded=excluded,
+                accepts=accepts,
+                generator=generator,
             )
         return token
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import torch
@@ -16,6 +16,8 @@ from tokframe_lm.model.embeddings import Embedding
 from tokframe_lm.model.loss import mean_cross_entropy
 
 __all__ = ["Context", "Head", "SoftmaxHead", "draw"]
+
+_DRAWN = 50  # ids, of which one is accepted unless hardly any may follow
 
 
 @frozen(kw_only=True, eq=False)
@@ -71,17 +73,20 @@ class Head(nn.Module):
         temperature: float = 1.0,
         top_k: int = 0,
         excluded: Tensor | None = None,
+        accepts: Callable[[int], bool] | None = None,
         generator: torch.Generator | None = None,
-    ) -> int:
+    ) -> int | None:
         """Draw an id given one vector (d_model,), among the `top_k` likeliest (0: all), none of `excluded` (n,).
 
-        Probabilities are raised to 1 / `temperature`; 0 gives the likeliest id.
+        Probabilities are raised to 1 / `temperature`; 0 gives the likeliest id. An id that `accepts` refuses is drawn
+        again, which is cheaper than to know all that it would refuse; None where it refused too many.
         """
         return draw(
             self.logits(state[None], context)[0],
             temperature=temperature,
             top_k=top_k,
             excluded=excluded,
+            accepts=accepts,
             generator=generator,
         )
 
@@ -143,16 +148,24 @@ def draw(
     temperature: float,
     top_k: int = 0,
     excluded: Tensor | None = None,
+    accepts: Callable[[int], bool] | None = None,
     generator: torch.Generator | None = None,
-) -> int:
+) -> int | None:
     """Draw a place of logits (n,), as `Head.sample` draws an id."""
     logits = logits.float().cpu()
     if excluded is not None and len(excluded):
         logits = logits.index_fill(0, excluded.cpu(), -torch.inf)
-    if temperature == 0:
-        return int(logits.argmax())
-    logits = logits / temperature
-    if 0 < top_k < len(logits):
+    places = None
+    if 0 < top_k < len(logits) and temperature:
         logits, places = logits.topk(top_k)
-        return int(places[torch.multinomial(logits.softmax(0), 1, generator=generator)])
-    return int(torch.multinomial(logits.softmax(0), 1, generator=generator))
+    weights = (logits / temperature).softmax(0) if temperature else logits.clone()
+    gone = 0.0 if temperature else -torch.inf
+    for _ in range(_DRAWN):
+        drawn = int(torch.multinomial(weights, 1, generator=generator) if temperature else weights.argmax())
+        place = drawn if places is None else int(places[drawn])
+        if accepts is None or accepts(place):
+            return place
+        weights[drawn] = gone
+        if bool((weights == gone).all()):
+            break
+    return None

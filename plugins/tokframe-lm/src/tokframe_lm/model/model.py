@@ -106,7 +106,7 @@ class LanguageModel(nn.Module):
         table = self.embedding.table() if self.head.tied else None
         return self.head.logits(self.hidden_states(ids, table)[rows, places], self._context(ids[rows, places], table))
 
-    def sample_next(self, ids: Tensor, cache: Any, table: Tensor, **choice: Any) -> tuple[int, Any]:
+    def sample_next(self, ids: Tensor, cache: Any, table: Tensor, **choice: Any) -> tuple[int | None, Any]:
         """Return an id drawn after the last of ids (1, tokens), and the extended cache; `choice` as for `Head.sample`.
 
         A decoder head looks at far fewer ids for it than `next_logits` does.
@@ -114,7 +114,7 @@ class LanguageModel(nn.Module):
         state, cache = self.next_state(ids, cache, table)
         return self.sample_at(state, ids, table, **choice), cache
 
-    def sample_at(self, state: Tensor, ids: Tensor, table: Tensor, **choice: Any) -> int:
+    def sample_at(self, state: Tensor, ids: Tensor, table: Tensor, **choice: Any) -> int | None:
         """Return an id drawn given the body's output after ids (1, tokens), as `next_state` returned it."""
         return self.head.sample(state, self._context(ids[:, -1:], table), **choice)
 

@@ -59,15 +59,15 @@ class Walk:
             self._input = weights.gates @ self._inward
         self._gone = None if impossible is None else branches.gone(impossible, before)
 
-    def draw(self, temperature: float, excluded: Collection[int], uniform: Callable[[int], _Floats]) -> int | None:
-        """Draw an id that is not excluded, given `uniform` random numbers (n,) from 0 to 1; temperature at most 1.
+    def draw(self, temperature: float, accepts: Callable[[int], bool], uniform: Callable[[int], _Floats]) -> int | None:
+        """Draw an id that is accepted, given `uniform` random numbers (n,) from 0 to 1; temperature at most 1.
 
         Each choice is drawn at the temperature, which makes ids too likely whose choices had little to choose from, and
         ids are refused in proportion: exact rejection sampling. None if none of many was accepted.
         """
         for _ in range(_TRIES):
             for token, share in zip(*self._drawn(temperature, uniform), strict=True):
-                if token not in excluded and (temperature == 1 or float(uniform(1)[0]) < share):
+                if (temperature == 1 or float(uniform(1)[0]) < share) and accepts(int(token)):
                     return int(token)
         return None
 
