@@ -1,11 +1,13 @@
 """Prompts cut at random places of held-out text: what holds at each, and what it costs.
 
-    python -m benchmarks.lab.prompts MODEL FILE... [--cuts N] [--scored N]
+    python -m benchmarks.lab.prompts MODEL FILE... [--cuts N] [--scored N] [--tried N]
 
 MODEL is a folder of `tokframe lm train`, FILE a text. Per file: the share of cuts at which ids of the whole begin with
 those of the beginning encoded as a text, with those of its prompt, and have exactly one of its covers; the largest
 difference of ll(a, b) + ll("", a) and ll("", a + b) in nats; the share of generated texts that have the ids that they
-were generated in. Then microseconds per prompt of 1 kB and seconds per generated id, with and without exact prompts.
+were generated in; and of what may come next, the largest difference of its probability from that which trying all ids
+of the vocabulary gives, which takes long with a large one. Then microseconds per prompt of 1 kB, and per 100 characters
+more of a text of 200,000 ids; and milliseconds per generated id, with and without exact prompts.
 """
 
 from __future__ import annotations
@@ -17,9 +19,14 @@ import statistics
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokframe_lm import generation, load
-from tokframe_lm.evaluation.loglikelihood import score_pairs
+from tokframe_lm.evaluation.loglikelihood import logits_of, score_pairs
+from tokframe_lm.model.model import start_id
+
+from tests.support.likelihoods import exact_next
+from tokframe.tokenizer.likelihood import OpenEnd
 
 BEFORE, AFTER = 240, 60  # characters around a cut
 
@@ -57,7 +64,23 @@ def generated_ids(saved, prompt: str, seed: int) -> list[int]:
     return seen
 
 
-def measure(saved, text: str, count: int, scored: int) -> dict[str, float]:
+def difference_from_all(saved, prompt: str) -> float:
+    """Largest difference of a probability of what comes next from that by trying all ids."""
+    tokenizer, logits, head = saved.tokenizer, logits_of(saved.model), [start_id(saved.tokenizer)]
+    wanted = exact_next(tokenizer, logits, prompt, head=head)
+    start = tokenizer.prompt(prompt, False)
+    context, without = saved.model.config.context, tokenizer.textless_ids
+    weighed = OpenEnd(start).weigh(tokenizer, logits, head=head, context=context, without=without)
+    found = {
+        (*start.ids, *path, token): float(np.exp(before + log_probs[token]))
+        for path, (before, log_probs) in weighed.items()
+        for token in np.flatnonzero(log_probs > -np.inf).tolist()
+    }
+    total = sum(found.values())
+    return max(abs(found.get(ids, 0.0) / total - wanted.get(ids, 0.0)) for ids in found.keys() | wanted.keys())
+
+
+def measure(saved, text: str, count: int, scored: int, tried: int) -> dict[str, float]:
     tokenizer, cuts = saved.tokenizer, cuts_of(text, count)
     plain = settled = covered = canonical = 0
     for before, after in cuts:
@@ -72,6 +95,7 @@ def measure(saved, text: str, count: int, scored: int) -> dict[str, float]:
         ids = generated_ids(saved, before, seed)
         written = tokenizer.decode_bytes(ids)
         canonical += written.startswith(before.encode()) and tokenizer.encode_bytes(written) == ids
+    differences = [difference_from_all(saved, before) for before, _ in cuts[:tried]]
     return {
         "cuts": count,
         "scored": min(count, scored),
@@ -80,6 +104,8 @@ def measure(saved, text: str, count: int, scored: int) -> dict[str, float]:
         "one_cover": covered / count,
         "largest_difference_nats": max(abs(first + second - both) for first, second, both in sums),
         "generated_in_its_own_ids": canonical / min(count, scored),
+        "tried": len(differences),
+        "largest_difference_from_all_ids": max(differences, default=0.0),
     }
 
 
@@ -97,6 +123,12 @@ def costs(saved, text: str) -> dict[str, float]:
         started = time.perf_counter()
         tokenizer.prompt(prompt)
         each.append(time.perf_counter() - started)
+    grown = tokenizer.encode_more(None, text * (1 + 200_000 // tokenizer.count(text)))
+    more = []
+    for place in range(0, 20_000, 100):
+        started = time.perf_counter()
+        grown = tokenizer.encode_more(grown, text[place : place + 100])
+        more.append(time.perf_counter() - started)
     kind, exact, without = type(tokenizer), [], []
     kept = kind.may_follow, kind.prompt
     seconds_per_id(saved, prompts[1][:300])
@@ -108,6 +140,8 @@ def costs(saved, text: str) -> dict[str, float]:
         kind.may_follow, kind.prompt = kept
     return {
         "prompt_us": 1e6 * statistics.median(each),
+        "more_us": 1e6 * statistics.median(more),
+        "more_most_us": 1e6 * max(more),
         "ms_per_id": 1e3 * statistics.median(exact),
         "ms_per_id_without": 1e3 * statistics.median(without),
         "ratio": statistics.median(a / b for a, b in zip(exact, without, strict=True)),
@@ -120,12 +154,16 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--cuts", type=int, default=2000)
     parser.add_argument("--scored", type=int, default=2000, help="of these, how many are scored and generated from")
+    parser.add_argument("--tried", type=int, default=0, help="of these, at how many all ids are tried")
     options = parser.parse_args()
     torch.set_num_threads(1)
     saved = load(options.model)
     for file in options.files:
         text = file.read_text(encoding="utf-8")
-        print(json.dumps({"file": file.name, **measure(saved, text, options.cuts, options.scored)}), flush=True)
+        print(
+            json.dumps({"file": file.name, **measure(saved, text, options.cuts, options.scored, options.tried)}),
+            flush=True,
+        )
     print(json.dumps(costs(saved, options.files[0].read_text(encoding="utf-8"))))
 
 

@@ -10,6 +10,8 @@ from support.likelihoods import TextModel, check_against_texts, cuts_of
 from tokframe_dictionary.tokenizer import DictionaryTokenizer
 from tokframe_dictionary.vocabulary.table import Vocabulary
 
+from tokframe.errors import InvalidTokenError
+
 segments = st.lists(
     st.tuples(st.text(alphabet="ab ", min_size=1, max_size=4), st.sampled_from(["", "", "", "\n", "\n\n"])), max_size=12
 ).map(lambda pairs: sorted({(text + end).encode() for text, end in pairs if len(text + end) > 1}))
@@ -64,3 +66,31 @@ def test_special_tokens_end_what_the_search_sees():
     assert not tokenizer.may_follow([a], b) and b in tokenizer.never_next([a])
     assert tokenizer.may_follow([a, 2], b) and b not in tokenizer.never_next([a, 2])
     assert tokenizer.never_next([]).tolist() == []
+
+
+@pytest.mark.parametrize(("size", "lines", "block"), [(300, 0, 4096), (300, 5, 4096), (700, 1, 64), (700, 3, 150)])
+def test_the_last_line_is_found_behind_many_ids(size, lines, block):
+    """Also where it is longer than what is looked at first, or cut into blocks."""
+    random = np.random.default_rng(size + lines)
+    letters = random.choice([b"a", b"b", b" "], size)
+    letters[random.integers(0, size, lines)] = b"\n"
+    data = b"".join(letters)
+    tokenizer = dictionary([b"ab", b"ba", b"b a", b" b", b"aab\n"], block)
+    whole = tokenizer.encode_bytes(data)
+    candidates = [*(4 + byte for byte in b"ab \n"), *range(260, tokenizer.vocab_size)]
+    for count in range(len(whole) - 12, len(whole)):
+        ids = whole[:count]
+        never = never_by_trying(tokenizer, tokenizer.decode_bytes(ids), ids, candidates)
+        assert {token for token in candidates if not tokenizer.may_follow(ids, token)} == never
+        assert set(tokenizer.never_next(ids).tolist()) & set(candidates) == never
+    assert tokenizer.may_follow([*whole, 3], 260)
+
+
+@pytest.mark.parametrize("outside", [-1, 10**6])
+def test_ids_outside_the_vocabulary_are_refused(outside):
+    tokenizer = dictionary([b"ab"])
+    for ask in (lambda: tokenizer.may_follow([outside], 260), lambda: tokenizer.may_follow([260], outside)):
+        with pytest.raises(InvalidTokenError):
+            ask()
+    with pytest.raises(InvalidTokenError):
+        tokenizer.never_next([260, outside])

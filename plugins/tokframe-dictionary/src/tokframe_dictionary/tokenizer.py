@@ -179,7 +179,7 @@ class DictionaryTokenizer(ITokenizer):
             last = list(ids[-size:])
             whole = len(last) == len(ids)
             if min(last, default=FIRST_BYTE) < FIRST_BYTE:
-                after = next(n for n in range(len(last), 0, -1) if last[n - 1] < FIRST_BYTE)
+                after = next((n for n in range(len(last), 0, -1) if 0 <= last[n - 1] < FIRST_BYTE), 0)
                 last, whole = last[after:], True
             data = self.decode_bytes(last)
             begin = data.rstrip(b"\n").rfind(b"\n") + 1
