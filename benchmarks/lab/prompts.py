@@ -28,13 +28,15 @@ from tokframe_lm.model.model import start_id
 from tests.support.likelihoods import exact_next
 from tokframe.tokenizer.likelihood import OpenEnd
 
-BEFORE, AFTER = 240, 60  # characters around a cut
+BEFORE, AFTER = 240, 60  # characters around a cut, before it fewer than ids in three quarters of the model's context
 
 
-def cuts_of(text: str, count: int) -> list[tuple[str, str]]:
+def cuts_of(text: str, count: int, most: int) -> list[tuple[str, str]]:
     choose = random.Random(0)
     places = [choose.randrange(BEFORE, len(text) - AFTER) for _ in range(count)]
-    return [(text[place - choose.randint(1, BEFORE) : place], text[place : place + AFTER]) for place in places]
+    return [
+        (text[place - choose.randint(1, min(BEFORE, most)) : place], text[place : place + AFTER]) for place in places
+    ]
 
 
 def ways(tokenizer, prompt, whole) -> int:
@@ -81,7 +83,7 @@ def difference_from_all(saved, prompt: str) -> float:
 
 
 def measure(saved, text: str, count: int, scored: int, tried: int) -> dict[str, float]:
-    tokenizer, cuts = saved.tokenizer, cuts_of(text, count)
+    tokenizer, cuts = saved.tokenizer, cuts_of(text, count, saved.model.config.context * 3 // 4)
     plain = settled = covered = canonical = 0
     for before, after in cuts:
         whole, prompt, alone = tokenizer.encode(before + after), tokenizer.prompt(before), tokenizer.encode(before)

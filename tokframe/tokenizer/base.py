@@ -169,7 +169,10 @@ class ITokenizer(ABC):
         return np.empty(0, np.int32)
 
     def may_follow(self, ids: Sequence[int], token: int) -> bool:
-        """Return whether some text has `token` after `ids`, as `never_next` says, which is slower for one id."""
+        """Return whether some text has `token` after `ids`, as `never_next` says or where that is unknown.
+
+        It is faster than `never_next` for one id.
+        """
         return token not in self.never_next(ids)
 
     def impossible_pairs(self) -> ImpossiblePairs | None:

@@ -6,7 +6,7 @@ UTF-8, is not used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BPETokenizer"]
 
+_IDS_OF_A_PIECE = 24  # looked at for its beginning; in a longer one any id may follow
 CHUNKS_PER_CALL = 64  # bounds the memory of the encodings that Hugging Face keeps in full
 
 
@@ -95,6 +96,23 @@ class BPETokenizer(TableTokenizer):
                     covers[*ids, *self._merged(to_alphabet(data[place:end]))] = data[end:]
             covers[*ids, *self._merged(to_alphabet(data[place:]))] = b""
         return sorted(((list(ids), rest) for ids, rest in covers.items()), key=lambda cover: -len(cover[1]))
+
+    def may_follow(self, ids: Sequence[int], token: int) -> bool:
+        """Return whether merges leave `token` behind the ids of a text, as far as it is whole characters.
+
+        Raises: InvalidTokenError.
+        """
+        last = [*ids[-_IDS_OF_A_PIECE:], self.check_token(token)]
+        after = next((n for n in range(len(last), 0, -1) if 0 <= last[n - 1] < len(SPECIAL_TOKENS)), 0)
+        begun = not after and len(ids) > _IDS_OF_A_PIECE  # then the first piece may be the end of one
+        last = last[after:]
+        try:
+            text = self.decode_bytes(last).decode()
+        except UnicodeDecodeError:
+            return True
+        pieces = [piece for piece, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(text)][begun:]
+        found = [merged for piece in pieces for merged in self._merged(piece)]
+        return last[len(last) - len(found) :] == found
 
     def _merged(self, piece: str) -> list[int]:
         """Return the ids of a part of a pre-token, which may cut a character, in the byte-level alphabet."""
