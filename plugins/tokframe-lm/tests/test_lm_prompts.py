@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from attrs import evolve
 from support.likelihoods import exact_next
 from tokframe_dictionary.tokenizer import DictionaryTokenizer
 from tokframe_dictionary.vocabulary.table import Vocabulary
@@ -104,16 +106,58 @@ def test_first_ids_are_drawn_by_these_probabilities(untrained):
     assert abs(seen - expected) < 5 * math.sqrt(expected)
 
 
-@pytest.mark.parametrize("prompt", ["", "the c", "the cat sat on the ca", "x\n", "漢", "on the mat.\n\nth"])
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_what_is_generated_has_the_ids_of_its_text(untrained, prompt, temperature, monkeypatch):
-    """Also where the model finds ids likely that no text has."""
-    tokenizer, seen = untrained.tokenizer, []
+def noted(tokenizer, monkeypatch):
+    """Return a list that the ids go into which are generated."""
+    seen = []
     decoder = type(tokenizer.stream_decoder())
     feed = decoder.feed
     monkeypatch.setattr(
         decoder, "feed", lambda self, ids: (seen.extend(np.atleast_1d(ids).tolist()), feed(self, ids))[1]
     )
+    return seen
+
+
+def test_bpe_writes_the_ids_of_its_text_too(small, monkeypatch):
+    saved = load(small.model("bpe"))
+    seen = noted(saved.tokenizer, monkeypatch)
+    whole = 0
+    for seed in range(8):
+        seen.clear()
+        list(generate(saved, "the ca", max_bytes=40, sampling=Sampling(temperature=1, top_k=0, seed=seed)))
+        written = saved.tokenizer.decode_bytes(seen)
+        if not written.decode(errors="replace").count("\ufffd"):  # else characters were left unfinished
+            assert saved.tokenizer.is_canonical(seen)
+            whole += 1
+    assert whole
+
+
+@pytest.mark.parametrize("top_k", [0, 5])
+@pytest.mark.parametrize("head", ["softmax", "decoder"])
+def test_an_id_is_drawn_among_those_accepted_in_proportion(untrained, head, top_k):
+    model = build(evolve(untrained.model.config, head=head), untrained.tokenizer).eval()
+    ids, table = torch.tensor([[2, 5]]), model.embedding.table()
+    with torch.no_grad():
+        state, _ = model.next_state(ids, None, table)
+        chances = model.next_logits(ids, None, table)[0].double().softmax(-1)
+        likeliest = chances.argsort(descending=True)[: top_k or None].tolist()
+        accepted = [token for token in likeliest if token % 2]
+        generator = torch.Generator().manual_seed(0)
+        choice = {"top_k": top_k, "generator": generator, "accepts": lambda token: token % 2 == 1}
+        drawn = [model.sample_at(state, ids, table, **choice) for _ in range(300)]
+        assert set(drawn) <= set(accepted)
+        share = float(chances[accepted[0]] / chances[accepted].sum())
+        assert abs(drawn.count(accepted[0]) - 300 * share) < 5 * math.sqrt(300 * share) + 1
+        assert model.sample_at(state, ids, table, top_k=top_k, accepts=lambda token: False) is None
+        greedy = model.sample_at(state, ids, table, temperature=0, accepts=lambda token: token != likeliest[0])
+        assert greedy in (likeliest[1], None)
+
+
+@pytest.mark.parametrize("prompt", ["", "the c", "the cat sat on the ca", "x\n", "漢", "on the mat.\n\nth"])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_what_is_generated_has_the_ids_of_its_text(untrained, prompt, temperature, monkeypatch):
+    """Also where the model finds ids likely that no text has."""
+    tokenizer = untrained.tokenizer
+    seen = noted(tokenizer, monkeypatch)
     sampling = Sampling(temperature=temperature, top_k=0)
     text = "".join(piece.text for piece in generate(untrained, prompt, max_bytes=120, sampling=sampling))
     assert tokenizer.is_canonical(seen)
