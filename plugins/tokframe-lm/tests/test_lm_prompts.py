@@ -121,14 +121,14 @@ def test_bpe_writes_the_ids_of_its_text_too(small, monkeypatch):
     saved = load(small.model("bpe"))
     seen = noted(saved.tokenizer, monkeypatch)
     whole = 0
-    for seed in range(8):
+    for seed in range(60):
         seen.clear()
-        list(generate(saved, "the ca", max_bytes=40, sampling=Sampling(temperature=1, top_k=0, seed=seed)))
+        list(generate(saved, "the ca", max_bytes=6, sampling=Sampling(temperature=1, top_k=0, seed=seed)))
         written = saved.tokenizer.decode_bytes(seen)
         if not written.decode(errors="replace").count("\ufffd"):  # else characters were left unfinished
             assert saved.tokenizer.is_canonical(seen)
             whole += 1
-    assert whole
+    assert whole > 2
 
 
 @pytest.mark.parametrize("top_k", [0, 5])
