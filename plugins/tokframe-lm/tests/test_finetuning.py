@@ -166,6 +166,29 @@ def test_the_result_is_an_exact_tokenizer_and_a_model_that_fits_it(small, model,
     assert not done.dropped and new < old  # it was trained on that text
 
 
+def test_a_model_with_a_decoder_head_is_tuned_through_it(small, learned, tmp_path):
+    head = {"head": "decoder", "embedding": "spelled", "canonical": True, "min_count": 4, "steps": 8}
+    small.train("learned", tmp_path / "model", config=head)
+    before = storage.load(tmp_path / "model")
+    joint = JointModel(before.model, copy.deepcopy(before.tokenizer.network()), before.tokenizer)
+    torch.nn.init.normal_(joint.project.weight)
+    lm, _ = joint.losses(*batch(joint, before.tokenizer))
+    lm.backward()
+    assert sum(float(p.grad.abs().sum()) for p in joint.network.encoder.parameters()) > 0
+    assert float(joint.model.head.out.weight.grad.abs().sum()) > 0
+    slow = {**SLOW, "learning_rate": 1e-9, "steps": 2}
+    same = finetune(tmp_path / "model", corpus=small.corpus, out=tmp_path / "same", config=slow, device="cpu").model
+    tuned = finetune(tmp_path / "model", corpus=small.corpus, out=tmp_path / "tuned", config=QUICK, device="cpu")
+    bits = [evaluate(one, small.corpus, max_bytes=900).bits_per_byte for one in (before, same, tuned.model)]
+    assert bits[1] == pytest.approx(bits[0], rel=1e-3)  # branches, rows and vectors all go with their ids
+    assert bits[2] < bits[0]
+    assert all(check.ok for check in tuned.checks)
+    loaded = storage.load(tmp_path / "tuned")
+    assert loaded.model.config.head == "decoder"
+    total = loaded.model(torch.tensor([loaded.tokenizer.encode("The cat")])).exp().sum(-1)
+    assert torch.allclose(total, torch.ones_like(total), atol=1e-4)
+
+
 def test_ids_that_are_lost_are_spelled_by_others_and_rows_go_with_their_ids(rough, model, lost):
     done, folder = rough
     before, after = storage.load(model).tokenizer, done.model.tokenizer

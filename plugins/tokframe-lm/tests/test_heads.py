@@ -329,3 +329,19 @@ def test_heads_are_compared_with_settings_of_each_tokenizer_at_equal_time(small,
 def test_settings_of_a_tokenizer_are_checked_whichever_is_used(config, said):
     with pytest.raises(ConfigError, match=said):
         config_for(config, "word")
+
+
+def test_what_is_written_follows_weights_that_a_fused_optimizer_changed(trained):
+    model = storage.load(trained).model
+    ids = torch.tensor([[2, 70, 80]])
+    with torch.no_grad():
+        before = model(ids)
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, fused=True)
+    model.loss(ids[:, :-1], ids[:, 1:]).backward()
+    optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        after = model(ids)
+        assert float(-after[0, 0, 70]) == pytest.approx(float(model.token_nll(ids[:, :-1], ids[:, 1:])[0, 0]), abs=1e-4)
+    assert not torch.allclose(before, after, atol=1e-3)

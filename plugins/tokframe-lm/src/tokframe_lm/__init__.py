@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tokframe_lm.evaluation.loglikelihood import loglikelihood, score
     from tokframe_lm.finetuning.finetuning import finetune
     from tokframe_lm.generation import generate
+    from tokframe_lm.migration.autoclasses import TokframeLMForCausalLM, register_auto_classes
     from tokframe_lm.migration.conversion import migrate_pretrained
     from tokframe_lm.migration.migration import migrate
     from tokframe_lm.migration.report import migrate_report
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tokframe_lm.training import train
 
 __all__ = [
+    "TokframeLMForCausalLM",
     "compare",
     "evaluate",
     "finetune",
@@ -31,6 +33,7 @@ __all__ = [
     "migrate",
     "migrate_pretrained",
     "migrate_report",
+    "register_auto_classes",
     "score",
     "tokframe_commands",
     "tokframe_components",
@@ -40,6 +43,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = {
+    "TokframeLMForCausalLM": "migration.autoclasses",
     "compare": "comparison.comparison",
     "evaluate": "evaluation.bits_per_byte",
     "finetune": "finetuning.finetuning",
@@ -49,6 +53,7 @@ _MODULES = {
     "migrate": "migration.migration",
     "migrate_pretrained": "migration.conversion",
     "migrate_report": "migration.report",
+    "register_auto_classes": "migration.autoclasses",
     "score": "evaluation.loglikelihood",
     "train": "training",
 }

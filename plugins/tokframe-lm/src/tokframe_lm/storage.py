@@ -1,6 +1,7 @@
 """A model on disk: `model.json`, `model.safetensors`, `spelling.json` and `tokenizer/`, a tokframe artifact.
 
-A model belongs to one tokenizer, known by the hash of its files; any other is refused.
+A model belongs to one tokenizer, known by the hash of its files; any other is refused. `config.json` and a file of code
+are for transformers; they are never read here.
 """
 
 from __future__ import annotations
@@ -27,11 +28,17 @@ from tokframe.storage.paths import expanded
 from tokframe.storage.strictjson import canonical_json, shortened
 from tokframe.tokenizer.base import ITokenizer
 from tokframe_lm.model.config import LMConfig, saved_config
-from tokframe_lm.model.model import LanguageModel, build
+from tokframe_lm.model.model import LanguageModel, build, start_id
 
-__all__ = ["FORMAT", "SavedModel", "fit", "load", "save"]
+__all__ = ["FORMAT", "MODEL_TYPE", "SavedModel", "fit", "load", "save", "transformers_config"]
 
 _RECORD, _WEIGHTS, _SPELLING, _TOKENIZER = "model.json", "model.safetensors", "spelling.json", "tokenizer"
+MODEL_TYPE = "tokframe-lm"  #: in transformers
+_MODELING = "modeling_tokframe_lm"  # code that transformers runs where `trust_remote_code` is true
+_CODE = b"""from tokframe_lm.migration.autoclasses import TokframeLMConfig, TokframeLMForCausalLM
+
+__all__ = ["TokframeLMConfig", "TokframeLMForCausalLM"]
+"""
 FORMAT = FolderFormat(
     name="tokframe-lm",
     version=1,
@@ -74,8 +81,33 @@ def save(saved: SavedModel, path: str | Path, *, overwrite: bool = False) -> Pat
             },
             "training": dict(saved.training),
         }
-        FORMAT.fill(folder, record, {_WEIGHTS: weights, _SPELLING: spelling})
+        config = canonical_json(transformers_config(saved))
+        files = {_WEIGHTS: weights, _SPELLING: spelling, "config.json": config, f"{_MODELING}.py": _CODE}
+        FORMAT.fill(folder, record, files)
     return expanded(path)
+
+
+def transformers_config(saved: SavedModel) -> dict[str, Any]:
+    """Return what transformers asks the config of a model for. A text ends where another begins."""
+    config, tokenizer = saved.model.config, saved.tokenizer
+    start = start_id(tokenizer)
+    return {
+        "model_type": MODEL_TYPE,
+        "architectures": ["TokframeLMForCausalLM"],
+        "auto_map": {
+            "AutoConfig": f"{_MODELING}.TokframeLMConfig",
+            "AutoModelForCausalLM": f"{_MODELING}.TokframeLMForCausalLM",
+        },
+        "vocab_size": tokenizer.vocab_size,
+        "hidden_size": config.d_model,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "max_position_embeddings": config.context,
+        "dtype": "float32",
+        "bos_token_id": start,
+        "eos_token_id": start,
+        "pad_token_id": tokenizer.special_tokens.get(tokenizer.special_roles.get("pad", ""), start),
+    }
 
 
 def load(path: str | Path, *, device: str | torch.device = "cpu") -> SavedModel:

@@ -35,7 +35,8 @@ class Branches:
         node_mass = np.add.reduceat(self.edge_mass, trie.edge_starts[:-1])
         self.shares = self.edge_mass / np.repeat(node_mass, self.degrees)
         self.logs = np.log(self.shares).astype(np.float32)
-        self._ends = np.stack([trie.lows, trie.highs], 1)
+        # in the type of the ranks they are looked up in, which would be converted at each search otherwise
+        self._lows, self._highs = trie.lows.astype(np.int32), trie.highs.astype(np.int32)
         self._kept: dict[bytes, npt.NDArray[np.int32]] = {}
         self._source: Impossible | None = None
         self._size = 0
@@ -74,10 +75,16 @@ class Branches:
         ranks = self._ranks(impossible, before)
         return (ranks, np.concatenate([[0.0], np.cumsum(self._mass[ranks])])) if len(ranks) else None
 
-    def left_of(self, edges: _Numbers, ranks: npt.NDArray[np.int32], below: _Doubles) -> _Doubles:
-        """Return the share of each edge (edges,) that is left after one id, given what `gone` returns."""
-        ends = below[np.searchsorted(ranks, self._ends[edges])]
-        return _left((ends[:, 1] - ends[:, 0]) / self.edge_mass[edges])
+    def left_of(self, edges: _Numbers, ends: _Numbers, ranks: npt.NDArray[np.int32], below: _Doubles) -> _Doubles:
+        """Return the share of each edge (edges,) that is left after one id, given what `gone` returns.
+
+        The edges are those of whole nodes, in order; `ends` (nodes,) say where each node's end.
+        """
+        first = below[np.searchsorted(ranks, self._lows[edges])]
+        behind = np.append(first[1:], 0.0)  # edges of a node hold ranks side by side
+        last = ends - 1
+        behind[last] = below[np.searchsorted(ranks, self._highs[edges[last]])]
+        return _left((behind - first) / self.edge_mass[edges])
 
     def _ranks(self, impossible: Impossible, token: int) -> npt.NDArray[np.int32]:
         """Return the ranks of the ids that cannot follow a token, in order."""

@@ -79,6 +79,11 @@ class DecoderHead(Head):
 
     row_numbers: Tensor
 
+    def train(self, mode: bool = True) -> DecoderHead:
+        """Begin or end training; fused optimizers change weights without counting a version (see `_weights`)."""
+        self._arrays = None
+        return super().train(mode)
+
     def prepare(self, counts: Tensor) -> None:
         """Set the masses of branches, and give a row to what enough tokens of the training text come by."""
         known = counts.double().cpu().numpy()
@@ -136,6 +141,14 @@ class DecoderHead(Head):
     def logits(self, states: Tensor, context: Context) -> Tensor:
         """Return ln p of every id, by a walk of the whole trie for each row: (rows, d_model) -> (rows, ids)."""
         found = np.stack([self._walk(state, context, row).all() for row, state in enumerate(states)])
+        return torch.from_numpy(found).to(states.device)
+
+    def likeliest_logits(self, states: Tensor, context: Context, count: int) -> Tensor:
+        """Return `logits` of the `count` likeliest ids after each row, -inf for the others, by `Walk.likeliest`."""
+        found = np.full((len(states), self.vocab_size), -np.inf, np.float32)
+        for row, state in enumerate(states):
+            ids, chances = self._walk(state, context, row).likeliest(count, ())
+            found[row, ids] = np.log(chances)
         return torch.from_numpy(found).to(states.device)
 
     def sample(
@@ -250,7 +263,7 @@ class DecoderHead(Head):
                 halved = np.repeat(np.asarray([0.5, 0.5, 1], np.float32), self.config.width)  # see Weights
                 gates, start = gates * halved[:, None], _array(self.start.weight)
                 known = known @ gates.T + bias * halved
-                gru = (hidden.T * np.float32(0.5), hidden_bias * np.float32(0.5))
+                gru = (torch.from_numpy(hidden.T * np.float32(0.5)), hidden_bias * np.float32(0.5))
             weights = Weights(
                 known=known,
                 inward=_array(self.inward.weight),
@@ -258,9 +271,10 @@ class DecoderHead(Head):
                 gates=gates,
                 gru=gru,
                 layers=[
-                    (_array(one.up.weight * one.norm.weight).T, _array(one.down.weight).T) for one in self._layers()
+                    ((one.up.weight * one.norm.weight).detach().cpu().T, one.down.weight.detach().cpu().T)
+                    for one in self._layers()
                 ],
-                out=_array(self.out.weight * self.norm.weight).T,
+                out=_array(self.out.weight * self.norm.weight),
                 bias=_array(self.out.bias),
             )
             self._arrays = [(p, (p.data_ptr(), p._version)) for p in self.parameters()], weights
