@@ -11,7 +11,7 @@ from support.stored import edit_json
 from tokframe_lm.comparison import comparison
 from tokframe_lm.comparison.comparison import compare
 from tokframe_lm.comparison.config import Settings
-from tokframe_lm.model.config import LMConfig
+from tokframe_lm.model.config import LMConfig, config_for
 
 from tokframe.cli.main import main
 from tokframe.corpus.files import Corpus
@@ -183,6 +183,8 @@ def test_the_config_of_the_run_in_the_documentation_is_one():
     path = Path(__file__).parents[3] / "configs" / "lm_compare_cpu_hour.json"
     config = structure(LMConfig, read_json(path))
     assert (config.embedding, config.canonical, config.steps) == ("factored-spelled", True, 0)
+    ours = structure(LMConfig, config_for(read_json(path), "autoencoder-fsq"))
+    assert (ours.head, ours.embedding) == ("decoder", "spelled+vectors")
     assert config.batch_bytes
 
 
