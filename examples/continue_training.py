@@ -54,6 +54,7 @@ def train(model: AutoModelForCausalLM, data: Windows, out: Path, steps: int, rat
         save_steps=max(1, steps // 4),
         save_total_limit=1,
         report_to=[],
+        dataloader_pin_memory=torch.cuda.is_available(),
         seed=0,
     )
     found = get_last_checkpoint(str(out)) if out.is_dir() else None

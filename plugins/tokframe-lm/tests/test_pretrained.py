@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -225,3 +228,34 @@ def test_a_body_without_a_head_is_no_language_model(tmp_path):
         BertConfig(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
     ).save_pretrained(tmp_path / "bert")
     refuse(tmp_path / "bert", tmp_path, UnsupportedError, "BertModel, neither a causal nor a masked")
+
+
+def test_the_example_with_the_trainer_goes_on_where_it_was_stopped(made, small, tmp_path, monkeypatch):
+    path = Path(__file__).parents[3] / "examples" / "continue_training.py"
+    example = SimpleNamespace(**runpy.run_path(str(path)))
+    scope = example.main.__globals__
+    trainer = scope["Trainer"]
+
+    class Stopped(trainer):
+        """One that is interrupted in the third step of its second part."""
+
+        def training_step(self, *args, **options):
+            if self.args.max_steps == 8 and self.state.global_step == 5:
+                raise KeyboardInterrupt
+            return super().training_step(*args, **options)
+
+    def run(name, kind=trainer):
+        monkeypatch.setitem(scope, "Trainer", kind)
+        given = [str(made()), "--corpus", str(small.text), "--out", str(tmp_path / name), "--max-bytes", "2000"]
+        monkeypatch.setattr(sys, "argv", ["continue_training.py", *given, "--embedding-steps", "2", "--steps", "8"])
+        example.main()
+
+    with pytest.raises(KeyboardInterrupt):
+        run("resumed", Stopped)
+    assert not (tmp_path / "resumed" / "model.safetensors").exists()
+    run("resumed")
+    run("whole")
+    whole, resumed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "resumed"))
+    assert all(torch.allclose(weight, resumed[name], atol=1e-5) for name, weight in whole.items())
+    before = load_file(made() / "model.safetensors")
+    assert not any(torch.equal(before[name], whole[name]) for name in whole)
