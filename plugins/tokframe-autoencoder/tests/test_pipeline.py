@@ -184,8 +184,8 @@ def test_a_vocabulary_size_stands_outside_of_the_sections_alone(given: dict, siz
 )
 def test_the_vocabulary_size_has_one_place_and_older_configs_stay_valid(given: dict, size: int):
     full = tokframe.training_config("autoencoder-fsq", given)
-    assert full["vocab_size"] == size
-    assert not [name for name, section in full.items() if isinstance(section, dict) and "vocab_size" in section]
+    sections = [section for section in full.values() if isinstance(section, dict)]
+    assert [place["vocab_size"] for place in (full, *sections) if "vocab_size" in place] == [size]
     assert tokframe.training_config("autoencoder-fsq", full) == full
 
 

@@ -100,6 +100,7 @@ class Parts:
     mining: MiningConfig
     selection: SelectionConfig
     vocab_size: int  #: number of ids to compile
+    sized_inside: bool  #: whether the config says so in the quantizer's section, as older ones do
 
     @property
     def d_latent(self) -> int:
@@ -163,11 +164,15 @@ class Parts:
         return network
 
     def to_json(self) -> dict[str, Any]:
-        """Return the config with every default written out; `resolve` reads it back to the same parts."""
-        data: dict[str, Any] = {"vocab_size": self.vocab_size}
+        """Return the config with every default written out; `resolve` reads it back to the same parts.
+
+        `vocab_size` is in one place: outside of the sections, or where the config had it in the quantizer's.
+        """
+        data: dict[str, Any] = {} if self.sized_inside else {"vocab_size": self.vocab_size}
         for part in self.components:
             data[part.section] = {"component": part.name, **(unstructure(part.config) if part.config else {})}
-        data[self.quantizer.section].pop("vocab_size", None)
+        if not self.sized_inside:
+            data[self.quantizer.section].pop("vocab_size", None)
         return data | {name: unstructure(getattr(self, name)) for name in OWN_SECTIONS}
 
 
@@ -204,6 +209,8 @@ def resolve(
     if not problems:
         default = SizeConfig().vocab_size if size is None else size
         parts["vocab_size"] = getattr(parts["quantizer"].config, "vocab_size", default)
+        inside = place not in ("$", "$.selection") and size is not None
+        parts["sized_inside"] = inside and hasattr(parts["quantizer"].config, "vocab_size")
         problems += _across(Parts(**parts), place)
     if problems:
         raise ConfigError(source, problems)
