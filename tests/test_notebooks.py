@@ -47,7 +47,7 @@ def test_there_are_three_kept_without_outputs():
 def test_quick_start_shows_pieces_and_tables(ran):
     cells = ran("quick_start.ipynb")
     pages = [shown(cell) for cell in cells]
-    assert any("tokframe-cut" in page and "東京" in page for page in pages)
+    assert any("tokframe-cut" in page and "京" in page for page in pages)
     assert any("bytes per token" in page and 'class="best"' in page for page in pages)
     assert "dtype=int32" in shown(cells[4], "text/plain")
 
