@@ -205,7 +205,7 @@ def test_an_imported_tokenizer_keeps_special_tokens_text_unless_asked(tmp_path):
 
 def test_a_format_without_that_choice_refuses_it_and_is_not_given_it(tmp_path, monkeypatch, capsys):
     given = []
-    monkeypatch.setattr("tokframe.plugins.registry.load_target", lambda spec: lambda tokenizer, folder: given)
+    monkeypatch.setattr("tokframe.loading.exporting.load_target", lambda spec: lambda tokenizer, folder: given)
     words = ["export", "bpe", "--format", "huggingface", "--out", str(tmp_path / "out")]
     assert main([*words, "--special-tokens", "text"]) == 1
     assert "has no choice of special tokens. Leave out --special-tokens text" in capsys.readouterr().err
