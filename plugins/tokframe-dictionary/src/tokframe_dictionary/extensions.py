@@ -27,7 +27,7 @@ def extension(name: str, plain: ModuleType) -> ModuleType:
             again = install_command("tokframe-dictionary", options=["--force-reinstall", "--no-deps"])
             warnings.warn(
                 f"the compiled module {name} of tokframe-dictionary is missing, so plain Python is used: the same "
-                "results, up to a thousand times slower. Install a C compiler (Debian: apt install gcc python3-dev; "
+                "results, a hundred times slower or more. Install a C compiler (Debian: apt install gcc python3-dev; "
                 f"macOS: xcode-select --install), then run: {again}",
                 SlowSearchWarning,
                 stacklevel=4,
