@@ -127,6 +127,14 @@ def test_a_prompt_that_is_no_text_is_refused(small):
         prepare(small, "a\ud800")
 
 
+def test_a_prompt_longer_than_the_context_is_refused(small):
+    model = causal(small.vocab_size, context=16)
+    assert len(prepare(small, "x" * 16, model)[0]) == 16
+    with pytest.raises(EncodingError, match=r"has 17 ids, and the model's context holds 16\. Give the end"):
+        prepare(small, "x" * 17, model)
+    assert len(prepare(small, "x" * 17)[0]) == 17  # without the model its limit is unknown
+
+
 @pytest.mark.parametrize("name", ["autoencoder-fsq", "bpe"])
 def test_scores_add_up_at_every_cut_and_past_the_context(name):
     tokenizer = tokframe.load(name)

@@ -16,7 +16,7 @@ from tokframe.tokenizer.base import ITokenizer
 from tokframe.tokenizer.bigrams import ImpossiblePairs
 from tokframe.tokenizer.likelihood import OpenEnd
 from tokframe.tokenizer.results import IntArray
-from tokframe_huggingface.scoring import context_of, logits_of, start_of
+from tokframe_huggingface.scoring import context_of, limit_of, logits_of, start_of
 
 __all__ = ["PromptProcessor", "prepare"]
 
@@ -32,8 +32,8 @@ def prepare(
     prompt. Without it, ids that cannot be are masked and no more.
 
     Where no id stays, the id that begins a text does, as `generate` needs one; a model has to be given for it, or the
-    tokenizer a special token of that role. Raises: EncodingError; UnsupportedError where the model has fewer ids
-    than the tokenizer.
+    tokenizer a special token of that role. Raises: EncodingError, also where the prompt is longer than the model's
+    context; UnsupportedError where the model has fewer ids than the tokenizer.
     """
     tokenizer = tokframe.load(tokenizer) if isinstance(tokenizer, str) else tokenizer
     prompt = tokenizer.prompt(text, add_special=add_special)
@@ -41,6 +41,12 @@ def prepare(
     ids = [*head, *prompt.ids]
     processor = PromptProcessor(tokenizer, OpenEnd(prompt), ids)
     if model is not None:
+        limit = limit_of(model)
+        if limit is not None and len(ids) > limit:
+            raise EncodingError(
+                f"the prompt has {len(ids):,} ids, and the model's context holds {limit:,}. Give the end of the prompt "
+                "only, or a model with a longer context"
+            )
         processor.weigh(model, head)
     return ids, processor
 

@@ -96,7 +96,12 @@ def start_of(tokenizer: ITokenizer, model: Any) -> int:
 
 
 def context_of(model: Any) -> int:
-    """Return how many ids a model reads at once."""
+    """Return how many ids a model is given at once: its limit, or a default where it names none."""
+    return limit_of(model) or _DEFAULT_CONTEXT
+
+
+def limit_of(model: Any) -> int | None:
+    """Return how many ids a model reads at most; None where its config names no limit."""
     config = model.config.get_text_config()
     found = (getattr(config, key, None) for key in _CONTEXT_KEYS)
-    return next((size for size in found if isinstance(size, int) and size > 1), _DEFAULT_CONTEXT)
+    return next((size for size in found if isinstance(size, int) and size > 1), None)
