@@ -132,13 +132,14 @@ def costs(saved, text: str) -> dict[str, float]:
         grown = tokenizer.encode_more(grown, text[place : place + 100])
         more.append(time.perf_counter() - started)
     kind, exact, without = type(tokenizer), [], []
+    most = min(300, saved.model.config.context * 3 // 4)
     kept = kind.may_follow, kind.prompt
-    seconds_per_id(saved, prompts[1][:300])
+    seconds_per_id(saved, prompts[1][:most])
     for prompt in prompts[:12]:
-        exact.append(seconds_per_id(saved, prompt[:300]))
+        exact.append(seconds_per_id(saved, prompt[:most]))
         kind.may_follow = lambda self, ids, token: True
         kind.prompt = lambda self, text, add_special=True: kept[1](self, "")
-        without.append(seconds_per_id(saved, prompt[:300]))
+        without.append(seconds_per_id(saved, prompt[:most]))
         kind.may_follow, kind.prompt = kept
     return {
         "prompt_us": 1e6 * statistics.median(each),
