@@ -172,6 +172,7 @@ def test_nor_in_an_export_read_by_auto_tokenizer(tokenizer, tmp_path):
 def test_nor_in_a_language_model_s_prompt_or_training_text(tokenizer):
     pytest.importorskip("torch")
     generation, tokens = pytest.importorskip("tokframe_lm.generation"), pytest.importorskip("tokframe_lm.data.tokens")
+    storage = pytest.importorskip("tokframe_lm.storage")
 
     class AskedError(Exception):
         pass
@@ -189,7 +190,7 @@ def test_nor_in_a_language_model_s_prompt_or_training_text(tokenizer):
         sample_next = logits_at = next_state = next_logits = asked
 
     for text in attacks(tokenizer):
-        saved = type("Saved", (), {"model": Model(), "tokenizer": tokenizer})
+        saved = storage.SavedModel(model=Model(), tokenizer=tokenizer, sha256="")
         if "<s>" in tokenizer.special_tokens:
             with pytest.raises(AskedError) as caught:
                 next(generation.generate(saved, text, max_bytes=1))
