@@ -44,6 +44,8 @@ QUICK = {
     "settle_rate": 0.003,
 }
 #: Too slow to change anything: all that is lost was lost before, and all else stays exact on any processor.
+#: With steps enough for every id to stay, with any kernels.
+SETTLED = {**QUICK, "settle_steps": 2000}
 SLOW = {**QUICK, "network_rate": 1e-7, "settle_steps": 10, "settle_rate": 1e-6}
 
 
@@ -146,8 +148,7 @@ def test_what_nears_the_border_of_its_code_is_drawn_back(joint):
 
 def test_the_result_is_an_exact_tokenizer_and_a_model_that_fits_it(small, model, tmp_path):
     before = storage.load(model)
-    settled = {**QUICK, "settle_steps": 600}  # enough for every id to stay, with any kernels
-    done = finetune(model, corpus=small.corpus, out=tmp_path / "m", config=settled, device="cpu")
+    done = finetune(model, corpus=small.corpus, out=tmp_path / "m", config=SETTLED, device="cpu")
     report = verify(tmp_path / "m" / "tokenizer", SilentReporter())
     assert report.ok
     assert {"decoder: code to bytes", "encoder: bytes to code"} <= {check.name for check in report.checks}
@@ -178,7 +179,7 @@ def test_a_model_with_a_decoder_head_is_tuned_through_it(small, learned, tmp_pat
     assert float(joint.model.head.out.weight.grad.abs().sum()) > 0
     slow = {**SLOW, "learning_rate": 1e-9, "steps": 2}
     same = finetune(tmp_path / "model", corpus=small.corpus, out=tmp_path / "same", config=slow, device="cpu").model
-    tuned = finetune(tmp_path / "model", corpus=small.corpus, out=tmp_path / "tuned", config=QUICK, device="cpu")
+    tuned = finetune(tmp_path / "model", corpus=small.corpus, out=tmp_path / "tuned", config=SETTLED, device="cpu")
     bits = [evaluate(one, small.corpus, max_bytes=900).bits_per_byte for one in (before, same, tuned.model)]
     assert bits[1] == pytest.approx(bits[0], rel=1e-3)  # branches, rows and vectors all go with their ids
     assert bits[2] < bits[0]
