@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import attrs
 import pytest
 from attrs import evolve, field, frozen
 from hypothesis import given
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from tokframe.errors import ConfigError
 from tokframe.storage.config import problems_of, structure, unstructure
+from tokframe.storage.documented import keys_of
 from tokframe.storage.settings import check, setting
 from tokframe.storage.strictjson import canonical_json, parse_json, read_json
 
@@ -354,3 +356,17 @@ def test_a_setting_beyond_64_bits_is_refused_in_an_object_too(value):
     with pytest.raises(ConfigError) as caught:
         check(Bounded(limit=value))
     assert len(str(caught.value)) < 200
+
+
+def test_the_type_of_a_key_reads_alike_once_its_annotation_is_resolved():
+    @frozen
+    class Section:
+        sizes: tuple[int, ...] = (1,)
+        shares: Mapping[str, float] = field(factory=dict)
+        limit: int | None = None
+        rate: float = 0.5
+
+    written = [key.type for key in keys_of(Section)]
+    attrs.resolve_types(Section, globals())
+    assert written == [key.type for key in keys_of(Section)]
+    assert written == ["list of int", "object of numbers", "int or null", "number"]

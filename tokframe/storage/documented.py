@@ -18,6 +18,7 @@ from tokframe.storage.settings import bounds_of
 __all__ = ["Key", "keys_of"]
 
 _FIELD = re.compile(r"    (\w+): ")
+_MODULE = re.compile(r"\b(?:\w+\.)+(?=\w)")
 
 
 @frozen(kw_only=True)
@@ -73,8 +74,9 @@ def _meanings(cls: type[Any]) -> dict[str, str]:
 
 
 def _named(annotation: Any) -> str:
-    """Return a type as a reader of JSON knows it."""
-    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    """Return a type as a reader of JSON knows it, alike before and after its name was resolved to the type."""
+    written = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    name = _MODULE.sub("", written)
     words = {"tuple[int, ...]": "list of int", "tuple[str, ...]": "list of str", "None": "null", "float": "number"}
     words |= {"Mapping[str, float]": "object of numbers", "dict[str, Any]": "object", "bool": "true or false"}
     return " or ".join(words.get(part.strip(), part.strip()) for part in name.split("|"))
