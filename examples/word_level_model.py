@@ -36,7 +36,7 @@ def main() -> None:
     GPT2LMHeadModel(config).save_pretrained(out)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIAL).save_pretrained(out)
     vocabulary = tokenizer.get_vocab()
-    words = [word for word in sorted(vocabulary, key=vocabulary.__getitem__) if word != "\n"]  # a line each
+    words = ["[NEWLINE]" if word == "\n" else word for word in sorted(vocabulary, key=vocabulary.__getitem__)]
     (out / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     sys.stdout.write(f"{len(vocabulary):,} words, wrote {out}\n")
 

@@ -226,8 +226,13 @@ def _compile(
         )
     elif ids < parts.vocab_size:
         job.reporter.note(
-            f"the vocabulary has {ids:,} ids instead of {parts.vocab_size:,}: the text has no more segments worth an "
-            "id, or training ended before they were learned"
+            f"the vocabulary has {ids:,} ids instead of {parts.vocab_size:,}: "
+            + (
+                f"training ended at training.max_steps={parts.training.max_steps:,} after {len(learned):,} of "
+                f"{len(pool.segments) - 256:,} segments were learned. For the others, raise it"
+                if trained.finished == "steps" and missing
+                else "the text has no more segments worth an id"
+            )
         )
     return Codebook.build(chosen.segments, use_counts(chosen), codes, ranks=chosen.ranks), chosen
 
