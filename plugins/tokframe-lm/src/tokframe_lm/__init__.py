@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokframe_lm.evaluation.loglikelihood import loglikelihood, score
     from tokframe_lm.finetuning.finetuning import finetune
     from tokframe_lm.generation import generate
-    from tokframe_lm.migration.autoclasses import TokframeLMForCausalLM, register_auto_classes
+    from tokframe_lm.migration.autoclasses import TokframeLMConfig, TokframeLMForCausalLM, register_auto_classes
     from tokframe_lm.migration.conversion import migrate_pretrained
     from tokframe_lm.migration.migration import migrate
     from tokframe_lm.migration.report import migrate_report
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tokframe_lm.training import train
 
 __all__ = [
+    "TokframeLMConfig",
     "TokframeLMForCausalLM",
     "compare",
     "evaluate",
@@ -43,6 +44,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = {
+    "TokframeLMConfig": "migration.autoclasses",
     "TokframeLMForCausalLM": "migration.autoclasses",
     "compare": "comparison.comparison",
     "evaluate": "evaluation.bits_per_byte",

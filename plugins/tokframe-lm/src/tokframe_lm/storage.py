@@ -35,7 +35,7 @@ __all__ = ["FORMAT", "MODEL_TYPE", "SavedModel", "fit", "load", "save", "transfo
 _RECORD, _WEIGHTS, _SPELLING, _TOKENIZER = "model.json", "model.safetensors", "spelling.json", "tokenizer"
 MODEL_TYPE = "tokframe-lm"  #: in transformers
 _MODELING = "modeling_tokframe_lm"  # code that transformers runs where `trust_remote_code` is true
-_CODE = b"""from tokframe_lm.migration.autoclasses import TokframeLMConfig, TokframeLMForCausalLM
+_CODE = b"""from tokframe_lm import TokframeLMConfig, TokframeLMForCausalLM
 
 __all__ = ["TokframeLMConfig", "TokframeLMForCausalLM"]
 """
